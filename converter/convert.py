@@ -1,0 +1,250 @@
+"""Foreign file in, our file (or a dump) out: the pages of every form by name, and what the command does."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from converter import progan_pages, stylegan1_pages, stylegan2_pages, torch_pages
+from converter.errors import ConvertError
+from converter.npz import all_variables, write_npz
+from converter.opening import locate, open_source
+from converter.source import ROLES, Network, Source, walk
+from converter.table import Table
+from stylegan_torch import __version__, checkpoint
+from stylegan_torch.checkpoint import Checkpoint
+from stylegan_torch.files import new_file, refuse_existing
+from stylegan_torch.networks import Config, count_parameters, shapes
+
+Page = tuple[Callable[[Network], Config], Callable[[Network], Table]]
+
+_PROGAN: dict[str, Page] = {
+    "G_paper": (progan_pages.generator_config, progan_pages.generator_table),
+    "D_paper": (progan_pages.discriminator_config, progan_pages.discriminator_table),
+}
+_SG2_D: Page = (stylegan2_pages.discriminator_config, stylegan2_pages.discriminator_table)
+
+# form -> build function or class -> its config and its table
+PAGES: dict[str, dict[str, Page]] = {
+    "theano": _PROGAN,
+    "tf": {
+        **_PROGAN,
+        "G_style": (stylegan1_pages.generator_config, stylegan1_pages.generator_table),
+        "D_basic": (stylegan1_pages.discriminator_config, stylegan1_pages.discriminator_table),
+        "G_main": (stylegan2_pages.generator_config, stylegan2_pages.generator_table),
+        "D_stylegan": _SG2_D,
+        "D_stylegan2": _SG2_D,
+        "D_main": _SG2_D,
+    },
+    "torch": {
+        "Generator": (torch_pages.generator_config, torch_pages.generator_table),
+        "Discriminator": (torch_pages.discriminator_config, torch_pages.discriminator_table),
+    },
+}
+
+
+def page(network: Network) -> Page:
+    """Return how a network's config and table are made.
+
+    Raises:
+        ConvertError: naming an unknown build function.
+    """
+    function = network.header["build_func_name"]
+    known = PAGES[network.form]
+    if function not in known:
+        raise ConvertError(f"network {network.role} has the unknown build function {function}; known: {', '.join(known)}")
+    return known[function]
+
+
+def import_network(network: Network) -> checkpoint.Network:
+    """Turn a foreign network into ours.
+
+    Raises:
+        ConvertError: naming the network, and the keyword or tensor at fault.
+    """
+    try:
+        make_config, make_table = page(network)
+        config = make_config(network)
+        ours, kept = make_table(network).import_tensors(shapes(config), network.tensors)
+    except ConvertError as error:
+        raise ConvertError(f"network {network.role}: {error}") from error
+    return checkpoint.Network(config, ours, kept)
+
+
+def export_network(role: str, ours: checkpoint.Network, record: dict[str, Any]) -> Network:
+    """Turn one of our networks back into the foreign one it came from, bit for bit.
+
+    Args:
+        role: "G_ema", "G" or "D".
+        ours: the network.
+        record: what the provenance says of it.
+
+    Raises:
+        ConvertError: naming what is missing for that.
+    """
+    header = {key: value for key, value in record.items() if key != "form"}
+    lod = torch.tensor(getattr(ours.config, "lod", 0.0))
+    template = Network(role, record["form"], header, {"lod": lod, "cur_lod": lod, **ours.source})
+    _, make_table = page(template)
+    try:
+        tensors = make_table(template).export_tensors(ours.state_dict, ours.source, all_variables(header))
+    except ConvertError as error:
+        raise ConvertError(f"network {role}: {error}") from error
+    return replace(template, tensors=tensors)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a file holds, or what a conversion wrote.
+
+    configs: by role.
+    parameters: numbers of trainable values, by role.
+    records: by role, how the original wrote the network: build function, keywords and so on.
+    origin: name, sha256 and size in bytes of the file the networks came from.
+    notes: what was passed over.
+    """
+
+    configs: dict[str, Config]
+    parameters: dict[str, int]
+    records: dict[str, dict[str, Any]]
+    origin: dict[str, Any]
+    notes: tuple[str, ...] = ()
+
+
+def convert(src: str | Path, dst: str | Path, networks: Iterable[str] | None = None, force: bool = False) -> Summary:
+    """Convert any file we read to `.pt`, `.safetensors` or `.npz`; what `stylegan-convert` does.
+
+    Args:
+        src: a file, a URL or a catalogue name.
+        dst: the file to write; its suffix decides the format.
+        networks: roles among "G_ema", "G", "D"; None = all the file has.
+        force: replace an existing `dst`.
+
+    Raises:
+        StyleGANError: one line that names what is wrong; nothing is written then.
+    """
+    dst = Path(dst)
+    if dst.suffix not in (".pt", ".safetensors", ".npz"):
+        raise ConvertError(f"{dst}: the name must end in .pt, .safetensors or .npz")
+    refuse_existing([dst], force)
+    with opened(src, networks) as (path, source, origin):
+        if dst.suffix == ".npz":
+            dump = _as_source(source, origin)
+            with new_file(dst, force) as temporary:
+                write_npz(temporary, dump)
+            return _summarize(dump, dump.origin)
+        ours = _as_checkpoint(source, origin)
+        checkpoint.write(dst, ours, force)
+        return _summarize(source, ours.provenance["origin"])
+
+
+def inspect(src: str | Path) -> Summary:
+    """Tell what is in a file; runs nothing of it.
+
+    Raises:
+        StyleGANError: if it is no file of networks.
+    """
+    with opened(src) as (_, source, origin):
+        return _summarize(source, _origin(source, origin))
+
+
+def load(src: str | Path, networks: Iterable[str] | None = None) -> Checkpoint:
+    """Read any file in memory, as `convert` would write it.
+
+    Raises:
+        StyleGANError: as `convert` does.
+    """
+    with opened(src, networks) as (_, source, origin):
+        return _as_checkpoint(source, origin)
+
+
+@contextmanager
+def opened(
+    src: str | Path, networks: Iterable[str] | None = None
+) -> Iterator[tuple[Path, Source | Checkpoint, Future[dict[str, Any]]]]:
+    """Open a file and hash it meanwhile; errors inside the block name the file."""
+    path = locate(src)
+    with ThreadPoolExecutor(1) as hasher:
+        source = _select(open_source(path), networks, path)
+        origin = hasher.submit(file_origin, path)
+        try:
+            yield path, source, origin
+        except ConvertError as error:
+            raise type(error)(f"{path}: {error}") from error
+
+
+def file_origin(path: Path) -> dict[str, Any]:
+    """Return name, sha256 and size in bytes of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"name": path.name, "sha256": digest, "size": path.stat().st_size}
+
+
+def _select(source: Source | Checkpoint, networks: Iterable[str] | None, path: Path) -> Source | Checkpoint:
+    roles = list(source.networks) if networks is None else list(networks)
+    for role in roles:
+        if role not in source.networks:
+            raise ConvertError(f"{path}: there is no network {role}, only {', '.join(source.networks)}")
+    chosen: dict[str, Any] = {role: source.networks[role] for role in ROLES if role in roles}
+    return replace(source, networks=chosen)
+
+
+def _origin(source: Source | Checkpoint, origin: Future[dict[str, Any]]) -> dict[str, Any]:
+    # A dump and a file of ours remember the file they came from; only an original is its own origin.
+    known = source.origin if isinstance(source, Source) else source.provenance.get("origin")
+    return known or origin.result()
+
+
+def _as_source(source: Source | Checkpoint, origin: Future[dict[str, Any]]) -> Source:
+    if isinstance(source, Source):
+        return replace(source, origin=_origin(source, origin))
+    records = source.provenance.get("networks", {})
+    missing = [role for role in source.networks if role not in records]
+    if missing:
+        raise ConvertError(f"has no record of the original form of network {missing[0]}, which .npz needs")
+    networks = {role: export_network(role, net, records[role]) for role, net in source.networks.items()}
+    return Source(networks, _origin(source, origin))
+
+
+def _as_checkpoint(source: Source | Checkpoint, origin: Future[dict[str, Any]]) -> Checkpoint:
+    if isinstance(source, Checkpoint):
+        records = {role: value for role, value in _records(source).items() if role in source.networks}
+        provenance = {**source.provenance, "origin": _origin(source, origin), "networks": records}
+        return Checkpoint(source.networks, provenance)
+    networks = {net.role: import_network(net) for net in walk(source.networks)}
+    provenance = {
+        "created_by": f"stylegan-torch {__version__}",
+        "origin": _origin(source, origin),
+        "networks": _records(source),
+    }
+    return Checkpoint(networks, provenance)
+
+
+def _records(source: Source | Checkpoint) -> dict[str, dict[str, Any]]:
+    if isinstance(source, Checkpoint):
+        return dict(source.provenance.get("networks", {}))
+    return {net.role: {"form": net.form, **net.header} for net in walk(source.networks)}
+
+
+def _config(network: Network) -> Config:
+    try:
+        return page(network)[0](network)
+    except ConvertError as error:
+        raise ConvertError(f"network {network.role}: {error}") from error
+
+
+def _summarize(source: Source | Checkpoint, origin: dict[str, Any]) -> Summary:
+    if isinstance(source, Source):
+        configs = {net.role: _config(net) for net in walk(source.networks)}
+    else:
+        configs = {role: net.config for role, net in source.networks.items()}
+    counts = {role: count_parameters(config) for role, config in configs.items()}
+    notes = source.notes if isinstance(source, Source) else ()
+    return Summary(configs, counts, _records(source), origin, notes)

@@ -1,0 +1,144 @@
+"""From what the user names to networks: finds the file, looks at its first bytes, and picks the reader."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import mmap
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from converter.errors import ConvertError
+from converter.npz import is_dump, read_npz
+from converter.pickles import read_pickle
+from converter.source import Source
+from stylegan_torch import checkpoint
+from stylegan_torch.checkpoint import Checkpoint
+
+_COMPRESSIONS: dict[bytes, tuple[str, Callable[[Any], IO[bytes]]]] = {
+    b"\x1f\x8b": ("gzip", gzip.open),
+    b"BZh": ("bzip2", bz2.open),
+    b"\xfd7zXZ\x00": ("xz", lzma.open),
+}
+_OTHER_FILES = {
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF8": "a GIF picture",
+    b"\x89HDF": "an HDF5 file",
+    b"%PDF": "a PDF document",
+    b"version https://git-lfs": "a Git LFS pointer (fetch the file itself with 'git lfs pull')",
+    b"<": "a web page (a download that went wrong?)",
+    b"7z\xbc\xaf": "a 7-Zip archive (unpack it first)",
+    b"Rar!": "a RAR archive (unpack it first)",
+}
+_LEGACY_TORCH = bytes.fromhex("80028a0a6cfc9c46f920")
+
+SMALL = 64 << 20
+"""Bytes up to which unpacking is never questioned."""
+RATIO = 100
+"""Weights hardly compress; what unpacks to more than this many times its size is no network."""
+
+
+def locate(src: str | Path) -> Path:
+    """Return the file that a path, URL or catalogue name stands for, downloading it to the cache if need be.
+
+    Raises:
+        ConvertError: if it is none of these.
+        DownloadError: if the download fails.
+    """
+    path = Path(src)
+    if path.exists():
+        return path
+    text = str(src)
+    if text.startswith(("http://", "https://")):
+        from converter.download import download
+
+        return download(text)
+    from converter import catalogue
+
+    entry = catalogue.find(text)
+    if entry is None:
+        hint = catalogue.suggestion(text)
+        raise ConvertError(f"{text}: no such file, and no network of that name in the catalogue{hint and '; ' + hint}")
+    return catalogue.fetch(entry)
+
+
+def open_source(path: Path) -> Source | Checkpoint:
+    """Read any file we know, by its content; the tensors are views of the file.
+
+    Raises:
+        ConvertError: naming the file and what is wrong with it.
+    """
+    try:
+        if path.is_dir():
+            raise ConvertError("is a directory, not a network file")
+        if not path.is_file() or path.stat().st_size == 0:
+            raise ConvertError("is empty" if path.is_file() else "is not a regular file")
+        return _open(path, _map(path))
+    except ConvertError as error:
+        raise type(error)(f"{path}: {error}") from error
+    except OSError as error:
+        raise ConvertError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _map(path: Path) -> memoryview:
+    with path.open("rb") as file:
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+def _open(path: Path, data: memoryview) -> Source | Checkpoint:
+    head = bytes(data[:32])
+    for magic, (name, opener) in _COMPRESSIONS.items():
+        if head.startswith(magic):
+            data = _unpack(path, name, opener, len(data))
+            return _read_data(data, bytes(data[:32]))
+    if head.startswith(b"PK\x03\x04"):
+        return _open_zip(path)
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < len(data):
+        return checkpoint.read(path)
+    return _read_data(data, head)
+
+
+def _read_data(data: memoryview, head: bytes) -> Source:
+    if head.startswith(_LEGACY_TORCH):
+        raise ConvertError("is a PyTorch file of the old kind, which holds no official network")
+    if len(head) < 2 or head[0] != 0x80 or not 2 <= head[1] <= 5:
+        kinds = [kind for magic, kind in _OTHER_FILES.items() if head.lstrip().startswith(magic)]
+        raise ConvertError(f"is {kinds[0] if kinds else 'no kind of file known here'}, not a network")
+    networks, notes = read_pickle(data)
+    return Source(networks, notes=notes)
+
+
+def _open_zip(path: Path) -> Source | Checkpoint:
+    try:
+        with zipfile.ZipFile(path) as file:
+            _check_ratio(sum(entry.file_size for entry in file.infolist()), path.stat().st_size)
+            names = file.namelist()
+    except zipfile.BadZipFile as error:
+        raise ConvertError("is a zip file that is damaged or cut off") from error
+    if is_dump(path):
+        return read_npz(path)
+    if not any(name.endswith("/data.pkl") for name in names):
+        raise ConvertError("is a zip file without networks")
+    return checkpoint.read(path)
+
+
+def _unpack(path: Path, name: str, opener: Callable[[Any], IO[bytes]], size: int) -> memoryview:
+    data = bytearray()
+    try:
+        with opener(path) as file:
+            while chunk := file.read(1 << 22):
+                data += chunk
+                _check_ratio(len(data), size)
+    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+        raise ConvertError(f"is a {name} file that is damaged or cut off") from error
+    return memoryview(data).toreadonly()
+
+
+def _check_ratio(unpacked: int, packed: int) -> None:
+    if unpacked > max(SMALL, RATIO * packed):
+        raise ConvertError(f"unpacks to over {unpacked >> 20} MB from {packed >> 10} KB; that is no network, refused")

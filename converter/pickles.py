@@ -1,0 +1,193 @@
+"""Readers of the official network pickles: TensorFlow, Theano-era ProGAN, and the PyTorch release of StyleGAN2-ADA.
+
+The three share one file type, so one pass over the file builds stand-ins, and what they are decides the rest
+(spec TF.md 1, TORCH.md 1 to 4). The source text that such files carry is never looked at, only hashed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from converter.arrays import CONTAINER_NAMES, NUMPY_NAMES, TORCH_NAMES, Array, raw_bytes, to_tensor
+from converter.errors import ConvertError
+from converter.source import Header, Network, plain
+from converter.theano import network_from_theano
+from converter.unpickle import Names, load
+
+
+class TFNetwork:
+    """Stands for the network object of a TensorFlow or Theano release."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+        self.state: dict[str, Any] = {}
+
+    def build(self, state: Any) -> None:
+        """Take the state."""
+        if not isinstance(state, dict):
+            raise TypeError("state")
+        self.state = state
+
+
+class TorchModule:
+    """Stands for a persistent module object of the PyTorch release."""
+
+    def __init__(self, meta: Any) -> None:
+        self.class_name: str = meta["class_name"]
+        self.source = meta["module_src"]
+        self.state: dict[str, Any] = meta["state"]
+
+
+def _tf_class(module: str) -> Any:
+    return lambda: TFNetwork(module)
+
+
+NAMES: Names = {
+    **NUMPY_NAMES,
+    **TORCH_NAMES,
+    **CONTAINER_NAMES,
+    **{(module, "Network"): _tf_class(module) for module in ("dnnlib.tflib.network", "tfutil", "network")},
+    ("torch_utils.persistence", "_reconstruct_persistent_obj"): TorchModule,
+}
+
+
+def read_pickle(data: memoryview) -> tuple[dict[str, Network], tuple[str, ...]]:
+    """Read the networks of an official pickle, and notes on what was passed over.
+
+    Raises:
+        ConvertError: if the pickle is unsafe, damaged, or holds something else.
+    """
+    top = load(data, NAMES).value
+    if isinstance(top, dict):
+        return _torch_networks(top)
+    objects = top if isinstance(top, tuple | list) else [top]
+    if not objects or not all(isinstance(item, TFNetwork) for item in objects):
+        raise ConvertError(f"is a pickle of {_describe(top)}, not of networks")
+    return _tf_networks(objects), ()
+
+
+def _describe(top: Any) -> str:
+    if isinstance(top, dict):
+        return "a dict with keys " + ", ".join(str(key)[:40] for key in list(top)[:8])
+    return f"a {type(top).__name__}"
+
+
+def source_hash(source: Any) -> str | None:
+    """Return the sha256 of embedded source text, None if there is none."""
+    if not source:
+        return None
+    return hashlib.sha256(source.encode() if isinstance(source, str) else raw_bytes(source)).hexdigest()
+
+
+def _tf_networks(objects: Iterable[TFNetwork]) -> dict[str, Network]:
+    networks = []
+    for item in objects:
+        if "build_func_spec" in item.state:
+            networks.append(network_from_theano(item.state, source_hash(item.state.get("build_module_src"))))
+        else:
+            tensors: dict[str, Tensor] = {}
+            header = _tf_header(item, "", tensors)
+            networks.append(Network("", "tf", header, tensors))
+    generators = [net for net in networks if net.header["build_func_name"].startswith("G")]
+    others = [net for net in networks if not net.header["build_func_name"].startswith("G")]
+    if len(generators) > 2 or len(others) > 1:
+        raise ConvertError(f"holds {len(generators)} generators and {len(others)} other networks; expected G, D and Gs")
+    named = dict(zip(["G", "G_ema"] if len(generators) == 2 else ["G_ema"], generators, strict=False))
+    named.update(zip(["D"], others, strict=False))
+    return {role: Network(role, net.form, net.header, net.tensors) for role, net in named.items()}
+
+
+def _tf_header(item: Any, prefix: str, tensors: dict[str, Tensor], depth: int = 0) -> Header:
+    if not isinstance(item, TFNetwork) or depth > 1:
+        raise ConvertError("holds a network whose components are no networks")
+    state = item.state
+    missing = [key for key in ("name", "static_kwargs", "build_func_name", "variables") if key not in state]
+    if missing:
+        raise ConvertError(f"holds a network without {missing[0]}")
+    names = []
+    for name, value in state["variables"]:
+        if not isinstance(name, str) or prefix + name in tensors:
+            raise ConvertError(f"holds variable {prefix}{name} twice")
+        names.append(name)
+        tensors[prefix + name] = to_tensor(value, prefix + name)
+    header: Header = {
+        "class": f"{item.module}.Network",
+        "version": plain(state.get("version"), "version"),
+        "name": plain(state["name"], "name"),
+        "build_func_name": str(state["build_func_name"]),
+        "static_kwargs": plain(dict(state["static_kwargs"]), "static_kwargs"),
+        "variables": names,
+        "source_sha256": source_hash(state.get("build_module_src")),
+    }
+    header |= {
+        key: plain(state[key], key)
+        for key in ("input_shapes", "output_shapes", "input_names", "output_names")
+        if key in state
+    }
+    components = state.get("components") or {}
+    header["components"] = {
+        str(key): _tf_header(part, f"{getattr(part, 'state', {}).get('name')}/", tensors, depth + 1)
+        for key, part in components.items()
+    }
+    return header
+
+
+def _torch_networks(top: dict[Any, Any]) -> tuple[dict[str, Network], tuple[str, ...]]:
+    networks = {}
+    for role in ("G", "D", "G_ema"):
+        if top.get(role) is not None:
+            if not isinstance(top[role], TorchModule):
+                raise ConvertError(f"is a pickle of {_describe(top)}, whose {role} is no network of a known release")
+            networks[role] = _torch_network(role, top[role])
+    if not networks:
+        raise ConvertError(f"is a pickle of {_describe(top)}, not of networks")
+    notes = ("an augment pipe, which drawing and scoring do not need",) if top.get("augment_pipe") is not None else ()
+    return networks, notes
+
+
+def _torch_network(role: str, module: TorchModule) -> Network:
+    tensors: dict[str, Tensor] = {}
+    buffers: list[str] = []
+    flat_arguments = _collect(module, "", tensors, buffers)
+    header: Header = {
+        "class_name": module.class_name,
+        "build_func_name": module.class_name,
+        "init_args": plain(list(module.state.get("_init_args", ())), "constructor arguments"),
+        "init_kwargs": plain(_numbers(module.state.get("_init_kwargs", {})), "constructor arguments"),
+        "repository": "stylegan3" if flat_arguments else "stylegan2-ada-pytorch",
+        "variables": list(tensors),
+        "buffers": buffers,
+        "source_sha256": source_hash(module.source),
+    }
+    return Network(role, "torch", header, tensors)
+
+
+def _collect(module: Any, prefix: str, tensors: dict[str, Tensor], buffers: list[str], depth: int = 0) -> bool:
+    """Gather the tensors below a module; tell whether its dense layers are those of the StyleGAN3 repository."""
+    if not isinstance(module, TorchModule) or depth > 8:
+        raise ConvertError(f"holds {prefix.rstrip('.') or 'a network'}, which is no module of a known release")
+    found = module.class_name == "FullyConnectedLayer" and "in_features" in module.state
+    for kind in ("_parameters", "_buffers"):
+        for name, value in module.state[kind].items():
+            if value is not None:
+                tensors[prefix + name] = to_tensor(value, prefix + name)
+                if kind == "_buffers":
+                    buffers.append(prefix + name)
+    for name, child in module.state["_modules"].items():
+        if child is not None:
+            found |= _collect(child, f"{prefix}{name}.", tensors, buffers, depth + 1)
+    return found
+
+
+def _numbers(value: Any) -> Any:
+    """Replace numpy scalars, which some constructor arguments are, by plain numbers."""
+    if isinstance(value, Array):
+        return np.asarray(value.value).tolist()
+    if isinstance(value, dict):
+        return {key: _numbers(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,188 @@
+"""ProGAN: keywords and tables of its TensorFlow release, of the copy that ships with StyleGAN, and of the Theano era
+(spec TF.md 1.6, 2.1, 3.1)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from converter.source import Keywords, Network
+from converter.table import (
+    FLIP,
+    HWIO,
+    HWIO_FLIPPED,
+    HWOI_FLIPPED,
+    SAME,
+    TRANSPOSE,
+    Kept,
+    Row,
+    Table,
+    Transform,
+    chain,
+    feature_maps,
+    permute,
+    product,
+)
+from stylegan_torch import progan
+from stylegan_torch.layers import log2_resolution
+
+_SHARED: dict[str, Any] = {
+    "num_channels": 1,
+    "resolution": 32,
+    "label_size": 0,
+    "fmap_base": 8192,
+    "fmap_decay": 1.0,
+    "fmap_max": 512,
+    "use_wscale": True,
+    "fused_scale": True,
+    "structure": None,
+}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "G_paper": {
+        **_SHARED,
+        "latent_size": None,
+        "normalize_latents": True,
+        "use_pixelnorm": True,
+        "pixelnorm_epsilon": 1e-8,
+        "use_leakyrelu": True,
+    },
+    "D_paper": {**_SHARED, "mbstd_group_size": 4},
+}
+THEANO = {"fused_scale": False, "mbstd_group_size": 16}
+
+
+def keywords(network: Network) -> Keywords:
+    """Return the keywords of the build function."""
+    function = network.header["build_func_name"]
+    extra = THEANO if network.form == "theano" else {}
+    return Keywords(function, DEFAULTS[function], network.header["static_kwargs"], extra)
+
+
+def _maps(kw: Keywords) -> partial[int]:
+    return partial(feature_maps, kw.number("fmap_base"), kw.number("fmap_decay"), 0, kw.integer("fmap_max", 1))
+
+
+def _growth(network: Network, kw: Keywords) -> dict[str, Any]:
+    name = "cur_lod" if network.form == "theano" else "lod"
+    structure = kw.choice("structure", None, "auto", "linear", "recursive", "fixed")
+    lod = network.tensors.get(name)
+    return {"growing": structure != "fixed", "lod": 0.0 if lod is None or lod.numel() != 1 else float(lod)}
+
+
+def _weight_scale(network: Network, kw: Keywords) -> progan.WeightScale:
+    if not kw.flag("use_wscale"):
+        return "none"
+    return "stored" if network.form == "theano" else "equalized"
+
+
+def generator_config(network: Network) -> progan.GeneratorConfig:
+    """Return the config of a `G_paper` network."""
+    kw = keywords(network)
+    maps, resolution = _maps(kw), kw.resolution("resolution")
+    return progan.GeneratorConfig(
+        z_dim=maps(0) if kw.get("latent_size") is None else kw.integer("latent_size", 1),
+        c_dim=kw.integer("label_size"),
+        img_resolution=resolution,
+        img_channels=kw.integer("num_channels", 1),
+        channels=tuple(maps(level - 1) for level in range(2, log2_resolution(resolution) + 1)),
+        activation="lrelu" if kw.flag("use_leakyrelu") else "relu",
+        normalize_z=kw.flag("normalize_latents"),
+        use_pixel_norm=kw.flag("use_pixelnorm"),
+        pixel_norm_eps=kw.number("pixelnorm_epsilon"),
+        weight_scale=_weight_scale(network, kw),
+        **_growth(network, kw),
+    )
+
+
+def discriminator_config(network: Network) -> progan.DiscriminatorConfig:
+    """Return the config of a `D_paper` network."""
+    kw = keywords(network)
+    maps, resolution = _maps(kw), kw.resolution("resolution")
+    labels, group = kw.integer("label_size"), kw.integer("mbstd_group_size")
+    return progan.DiscriminatorConfig(
+        img_resolution=resolution,
+        img_channels=kw.integer("num_channels", 1),
+        channels=tuple(maps(level - 1) for level in range(2, log2_resolution(resolution) + 1)),
+        fc_dim=maps(0),
+        c_dim=labels,
+        num_label_logits=0 if _ships_with_stylegan(network) else labels,
+        pool_first=kw.flag("fused_scale"),
+        mbstd_group_size=group,
+        mbstd_num_features=int(group > 1),
+        weight_scale=_weight_scale(network, kw),
+        **_growth(network, kw),
+    )
+
+
+def _ships_with_stylegan(network: Network) -> bool:
+    return network.form == "tf" and network.header["class"] == "dnnlib.tflib.network.Network"
+
+
+def _fields(resolution: int) -> Any:
+    return lambda r: {"lod": log2_resolution(resolution) - log2_resolution(r)}
+
+
+def _kept(name: str, lod: float) -> list[Kept]:
+    return [Kept(name, default=lambda _: torch.tensor(np.float32(lod)))]
+
+
+def generator_table(network: Network) -> Table:
+    """Return the table of a `G_paper` network.
+
+    The fused enlargement applies a kernel rotated with respect to the unfused one, and stores it [k, k, out, in] in
+    the original release, [k, k, in, out] in StyleGAN's copy; ours is that of the unfused one.
+    """
+    kw, config = keywords(network), generator_config(network)
+    conv: Transform = HWIO
+    enlarge, name = (HWIO_FLIPPED, "Conv0_up") if kw.flag("fused_scale") else (HWIO, "Conv0")
+    if kw.flag("fused_scale") and not _ships_with_stylegan(network):
+        enlarge = HWOI_FLIPPED
+    dense, rgb = TRANSPOSE, HWIO
+    if network.form == "theano":
+        conv = enlarge = FLIP  # Theano convolves where TensorFlow correlates
+        dense, rgb = _dense_from_4x4(config.z_dim), _IO_TO_1X1
+    rows = [
+        *_layers({"b4.fc": "4x4/Dense"}, dense),
+        *_layers({"b4.conv1": "4x4/Conv", "b{r}.conv1": "{r}x{r}/Conv1"}, conv),
+        *_layers({"b{r}.conv0": "{r}x{r}/" + name}, enlarge),
+        *_layers({"b{r}.torgb": "ToRGB_lod{lod}"}, rgb),
+    ]
+    return Table(rows, _kept("cur_lod" if network.form == "theano" else "lod", config.lod), _fields(config.img_resolution))
+
+
+def discriminator_table(network: Network) -> Table:
+    """Return the table of a `D_paper` network."""
+    kw, config = keywords(network), discriminator_config(network)
+    conv, rgb, fc, out = HWIO, HWIO, TRANSPOSE, TRANSPOSE
+    kept = _kept("lod", config.lod)
+    if network.form == "theano":
+        conv, rgb, fc, out = FLIP, _IO_TO_1X1, _4X4_TO_DENSE, TRANSPOSE
+        kept = [*_kept("cur_lod", config.lod), Kept("gdrop_strength", default=lambda _: torch.tensor(0.0))]
+    second = "Conv1_down" if kw.flag("fused_scale") else "Conv1"
+    rows = [
+        *_layers({"b{r}.fromrgb": "FromRGB_lod{lod}"}, rgb),
+        *_layers({"b4.conv": "4x4/Conv", "b{r}.conv0": "{r}x{r}/Conv0", "b{r}.conv1": "{r}x{r}/" + second}, conv),
+        *_layers({"b4.fc": "4x4/Dense0"}, fc),
+        *_layers({"b4.out": "4x4/Dense1"}, out),
+    ]
+    return Table(rows, kept, _fields(config.img_resolution))
+
+
+def _layers(scopes: dict[str, str], weight: Transform) -> list[Row]:
+    leaves = {"weight": ("weight", weight), "weight_scale": ("scale", SAME), "bias": ("bias", SAME)}
+    return product(scopes, leaves)
+
+
+_IO_TO_1X1 = chain(TRANSPOSE, Transform(lambda x: x[:, :, None, None], lambda x: x[:, :, 0, 0]))
+"""Theano 1×1 kernel [in, out] to [out, in, 1, 1]."""
+_4X4_TO_DENSE = chain(FLIP, Transform(lambda x: x.flatten(1), lambda x: x.reshape(len(x), -1, 4, 4)))
+"""Theano 4×4 kernel [out, in, 4, 4] of the first dense layer to [out, in · 16]."""
+
+
+def _dense_from_4x4(inputs: int) -> Transform:
+    """Theano "full" 4×4 kernel [out, in, 4, 4] of a 1×1 input to [out · 16, in]."""
+    flat = Transform(lambda x: x.flatten(0, 2), lambda x: x.reshape(-1, 4, 4, inputs))
+    return chain(permute(0, 2, 3, 1), flat)

@@ -1,0 +1,240 @@
+"""StyleGAN and config A of StyleGAN2: keywords and tables of the TensorFlow releases (spec TF.md 2.2, 3.2)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from converter.errors import ConvertError
+from converter.source import Keywords, Network
+from converter.table import (
+    HWIO,
+    HWIO_FLIPPED,
+    NOISE,
+    SAME,
+    TRANSPOSE,
+    UNBATCH,
+    Kept,
+    Row,
+    Table,
+    feature_maps,
+    product,
+)
+from stylegan_torch import stylegan1
+from stylegan_torch.layers import log2_resolution, resolutions
+
+_SHARED: dict[str, Any] = {
+    "fmap_base": 8192,
+    "fmap_decay": 1.0,
+    "fmap_max": 512,
+    "nonlinearity": "lrelu",
+    "use_wscale": True,
+    "fused_scale": "auto",
+    "blur_filter": [1, 2, 1],
+    "structure": "auto",
+}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "G_style": {"truncation_psi": 0.7, "truncation_cutoff": 8},
+    "G_mapping": {
+        "latent_size": 512,
+        "label_size": 0,
+        "dlatent_size": 512,
+        "mapping_layers": 8,
+        "mapping_fmaps": 512,
+        "mapping_lrmul": 0.01,
+        "mapping_nonlinearity": "lrelu",
+        "use_wscale": True,
+        "normalize_latents": True,
+    },
+    "G_synthesis": {
+        **_SHARED,
+        "dlatent_size": 512,
+        "num_channels": 3,
+        "resolution": 1024,
+        "use_styles": True,
+        "const_input_layer": True,
+        "use_noise": True,
+        "use_pixel_norm": False,
+        "use_instance_norm": True,
+    },
+    "D_basic": {
+        **_SHARED,
+        "num_channels": 1,
+        "resolution": 32,
+        "label_size": 0,
+        "mbstd_group_size": 4,
+        "mbstd_num_features": 1,
+    },
+}
+
+
+def component(network: Network, key: str, functions: tuple[str, ...]) -> dict[str, Any]:
+    """Return the header of a generator's component.
+
+    Raises:
+        ConvertError: if it is absent or built by an unknown function.
+    """
+    header = network.header["components"].get(key)
+    if header is None:
+        raise ConvertError(f"{network.header['build_func_name']} has no component {key}")
+    if header["build_func_name"] not in functions:
+        raise ConvertError(f"component {key} has the unknown build function {header['build_func_name']}")
+    return header  # type: ignore[no-any-return]
+
+
+def _keywords(network: Network, key: str, function: str) -> Keywords:
+    part = component(network, key, (function,))
+    return Keywords(function, DEFAULTS[function], part["static_kwargs"], network.header["static_kwargs"])
+
+
+def _maps(kw: Keywords) -> partial[int]:
+    return partial(feature_maps, kw.number("fmap_base"), kw.number("fmap_decay"), 0, kw.integer("fmap_max", 1))
+
+
+def _growth(network: Network, kw: Keywords) -> dict[str, Any]:
+    structure = kw.choice("structure", "auto", "linear", "recursive", "fixed")
+    lod = network.tensors.get("lod")
+    return {"growing": structure != "fixed", "lod": 0.0 if lod is None or lod.numel() != 1 else float(lod)}
+
+
+def _fused_from(kw: Keywords) -> int:
+    """Return the resolution from which on enlargements are fused."""
+    return {"auto": 128, True: 8, False: 1 << 30}[kw.choice("fused_scale", "auto", True, False)]
+
+
+def generator_config(network: Network) -> stylegan1.GeneratorConfig:
+    """Return the config of a `G_style` network."""
+    top = Keywords("G_style", DEFAULTS["G_style"], network.header["static_kwargs"])
+    kw, mapping = _keywords(network, "synthesis", "G_synthesis"), _keywords(network, "mapping", "G_mapping")
+    maps, resolution = _maps(kw), kw.resolution("resolution")
+    psi = top.optional_number("truncation_psi")
+    cutoff = top.optional_integer("truncation_cutoff", -(1 << 20))
+    return stylegan1.GeneratorConfig(
+        mapping=stylegan1.MappingConfig(
+            z_dim=mapping.integer("latent_size", 1),
+            c_dim=mapping.integer("label_size"),
+            w_dim=mapping.integer("dlatent_size", 1),
+            num_layers=mapping.integer("mapping_layers", 0, 256),
+            layer_dim=mapping.integer("mapping_fmaps", 1),
+            lr_multiplier=mapping.number("mapping_lrmul"),
+            activation=mapping.choice("mapping_nonlinearity", "lrelu", "relu"),
+            normalize_z=mapping.flag("normalize_latents"),
+            equalized=mapping.flag("use_wscale"),
+        ),
+        img_resolution=resolution,
+        img_channels=kw.integer("num_channels", 1),
+        channels=tuple(maps(level - 1) for level in range(2, log2_resolution(resolution) + 1)),
+        blur_filter=kw.taps("blur_filter"),
+        activation=kw.choice("nonlinearity", "lrelu", "relu"),
+        use_styles=kw.flag("use_styles"),
+        const_input=kw.flag("const_input_layer"),
+        use_noise=kw.flag("use_noise"),
+        use_pixel_norm=kw.flag("use_pixel_norm"),
+        use_instance_norm=kw.flag("use_instance_norm"),
+        equalized=kw.flag("use_wscale"),
+        truncation_psi=1.0 if psi is None else psi,
+        truncation_cutoff=max(cutoff or 0, 0),  # the original truncates nothing where it is given no cutoff
+        **_growth(network, kw),
+    )
+
+
+def discriminator_config(network: Network) -> stylegan1.DiscriminatorConfig:
+    """Return the config of a `D_basic` network."""
+    kw = Keywords("D_basic", DEFAULTS["D_basic"], network.header["static_kwargs"])
+    maps, resolution = _maps(kw), kw.resolution("resolution")
+    group = kw.integer("mbstd_group_size")
+    return stylegan1.DiscriminatorConfig(
+        img_resolution=resolution,
+        img_channels=kw.integer("num_channels", 1),
+        channels=tuple(maps(level - 1) for level in range(2, log2_resolution(resolution) + 1)),
+        fc_dim=maps(0),
+        c_dim=kw.integer("label_size"),
+        blur_filter=kw.taps("blur_filter"),
+        activation=kw.choice("nonlinearity", "lrelu", "relu"),
+        mbstd_group_size=group,
+        mbstd_num_features=kw.integer("mbstd_num_features", 1) if group > 1 else 0,
+        equalized=kw.flag("use_wscale"),
+        **_growth(network, kw),
+    )
+
+
+def generator_table(network: Network) -> Table:
+    """Return the table of a `G_style` network; kernels of fused enlargements are stored rotated."""
+    config = generator_config(network)
+    fused_from = _fused_from(_keywords(network, "synthesis", "G_synthesis"))
+    levels = log2_resolution(config.img_resolution)
+    parts = network.header["components"]
+    m, s = parts["mapping"]["name"], parts["synthesis"]["name"]
+    first = f"{s}/4x4/" + ("Const" if config.const_input else "Dense")
+    scopes = {
+        "synthesis.b4.conv0": first,
+        "synthesis.b4.conv1": f"{s}/4x4/Conv",
+        "synthesis.b{r}.conv0": s + "/{r}x{r}/Conv0_up",
+        "synthesis.b{r}.conv1": s + "/{r}x{r}/Conv1",
+    }
+    weights = [
+        Row("synthesis.b4.conv0.const", f"{first}/const", UNBATCH),
+        Row("synthesis.b4.conv0.weight", f"{first}/weight", TRANSPOSE),
+        Row("synthesis.b4.conv1.weight", f"{s}/4x4/Conv/weight", HWIO),
+        Row("synthesis.b{r}.conv1.weight", s + "/{r}x{r}/Conv1/weight", HWIO),
+        *(
+            Row(
+                f"synthesis.b{r}.conv0.weight",
+                f"{s}/{r}x{r}/Conv0_up/weight",
+                HWIO_FLIPPED if r >= fused_from else HWIO,
+            )
+            for r in resolutions(config.img_resolution)[1:]
+        ),
+        Row("synthesis.b{r}.torgb.weight", s + "/ToRGB_lod{lod}/weight", HWIO),
+        Row("synthesis.b{r}.torgb.bias", s + "/ToRGB_lod{lod}/bias"),
+    ]
+    leaves = {
+        "bias": ("bias", SAME),
+        "noise_strength": ("Noise/weight", SAME),
+        "affine.weight": ("StyleMod/weight", TRANSPOSE),
+        "affine.bias": ("StyleMod/bias", SAME),
+    }
+    rows = [
+        Row("mapping.w_avg", "dlatent_avg"),
+        Row("mapping.embed.weight", f"{m}/LabelConcat/weight", TRANSPOSE),
+        Row("mapping.fc{i}.weight", m + "/Dense{i}/weight", TRANSPOSE),
+        Row("mapping.fc{i}.bias", m + "/Dense{i}/bias"),
+        Row("synthesis.b{r}.conv0.noise_const", s + "/noise{even}", NOISE),
+        Row("synthesis.b{r}.conv1.noise_const", s + "/noise{odd}", NOISE),
+        *weights,
+        *product(scopes, leaves),
+    ]
+    return Table(
+        rows,
+        lod_kept(config.lod, "lod", f"{s}/lod"),
+        lambda r: {
+            "lod": levels - log2_resolution(r),
+            "even": 2 * log2_resolution(r) - 4,
+            "odd": 2 * log2_resolution(r) - 3,
+        },
+    )
+
+
+def discriminator_table(network: Network) -> Table:
+    """Return the table of a `D_basic` network."""
+    config = discriminator_config(network)
+    levels = log2_resolution(config.img_resolution)
+    scopes = {
+        "b{r}.fromrgb": "FromRGB_lod{lod}",
+        "b4.conv": "4x4/Conv",
+        "b{r}.conv0": "{r}x{r}/Conv0",
+        "b{r}.conv1": "{r}x{r}/Conv1_down",
+    }
+    rows = [
+        *product(scopes, {"weight": ("weight", HWIO), "bias": ("bias", SAME)}),
+        *product({"b4.fc": "4x4/Dense0", "b4.out": "4x4/Dense1"}, {"weight": ("weight", TRANSPOSE), "bias": ("bias", SAME)}),
+    ]
+    return Table(rows, lod_kept(config.lod, "lod"), lambda r: {"lod": levels - log2_resolution(r)})
+
+
+def lod_kept(lod: float, *names: str) -> list[Kept]:
+    """Carry the growing state, whose value the config has: that of the whole network overrides the synthesis's own."""
+    return [Kept("|".join(names), default=lambda _: torch.tensor(np.float32(lod)))]

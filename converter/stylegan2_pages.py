@@ -1,0 +1,281 @@
+"""StyleGAN2 configs B to F and StyleGAN2-ADA: keywords and tables of the TensorFlow releases (spec TF.md 2.3, 2.4, 3.3)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+
+from converter.source import Keywords, Network
+from converter.stylegan1_pages import component, lod_kept
+from converter.table import (
+    HWIO,
+    HWIO_FLIPPED,
+    NOISE,
+    SAME,
+    TRANSPOSE,
+    UNBATCH,
+    Kept,
+    Row,
+    Table,
+    feature_maps,
+    product,
+)
+from stylegan_torch import stylegan2
+from stylegan_torch.layers import ACTIVATIONS, log2_resolution
+
+_MAPS: dict[str, Any] = {"fmap_base": 16384, "fmap_decay": 1.0, "fmap_min": 1, "fmap_max": 512}
+_IMAGE: dict[str, Any] = {"num_channels": 3, "resolution": 1024, "nonlinearity": "lrelu", "resample_kernel": [1, 3, 3, 1]}
+_MAPPING: dict[str, Any] = {
+    "latent_size": 512,
+    "label_size": 0,
+    "dlatent_size": 512,
+    "mapping_layers": 8,
+    "mapping_lrmul": 0.01,
+    "mapping_nonlinearity": "lrelu",
+    "normalize_latents": True,
+}
+_GROWN: dict[str, Any] = {"structure": "auto"}
+_SG2_D: dict[str, Any] = {**_MAPS, **_IMAGE, "label_size": 0, "mbstd_group_size": 4, "mbstd_num_features": 1}
+
+# (build function, whether it is ADA's) -> keywords it knows and what it assumes
+DEFAULTS: dict[tuple[str, bool], dict[str, Any]] = {
+    ("G_main", False): {"truncation_psi": 0.5, "truncation_cutoff": None},
+    ("G_main", True): {"truncation_psi": 0.5, "truncation_cutoff": None},
+    ("G_mapping", False): {**_MAPPING, "mapping_fmaps": 512},
+    ("G_mapping", True): {**_MAPPING, "mapping_fmaps": None, "label_fmaps": None},
+    ("G_synthesis_stylegan2", False): {**_MAPS, **_IMAGE, "architecture": "skip"},
+    ("G_synthesis_stylegan_revised", False): {**_MAPS, **_IMAGE, **_GROWN},
+    ("G_synthesis", True): {
+        **_MAPS,
+        **_IMAGE,
+        "architecture": "skip",
+        "fmap_const": None,
+        "use_noise": True,
+        "num_fp16_res": 0,
+        "conv_clamp": None,
+    },
+    ("D_stylegan", False): {**_SG2_D, **_GROWN},
+    ("D_stylegan2", False): {**_SG2_D, "architecture": "resnet"},
+    ("D_main", True): {
+        **_SG2_D,
+        "mbstd_group_size": None,
+        "architecture": "resnet",
+        "mapping_layers": 0,
+        "mapping_fmaps": None,
+        "mapping_lrmul": 0.1,
+        "num_fp16_res": 0,
+        "conv_clamp": None,
+        "score_size": 1,
+        "score_max": 1,
+        "use_spectral_norm": False,
+    },
+}
+
+
+def _maps(kw: Keywords) -> partial[int]:
+    limits = kw.integer("fmap_min"), kw.integer("fmap_max", 1)
+    return partial(feature_maps, kw.number("fmap_base"), kw.number("fmap_decay"), *limits)
+
+
+def _taps(kw: Keywords) -> tuple[float, ...]:
+    return kw.taps("resample_kernel") or (1.0, 1.0)
+
+
+def _growth(network: Network, kw: Keywords) -> dict[str, Any]:
+    structure = kw.choice("structure", "auto", "linear", "recursive", "fixed")
+    lod = network.tensors.get("lod")
+    return {"growing": structure != "fixed", "lod": 0.0 if lod is None or lod.numel() != 1 else float(lod)}
+
+
+def _is_ada(network: Network) -> bool:
+    synthesis = network.header["components"].get("synthesis", {}).get("build_func_name")
+    return "G_synthesis" == synthesis or network.header["build_func_name"] == "D_main"
+
+
+def _component_keywords(network: Network, key: str, functions: tuple[str, ...]) -> Keywords:
+    part = component(network, key, functions)
+    function = part["build_func_name"]
+    defaults = DEFAULTS[function, _is_ada(network)]
+    return Keywords(function, defaults, part["static_kwargs"], network.header["static_kwargs"])
+
+
+def _synthesis_keywords(network: Network) -> Keywords:
+    functions = ("G_synthesis_stylegan2", "G_synthesis_stylegan_revised", "G_synthesis")
+    return _component_keywords(network, "synthesis", functions)
+
+
+def generator_config(network: Network) -> stylegan2.GeneratorConfig:
+    """Return the config of a `G_main` network."""
+    kw = _synthesis_keywords(network)
+    ada = _is_ada(network)
+    top = Keywords("G_main", DEFAULTS["G_main", ada], network.header["static_kwargs"])
+    maps, resolution = _maps(kw), kw.resolution("resolution")
+    revised = kw.function == "G_synthesis_stylegan_revised"
+    psi = top.optional_number("truncation_psi")
+    options: dict[str, Any] = {}
+    if ada:
+        options = {
+            "use_noise": kw.flag("use_noise"),
+            "conv_clamp": kw.optional_number("conv_clamp"),
+            "num_fp16_res": kw.integer("num_fp16_res"),
+        }
+    return stylegan2.GeneratorConfig(
+        mapping=_mapping_config(_component_keywords(network, "mapping", ("G_mapping",)), ada),
+        img_resolution=resolution,
+        img_channels=kw.integer("num_channels", 1),
+        channels=tuple(maps(level - 1) for level in range(2, log2_resolution(resolution) + 1)),
+        const_channels=kw.integer("fmap_const", 1) if ada and kw.get("fmap_const") is not None else maps(1),
+        architecture="revised" if revised else kw.choice("architecture", "skip", "resnet", "orig"),
+        resample_filter=_taps(kw),
+        activation=kw.choice("nonlinearity", *ACTIVATIONS),
+        style_bias=1.0,
+        equalized_modulation=True,
+        truncation_psi=1.0 if psi is None else psi,
+        truncation_cutoff=top.optional_integer("truncation_cutoff", -(1 << 20)),
+        official_noise="seeded",
+        **options,
+        **(_growth(network, kw) if revised else {}),
+    )
+
+
+def _mapping_config(kw: Keywords, ada: bool) -> stylegan2.MappingConfig:
+    z_dim, w_dim = kw.integer("latent_size", 1), kw.integer("dlatent_size", 1)
+    embed = z_dim if not ada or kw.get("label_fmaps") is None else kw.integer("label_fmaps", 1)
+    return stylegan2.MappingConfig(
+        z_dim=z_dim,
+        c_dim=kw.integer("label_size"),
+        w_dim=w_dim,
+        num_layers=kw.integer("mapping_layers", 0, 256),
+        layer_dim=w_dim if kw.get("mapping_fmaps") is None else kw.integer("mapping_fmaps", 1),
+        embed_dim=embed,
+        lr_multiplier=kw.number("mapping_lrmul"),
+        activation=kw.choice("mapping_nonlinearity", *ACTIVATIONS),
+        labels="embed" if ada else "concat",
+        normalize_z=kw.flag("normalize_latents"),
+    )
+
+
+def _discriminator_keywords(network: Network) -> Keywords:
+    function = network.header["build_func_name"]
+    return Keywords(function, DEFAULTS[function, _is_ada(network)], network.header["static_kwargs"])
+
+
+def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
+    """Return the config of a `D_stylegan`, `D_stylegan2` or `D_main` network."""
+    kw = _discriminator_keywords(network)
+    maps, resolution = _maps(kw), kw.resolution("resolution")
+    labels = kw.integer("label_size")
+    group = kw.optional_integer("mbstd_group_size")
+    features = kw.integer("mbstd_num_features")
+    if kw.function == "D_main":
+        options = _ada_discriminator_options(kw, labels, maps(0))
+    else:
+        features = features if group is None or group > 1 else 0
+        options = {"conditioning": "select" if labels else "none", "num_outputs": max(labels, 1)}
+    revised = kw.function == "D_stylegan"
+    return stylegan2.DiscriminatorConfig(
+        img_resolution=resolution,
+        img_channels=kw.integer("num_channels", 1),
+        channels=tuple(maps(level - 1) for level in range(2, log2_resolution(resolution) + 1)),
+        fc_dim=maps(0),
+        c_dim=labels,
+        architecture="revised" if revised else kw.choice("architecture", "skip", "resnet", "orig"),
+        resample_filter=_taps(kw),
+        activation=kw.choice("nonlinearity", *ACTIVATIONS),
+        mbstd_group_size=group,
+        mbstd_num_features=features,
+        **options,
+        **(_growth(network, kw) if revised else {}),
+    )
+
+
+def _ada_discriminator_options(kw: Keywords, labels: int, width: int) -> dict[str, Any]:
+    dim = width if kw.get("mapping_fmaps") is None else kw.integer("mapping_fmaps", 1)
+    mapping = stylegan2.MappingConfig(
+        z_dim=0,
+        c_dim=labels,
+        w_dim=dim,
+        num_layers=kw.integer("mapping_layers", 0, 256),
+        layer_dim=dim,
+        embed_dim=dim,
+        lr_multiplier=kw.number("mapping_lrmul"),
+        activation=kw.choice("nonlinearity", *ACTIVATIONS),
+    )
+    return {
+        "conv_clamp": kw.optional_number("conv_clamp"),
+        "clamp_last_fromrgb": True,
+        "num_fp16_res": kw.integer("num_fp16_res"),
+        "conditioning": "project" if labels else "none",
+        "mapping": mapping if labels else None,
+        "num_outputs": dim if labels else kw.integer("score_max", 1),
+        "num_scores": kw.integer("score_size", 1),
+        "spectral_norm": kw.flag("use_spectral_norm"),
+    }
+
+
+def generator_table(network: Network) -> Table:
+    """Return the table of a `G_main` network; kernels of enlarging convolutions are rotated for ours."""
+    config = generator_config(network)
+    levels = log2_resolution(config.img_resolution)
+    parts = network.header["components"]
+    m, s = parts["mapping"]["name"], parts["synthesis"]["name"]
+    label = "LabelEmbed" if config.mapping.labels == "embed" else "LabelConcat"
+    torgb = "/ToRGB_lod{lod}" if config.architecture == "revised" else "/{r}x{r}/ToRGB"
+    convs = {"synthesis.b4.conv1": f"{s}/4x4/Conv", "synthesis.b{r}.conv1": s + "/{r}x{r}/Conv1"}
+    enlarging = {"synthesis.b{r}.conv0": s + "/{r}x{r}/Conv0_up"}
+    leaves = {
+        "bias": ("bias", SAME),
+        "noise_strength": ("noise_strength", SAME),
+        "affine.weight": ("mod_weight", TRANSPOSE),
+        "affine.bias": ("mod_bias", SAME),
+    }
+    rows = [
+        Row("mapping.w_avg", "dlatent_avg"),
+        Row("mapping.embed.weight", f"{m}/{label}/weight", TRANSPOSE),
+        Row("mapping.embed.bias", f"{m}/{label}/bias"),
+        Row("mapping.fc{i}.weight", m + "/Dense{i}/weight", TRANSPOSE),
+        Row("mapping.fc{i}.bias", m + "/Dense{i}/bias"),
+        Row("synthesis.b4.const", f"{s}/4x4/Const/const", UNBATCH),
+        Row("synthesis.b4.conv1.noise_const", f"{s}/noise0", NOISE),
+        Row("synthesis.b{r}.conv0.noise_const", s + "/noise{odd}", NOISE),
+        Row("synthesis.b{r}.conv1.noise_const", s + "/noise{even}", NOISE),
+        *product(convs, {**leaves, "weight": ("weight", HWIO)}),
+        *product(enlarging, {**leaves, "weight": ("weight", HWIO_FLIPPED)}),
+        *product({"synthesis.b{r}.torgb": s + torgb}, {**leaves, "weight": ("weight", HWIO)}),
+        Row("synthesis.b{r}.skip.weight", s + "/{r}x{r}/Skip/weight", HWIO),
+    ]
+    return Table(
+        rows,
+        lod_kept(config.lod, "lod", f"{s}/lod"),
+        lambda r: {
+            "lod": levels - log2_resolution(r),
+            "odd": 2 * log2_resolution(r) - 5,
+            "even": 2 * log2_resolution(r) - 4,
+        },
+    )
+
+
+def discriminator_table(network: Network) -> Table:
+    """Return the table of a `D_stylegan`, `D_stylegan2` or `D_main` network."""
+    config = discriminator_config(network)
+    levels = log2_resolution(config.img_resolution)
+    fromrgb = "FromRGB_lod{lod}" if config.architecture == "revised" else "{r}x{r}/FromRGB"
+    convs = {
+        "b{r}.fromrgb": fromrgb,
+        "b4.conv": "4x4/Conv",
+        "b{r}.conv0": "{r}x{r}/Conv0",
+        "b{r}.conv1": "{r}x{r}/Conv1_down",
+        "b{r}.skip": "{r}x{r}/Skip",
+    }
+    dense = {"b4.fc": "4x4/Dense0", "b4.out": "Output", "mapping.embed": "LabelEmbed", "mapping.fc{i}": "Mapping{i}"}
+    rows = [
+        *product(convs, {"weight": ("weight", HWIO), "bias": ("bias", SAME), "weight_u": ("weight_sn", SAME)}),
+        *product(dense, {"weight": ("weight", TRANSPOSE), "bias": ("bias", SAME)}),
+    ]
+    # PA-GAN's vectors add to the first layer in proportion to its augmentation strength, which is 0 outside training.
+    pagan = Kept(r"\d+x\d+/FromRGB/PAGAN/weight", default=lambda name: None)
+    kept = [*lod_kept(config.lod, "lod"), *([pagan] if network.header["build_func_name"] == "D_main" else [])]
+    return Table(rows, kept, lambda r: {"lod": levels - log2_resolution(r)})
+
+

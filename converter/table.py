@@ -1,0 +1,188 @@
+"""Mapping tables: rows of source name ↔ our name with an exactly invertible transform, read both ways.
+
+Import and export both walk our names: the row whose pattern matches says what the tensor is called in the source. So
+a table cannot import what it could not export, and every tensor on either side is accounted for.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from converter.errors import ConvertError
+
+Change = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A change of layout that rounds nothing: `theirs` to `ours` and back."""
+
+    to_ours: Change
+    to_theirs: Change
+
+
+def permute(*order: int) -> Transform:
+    """Reorder the axes."""
+    inverse = tuple(order.index(axis) for axis in range(len(order)))
+    return Transform(lambda x: x.permute(order), lambda x: x.permute(inverse))
+
+
+def chain(*transforms: Transform) -> Transform:
+    """Apply several transforms, the first one first."""
+
+    def to_ours(x: Tensor) -> Tensor:
+        for transform in transforms:
+            x = transform.to_ours(x)
+        return x
+
+    def to_theirs(x: Tensor) -> Tensor:
+        for transform in reversed(transforms):
+            x = transform.to_theirs(x)
+        return x
+
+    return Transform(to_ours, to_theirs)
+
+
+SAME = Transform(lambda x: x, lambda x: x)
+TRANSPOSE = permute(1, 0)
+FLIP = Transform(lambda x: x.flip(2, 3), lambda x: x.flip(2, 3))
+HWIO = permute(3, 2, 0, 1)
+"""TensorFlow convolution kernel [k, k, in, out] to [out, in, k, k]."""
+HWOI = permute(2, 3, 0, 1)
+"""Kernel [k, k, out, in] to [out, in, k, k]."""
+HWIO_FLIPPED = chain(HWIO, FLIP)
+HWOI_FLIPPED = chain(HWOI, FLIP)
+UNBATCH = Transform(lambda x: x[0], lambda x: x[None])
+"""[1, ...] to [...]."""
+NOISE = Transform(lambda x: x[0, 0], lambda x: x[None, None])
+"""[1, 1, H, W] to [H, W]."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Our name ↔ their name. Fields in braces: `{r}` a resolution, `{i}` an index, `{name}` anything."""
+
+    ours: str
+    theirs: str
+    transform: Transform = SAME
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Source tensors that no picture depends on, carried along so that an export is complete.
+
+    pattern: regular expression for the whole source name.
+    default: makes the tensor for an export where the source is not at hand; None if it can't.
+    check: raises if the tensor contradicts the config.
+    """
+
+    pattern: str
+    default: Callable[[str], Tensor | None] = lambda name: None
+    check: Callable[[str, Tensor], None] = lambda name, value: None
+
+
+@dataclass(frozen=True)
+class Table:
+    """All rows of one network. Rows are tried in order; `fields` fill further braces of source names from `{r}`."""
+
+    rows: Sequence[Row]
+    kept: Sequence[Kept] = ()
+    fields: Callable[[int], Mapping[str, Any]] = lambda r: {}
+
+    def source_name(self, ours: str) -> tuple[str, Transform]:
+        """Return what one of our tensors is called in the source, and the transform."""
+        for row in self.rows:
+            match = re.fullmatch(_regex(row.ours), ours)
+            if match:
+                found = match.groupdict()
+                return row.theirs.format(**found, **self.fields(int(found.get("r", 4)))), row.transform
+        raise ConvertError(f"no row of the table names our tensor {ours}")
+
+    def import_tensors(
+        self, shapes: Mapping[str, torch.Size], tensors: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return our tensors, contiguous, and the kept ones.
+
+        Args:
+            shapes: name and shape of every tensor our network has.
+            tensors: the source's.
+
+        Raises:
+            ConvertError: naming a missing, extra or misshapen source tensor.
+        """
+        plan = {ours: self.source_name(ours) for ours in shapes}
+        for ours, (theirs, transform) in plan.items():
+            if theirs not in tensors:
+                raise ConvertError(f"variable {theirs} is missing")
+            expected = transform.to_theirs(torch.empty(shapes[ours], device="meta")).shape
+            if tensors[theirs].shape != expected:
+                found = list(tensors[theirs].shape)
+                raise ConvertError(f"variable {theirs} has shape {found}; by the keywords it should be {list(expected)}")
+        used = {theirs for theirs, _ in plan.values()}
+        kept = {name: value for name, value in tensors.items() if name not in used}
+        for name, value in kept.items():
+            rule = self._kept(name)
+            if rule is None:
+                raise ConvertError(f"variable {name} is unknown to this kind of network")
+            rule.check(name, value)
+        ours = {ours: transform.to_ours(tensors[theirs]).contiguous() for ours, (theirs, transform) in plan.items()}
+        return ours, {name: value.contiguous() for name, value in kept.items()}
+
+    def export_tensors(
+        self, state: Mapping[str, Tensor], kept: Mapping[str, Tensor], order: Iterable[str]
+    ) -> dict[str, Tensor]:
+        """Return the source's tensors in the given order of names.
+
+        Raises:
+            ConvertError: naming a tensor that is in the order but can't be made, or the reverse.
+        """
+        exported = dict(kept)
+        for ours, value in state.items():
+            theirs, transform = self.source_name(ours)
+            exported[theirs] = transform.to_theirs(value).contiguous()
+        result: dict[str, Tensor] = {}
+        for name in order:
+            value_ = exported.pop(name, None)
+            if value_ is None:
+                rule = self._kept(name)
+                value_ = rule.default(name) if rule else None
+            if value_ is None:
+                raise ConvertError(f"variable {name} of the original form is not in this file")
+            result[name] = value_
+        if exported:
+            raise ConvertError(f"variable {next(iter(exported))} has no place in the original form")
+        return result
+
+    def _kept(self, name: str) -> Kept | None:
+        return next((rule for rule in self.kept if re.fullmatch(rule.pattern, name)), None)
+
+
+def _regex(pattern: str) -> str:
+    def group(match: re.Match[str]) -> str:
+        return f"(?P<{match[1]}>{'.+' if match[1] == 'name' else '[0-9]+'})"
+
+    return re.sub(r"\\{(\w+)\\}", group, re.escape(pattern))
+
+
+def product(scopes: Mapping[str, str], leaves: Mapping[str, tuple[str, Transform]]) -> list[Row]:
+    """Return the rows of several layers alike: our scope → their scope, times our leaf → their leaf."""
+    return [
+        Row(f"{ours}.{leaf}", f"{theirs}/{their_leaf}", transform)
+        for ours, theirs in scopes.items()
+        for leaf, (their_leaf, transform) in leaves.items()
+    ]
+
+
+def feature_maps(base: int, decay: float, low: int, high: int, stage: int) -> int:
+    """Return the channel count of a stage: base / 2^(stage · decay), truncated, then limited (spec TF.md 0)."""
+    try:
+        return min(max(int(base / math.pow(2.0, stage * decay)), low), high)
+    except (OverflowError, ZeroDivisionError):
+        return high

@@ -1,0 +1,14 @@
+"""StyleGAN-family networks as plain PyTorch modules.
+
+    G = stylegan_torch.load("ffhq.pt")
+    z = stylegan_torch.latents_from_seeds([0, 1], G.z_dim)
+    images = G(z, truncation_psi=0.7)      # [2, 3, H, W] in about [-1, 1]
+"""
+
+from stylegan_torch.checkpoint import load, save
+from stylegan_torch.errors import CheckpointError, StyleGANError
+from stylegan_torch.images import to_uint8
+from stylegan_torch.seeds import latents_from_seeds
+
+__version__ = "0.1.0"
+__all__ = ["CheckpointError", "StyleGANError", "latents_from_seeds", "load", "save", "to_uint8"]

@@ -1,0 +1,199 @@
+"""Our file: networks as configs and tensors, with a record of where they came from. Holds data only.
+
+`.pt` is what `torch.load(path, weights_only=True)` opens:
+
+    {"format": "stylegan-torch", "version": 1, "provenance": {...},
+     "networks": {"G_ema": {"config": {...}, "state_dict": {...}, "source": {...}}, ...}}
+
+`.safetensors` has the same tensors as `G_ema.state_dict.<name>` and `G_ema.source.<name>`, the rest as JSON in its
+metadata under the key `stylegan_torch`. `source` has tensors of the original file that no picture depends on; they make
+its export complete.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from stylegan_torch.errors import CheckpointError
+from stylegan_torch.files import new_file
+from stylegan_torch.networks import Config, assemble, config_from_json, config_to_json
+
+FORMAT = "stylegan-torch"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network of a file: its config, its tensors, and `source` tensors kept for export only."""
+
+    config: Config
+    state_dict: dict[str, Tensor]
+    source: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What one of our files holds; `networks` by role: "G_ema", "G", "D"."""
+
+    networks: dict[str, Network]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def network(self, role: str = "G_ema") -> nn.Module:
+        """Return a network in eval mode, on the CPU, sharing this checkpoint's tensors.
+
+        Raises:
+            CheckpointError: if it is not there, or its tensors don't fit its config.
+        """
+        if role not in self.networks:
+            raise CheckpointError(f"there is no network {role}, only {', '.join(self.networks)}")
+        return assemble(self.networks[role].config, self.networks[role].state_dict)
+
+
+def write(path: str | Path, checkpoint: Checkpoint, force: bool = False) -> None:
+    """Write a `.pt` or `.safetensors` file; either the whole file comes into being or nothing does.
+
+    Raises:
+        StyleGANError: if the file exists and `force` is off, or cannot be written.
+        CheckpointError: for another suffix.
+    """
+    path = Path(path)
+    if path.suffix not in _WRITERS:
+        raise CheckpointError(f"{path}: the name must end in .pt or .safetensors")
+    with new_file(path, force) as temporary:
+        _WRITERS[path.suffix](temporary, checkpoint)
+
+
+def read(path: str | Path) -> Checkpoint:
+    """Read a file of ours, whatever its name; tensors are mapped from it, not copied.
+
+    Raises:
+        CheckpointError: if it is none or is damaged.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+        checkpoint = _read_pt(path) if magic == b"PK\x03\x04" else _read_safetensors(path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    return checkpoint
+
+
+def load(path: str | Path, network: str = "G_ema", device: str | torch.device = "cpu") -> nn.Module:
+    """Load a network: eval mode, no gradients (`requires_grad_(True)` turns them on).
+
+    Args:
+        path: a file that `save` or stylegan-convert wrote.
+        network: "G_ema" (the moving average of the generator, the one to draw with), "G" or "D".
+        device: where to put it.
+
+    Raises:
+        CheckpointError: if the file is not ours, is damaged, or lacks the network.
+    """
+    checkpoint = read(path)
+    try:
+        module = checkpoint.network(network)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    return module.to(device)
+
+
+def save(
+    path: str | Path, networks: Mapping[str, nn.Module], provenance: dict[str, Any] | None = None, force: bool = False
+) -> None:
+    """Save networks by role, e.g. `{"G_ema": G, "D": D}`, as `.pt` or `.safetensors`.
+
+    Args:
+        path: the file to write.
+        networks: modules of this package.
+        provenance: JSON data to keep with them.
+        force: replace an existing file.
+
+    Raises:
+        StyleGANError: if the file exists and `force` is off, or cannot be written.
+    """
+    parts = {
+        role: Network(module.config, {name: value.detach() for name, value in module.state_dict().items()})  # type: ignore[arg-type]
+        for role, module in networks.items()
+    }
+    write(path, Checkpoint(parts, provenance or {}), force)
+
+
+def _write_pt(path: Path, checkpoint: Checkpoint) -> None:
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "provenance": checkpoint.provenance,
+        "networks": {
+            role: {"config": config_to_json(net.config), "state_dict": net.state_dict, "source": net.source}
+            for role, net in checkpoint.networks.items()
+        },
+    }
+    with path.open("wb") as file:
+        torch.save(content, file)
+
+
+def _write_safetensors(path: Path, checkpoint: Checkpoint) -> None:
+    tensors = {
+        f"{role}.{part}.{name}": value.contiguous()
+        for role, net in checkpoint.networks.items()
+        for part, values in (("state_dict", net.state_dict), ("source", net.source))
+        for name, value in values.items()
+    }
+    record = {
+        "format": FORMAT,
+        "version": VERSION,
+        "provenance": checkpoint.provenance,
+        "networks": {role: config_to_json(net.config) for role, net in checkpoint.networks.items()},
+    }
+    safetensors.torch.save_file(tensors, path, metadata={"stylegan_torch": json.dumps(record)})
+
+
+_WRITERS = {".pt": _write_pt, ".safetensors": _write_safetensors}
+
+
+def _read_pt(path: Path) -> Checkpoint:
+    try:
+        content = torch.load(path, weights_only=True, mmap=True, map_location="cpu")
+    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+        raise CheckpointError("is damaged, or not a file of ours; stylegan-convert may be able to read it") from error
+    _check_format(content)
+    networks = {
+        role: Network(config_from_json(net["config"]), net["state_dict"], net["source"])
+        for role, net in content["networks"].items()
+    }
+    return Checkpoint(networks, content["provenance"])
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            record = json.loads((file.metadata() or {}).get("stylegan_torch", "null"))
+            _check_format(record)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise CheckpointError("is damaged, or not a file of ours; stylegan-convert may be able to read it") from error
+    networks = {role: Network(config_from_json(config), {}, {}) for role, config in record["networks"].items()}
+    for name, value in tensors.items():
+        role, part, tensor = name.split(".", 2)
+        getattr(networks[role], part)[tensor] = value
+    return Checkpoint(networks, record["provenance"])
+
+
+def _check_format(content: Any) -> None:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError("is not a file of ours; stylegan-convert may be able to read it")
+    if content.get("version") != VERSION:
+        raise CheckpointError(f"has version {content.get('version')}; this program reads {VERSION}, so update it")

@@ -1,0 +1,9 @@
+"""The errors users meet. All derive from `StyleGANError`; each message is one line that says what to do."""
+
+
+class StyleGANError(Exception):
+    """Base of every error this project raises on purpose; commands print it on one line and exit with 1."""
+
+
+class CheckpointError(StyleGANError):
+    """A file that is not one of ours, is damaged, or lacks the network asked for."""

@@ -1,0 +1,276 @@
+"""Building blocks every family shares: activations, normalisation, resampling, equalized layers, noise, growing.
+
+All feature maps are NCHW. Resampling filters follow `upfirdn` of the StyleGAN2 paper (section 4 and appendix B).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_SQRT2 = math.sqrt(2.0)
+
+# name -> (function, gain that keeps the variance of a unit normal input about 1)
+ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
+    "linear": (lambda x: x, 1.0),
+    "relu": (F.relu, _SQRT2),
+    "lrelu": (lambda x: F.leaky_relu(x, 0.2), _SQRT2),
+    "tanh": (torch.tanh, 1.0),
+    "sigmoid": (torch.sigmoid, 1.0),
+    "elu": (F.elu, 1.0),
+    "selu": (F.selu, 1.0),
+    "softplus": (F.softplus, 1.0),
+    "swish": (F.silu, _SQRT2),
+}
+
+
+def activate(x: Tensor, activation: str, gain: float = 1.0, clamp: float | None = None) -> Tensor:
+    """Apply an activation with its own gain times `gain`, then clip to ±`clamp`·`gain`."""
+    function, own_gain = ACTIVATIONS[activation]
+    x = function(x) * (own_gain * gain)
+    return x if clamp is None else x.clamp(-clamp * gain, clamp * gain)
+
+
+def pixel_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
+    """Divide by the root mean square over dimension 1 (ProGAN section 4.2): per pixel, or per row of a matrix."""
+    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + eps)
+
+
+def instance_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
+    """Give every feature map of every sample zero mean and unit variance (the AdaIN of StyleGAN section 2)."""
+    x = x - x.mean(dim=(2, 3), keepdim=True)
+    return x * torch.rsqrt(x.square().mean(dim=(2, 3), keepdim=True) + eps)
+
+
+def minibatch_stddev(x: Tensor, group_size: int | None, num_features: int = 1) -> Tensor:
+    """Append `num_features` constant maps with the spread inside groups of samples (ProGAN section 3).
+
+    `x` is [N, C, H, W]; the result is [N, C + num_features, H, W]. A group has min(`group_size`, N) members (None:
+    the whole batch), which stand N / group apart in the batch, as in the original programs.
+
+    Raises:
+        ValueError: if N is not a multiple of the group size.
+    """
+    N, C, H, W = x.shape
+    group = N if group_size is None else min(group_size, N)
+    if N % group:
+        raise ValueError(f"a batch of {N} cannot be split into minibatch-stddev groups of {group}")
+    y = x.reshape(group, -1, num_features, C // num_features, H, W)
+    y = (y - y.mean(dim=0)).square().mean(dim=0)
+    y = (y + 1e-8).sqrt().mean(dim=(2, 3, 4))
+    y = y.reshape(-1, num_features, 1, 1).repeat(group, 1, H, W)
+    return torch.cat([x, y], dim=1)
+
+
+def make_filter(taps: Sequence[float]) -> Tensor:
+    """Return a resampling filter of sum 1 on the CPU: [n, n], or [n] (applied twice) from 8 taps on.
+
+    The device is explicit so that a network built on the meta device has real filters.
+    """
+    f = torch.tensor(taps, dtype=torch.float32, device="cpu")
+    if f.numel() < 8:
+        f = f.outer(f)
+    return f / f.sum()
+
+
+def upfirdn2d(x: Tensor, f: Tensor, *, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0), gain: float = 1.0) -> Tensor:
+    """Insert zeros, pad, convolve with `f`, keep every `down`-th sample; the same on both axes (spec TF.md 0.1).
+
+    Args:
+        x: [N, C, H, W].
+        f: [n, n], or [n] to be applied along both axes.
+        up: factor of the zero insertion; every sample is followed by up - 1 zeros.
+        down: factor of the sub-sampling that starts with the first sample.
+        pad: zeros before and after each axis; negative crops.
+        gain: factor on the filter, counted in two dimensions.
+    """
+    if f.ndim == 1:
+        x = _fir(x, f[None, :] * math.sqrt(gain), (1, up), (1, down), (0, 0), pad)
+        return _fir(x, f[:, None] * math.sqrt(gain), (up, 1), (down, 1), pad, (0, 0))
+    return _fir(x, f * gain, (up, up), (down, down), pad, pad)
+
+
+def _fir(
+    x: Tensor, f: Tensor, up: tuple[int, int], down: tuple[int, int], pad_y: tuple[int, int], pad_x: tuple[int, int]
+) -> Tensor:
+    weight = f.to(x.dtype).expand(x.shape[1], 1, *f.shape)
+    if up == (1, 1):
+        return F.conv2d(F.pad(x, pad_x + pad_y), weight.flip(2, 3), stride=down, groups=x.shape[1])
+    # A strided transposed convolution inserts the zeros and convolves at once; its full output is then cropped.
+    y = F.conv_transpose2d(x, weight, stride=up, groups=x.shape[1])
+    height, width = f.shape
+    x_crop = (pad_x[0] + 1 - width, pad_x[1] + up[1] - width)
+    y_crop = (pad_y[0] + 1 - height, pad_y[1] + up[0] - height)
+    return F.pad(y, x_crop + y_crop)
+
+
+def upsample2d(x: Tensor, f: Tensor) -> Tensor:
+    """Enlarge twofold with filter `f`."""
+    n = f.shape[-1]
+    return upfirdn2d(x, f, up=2, pad=((n + 1) // 2, (n - 2) // 2), gain=4)
+
+
+def downsample2d(x: Tensor, f: Tensor) -> Tensor:
+    """Reduce twofold with filter `f`."""
+    n = f.shape[-1]
+    return upfirdn2d(x, f, down=2, pad=((n - 1) // 2, (n - 2) // 2))
+
+
+def conv2d(x: Tensor, weight: Tensor) -> Tensor:
+    """Cross-correlate with an odd kernel [O, I, k, k], zero padded to keep the size."""
+    return F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+
+
+def conv2d_up(x: Tensor, weight: Tensor, f: Tensor) -> Tensor:
+    """Enlarge twofold by a transposed convolution, then smooth with `f` (spec TORCH.md 6.2)."""
+    n, k = f.shape[-1], weight.shape[-1]
+    if k == 1:
+        return upsample2d(F.conv2d(x, weight), f)
+    x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
+    p = k // 2
+    return upfirdn2d(x, f, pad=(p + (n + 1) // 2 - (k - 1), p + (n - 2) // 2 - (k - 2)), gain=4)
+
+
+def conv2d_down(x: Tensor, weight: Tensor, f: Tensor) -> Tensor:
+    """Smooth with `f`, then reduce twofold by a strided convolution (spec TORCH.md 6.2)."""
+    n, k = f.shape[-1], weight.shape[-1]
+    if k == 1:
+        return F.conv2d(downsample2d(x, f), weight)
+    p = k // 2
+    x = upfirdn2d(x, f, pad=(p + (n - 1) // 2, p + (n - 2) // 2))
+    return F.conv2d(x, weight, stride=2)
+
+
+def blur2d(x: Tensor, f: Tensor) -> Tensor:
+    """Cross-correlate every channel with `f`, zero padded to keep the size (StyleGAN section 2, [1, 2, 1])."""
+    n = f.shape[-1]
+    return upfirdn2d(x, f.flip(tuple(range(f.ndim))), pad=((n - 1) // 2, n // 2))
+
+
+def nearest_up2d(x: Tensor, factor: int = 2) -> Tensor:
+    """Repeat every pixel `factor` times on both axes."""
+    return x if factor == 1 else F.interpolate(x, scale_factor=factor, mode="nearest")
+
+
+def box_down2d(x: Tensor, factor: int = 2) -> Tensor:
+    """Average over blocks of `factor` × `factor` pixels."""
+    return x if factor == 1 else F.avg_pool2d(x, factor)
+
+
+def _four_taps(weight: Tensor) -> Tensor:
+    """Convolve a 3×3 kernel with a 2×2 block of ones, giving 4×4 (spec TF.md 0.2)."""
+    w = F.pad(weight, (1, 1, 1, 1))
+    return w[..., 1:, 1:] + w[..., :-1, 1:] + w[..., 1:, :-1] + w[..., :-1, :-1]
+
+
+def conv2d_nearest_up(x: Tensor, weight: Tensor) -> Tensor:
+    """Equal `conv2d(nearest_up2d(x), weight)` for a 3×3 kernel, in one strided convolution."""
+    return F.conv_transpose2d(x, _four_taps(weight.flip(2, 3)).transpose(0, 1), stride=2, padding=1)
+
+
+def conv2d_box_down(x: Tensor, weight: Tensor) -> Tensor:
+    """Equal `box_down2d(conv2d(x, weight))` for a 3×3 kernel, in one strided convolution."""
+    return F.conv2d(x, _four_taps(weight) / 4, stride=2, padding=1)
+
+
+class Linear(nn.Module):
+    """Dense layer with equalized learning rate (ProGAN section 4.1): y = x (weight · gain)ᵀ + bias · bias_gain.
+
+    `weight` [out, in] is stored as the training left it; `lr_multiplier` only sets how large it starts.
+    """
+
+    def __init__(
+        self, in_features: int, out_features: int, *, gain: float, bias_gain: float | None = 1.0, lr_multiplier: float = 1.0
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        self.bias = None if bias_gain is None else nn.Parameter(torch.zeros(out_features))
+        self.gain = gain
+        self.bias_gain = bias_gain
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, in] to [N, out]."""
+        bias = None if self.bias is None or self.bias_gain is None else self.bias * self.bias_gain
+        return F.linear(x, self.weight * self.gain, bias)
+
+
+def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None) -> Tensor:
+    """Pull the first `cutoff` rows (None: all) of `ws` [N, num_ws, w_dim] towards `w_avg` (StyleGAN appendix B)."""
+    if psi == 1:
+        return ws
+    cutoff = ws.shape[1] if cutoff is None else max(cutoff, 0)
+    return torch.cat([w_avg.lerp(ws[:, :cutoff], psi), ws[:, cutoff:]], dim=1)
+
+
+def labels_or_zeros(c: Tensor | None, c_dim: int, like: Tensor) -> Tensor:
+    """Return labels as [N, c_dim] of the dtype and device of `like` [N, ...]; None means all zeros.
+
+    Raises:
+        ValueError: if the labels have another shape.
+    """
+    if c is None or c_dim == 0:
+        return like.new_zeros(like.shape[0], c_dim)
+    if c.shape != (like.shape[0], c_dim):
+        raise ValueError(f"labels must be [{like.shape[0]}, {c_dim}] (one-hot), not {list(c.shape)}")
+    return c.to(like)
+
+
+def pick_noise(
+    buffers: Sequence[Tensor], like: Tensor, noise_mode: str, noise: Sequence[Tensor] | None
+) -> list[Tensor | None]:
+    """Return the noise of every noisy layer, in layer order, for the batch of `like` [N, ...].
+
+    Args:
+        buffers: the stored maps [H, W].
+        like: gives batch size, dtype and device.
+        noise_mode: "const" (the stored maps), "random" (fresh N(0, 1) for every sample) or "none".
+        noise: explicit maps [1 or N, 1, H, W], one a layer; overrides `noise_mode`.
+
+    Raises:
+        ValueError: for an unknown mode, or explicit noise of the wrong number or shape.
+    """
+    N = like.shape[0]
+    if noise is not None:
+        if len(noise) != len(buffers):
+            raise ValueError(f"this network has {len(buffers)} noisy layers, got {len(noise)} noise tensors")
+        for i, (given, stored) in enumerate(zip(noise, buffers, strict=True)):
+            if given.ndim != 4 or given.shape[0] not in (1, N) or given.shape[1:] != (1, *stored.shape):
+                raise ValueError(f"noise {i} must be [1 or {N}, 1, {stored.shape[0]}, {stored.shape[1]}], not {list(given.shape)}")
+        return [given.to(like) for given in noise]
+    if noise_mode == "none":
+        return [None] * len(buffers)
+    if noise_mode == "const":
+        return [stored.to(like)[None, None] for stored in buffers]
+    if noise_mode == "random":
+        return [torch.randn(N, 1, *stored.shape, dtype=like.dtype, device=like.device) for stored in buffers]
+    raise ValueError(f"noise_mode must be 'const', 'random' or 'none', not {noise_mode!r}")
+
+
+def growth(lod: float, max_level: int) -> tuple[int, float]:
+    """Split a level of detail into the finest level in use and the weight of the next coarser one (ProGAN figure 2).
+
+    Level l works at 1/2^l of the full resolution; `lod` 0 is the finished network. The weight is not clipped beyond
+    `max_level`, as in the original programs.
+    """
+    level = max(min(math.floor(lod), max_level), 0)
+    return level, max(lod - level, 0.0)
+
+
+def log2_resolution(resolution: int) -> int:
+    """Return log2 of a picture side.
+
+    Raises:
+        ValueError: if it is not a power of two of at least 4.
+    """
+    if resolution < 4 or resolution & (resolution - 1):
+        raise ValueError(f"img_resolution must be a power of two of at least 4, not {resolution}")
+    return resolution.bit_length() - 1
+
+
+def resolutions(img_resolution: int) -> list[int]:
+    """Return the picture sides 4, 8, …, `img_resolution` of a network's levels."""
+    return [2**level for level in range(2, log2_resolution(img_resolution) + 1)]

@@ -1,0 +1,115 @@
+"""The networks of all families by name, and their configs as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stylegan_torch import progan, stylegan1, stylegan2
+from stylegan_torch.errors import CheckpointError
+
+_FAMILIES = {module.__name__.rpartition(".")[2]: module for module in (progan, stylegan1, stylegan2)}
+
+Config = (
+    progan.GeneratorConfig
+    | progan.DiscriminatorConfig
+    | stylegan1.GeneratorConfig
+    | stylegan1.DiscriminatorConfig
+    | stylegan2.GeneratorConfig
+    | stylegan2.DiscriminatorConfig
+)
+"""The config of any network; the network is rebuilt from it alone."""
+
+_NETWORKS: dict[type, tuple[str, str, type[nn.Module]]] = {
+    getattr(module, f"{kind}Config"): (family, kind, getattr(module, kind))
+    for family, module in _FAMILIES.items()
+    for kind in ("Generator", "Discriminator")
+}
+
+
+def kind_of(config: Config) -> tuple[str, str]:
+    """Return the family ("progan", "stylegan1", "stylegan2") and kind ("Generator", "Discriminator") of a config."""
+    family, kind, _ = _NETWORKS[type(config)]
+    return family, kind
+
+
+def build(config: Config) -> nn.Module:
+    """Return a freshly initialised network."""
+    return _NETWORKS[type(config)][2](config)
+
+
+def shapes(config: Config) -> dict[str, torch.Size]:
+    """Return name and shape of every tensor in the network's `state_dict`, without making it."""
+    with torch.device("meta"):
+        return {name: value.shape for name, value in build(config).state_dict().items()}
+
+
+def count_parameters(config: Config) -> int:
+    """Return how many trainable values the network has."""
+    with torch.device("meta"):
+        return sum(value.numel() for value in build(config).parameters())
+
+
+def assemble(config: Config, state: dict[str, Tensor]) -> nn.Module:
+    """Return the network with the given tensors (not copied), in eval mode, with no gradients asked for.
+
+    Raises:
+        CheckpointError: naming a tensor that is missing, extra or has the wrong shape.
+    """
+    expected = shapes(config)
+    for name, shape in expected.items():
+        if name not in state:
+            raise CheckpointError(f"tensor {name} is missing")
+        if state[name].shape != shape:
+            raise CheckpointError(f"tensor {name} has shape {list(state[name].shape)}, not {list(shape)}")
+    if len(state) > len(expected):
+        raise CheckpointError(f"tensor {next(name for name in state if name not in expected)} is unknown")
+    with torch.device("meta"):
+        network = build(config)
+    network.load_state_dict(state, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def config_to_json(config: Config) -> dict[str, Any]:
+    """Return the config as plain JSON data, with its family and kind."""
+    family, kind = kind_of(config)
+    return {"family": family, "kind": kind, **dataclasses.asdict(config)}
+
+
+def config_from_json(data: dict[str, Any]) -> Config:
+    """Return the config that `config_to_json` wrote.
+
+    Raises:
+        CheckpointError: if it is not such a config, naming the key.
+    """
+    fields = dict(data)
+    family, kind = fields.pop("family", None), fields.pop("kind", None)
+    module = _FAMILIES.get(str(family))
+    if module is None or kind not in ("Generator", "Discriminator"):
+        raise CheckpointError(f"network of the unknown family {family!r}, kind {kind!r}; a newer version may know it")
+    return typing.cast(Config, _decode(getattr(module, f"{kind}Config"), fields))
+
+
+def _decode(cls: Any, fields: Any) -> Any:
+    if not isinstance(fields, dict):
+        raise CheckpointError(f"{cls.__name__} is not a dict")
+    hints = typing.get_type_hints(cls)
+    unknown = sorted(set(fields) - set(hints))
+    if unknown:
+        raise CheckpointError(f"config key {unknown[0]} is unknown to {cls.__name__}; a newer version may know it")
+    required = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in fields]
+    if required:
+        raise CheckpointError(f"config key {required[0]} is missing")
+    return cls(**{key: _value(hints[key], value) for key, value in fields.items()})
+
+
+def _value(hint: Any, value: Any) -> Any:
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    if isinstance(value, dict):
+        return _decode(next(option for option in options if dataclasses.is_dataclass(option)), value)
+    return tuple(value) if isinstance(value, list) else value

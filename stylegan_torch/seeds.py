@@ -1,0 +1,59 @@
+"""From seeds to latents and noise, as the official scripts draw them (spec TF.md 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def latents_from_seeds(seeds: Iterable[int], z_dim: int) -> Tensor:
+    """Return latents [len(seeds), z_dim] float32, each row what `RandomState(seed).randn(1, z_dim)` draws.
+
+    Seeds are whole numbers from 0 to 2³² - 1.
+    """
+    rows = [np.random.RandomState(seed).randn(1, z_dim) for seed in seeds]
+    return torch.from_numpy(np.concatenate(rows or [np.zeros((0, z_dim))]).astype(np.float32))
+
+
+def noise_from_seeds(seeds: Iterable[int], z_dim: int, sizes: Sequence[tuple[int, int]]) -> list[Tensor]:
+    """Return the noise that the TensorFlow releases' scripts draw for seeds, right after z, in layer order.
+
+    Args:
+        seeds: one a picture.
+        z_dim: length of z, which is drawn first.
+        sizes: (height, width) of every noisy layer.
+
+    Returns:
+        One tensor [len(seeds), 1, H, W] float32 a layer, as `synthesis(ws, noise=...)` takes it.
+    """
+    drawn: list[list[np.ndarray]] = []
+    for seed in seeds:
+        generator = np.random.RandomState(seed)
+        generator.randn(1, z_dim)
+        drawn.append([generator.randn(1, 1, *size).astype(np.float32) for size in sizes])
+    return [torch.from_numpy(np.concatenate(layer)) for layer in zip(*drawn, strict=True)]
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Read "0-50", "1,5,9" or a mixture such as "1,5-9".
+
+    Raises:
+        ValueError: with the part that is none of these.
+    """
+    seeds: list[int] = []
+    for part in text.replace(" ", "").split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ValueError(f"{part!r} is not a seed or a range like 0-50")
+        low, high = int(first), int(last or first)
+        if low > high:
+            raise ValueError(f"{part!r} runs backwards")
+        if high >= 1 << 32:
+            raise ValueError(f"{high} is beyond the largest seed, {(1 << 32) - 1}")
+        if high - low >= 1_000_000:
+            raise ValueError(f"{part!r} is more than a million seeds")
+        seeds += range(low, high + 1)
+    return seeds

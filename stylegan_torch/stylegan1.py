@@ -1,0 +1,440 @@
+"""StyleGAN (Karras et al. 2019, "A Style-Based Generator Architecture for Generative Adversarial Networks").
+
+Also config A of StyleGAN2. Names follow the StyleGAN2-ADA PyTorch release where the parts correspond.
+
+    z, c ─► mapping ─► ws [N, num_ws, w_dim] ─► synthesis: b4 → b8 → … ─► image
+
+A level is two layers, each ending in noise, bias, activation and adaptive instance normalisation (AdaIN) by one row of
+ws. The first layer of 4×4 has no convolution: it starts from a learned constant (or a dense layer of w).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from stylegan_torch.layers import (
+    ACTIVATIONS,
+    Linear,
+    blur2d,
+    box_down2d,
+    conv2d,
+    conv2d_box_down,
+    conv2d_nearest_up,
+    growth,
+    instance_norm,
+    labels_or_zeros,
+    log2_resolution,
+    make_filter,
+    minibatch_stddev,
+    nearest_up2d,
+    pick_noise,
+    pixel_norm,
+    resolutions,
+    truncate,
+)
+
+Activation = Literal["lrelu", "relu"]
+
+
+@dataclass(frozen=True)
+class MappingConfig:
+    """The mapping network, z and labels c to w; `equalized` scales weights at run time (ProGAN section 4.1)."""
+
+    z_dim: int
+    c_dim: int
+    w_dim: int
+    num_layers: int = 8
+    layer_dim: int = 512
+    lr_multiplier: float = 0.01
+    activation: Activation = "lrelu"
+    normalize_z: bool = True
+    equalized: bool = True
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """A generator. `channels` counts the feature maps of the levels 4², 8², … in order.
+
+    blur_filter: taps applied after every enlargement; None = none.
+    use_styles: AdaIN's scale and shift by w; without, ws has a single row that only a dense input reads.
+    const_input: start from a learned constant rather than a dense layer of w.
+    growing: False if only the finest RGB layer exists.
+    lod: level of detail of a snapshot saved mid-growth, 0 = finished.
+    truncation_psi, truncation_cutoff: the network's own defaults; cutoff None = all layers, 0 = none.
+    official_noise: what is done with noise for an official seed: drawn anew from it ("seeded").
+    """
+
+    mapping: MappingConfig
+    img_resolution: int
+    img_channels: int
+    channels: tuple[int, ...]
+    blur_filter: tuple[float, ...] | None = (1.0, 2.0, 1.0)
+    activation: Activation = "lrelu"
+    use_styles: bool = True
+    const_input: bool = True
+    use_noise: bool = True
+    use_pixel_norm: bool = False
+    use_instance_norm: bool = True
+    equalized: bool = True
+    growing: bool = True
+    lod: float = 0.0
+    truncation_psi: float = 0.7
+    truncation_cutoff: int | None = 8
+    official_noise: Literal["seeded", "stored"] = "seeded"
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """A discriminator. `channels` counts the feature maps entering the levels 4², 8², … in order.
+
+    fc_dim: width of the first dense layer.
+    c_dim: labels; each has an output of its own, selected by the one-hot label.
+    mbstd_group_size: members of a minibatch-stddev group; None = the whole batch. mbstd_num_features 0 = no such layer.
+    """
+
+    img_resolution: int
+    img_channels: int
+    channels: tuple[int, ...]
+    fc_dim: int
+    c_dim: int = 0
+    blur_filter: tuple[float, ...] | None = (1.0, 2.0, 1.0)
+    activation: Activation = "lrelu"
+    mbstd_group_size: int | None = 4
+    mbstd_num_features: int = 1
+    equalized: bool = True
+    growing: bool = True
+    lod: float = 0.0
+
+
+def _gain(fan_in: int, equalized: bool, gain: float = math.sqrt(2.0)) -> float:
+    return gain / math.sqrt(fan_in) if equalized else 1.0
+
+
+class MappingNetwork(nn.Module):
+    """Maps latents z and labels c to w; `w_avg` [w_dim] is the centre of truncation."""
+
+    w_avg: Tensor
+
+    def __init__(self, config: MappingConfig, num_ws: int) -> None:
+        super().__init__()
+        self.config = config
+        self.num_ws = num_ws
+        features = config.z_dim
+        if config.c_dim:
+            self.embed = Linear(config.c_dim, config.z_dim, gain=1.0, bias_gain=None)
+            features += config.z_dim
+        lr = config.lr_multiplier
+        for i in range(config.num_layers):
+            out = config.w_dim if i == config.num_layers - 1 else config.layer_dim
+            gain = lr * _gain(features, config.equalized)
+            self.add_module(f"fc{i}", Linear(features, out, gain=gain, bias_gain=lr, lr_multiplier=lr))
+            features = out
+        self.register_buffer("w_avg", torch.zeros(config.w_dim))
+
+    def forward(
+        self, z: Tensor, c: Tensor | None = None, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
+    ) -> Tensor:
+        """Map z [N, z_dim] and one-hot labels c [N, c_dim] to ws [N, num_ws, w_dim].
+
+        Args:
+            z: latents, N(0, 1).
+            c: labels; None means all zeros.
+            truncation_psi: 1 = none, 0 = always `w_avg`.
+            truncation_cutoff: how many rows are truncated; None = all.
+        """
+        cfg = self.config
+        if z.ndim != 2 or z.shape[1] != cfg.z_dim:
+            raise ValueError(f"z must be [N, {cfg.z_dim}], not {list(z.shape)}")
+        x = torch.cat([z, self.embed(labels_or_zeros(c, cfg.c_dim, z))], dim=1) if cfg.c_dim else z
+        x = pixel_norm(x) if cfg.normalize_z else x
+        act, _ = ACTIVATIONS[cfg.activation]
+        for i in range(cfg.num_layers):
+            x = act(self.get_submodule(f"fc{i}")(x))
+        return truncate(x[:, None].expand(-1, self.num_ws, -1), self.w_avg, truncation_psi, truncation_cutoff)
+
+
+class SynthesisLayer(nn.Module):
+    """One layer: its input stage (`const`, `dense`, `conv` or `up`), then noise, bias, activation and AdaIN."""
+
+    noise_const: Tensor
+
+    def __init__(
+        self,
+        config: GeneratorConfig,
+        in_channels: int,
+        out_channels: int,
+        resolution: int,
+        stage: Literal["const", "dense", "conv", "up"],
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.stage = stage
+        w_dim = config.mapping.w_dim
+        if stage == "const":
+            self.const = nn.Parameter(torch.ones(out_channels, 4, 4))
+        elif stage == "dense":
+            self.weight = nn.Parameter(torch.randn(out_channels * 16, w_dim))
+            self.weight_gain = _gain(w_dim, config.equalized, math.sqrt(2.0) / 4)
+        else:
+            self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+            self.weight_gain = _gain(in_channels * 9, config.equalized)
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        if config.use_noise:
+            self.register_buffer("noise_const", torch.randn(resolution, resolution))
+            self.noise_strength = nn.Parameter(torch.zeros(out_channels))
+        if config.use_styles:
+            self.affine = Linear(w_dim, out_channels * 2, gain=_gain(w_dim, config.equalized, 1.0))
+        self.blur_filter: Tensor | None
+        blur = make_filter(config.blur_filter) if stage == "up" and config.blur_filter else None
+        self.register_buffer("blur_filter", blur, persistent=False)
+
+    def forward(self, x: Tensor | None, w: Tensor, noise: Tensor | None) -> Tensor:
+        """Map x [N, I, H, W] (None at the first layer) with w [N, w_dim] to [N, O, H', W']."""
+        cfg = self.config
+        x = self._input(x, w)
+        if noise is not None:
+            x = x + noise * self.noise_strength[:, None, None]
+        act, _ = ACTIVATIONS[cfg.activation]
+        x = act(x + self.bias[:, None, None])
+        x = pixel_norm(x) if cfg.use_pixel_norm else x
+        x = instance_norm(x) if cfg.use_instance_norm else x
+        if cfg.use_styles:
+            scale, shift = self.affine(w)[:, :, None, None].chunk(2, dim=1)
+            x = x * (scale + 1) + shift
+        return x
+
+    def _input(self, x: Tensor | None, w: Tensor) -> Tensor:
+        if self.stage == "const":
+            return self.const.expand(len(w), -1, -1, -1)
+        weight = self.weight * self.weight_gain
+        if self.stage == "dense":
+            return (w @ weight.t()).reshape(len(w), -1, 4, 4)
+        assert x is not None
+        if self.stage == "conv":
+            return conv2d(x, weight)
+        x = conv2d_nearest_up(x, weight)
+        return x if self.blur_filter is None else blur2d(x, self.blur_filter)
+
+
+class ToRGB(nn.Module):
+    """1×1 convolution to image channels."""
+
+    def __init__(self, in_channels: int, img_channels: int, equalized: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(img_channels, in_channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(img_channels))
+        self.weight_gain = _gain(in_channels, equalized, 1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features [N, I, H, W] to an image [N, img_channels, H, W]."""
+        return conv2d(x, self.weight * self.weight_gain) + self.bias[:, None, None]
+
+
+class SynthesisBlock(nn.Module):
+    """One level of two layers, `conv0` (at 4×4: the constant or dense input) and `conv1`, and its RGB layer."""
+
+    def __init__(self, config: GeneratorConfig, level: int) -> None:
+        super().__init__()
+        resolution = 4 * 2**level
+        out = config.channels[level]
+        before = config.channels[max(level - 1, 0)]
+        first: Literal["const", "dense", "up"] = "up" if level else "const" if config.const_input else "dense"
+        self.conv0 = SynthesisLayer(config, before, out, resolution, first)
+        self.conv1 = SynthesisLayer(config, out, out, resolution, "conv")
+        if config.growing or resolution == config.img_resolution:
+            self.torgb = ToRGB(out, config.img_channels, config.equalized)
+
+    def forward(self, x: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None]) -> Tensor:
+        """Map the features of the level below (None at 4×4) to this level's, with ws [N, 2, w_dim]."""
+        x = self.conv0(x, ws[:, 0], noise[0])
+        return self.conv1(x, ws[:, 1], noise[1])  # type: ignore[no-any-return]
+
+
+class SynthesisNetwork(nn.Module):
+    """Maps ws to an image. Levels are the sub-modules `b4`, `b8`, …"""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.num_layers = 2 * log2_resolution(config.img_resolution) - 2
+        self.num_ws = self.num_layers if config.use_styles else 1
+        for level, resolution in enumerate(resolutions(config.img_resolution)):
+            self.add_module(f"b{resolution}", SynthesisBlock(config, level))
+
+    def blocks(self) -> list[SynthesisBlock]:
+        """Return the levels, coarsest first."""
+        return [block for block in self.children() if isinstance(block, SynthesisBlock)]
+
+    def noise_buffers(self) -> list[Tensor]:
+        """Return the stored noise maps [H, W] in layer order; empty if the network has no noise."""
+        layers = [layer for block in self.blocks() for layer in (block.conv0, block.conv1)]
+        return [layer.noise_const for layer in layers] if self.config.use_noise else []
+
+    def forward(
+        self, ws: Tensor, noise_mode: str = "const", noise: Sequence[Tensor] | None = None, force_fp32: bool = True
+    ) -> Tensor:
+        """Draw images [N, img_channels, H, W], dynamic range about [-1, 1], from ws [N, num_ws, w_dim].
+
+        Args:
+            ws: one w a layer, from the mapping network.
+            noise_mode: "const" (stored maps), "random" or "none".
+            noise: explicit maps [1 or N, 1, H, W], one a noisy layer in layer order; overrides `noise_mode`.
+            force_fp32: accepted for code written against the official releases; levels always run in the dtype of ws.
+
+        Raises:
+            ValueError: if ws, the noise or its mode do not fit the network.
+        """
+        if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.config.mapping.w_dim):
+            raise ValueError(f"ws must be [N, {self.num_ws}, {self.config.mapping.w_dim}], not {list(ws.shape)}")
+        maps = pick_noise(self.noise_buffers(), ws, noise_mode, noise) or [None] * self.num_layers
+        ws = ws.expand(-1, self.num_layers, -1)
+        blocks = self.blocks()
+        finest = len(blocks) - 1
+        skipped, fade = growth(self.config.lod, max(finest - 1, 0)) if self.config.growing else (0, 0.0)
+        x = before = None
+        for level, block in enumerate(blocks[: finest - skipped + 1]):
+            before, x = x, block(x, ws[:, 2 * level : 2 * level + 2], maps[2 * level : 2 * level + 2])
+        image: Tensor = block.torgb(x)
+        if fade > 0 and level > 0:
+            image = image.lerp(nearest_up2d(blocks[level - 1].torgb(before)), fade)
+        return nearest_up2d(image, 2**skipped)
+
+
+class Generator(nn.Module):
+    """Maps latents z [N, z_dim] and labels c [N, c_dim] to images; `mapping` and `synthesis` work by themselves too."""
+
+    family = "stylegan1"
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.z_dim = config.mapping.z_dim
+        self.c_dim = config.mapping.c_dim
+        self.w_dim = config.mapping.w_dim
+        self.img_resolution = config.img_resolution
+        self.img_channels = config.img_channels
+        self.synthesis = SynthesisNetwork(config)
+        self.num_ws = self.synthesis.num_ws
+        self.mapping = MappingNetwork(config.mapping, self.num_ws)
+
+    def forward(
+        self,
+        z: Tensor,
+        c: Tensor | None = None,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+        noise_mode: str = "const",
+        noise: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """Draw images [N, img_channels, H, W]; arguments as in `MappingNetwork` and `SynthesisNetwork`."""
+        ws = self.mapping(z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
+        return self.synthesis(ws, noise_mode=noise_mode, noise=noise)  # type: ignore[no-any-return]
+
+
+class ConvLayer(nn.Module):
+    """Convolution, bias and activation; `down` blurs first and halves the size."""
+
+    def __init__(self, config: DiscriminatorConfig, in_channels: int, out_channels: int, size: int, down: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, size, size))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.weight_gain = _gain(in_channels * size**2, config.equalized)
+        self.activation = config.activation
+        self.down = down
+        self.blur_filter: Tensor | None
+        blur = make_filter(config.blur_filter) if down and config.blur_filter else None
+        self.register_buffer("blur_filter", blur, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, I, H, W] to [N, O, H', W']."""
+        weight = self.weight * self.weight_gain
+        if self.blur_filter is not None:
+            x = blur2d(x, self.blur_filter)
+        x = conv2d_box_down(x, weight) if self.down else conv2d(x, weight)
+        act, _ = ACTIVATIONS[self.activation]
+        return act(x + self.bias[:, None, None])
+
+
+class DiscriminatorBlock(nn.Module):
+    """One level: features [N, C, H, W] to [N, C', H/2, W/2]; `fromrgb` for pictures that enter here."""
+
+    def __init__(self, config: DiscriminatorConfig, level: int) -> None:
+        super().__init__()
+        channels, out = config.channels[level], config.channels[level - 1]
+        if config.growing or level == len(config.channels) - 1:
+            self.fromrgb = ConvLayer(config, config.img_channels, channels, 1, down=False)
+        self.conv0 = ConvLayer(config, channels, channels, 3, down=False)
+        self.conv1 = ConvLayer(config, channels, out, 3, down=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map the features of this level to those of the next coarser one."""
+        return self.conv1(self.conv0(x))  # type: ignore[no-any-return]
+
+
+class DiscriminatorEpilogue(nn.Module):
+    """The 4×4 end: minibatch standard deviation, one convolution, two dense layers."""
+
+    def __init__(self, config: DiscriminatorConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels, equalized = config.channels[0], config.equalized
+        if config.growing or len(config.channels) == 1:
+            self.fromrgb = ConvLayer(config, config.img_channels, channels, 1, down=False)
+        self.mbstd_group_size = config.mbstd_group_size
+        self.conv = ConvLayer(config, channels + config.mbstd_num_features, channels, 3, down=False)
+        self.fc = Linear(channels * 16, config.fc_dim, gain=_gain(channels * 16, equalized))
+        self.out = Linear(config.fc_dim, max(config.c_dim, 1), gain=_gain(config.fc_dim, equalized, 1.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features [N, C, 4, 4] to outputs [N, max(c_dim, 1)]."""
+        if self.config.mbstd_num_features:
+            x = minibatch_stddev(x, self.mbstd_group_size, self.config.mbstd_num_features)
+        act, _ = ACTIVATIONS[self.config.activation]
+        return self.out(act(self.fc(self.conv(x).flatten(1))))  # type: ignore[no-any-return]
+
+
+class Discriminator(nn.Module):
+    """Scores images; levels are the sub-modules `b{img_resolution}` … `b8`, the epilogue is `b4`."""
+
+    family = "stylegan1"
+
+    def __init__(self, config: DiscriminatorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.c_dim = config.c_dim
+        self.img_resolution = config.img_resolution
+        self.img_channels = config.img_channels
+        sides = resolutions(config.img_resolution)
+        for level in range(len(sides) - 1, 0, -1):
+            self.add_module(f"b{sides[level]}", DiscriminatorBlock(config, level))
+        self.b4 = DiscriminatorEpilogue(config)
+
+    def forward(self, img: Tensor, c: Tensor | None = None) -> Tensor:
+        """Score images [N, img_channels, H, W] in [-1, 1] with labels c [N, c_dim]; returns logits [N, 1].
+
+        Scores depend on the batch through the minibatch standard deviation.
+
+        Raises:
+            ValueError: if images, labels or batch size do not fit the network.
+        """
+        cfg = self.config
+        expected = (cfg.img_channels, cfg.img_resolution, cfg.img_resolution)
+        if img.ndim != 4 or img.shape[1:] != expected:
+            raise ValueError(f"images must be [N, {', '.join(map(str, expected))}], not {list(img.shape)}")
+        blocks = [block for block in self.children() if isinstance(block, DiscriminatorBlock)]
+        skipped, fade = growth(cfg.lod, len(blocks)) if cfg.growing else (0, 0.0)
+        levels = [*blocks, self.b4]
+        x = levels[skipped].fromrgb(box_down2d(img, 2**skipped))  # type: ignore[operator]
+        for block in blocks[skipped:]:
+            x = block(x)
+            if fade > 0:
+                coarse = levels[skipped + 1].fromrgb(box_down2d(img, 2 ** (skipped + 1)))  # type: ignore[operator]
+                x, fade = x.lerp(coarse, fade), 0.0
+        x = self.b4(x)
+        return (x * labels_or_zeros(c, cfg.c_dim, img)).sum(dim=1, keepdim=True) if cfg.c_dim else x

@@ -1,0 +1,579 @@
+"""StyleGAN2 (Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN"), configs B to F, and
+StyleGAN2-ADA ("Training Generative Adversarial Networks with Limited Data").
+
+One set of modules serves every release. Where releases differ in arithmetic, the config says so, and the defaults are
+those of StyleGAN2-ADA's PyTorch release. Module and tensor names are that release's too.
+
+    z, c ─► mapping ─► ws [N, num_ws, w_dim] ─► synthesis: b4 → b8 → … ─► image
+
+Every level's image branch (`torgb`) reads the same row of ws as the first convolution of the next level.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from stylegan_torch.layers import (
+    Linear,
+    activate,
+    box_down2d,
+    conv2d,
+    conv2d_down,
+    conv2d_up,
+    downsample2d,
+    growth,
+    labels_or_zeros,
+    log2_resolution,
+    make_filter,
+    minibatch_stddev,
+    nearest_up2d,
+    pick_noise,
+    pixel_norm,
+    resolutions,
+    truncate,
+    upsample2d,
+)
+
+Architecture = Literal["skip", "resnet", "orig", "revised"]
+"""How levels meet the picture: summed (`skip`), residual, last level only (`orig`), or progressively grown with one
+active level (`revised`, configs B to D)."""
+
+
+@dataclass(frozen=True)
+class MappingConfig:
+    """The mapping network: of the generator (z, c → w), or of a discriminator with projected labels (c → w, z_dim 0).
+
+    labels: "embed" normalises z and an embedding of the labels separately, then concatenates (ADA); "concat"
+    concatenates z and a linear map of the labels, then normalises the whole (StyleGAN2).
+    """
+
+    z_dim: int
+    c_dim: int
+    w_dim: int
+    num_layers: int = 8
+    layer_dim: int = 512
+    embed_dim: int = 512
+    lr_multiplier: float = 0.01
+    activation: str = "lrelu"
+    labels: Literal["embed", "concat"] = "embed"
+    normalize_z: bool = True
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """A generator. `channels` counts the feature maps of the levels 4², 8², … in order.
+
+    style_bias: added to every style (TensorFlow releases store biases around 0 and add 1).
+    equalized_modulation: scale convolution weights by 1/√fan_in before demodulation (TensorFlow releases).
+    num_fp16_res: finest levels trained in half precision; kept for export, everything here runs in the input's dtype.
+    growing: False if `revised` has its finest RGB layer only.
+    lod: level of detail of a snapshot saved mid-growth (`revised` only), 0 = finished.
+    truncation_psi, truncation_cutoff: the network's own defaults; cutoff None = all layers.
+    official_noise: what the release's script does with noise for a seed: draws it anew or uses the stored maps.
+    """
+
+    mapping: MappingConfig
+    img_resolution: int
+    img_channels: int
+    channels: tuple[int, ...]
+    const_channels: int
+    architecture: Architecture = "skip"
+    resample_filter: tuple[float, ...] = (1.0, 3.0, 3.0, 1.0)
+    activation: str = "lrelu"
+    use_noise: bool = True
+    conv_clamp: float | None = None
+    num_fp16_res: int = 0
+    style_bias: float = 0.0
+    equalized_modulation: bool = False
+    growing: bool = True
+    lod: float = 0.0
+    truncation_psi: float = 1.0
+    truncation_cutoff: int | None = None
+    official_noise: Literal["seeded", "stored"] = "stored"
+
+
+@dataclass(frozen=True)
+class DiscriminatorConfig:
+    """A discriminator. `channels` counts the feature maps entering the levels 4², 8², … in order.
+
+    fc_dim: width of the first dense layer.
+    conditioning: how labels choose the score: not at all, by selecting an output ("select", StyleGAN2), or by the
+        scalar product of the outputs with a mapping of the labels ("project", ADA).
+    num_outputs, num_scores: columns of the last layer and how many of the first are returned (auxiliary rotation).
+    mbstd_group_size: None = the whole batch. mbstd_num_features 0 = no minibatch-stddev layer.
+    clamp_last_fromrgb: whether `conv_clamp` holds for the 4×4 RGB layer of `skip` too (TensorFlow release).
+    spectral_norm: divide kernels by their largest singular value (a comparison method of the ADA paper).
+    """
+
+    img_resolution: int
+    img_channels: int
+    channels: tuple[int, ...]
+    fc_dim: int
+    c_dim: int = 0
+    architecture: Architecture = "resnet"
+    resample_filter: tuple[float, ...] = (1.0, 3.0, 3.0, 1.0)
+    activation: str = "lrelu"
+    conv_clamp: float | None = None
+    clamp_last_fromrgb: bool = False
+    num_fp16_res: int = 0
+    mbstd_group_size: int | None = 4
+    mbstd_num_features: int = 1
+    conditioning: Literal["none", "select", "project"] = "none"
+    mapping: MappingConfig | None = None
+    num_outputs: int = 1
+    num_scores: int = 1
+    spectral_norm: bool = False
+    growing: bool = True
+    lod: float = 0.0
+
+
+class MappingNetwork(nn.Module):
+    """Maps latents z and labels c to w; `w_avg` [w_dim], of generators only, is the centre of truncation."""
+
+    w_avg: Tensor
+
+    def __init__(self, config: MappingConfig, num_ws: int | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.num_ws = num_ws
+        features = config.z_dim
+        if config.c_dim:
+            embedded = config.labels == "embed"
+            embed_dim = config.embed_dim if embedded else config.z_dim
+            gain = 1 / math.sqrt(config.c_dim) if embedded else 1.0
+            self.embed = Linear(config.c_dim, embed_dim, gain=gain, bias_gain=1.0 if embedded else None)
+            features += embed_dim
+        lr = config.lr_multiplier
+        for i in range(config.num_layers):
+            out = config.w_dim if i == config.num_layers - 1 else config.layer_dim
+            layer = Linear(features, out, gain=lr / math.sqrt(features), bias_gain=lr, lr_multiplier=lr)
+            self.add_module(f"fc{i}", layer)
+            features = out
+        if num_ws is not None:
+            self.register_buffer("w_avg", torch.zeros(config.w_dim))
+
+    def forward(
+        self, z: Tensor, c: Tensor | None = None, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
+    ) -> Tensor:
+        """Map z [N, z_dim] and one-hot labels c [N, c_dim] to ws [N, num_ws, w_dim] ([N, w_dim] in a discriminator).
+
+        Args:
+            z: latents, N(0, 1).
+            c: labels; None means all zeros.
+            truncation_psi: 1 = none, 0 = always `w_avg`.
+            truncation_cutoff: how many rows are truncated; None = all.
+        """
+        cfg = self.config
+        if z.ndim != 2 or z.shape[1] != cfg.z_dim:
+            raise ValueError(f"z must be [N, {cfg.z_dim}], not {list(z.shape)}")
+        c = labels_or_zeros(c, cfg.c_dim, z)
+        if cfg.labels == "concat":
+            x = torch.cat([z, self.embed(c)], dim=1) if cfg.c_dim else z
+            x = pixel_norm(x) if cfg.normalize_z else x
+        else:
+            x = pixel_norm(z) if cfg.normalize_z and cfg.z_dim else z
+            x = torch.cat([x, pixel_norm(self.embed(c))], dim=1) if cfg.c_dim else x
+        for i in range(cfg.num_layers):
+            x = activate(self.get_submodule(f"fc{i}")(x), cfg.activation)
+        if self.num_ws is None:
+            return x
+        return truncate(x[:, None].expand(-1, self.num_ws, -1), self.w_avg, truncation_psi, truncation_cutoff)
+
+
+def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, up_filter: Tensor | None, demodulate: bool) -> Tensor:
+    """Convolve with a kernel whose input channels every sample scales by its own style (section 2.2).
+
+    The scaling is done on the activations, and demodulation on the result; both are exactly that.
+
+    Args:
+        x: [N, I, H, W].
+        weight: [O, I, k, k].
+        styles: [N, I].
+        up_filter: enlarges twofold with this filter if given.
+        demodulate: give the result unit variance for unit normal input.
+    """
+    y = x * styles[:, :, None, None]
+    y = conv2d(y, weight) if up_filter is None else conv2d_up(y, weight, up_filter)
+    if demodulate:
+        energy = styles.square() @ weight.square().sum(dim=(2, 3)).t()
+        y = y * torch.rsqrt(energy + 1e-8)[:, :, None, None]
+    return y
+
+
+class SynthesisLayer(nn.Module):
+    """Modulated 3×3 convolution, noise, bias, activation."""
+
+    noise_const: Tensor
+
+    def __init__(self, config: GeneratorConfig, in_channels: int, out_channels: int, resolution: int, up: bool) -> None:
+        super().__init__()
+        w_dim = config.mapping.w_dim
+        self.config = config
+        self.affine = Linear(w_dim, in_channels, gain=1 / math.sqrt(w_dim))
+        nn.init.constant_(self.affine.bias, 1.0 - config.style_bias)  # type: ignore[arg-type]
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.weight_gain = 1 / math.sqrt(in_channels * 9) if config.equalized_modulation else 1.0
+        self.up_filter: Tensor | None
+        self.register_buffer("up_filter", make_filter(config.resample_filter) if up else None, persistent=False)
+        if config.use_noise:
+            self.register_buffer("noise_const", torch.randn(resolution, resolution))
+            self.noise_strength = nn.Parameter(torch.zeros([]))
+
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None, gain: float = 1.0) -> Tensor:
+        """Map x [N, I, H, W] with w [N, w_dim] and noise [1 or N, 1, H', W'] to [N, O, H', W']."""
+        cfg = self.config
+        styles = self.affine(w) + cfg.style_bias
+        x = modulated_conv2d(x, self.weight * self.weight_gain, styles, self.up_filter, demodulate=True)
+        if noise is not None:
+            x = x + noise * self.noise_strength
+        return activate(x + self.bias[:, None, None], cfg.activation, gain, cfg.conv_clamp)
+
+
+class ToRGB(nn.Module):
+    """Modulated 1×1 convolution to image channels, without demodulation."""
+
+    def __init__(self, config: GeneratorConfig, in_channels: int) -> None:
+        super().__init__()
+        w_dim = config.mapping.w_dim
+        self.config = config
+        self.affine = Linear(w_dim, in_channels, gain=1 / math.sqrt(w_dim))
+        nn.init.constant_(self.affine.bias, 1.0 - config.style_bias)  # type: ignore[arg-type]
+        self.weight = nn.Parameter(torch.randn(config.img_channels, in_channels, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(config.img_channels))
+        self.weight_gain = 1 / math.sqrt(in_channels)
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """Map features [N, I, H, W] to an image [N, img_channels, H, W]."""
+        styles = self.affine(w) + self.config.style_bias
+        x = modulated_conv2d(x, self.weight * self.weight_gain, styles, None, demodulate=False)
+        return activate(x + self.bias[:, None, None], "linear", clamp=self.config.conv_clamp)
+
+
+class ConvLayer(nn.Module):
+    """Plain convolution with equalized learning rate, optional bias, activation and resampling."""
+
+    weight_u: Tensor
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        bias: bool = True,
+        activation: str = "linear",
+        clamp: float | None = None,
+        up: Sequence[float] | None = None,
+        down: Sequence[float] | None = None,
+        spectral_norm: bool = False,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
+        self.weight_gain = 1 / math.sqrt(in_channels * kernel_size**2)
+        self.activation = activation
+        self.clamp = clamp
+        self.up_filter: Tensor | None
+        self.down_filter: Tensor | None
+        self.register_buffer("up_filter", None if up is None else make_filter(up), persistent=False)
+        self.register_buffer("down_filter", None if down is None else make_filter(down), persistent=False)
+        self.spectral_norm = spectral_norm
+        if spectral_norm:
+            self.register_buffer("weight_u", torch.randn(1, out_channels))
+
+    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
+        """Map [N, I, H, W] to [N, O, H', W'], times `gain`."""
+        weight = self.weight * self.weight_gain
+        if self.spectral_norm:
+            weight = self._normalize_spectrum(weight)
+        if self.up_filter is not None:
+            x = conv2d_up(x, weight, self.up_filter)
+        elif self.down_filter is not None:
+            x = conv2d_down(x, weight, self.down_filter)
+        else:
+            x = conv2d(x, weight)
+        if self.bias is not None:
+            x = x + self.bias[:, None, None]
+        return activate(x, self.activation, gain, self.clamp)
+
+    def _normalize_spectrum(self, weight: Tensor) -> Tensor:
+        # The estimate of the left singular vector advances at every call, inference included, as in the original.
+        matrix = weight.flatten(1)
+        v = self.weight_u.clone() @ matrix
+        v = v * torch.rsqrt(v.square().sum() + 1e-8)
+        u = v @ matrix.t()
+        inverse_sigma = torch.rsqrt(u.square().sum() + 1e-8)
+        self.weight_u.copy_((u * inverse_sigma).detach())
+        return weight * inverse_sigma
+
+
+class SynthesisBlock(nn.Module):
+    """One level: one (4×4) or two convolutions, and the RGB layer if the architecture has one here."""
+
+    resample_filter: Tensor
+
+    def __init__(self, config: GeneratorConfig, level: int) -> None:
+        super().__init__()
+        resolution = 4 * 2**level
+        last = resolution == config.img_resolution
+        out = config.channels[level]
+        self.resolution = resolution
+        self.residual = level > 0 and config.architecture == "resnet"
+        if level == 0:
+            self.const = nn.Parameter(torch.randn(config.const_channels, 4, 4))
+            self.conv1 = SynthesisLayer(config, config.const_channels, out, resolution, up=False)
+        else:
+            before = config.channels[level - 1]
+            self.conv0 = SynthesisLayer(config, before, out, resolution, up=True)
+            self.conv1 = SynthesisLayer(config, out, out, resolution, up=False)
+            if self.residual:
+                self.skip = ConvLayer(before, out, 1, bias=False, up=config.resample_filter)
+        if last or config.architecture == "skip" or (config.architecture == "revised" and config.growing):
+            self.torgb = ToRGB(config, out)
+        self.register_buffer("resample_filter", make_filter(config.resample_filter), persistent=False)
+
+    def layers(self) -> list[SynthesisLayer]:
+        """Return the modulated convolutions in order."""
+        return [self.conv1] if self.resolution == 4 else [self.conv0, self.conv1]
+
+    def forward(self, x: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None]) -> Tensor:
+        """Map the features of the level below (None at 4×4) to this level's, with the ws [N, 1 or 2, w_dim]."""
+        if x is None:
+            x = self.const.expand(ws.shape[0], -1, -1, -1)
+            return self.conv1(x, ws[:, 0], noise[0])  # type: ignore[no-any-return]
+        y = self.conv0(x, ws[:, 0], noise[0])
+        if self.residual:
+            return self.skip(x, math.sqrt(0.5)) + self.conv1(y, ws[:, 1], noise[1], math.sqrt(0.5))  # type: ignore[no-any-return]
+        return self.conv1(y, ws[:, 1], noise[1])  # type: ignore[no-any-return]
+
+
+class SynthesisNetwork(nn.Module):
+    """Maps ws to an image. Levels are the sub-modules `b4`, `b8`, …"""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.num_ws = 2 * log2_resolution(config.img_resolution) - 2
+        for level, resolution in enumerate(resolutions(config.img_resolution)):
+            self.add_module(f"b{resolution}", SynthesisBlock(config, level))
+
+    def blocks(self) -> list[SynthesisBlock]:
+        """Return the levels, coarsest first."""
+        return [block for block in self.children() if isinstance(block, SynthesisBlock)]
+
+    def noise_buffers(self) -> list[Tensor]:
+        """Return the stored noise maps [H, W] in layer order; empty if the network has no noise."""
+        layers = [layer for block in self.blocks() for layer in block.layers()]
+        return [layer.noise_const for layer in layers] if self.config.use_noise else []
+
+    def forward(
+        self, ws: Tensor, noise_mode: str = "const", noise: Sequence[Tensor] | None = None, force_fp32: bool = True
+    ) -> Tensor:
+        """Draw images [N, img_channels, H, W], dynamic range about [-1, 1], from ws [N, num_ws, w_dim].
+
+        Args:
+            ws: one w a layer, from the mapping network.
+            noise_mode: "const" (stored maps), "random" or "none".
+            noise: explicit maps [1 or N, 1, H, W], one a noisy layer in layer order; overrides `noise_mode`.
+            force_fp32: accepted for code written against the official releases; levels always run in the dtype of ws.
+
+        Raises:
+            ValueError: if ws, the noise or its mode do not fit the network.
+        """
+        if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.config.mapping.w_dim):
+            raise ValueError(f"ws must be [N, {self.num_ws}, {self.config.mapping.w_dim}], not {list(ws.shape)}")
+        maps = pick_noise(self.noise_buffers(), ws, noise_mode, noise) or [None] * (self.num_ws - 1)
+        if self.config.architecture == "revised":
+            return self._grown_image(ws, maps)
+        x = image = None
+        for level, block in enumerate(self.blocks()):
+            x = self._features(block, level, x, ws, maps)
+            if image is not None:
+                image = upsample2d(image, block.resample_filter)
+            if hasattr(block, "torgb"):
+                rgb = block.torgb(x, ws[:, 2 * level + 1])
+                image = rgb if image is None else image + rgb
+        assert image is not None
+        return image
+
+    def _features(
+        self, block: SynthesisBlock, level: int, x: Tensor | None, ws: Tensor, maps: Sequence[Tensor | None]
+    ) -> Tensor:
+        rows = slice(max(2 * level - 1, 0), 2 * level + 1)
+        return block(x, ws[:, rows], maps[rows])  # type: ignore[no-any-return]
+
+    def _grown_image(self, ws: Tensor, maps: Sequence[Tensor | None]) -> Tensor:
+        blocks = self.blocks()
+        finest = len(blocks) - 1
+        skipped, fade = growth(self.config.lod, max(finest - 1, 0)) if self.config.growing else (0, 0.0)
+        x = before = None
+        for level, block in enumerate(blocks[: finest - skipped + 1]):
+            before, x = x, self._features(block, level, x, ws, maps)
+        image: Tensor = block.torgb(x, ws[:, 2 * level + 1])
+        if fade > 0 and level > 0:
+            coarse = blocks[level - 1].torgb(before, ws[:, 2 * level - 1])
+            image = image.lerp(nearest_up2d(coarse), fade)
+        return nearest_up2d(image, 2**skipped)
+
+
+class Generator(nn.Module):
+    """Maps latents z [N, z_dim] and labels c [N, c_dim] to images; `mapping` and `synthesis` work by themselves too."""
+
+    family = "stylegan2"
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.z_dim = config.mapping.z_dim
+        self.c_dim = config.mapping.c_dim
+        self.w_dim = config.mapping.w_dim
+        self.img_resolution = config.img_resolution
+        self.img_channels = config.img_channels
+        self.synthesis = SynthesisNetwork(config)
+        self.num_ws = self.synthesis.num_ws
+        self.mapping = MappingNetwork(config.mapping, self.num_ws)
+
+    def forward(
+        self,
+        z: Tensor,
+        c: Tensor | None = None,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+        noise_mode: str = "const",
+        noise: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """Draw images [N, img_channels, H, W]; arguments as in `MappingNetwork` and `SynthesisNetwork`."""
+        ws = self.mapping(z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
+        return self.synthesis(ws, noise_mode=noise_mode, noise=noise)  # type: ignore[no-any-return]
+
+
+class DiscriminatorBlock(nn.Module):
+    """One level: features [N, C, H, W] to [N, C', H/2, W/2]; `fromrgb` where the architecture has one here."""
+
+    def __init__(self, config: DiscriminatorConfig, level: int) -> None:
+        super().__init__()
+        channels, out = config.channels[level], config.channels[level - 1]
+        act, clamp, taps, sn = config.activation, config.conv_clamp, config.resample_filter, config.spectral_norm
+        if level == len(config.channels) - 1 or _rgb_everywhere(config):
+            self.fromrgb = ConvLayer(config.img_channels, channels, 1, activation=act, clamp=clamp)
+        self.conv0 = ConvLayer(channels, channels, 3, activation=act, clamp=clamp, spectral_norm=sn)
+        self.conv1 = ConvLayer(channels, out, 3, activation=act, clamp=clamp, down=taps, spectral_norm=sn)
+        self.residual = config.architecture == "resnet"
+        if self.residual:
+            self.skip = ConvLayer(channels, out, 1, bias=False, down=taps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map the features of this level to those of the next coarser one."""
+        if self.residual:
+            return self.skip(x, math.sqrt(0.5)) + self.conv1(self.conv0(x), math.sqrt(0.5))  # type: ignore[no-any-return]
+        return self.conv1(self.conv0(x))  # type: ignore[no-any-return]
+
+
+def _rgb_everywhere(config: DiscriminatorConfig) -> bool:
+    return config.architecture == "skip" or (config.architecture == "revised" and config.growing)
+
+
+class DiscriminatorEpilogue(nn.Module):
+    """The 4×4 end: minibatch standard deviation, one convolution, two dense layers."""
+
+    def __init__(self, config: DiscriminatorConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels, act, clamp = config.channels[0], config.activation, config.conv_clamp
+        if _rgb_everywhere(config) or len(config.channels) == 1:
+            rgb_clamp = clamp if config.clamp_last_fromrgb else None
+            self.fromrgb = ConvLayer(config.img_channels, channels, 1, activation=act, clamp=rgb_clamp)
+        self.mbstd_group_size = config.mbstd_group_size
+        width = channels + config.mbstd_num_features
+        self.conv = ConvLayer(width, channels, 3, activation=act, clamp=clamp, spectral_norm=config.spectral_norm)
+        self.fc = Linear(channels * 16, config.fc_dim, gain=1 / math.sqrt(channels * 16))
+        self.out = Linear(config.fc_dim, config.num_outputs, gain=1 / math.sqrt(config.fc_dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features [N, C, 4, 4] to outputs [N, num_outputs]."""
+        if self.config.mbstd_num_features:
+            x = minibatch_stddev(x, self.mbstd_group_size, self.config.mbstd_num_features)
+        x = activate(self.fc(self.conv(x).flatten(1)), self.config.activation)
+        return self.out(x)  # type: ignore[no-any-return]
+
+
+class Discriminator(nn.Module):
+    """Scores images; levels are the sub-modules `b{img_resolution}` … `b8`, the epilogue is `b4`.
+
+    `b4.mbstd_group_size` may be changed after loading. With `spectral_norm` every call advances the stored `weight_u`,
+    so consecutive scores of the same images differ slightly, as in the original.
+    """
+
+    family = "stylegan2"
+
+    def __init__(self, config: DiscriminatorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.c_dim = config.c_dim
+        self.img_resolution = config.img_resolution
+        self.img_channels = config.img_channels
+        sides = resolutions(config.img_resolution)
+        for level in range(len(sides) - 1, 0, -1):
+            self.add_module(f"b{sides[level]}", DiscriminatorBlock(config, level))
+        self.b4 = DiscriminatorEpilogue(config)
+        if config.mapping is not None:
+            self.mapping = MappingNetwork(config.mapping)
+        self.register_buffer("resample_filter", make_filter(config.resample_filter), persistent=False)
+        self.resample_filter: Tensor
+
+    def blocks(self) -> list[DiscriminatorBlock]:
+        """Return the levels above 4×4, finest first."""
+        return [block for block in self.children() if isinstance(block, DiscriminatorBlock)]
+
+    def forward(self, img: Tensor, c: Tensor | None = None) -> Tensor:
+        """Score images [N, img_channels, H, W] in [-1, 1] with labels c [N, c_dim]; returns logits [N, 1].
+
+        Scores depend on the batch through the minibatch standard deviation.
+
+        Raises:
+            ValueError: if images, labels or batch size do not fit the network.
+        """
+        cfg = self.config
+        expected = (cfg.img_channels, cfg.img_resolution, cfg.img_resolution)
+        if img.ndim != 4 or img.shape[1:] != expected:
+            raise ValueError(f"images must be [N, {', '.join(map(str, expected))}], not {list(img.shape)}")
+        c = labels_or_zeros(c, cfg.c_dim, img)
+        x = self.b4(self._grown_features(img) if cfg.architecture == "revised" else self._features(img))
+        if cfg.conditioning == "select":
+            return (x * c).sum(dim=1, keepdim=True)  # type: ignore[no-any-return]
+        if cfg.conditioning == "project":
+            cmap = self.mapping(c.new_zeros(len(c), 0), c)
+            return (x * cmap).sum(dim=1, keepdim=True) / math.sqrt(cmap.shape[1])  # type: ignore[no-any-return]
+        return x[:, : cfg.num_scores]  # type: ignore[no-any-return]
+
+    def _features(self, img: Tensor) -> Tensor:
+        x = None
+        for block in [*self.blocks(), self.b4]:
+            if hasattr(block, "fromrgb"):
+                rgb = block.fromrgb(img)
+                x = rgb if x is None else x + rgb
+            if block is self.b4:
+                break
+            x = block(x)
+            if self.config.architecture == "skip":
+                img = downsample2d(img, self.resample_filter)
+        assert x is not None
+        return x
+
+    def _grown_features(self, img: Tensor) -> Tensor:
+        blocks = [*self.blocks(), self.b4]
+        skipped, fade = growth(self.config.lod, max(len(blocks) - 2, 0)) if self.config.growing else (0, 0.0)
+        x = blocks[skipped].fromrgb(box_down2d(img, 2**skipped))  # type: ignore[operator]
+        for block in blocks[skipped:-1]:
+            x = block(x)
+            if fade > 0:
+                coarse = blocks[skipped + 1].fromrgb(box_down2d(img, 2 ** (skipped + 1)))  # type: ignore[operator]
+                x, fade = x.lerp(coarse, fade), 0.0
+        return x  # type: ignore[no-any-return]
