@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +19,7 @@ _NUMERIC = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b
 def raw_bytes(value: Any) -> memoryview:
     """Return pickled raw data as bytes; Python 2 wrote it as text of the same codes."""
     if isinstance(value, str):
-        return memoryview(value.encode("latin-1"))
+        return memoryview(bytearray(value.encode("latin-1")))
     return memoryview(value)
 
 
@@ -110,7 +109,13 @@ def to_tensor(value: Any, name: str) -> Tensor:
     Raises:
         ConvertError: if it is no array of numbers that float32 holds exactly.
     """
-    array = value.value if isinstance(value, Array) else np.asarray(value) if isinstance(value, float | int) else None
+    array = (
+        value.value
+        if isinstance(value, Array)
+        else np.asarray(value)
+        if isinstance(value, float | int)
+        else None
+    )
     if array is None:
         raise ConvertError(f"variable {name} is no array")
     if array.dtype != np.float32 or not array.dtype.isnative:
@@ -119,14 +124,7 @@ def to_tensor(value: Any, name: str) -> Tensor:
         if not np.array_equal(exact, array, equal_nan=array.dtype.kind == "f"):
             raise ConvertError(f"variable {name} is {array.dtype} and loses precision in float32")
         array = exact
-    return share(array)
-
-
-def share(array: np.ndarray[Any, Any]) -> Tensor:
-    """Return a tensor over the same memory."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # the file's bytes are read-only, and are never written to
-        return torch.from_numpy(array)
+    return torch.from_numpy(array)
 
 
 @dataclass
@@ -136,7 +134,13 @@ class Storage:
     value: np.ndarray[Any, Any]
 
 
-_STORAGES = {"FloatStorage": "<f4", "HalfStorage": "<f2", "DoubleStorage": "<f8", "LongStorage": "<i8", "IntStorage": "<i4"}
+_STORAGES = {
+    "FloatStorage": "<f4",
+    "HalfStorage": "<f2",
+    "DoubleStorage": "<f8",
+    "LongStorage": "<i8",
+    "IntStorage": "<i4",
+}
 _CONTAINER_MAGIC = 0x1950A86A20F9469CFC6C
 
 
@@ -149,26 +153,36 @@ def load_storage(blob: Any) -> Storage:
     info, end = load(data, names, end)
     if magic != _CONTAINER_MAGIC or version != 1001 or not info["little_endian"]:
         raise ConvertError("holds a tensor in an unknown container")
-    (kind, storage_type, key, _, count, view), end = load(data, names, end, persistent=lambda identity: identity)
+    (kind, storage_type, key, _, count, view), end = load(
+        data, names, end, persistent=lambda identity: identity
+    )
     keys, end = load(data, names, end)
     if kind != "storage" or keys != [key] or view is not None:
         raise ConvertError("holds a tensor in an unknown container")
     dtype = np.dtype(_STORAGES[storage_type.name])
-    if count < 0 or int.from_bytes(data[end : end + 8], "little") != count or len(data) != end + 8 + count * dtype.itemsize:
+    if (
+        count < 0
+        or int.from_bytes(data[end : end + 8], "little") != count
+        or len(data) != end + 8 + count * dtype.itemsize
+    ):
         raise ConvertError("holds a tensor whose data are cut off")
     return Storage(np.frombuffer(data[end + 8 :], dtype))
 
 
 def rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Array:
     """Return the tensor as an array: a strided view that stays inside its storage."""
-    if not isinstance(storage, Storage) or len(size) != len(stride) or any(v < 0 for v in (offset, *size, *stride)):
+    if (
+        not isinstance(storage, Storage)
+        or len(size) != len(stride)
+        or any(v < 0 for v in (offset, *size, *stride))
+    ):
         raise TypeError("tensor")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if math.prod(size) and last >= len(storage.value):
         raise ConvertError("holds a tensor that reaches beyond its data")
     array = Array()
     step = storage.value.itemsize
-    array.value = np.lib.stride_tricks.as_strided(storage.value[offset:], size, [s * step for s in stride], writeable=False)
+    array.value = np.lib.stride_tricks.as_strided(storage.value[offset:], size, [s * step for s in stride])
     return array
 
 

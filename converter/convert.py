@@ -59,7 +59,9 @@ def page(network: Network) -> Page:
     function = network.header["build_func_name"]
     known = PAGES[network.form]
     if function not in known:
-        raise ConvertError(f"network {network.role} has the unknown build function {function}; known: {', '.join(known)}")
+        raise ConvertError(
+            f"network {network.role} has the unknown build function {function}; known: {', '.join(known)}"
+        )
     return known[function]
 
 
@@ -118,7 +120,9 @@ class Summary:
     notes: tuple[str, ...] = ()
 
 
-def convert(src: str | Path, dst: str | Path, networks: Iterable[str] | None = None, force: bool = False) -> Summary:
+def convert(
+    src: str | Path, dst: str | Path, networks: Iterable[str] | None = None, force: bool = False
+) -> Summary:
     """Convert any file we read to `.pt`, `.safetensors` or `.npz`; what `stylegan-convert` does.
 
     Args:

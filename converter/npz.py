@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from converter.arrays import share
 from converter.errors import ConvertError
 from converter.source import Network, Source, walk
 
@@ -33,10 +33,15 @@ def write_npz(path: Path, source: Source) -> None:
         "format": FORMAT,
         "version": VERSION,
         "origin": source.origin,
-        "networks": {net.role: {"form": net.form, "prefix": _prefix(net), **net.header} for net in walk(source.networks)},
+        "networks": {
+            net.role: {"form": net.form, "prefix": _prefix(net), **net.header}
+            for net in walk(source.networks)
+        },
     }
     arrays = {
-        f"{_prefix(net)}/{name}": value.numpy() for net in walk(source.networks) for name, value in net.tensors.items()
+        f"{_prefix(net)}/{name}": value.numpy()
+        for net in walk(source.networks)
+        for name, value in net.tensors.items()
     }
     with path.open("wb") as file:
         np.savez(file, **{RECORD: np.array(json.dumps(record))}, **arrays)
@@ -74,7 +79,7 @@ def read_npz(path: Path) -> Source:
 def _tensor(array: np.ndarray[Any, Any], name: str) -> Tensor:
     if array.dtype != np.float32:
         raise ConvertError(f"variable {name} is {array.dtype}, not float32")
-    return share(array)
+    return torch.from_numpy(array)
 
 
 def all_variables(header: dict[str, Any]) -> list[str]:

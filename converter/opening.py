@@ -63,7 +63,9 @@ def locate(src: str | Path) -> Path:
     entry = catalogue.find(text)
     if entry is None:
         hint = catalogue.suggestion(text)
-        raise ConvertError(f"{text}: no such file, and no network of that name in the catalogue{hint and '; ' + hint}")
+        raise ConvertError(
+            f"{text}: no such file, and no network of that name in the catalogue{hint and '; ' + hint}"
+        )
     return catalogue.fetch(entry)
 
 
@@ -86,8 +88,9 @@ def open_source(path: Path) -> Source | Checkpoint:
 
 
 def _map(path: Path) -> memoryview:
+    # Private pages: tensors that share them can be trained on, and the file is never written to.
     with path.open("rb") as file:
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
 
 
 def _open(path: Path, data: memoryview) -> Source | Checkpoint:
@@ -136,9 +139,11 @@ def _unpack(path: Path, name: str, opener: Callable[[Any], IO[bytes]], size: int
                 _check_ratio(len(data), size)
     except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
         raise ConvertError(f"is a {name} file that is damaged or cut off") from error
-    return memoryview(data).toreadonly()
+    return memoryview(data)
 
 
 def _check_ratio(unpacked: int, packed: int) -> None:
     if unpacked > max(SMALL, RATIO * packed):
-        raise ConvertError(f"unpacks to over {unpacked >> 20} MB from {packed >> 10} KB; that is no network, refused")
+        raise ConvertError(
+            f"unpacks to over {unpacked >> 20} MB from {packed >> 10} KB; that is no network, refused"
+        )

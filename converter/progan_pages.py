@@ -62,7 +62,9 @@ def keywords(network: Network) -> Keywords:
 
 
 def _maps(kw: Keywords) -> partial[int]:
-    return partial(feature_maps, kw.number("fmap_base"), kw.number("fmap_decay"), 0, kw.integer("fmap_max", 1))
+    return partial(
+        feature_maps, kw.number("fmap_base"), kw.number("fmap_decay"), 0, kw.integer("fmap_max", 1)
+    )
 
 
 def _growth(network: Network, kw: Keywords) -> dict[str, Any]:
@@ -150,7 +152,11 @@ def generator_table(network: Network) -> Table:
         *_layers({"b{r}.conv0": "{r}x{r}/" + name}, enlarge),
         *_layers({"b{r}.torgb": "ToRGB_lod{lod}"}, rgb),
     ]
-    return Table(rows, _kept("cur_lod" if network.form == "theano" else "lod", config.lod), _fields(config.img_resolution))
+    return Table(
+        rows,
+        _kept("cur_lod" if network.form == "theano" else "lod", config.lod),
+        _fields(config.img_resolution),
+    )
 
 
 def discriminator_table(network: Network) -> Table:
@@ -164,7 +170,9 @@ def discriminator_table(network: Network) -> Table:
     second = "Conv1_down" if kw.flag("fused_scale") else "Conv1"
     rows = [
         *_layers({"b{r}.fromrgb": "FromRGB_lod{lod}"}, rgb),
-        *_layers({"b4.conv": "4x4/Conv", "b{r}.conv0": "{r}x{r}/Conv0", "b{r}.conv1": "{r}x{r}/" + second}, conv),
+        *_layers(
+            {"b4.conv": "4x4/Conv", "b{r}.conv0": "{r}x{r}/Conv0", "b{r}.conv1": "{r}x{r}/" + second}, conv
+        ),
         *_layers({"b4.fc": "4x4/Dense0"}, fc),
         *_layers({"b4.out": "4x4/Dense1"}, out),
     ]

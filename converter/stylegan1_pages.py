@@ -91,7 +91,9 @@ def _keywords(network: Network, key: str, function: str) -> Keywords:
 
 
 def _maps(kw: Keywords) -> partial[int]:
-    return partial(feature_maps, kw.number("fmap_base"), kw.number("fmap_decay"), 0, kw.integer("fmap_max", 1))
+    return partial(
+        feature_maps, kw.number("fmap_base"), kw.number("fmap_decay"), 0, kw.integer("fmap_max", 1)
+    )
 
 
 def _growth(network: Network, kw: Keywords) -> dict[str, Any]:
@@ -230,7 +232,10 @@ def discriminator_table(network: Network) -> Table:
     }
     rows = [
         *product(scopes, {"weight": ("weight", HWIO), "bias": ("bias", SAME)}),
-        *product({"b4.fc": "4x4/Dense0", "b4.out": "4x4/Dense1"}, {"weight": ("weight", TRANSPOSE), "bias": ("bias", SAME)}),
+        *product(
+            {"b4.fc": "4x4/Dense0", "b4.out": "4x4/Dense1"},
+            {"weight": ("weight", TRANSPOSE), "bias": ("bias", SAME)},
+        ),
     ]
     return Table(rows, lod_kept(config.lod, "lod"), lambda r: {"lod": levels - log2_resolution(r)})
 

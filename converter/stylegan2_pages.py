@@ -25,7 +25,12 @@ from stylegan_torch import stylegan2
 from stylegan_torch.layers import ACTIVATIONS, log2_resolution
 
 _MAPS: dict[str, Any] = {"fmap_base": 16384, "fmap_decay": 1.0, "fmap_min": 1, "fmap_max": 512}
-_IMAGE: dict[str, Any] = {"num_channels": 3, "resolution": 1024, "nonlinearity": "lrelu", "resample_kernel": [1, 3, 3, 1]}
+_IMAGE: dict[str, Any] = {
+    "num_channels": 3,
+    "resolution": 1024,
+    "nonlinearity": "lrelu",
+    "resample_kernel": [1, 3, 3, 1],
+}
 _MAPPING: dict[str, Any] = {
     "latent_size": 512,
     "label_size": 0,
@@ -268,14 +273,19 @@ def discriminator_table(network: Network) -> Table:
         "b{r}.conv1": "{r}x{r}/Conv1_down",
         "b{r}.skip": "{r}x{r}/Skip",
     }
-    dense = {"b4.fc": "4x4/Dense0", "b4.out": "Output", "mapping.embed": "LabelEmbed", "mapping.fc{i}": "Mapping{i}"}
+    dense = {
+        "b4.fc": "4x4/Dense0",
+        "b4.out": "Output",
+        "mapping.embed": "LabelEmbed",
+        "mapping.fc{i}": "Mapping{i}",
+    }
     rows = [
-        *product(convs, {"weight": ("weight", HWIO), "bias": ("bias", SAME), "weight_u": ("weight_sn", SAME)}),
+        *product(
+            convs, {"weight": ("weight", HWIO), "bias": ("bias", SAME), "weight_u": ("weight_sn", SAME)}
+        ),
         *product(dense, {"weight": ("weight", TRANSPOSE), "bias": ("bias", SAME)}),
     ]
     # PA-GAN's vectors add to the first layer in proportion to its augmentation strength, which is 0 outside training.
     pagan = Kept(r"\d+x\d+/FromRGB/PAGAN/weight", default=lambda name: None)
     kept = [*lod_kept(config.lod, "lod"), *([pagan] if network.header["build_func_name"] == "D_main" else [])]
     return Table(rows, kept, lambda r: {"lod": levels - log2_resolution(r)})
-
-

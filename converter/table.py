@@ -124,7 +124,9 @@ class Table:
             expected = transform.to_theirs(torch.empty(shapes[ours], device="meta")).shape
             if tensors[theirs].shape != expected:
                 found = list(tensors[theirs].shape)
-                raise ConvertError(f"variable {theirs} has shape {found}; by the keywords it should be {list(expected)}")
+                raise ConvertError(
+                    f"variable {theirs} has shape {found}; by the keywords it should be {list(expected)}"
+                )
         used = {theirs for theirs, _ in plan.values()}
         kept = {name: value for name, value in tensors.items() if name not in used}
         for name, value in kept.items():
@@ -132,8 +134,10 @@ class Table:
             if rule is None:
                 raise ConvertError(f"variable {name} is unknown to this kind of network")
             rule.check(name, value)
-        ours = {ours: transform.to_ours(tensors[theirs]).contiguous() for ours, (theirs, transform) in plan.items()}
-        return ours, {name: value.contiguous() for name, value in kept.items()}
+        ours = {
+            ours: _compact(transform.to_ours(tensors[theirs])) for ours, (theirs, transform) in plan.items()
+        }
+        return ours, {name: _compact(value) for name, value in kept.items()}
 
     def export_tensors(
         self, state: Mapping[str, Tensor], kept: Mapping[str, Tensor], order: Iterable[str]
@@ -162,6 +166,15 @@ class Table:
 
     def _kept(self, name: str) -> Kept | None:
         return next((rule for rule in self.kept if re.fullmatch(rule.pattern, name)), None)
+
+
+def _compact(x: Tensor) -> Tensor:
+    # Views into a pickle may start at odd addresses, which is no place for a parameter.
+    return (
+        x.contiguous()
+        if x.data_ptr() % x.element_size() == 0
+        else x.clone(memory_format=torch.contiguous_format)
+    )
 
 
 def _regex(pattern: str) -> str:

@@ -41,7 +41,9 @@ def _arguments(network: Network) -> dict[str, Any]:
     header = network.header
     names = _POSITIONAL[header["class_name"]]
     if len(header["init_args"]) > len(names):
-        raise ConvertError(f"{header['class_name']} was made with {len(header['init_args'])} positional arguments")
+        raise ConvertError(
+            f"{header['class_name']} was made with {len(header['init_args'])} positional arguments"
+        )
     return dict(zip(names, header["init_args"], strict=False)) | header["init_kwargs"]
 
 
@@ -75,7 +77,13 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
     """Return the config of a `Generator`."""
     arguments = _arguments(network)
     top = Keywords("Generator", {**_SIZE, "z_dim": 512, "w_dim": 512}, arguments)
-    defaults = {**_CHANNELS, **_LAYERS, **_PRECISION[network.header["repository"]], "architecture": "skip", "use_noise": True}
+    defaults = {
+        **_CHANNELS,
+        **_LAYERS,
+        **_PRECISION[network.header["repository"]],
+        "architecture": "skip",
+        "use_noise": True,
+    }
     kw = Keywords("SynthesisNetwork", defaults, arguments, _nested(arguments, "synthesis_kwargs"))
     resolution = top.resolution("img_resolution")
     channels = _channels(kw, resolution)
@@ -136,8 +144,12 @@ def _table(resample_filter: tuple[float, ...], used: str) -> Table:
         return expected() if _matters(used, name) else make_filter((1.0, 3.0, 3.0, 1.0))
 
     def check(name: str, value: Tensor) -> None:
-        if _matters(used, name) and (value.shape != expected().shape or not torch.allclose(value, expected(), atol=1e-6)):
-            raise ConvertError(f"variable {name} is not the filter {list(resample_filter)} that the network was made with")
+        if _matters(used, name) and (
+            value.shape != expected().shape or not torch.allclose(value, expected(), atol=1e-6)
+        ):
+            raise ConvertError(
+                f"variable {name} is not the filter {list(resample_filter)} that the network was made with"
+            )
 
     return Table([Row("{name}", "{name}")], [Kept(r"(.*\.)?resample_filter", default, check)])
 

@@ -50,7 +50,9 @@ class Loaded(NamedTuple):
     end: int
 
 
-def load(data: memoryview, names: Names, offset: int = 0, persistent: Callable[[Any], Any] | None = None) -> Loaded:
+def load(
+    data: memoryview, names: Names, offset: int = 0, persistent: Callable[[Any], Any] | None = None
+) -> Loaded:
     """Read one pickle that starts at `offset`.
 
     Byte strings come back as views of `data`.
@@ -70,8 +72,18 @@ def load(data: memoryview, names: Names, offset: int = 0, persistent: Callable[[
         return Loaded(machine.run(), machine.position)
     except ConvertError:
         raise
-    except (IndexError, KeyError, TypeError, ValueError, AttributeError, struct.error, OverflowError) as error:
-        raise ConvertError(f"is not a sound pickle: damaged or cut off near byte {machine.position}") from error
+    except (
+        IndexError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        struct.error,
+        OverflowError,
+    ) as error:
+        raise ConvertError(
+            f"is not a sound pickle: damaged or cut off near byte {machine.position}"
+        ) from error
 
 
 _MARK = object()

@@ -1,8 +1,8 @@
 """StyleGAN-family networks as plain PyTorch modules.
 
-    G = stylegan_torch.load("ffhq.pt")
-    z = stylegan_torch.latents_from_seeds([0, 1], G.z_dim)
-    images = G(z, truncation_psi=0.7)      # [2, 3, H, W] in about [-1, 1]
+G = stylegan_torch.load("ffhq.pt")
+z = stylegan_torch.latents_from_seeds([0, 1], G.z_dim)
+images = G(z, truncation_psi=0.7)      # [2, 3, H, W] in about [-1, 1]
 """
 
 from stylegan_torch.checkpoint import load, save

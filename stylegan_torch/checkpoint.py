@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from torch import Tensor, nn
 
 from stylegan_torch.errors import CheckpointError
 from stylegan_torch.files import new_file
-from stylegan_torch.networks import Config, assemble, config_from_json, config_to_json
+from stylegan_torch.networks import Config, assemble, config_from_json, config_to_json, shapes
 
 FORMAT = "stylegan-torch"
 VERSION = 1
@@ -111,7 +112,10 @@ def load(path: str | Path, network: str = "G_ema", device: str | torch.device = 
 
 
 def save(
-    path: str | Path, networks: Mapping[str, nn.Module], provenance: dict[str, Any] | None = None, force: bool = False
+    path: str | Path,
+    networks: Mapping[str, nn.Module],
+    provenance: dict[str, Any] | None = None,
+    force: bool = False,
 ) -> None:
     """Save networks by role, e.g. `{"G_ema": G, "D": D}`, as `.pt` or `.safetensors`.
 
@@ -131,18 +135,31 @@ def save(
     write(path, Checkpoint(parts, provenance or {}), force)
 
 
+def _record(checkpoint: Checkpoint) -> str:
+    return json.dumps(
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "provenance": checkpoint.provenance,
+            "networks": {role: config_to_json(net.config) for role, net in checkpoint.networks.items()},
+        }
+    )
+
+
 def _write_pt(path: Path, checkpoint: Checkpoint) -> None:
-    content = {
-        "format": FORMAT,
-        "version": VERSION,
-        "provenance": checkpoint.provenance,
-        "networks": {
-            role: {"config": config_to_json(net.config), "state_dict": net.state_dict, "source": net.source}
-            for role, net in checkpoint.networks.items()
-        },
-    }
+    # Pickle notes which strings are one object, so these are made anew: the same content gives the same bytes.
+    content = json.loads(_record(checkpoint))
+    for role, net in checkpoint.networks.items():
+        content["networks"][role] = {
+            "config": content["networks"][role],
+            "state_dict": {sys.intern(name): value for name, value in net.state_dict.items()},
+            "source": {sys.intern(name): value for name, value in sorted(net.source.items())},
+        }
     with path.open("wb") as file:
-        torch.save(content, file)
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:  # what torch makes of a full disk
+            raise OSError(str(error)) from error
 
 
 def _write_safetensors(path: Path, checkpoint: Checkpoint) -> None:
@@ -152,13 +169,8 @@ def _write_safetensors(path: Path, checkpoint: Checkpoint) -> None:
         for part, values in (("state_dict", net.state_dict), ("source", net.source))
         for name, value in values.items()
     }
-    record = {
-        "format": FORMAT,
-        "version": VERSION,
-        "provenance": checkpoint.provenance,
-        "networks": {role: config_to_json(net.config) for role, net in checkpoint.networks.items()},
-    }
-    safetensors.torch.save_file(tensors, path, metadata={"stylegan_torch": json.dumps(record)})
+    # Not `save_file`: it makes a temporary file of its own, which a kill would leave behind.
+    path.write_bytes(safetensors.torch.save(tensors, metadata={"stylegan_torch": _record(checkpoint)}))
 
 
 _WRITERS = {".pt": _write_pt, ".safetensors": _write_safetensors}
@@ -168,7 +180,9 @@ def _read_pt(path: Path) -> Checkpoint:
     try:
         content = torch.load(path, weights_only=True, mmap=True, map_location="cpu")
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError("is damaged, or not a file of ours; stylegan-convert may be able to read it") from error
+        raise CheckpointError(
+            "is damaged, or not a file of ours; stylegan-convert may be able to read it"
+        ) from error
     _check_format(content)
     networks = {
         role: Network(config_from_json(net["config"]), net["state_dict"], net["source"])
@@ -184,11 +198,22 @@ def _read_safetensors(path: Path) -> Checkpoint:
             _check_format(record)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, ValueError) as error:
-        raise CheckpointError("is damaged, or not a file of ours; stylegan-convert may be able to read it") from error
-    networks = {role: Network(config_from_json(config), {}, {}) for role, config in record["networks"].items()}
-    for name, value in tensors.items():
-        role, part, tensor = name.split(".", 2)
-        getattr(networks[role], part)[tensor] = value
+        raise CheckpointError(
+            "is damaged, or not a file of ours; stylegan-convert may be able to read it"
+        ) from error
+    networks = {}
+    for role, data in record["networks"].items():
+        config = config_from_json(data)
+        parts = {
+            part: {
+                name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)
+            }
+            for part in ("state_dict", "source")
+            for start in [f"{role}.{part}."]
+        }
+        order = {name: position for position, name in enumerate(shapes(config))}
+        state = dict(sorted(parts["state_dict"].items(), key=lambda item: order.get(item[0], len(order))))
+        networks[role] = Network(config, state, parts["source"])
     return Checkpoint(networks, record["provenance"])
 
 
@@ -196,4 +221,6 @@ def _check_format(content: Any) -> None:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError("is not a file of ours; stylegan-convert may be able to read it")
     if content.get("version") != VERSION:
-        raise CheckpointError(f"has version {content.get('version')}; this program reads {VERSION}, so update it")
+        raise CheckpointError(
+            f"has version {content.get('version')}; this program reads {VERSION}, so update it"
+        )

@@ -30,7 +30,7 @@ def new_file(path: Path, force: bool = False) -> Iterator[Path]:
             yield temporary.path
             temporary.finish(path, force)
     except FileExistsError as error:
-        raise StyleGANError(f"{path} exists; --force replaces it") from error
+        raise StyleGANError(f"{path} exists; use --force to replace it") from error
     except OSError as error:
         raise StyleGANError(f"cannot write {path}: {error.strerror or error}") from error
 
@@ -41,7 +41,7 @@ def refuse_existing(paths: list[Path], force: bool) -> None:
         if path.is_dir():
             raise StyleGANError(f"{path} is a directory; name a file")
         if path.exists() and not force:
-            raise StyleGANError(f"{path} exists; --force replaces it")
+            raise StyleGANError(f"{path} exists; use --force to replace it")
 
 
 class _Temporary:
@@ -63,15 +63,18 @@ class _Temporary:
         if self.descriptor is None:
             os.replace(self.path, path) if force else os.link(self.path, path)
             return
-        source = f"/proc/self/fd/{self.descriptor}"
         if not force:
-            os.link(source, path, follow_symlinks=True)
+            self._link(path)
             return
-        # A link cannot replace a file, so the new one gets a second name for a moment.
+        # A link cannot replace a file, so the new one gets another name for a moment.
         with _named(path) as other:
             other.path.unlink()
-            os.link(source, other.path, follow_symlinks=True)
+            self._link(other.path)
             os.replace(other.path, path)
+
+    def _link(self, path: Path) -> None:
+        # Only with a directory given does Python follow the link that /proc has for an open file.
+        os.link(self.path, path, src_dir_fd=self.descriptor, follow_symlinks=True)
 
 
 def _nameless(path: Path) -> _Temporary | None:

@@ -77,7 +77,9 @@ def make_filter(taps: Sequence[float]) -> Tensor:
     return f / f.sum()
 
 
-def upfirdn2d(x: Tensor, f: Tensor, *, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0), gain: float = 1.0) -> Tensor:
+def upfirdn2d(
+    x: Tensor, f: Tensor, *, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0), gain: float = 1.0
+) -> Tensor:
     """Insert zeros, pad, convolve with `f`, keep every `down`-th sample; the same on both axes (spec TF.md 0.1).
 
     Args:
@@ -95,7 +97,12 @@ def upfirdn2d(x: Tensor, f: Tensor, *, up: int = 1, down: int = 1, pad: tuple[in
 
 
 def _fir(
-    x: Tensor, f: Tensor, up: tuple[int, int], down: tuple[int, int], pad_y: tuple[int, int], pad_x: tuple[int, int]
+    x: Tensor,
+    f: Tensor,
+    up: tuple[int, int],
+    down: tuple[int, int],
+    pad_y: tuple[int, int],
+    pad_x: tuple[int, int],
 ) -> Tensor:
     weight = f.to(x.dtype).expand(x.shape[1], 1, *f.shape)
     if up == (1, 1):
@@ -184,7 +191,13 @@ class Linear(nn.Module):
     """
 
     def __init__(
-        self, in_features: int, out_features: int, *, gain: float, bias_gain: float | None = 1.0, lr_multiplier: float = 1.0
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        gain: float,
+        bias_gain: float | None = 1.0,
+        lr_multiplier: float = 1.0,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
@@ -239,7 +252,9 @@ def pick_noise(
             raise ValueError(f"this network has {len(buffers)} noisy layers, got {len(noise)} noise tensors")
         for i, (given, stored) in enumerate(zip(noise, buffers, strict=True)):
             if given.ndim != 4 or given.shape[0] not in (1, N) or given.shape[1:] != (1, *stored.shape):
-                raise ValueError(f"noise {i} must be [1 or {N}, 1, {stored.shape[0]}, {stored.shape[1]}], not {list(given.shape)}")
+                raise ValueError(
+                    f"noise {i} must be [1 or {N}, 1, {stored.shape[0]}, {stored.shape[1]}], not {list(given.shape)}"
+                )
         return [given.to(like) for given in noise]
     if noise_mode == "none":
         return [None] * len(buffers)

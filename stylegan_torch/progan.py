@@ -83,7 +83,9 @@ class Weight(nn.Module):
 
     weight_scale: Tensor
 
-    def __init__(self, scale: WeightScale, *shape: int, bias: int | None = None, gain: float = math.sqrt(2.0)) -> None:
+    def __init__(
+        self, scale: WeightScale, *shape: int, bias: int | None = None, gain: float = math.sqrt(2.0)
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(shape))
         self.bias = nn.Parameter(torch.zeros(shape[0] if bias is None else bias))

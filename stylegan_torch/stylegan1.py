@@ -138,7 +138,11 @@ class MappingNetwork(nn.Module):
         self.register_buffer("w_avg", torch.zeros(config.w_dim))
 
     def forward(
-        self, z: Tensor, c: Tensor | None = None, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
+        self,
+        z: Tensor,
+        c: Tensor | None = None,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
     ) -> Tensor:
         """Map z [N, z_dim] and one-hot labels c [N, c_dim] to ws [N, num_ws, w_dim].
 
@@ -277,7 +281,11 @@ class SynthesisNetwork(nn.Module):
         return [layer.noise_const for layer in layers] if self.config.use_noise else []
 
     def forward(
-        self, ws: Tensor, noise_mode: str = "const", noise: Sequence[Tensor] | None = None, force_fp32: bool = True
+        self,
+        ws: Tensor,
+        noise_mode: str = "const",
+        noise: Sequence[Tensor] | None = None,
+        force_fp32: bool = True,
     ) -> Tensor:
         """Draw images [N, img_channels, H, W], dynamic range about [-1, 1], from ws [N, num_ws, w_dim].
 
@@ -291,7 +299,9 @@ class SynthesisNetwork(nn.Module):
             ValueError: if ws, the noise or its mode do not fit the network.
         """
         if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.config.mapping.w_dim):
-            raise ValueError(f"ws must be [N, {self.num_ws}, {self.config.mapping.w_dim}], not {list(ws.shape)}")
+            raise ValueError(
+                f"ws must be [N, {self.num_ws}, {self.config.mapping.w_dim}], not {list(ws.shape)}"
+            )
         maps = pick_noise(self.noise_buffers(), ws, noise_mode, noise) or [None] * self.num_layers
         ws = ws.expand(-1, self.num_layers, -1)
         blocks = self.blocks()
@@ -340,7 +350,9 @@ class Generator(nn.Module):
 class ConvLayer(nn.Module):
     """Convolution, bias and activation; `down` blurs first and halves the size."""
 
-    def __init__(self, config: DiscriminatorConfig, in_channels: int, out_channels: int, size: int, down: bool) -> None:
+    def __init__(
+        self, config: DiscriminatorConfig, in_channels: int, out_channels: int, size: int, down: bool
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, size, size))
         self.bias = nn.Parameter(torch.zeros(out_channels))

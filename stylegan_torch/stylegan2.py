@@ -159,7 +159,11 @@ class MappingNetwork(nn.Module):
             self.register_buffer("w_avg", torch.zeros(config.w_dim))
 
     def forward(
-        self, z: Tensor, c: Tensor | None = None, truncation_psi: float = 1.0, truncation_cutoff: int | None = None
+        self,
+        z: Tensor,
+        c: Tensor | None = None,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
     ) -> Tensor:
         """Map z [N, z_dim] and one-hot labels c [N, c_dim] to ws [N, num_ws, w_dim] ([N, w_dim] in a discriminator).
 
@@ -186,7 +190,9 @@ class MappingNetwork(nn.Module):
         return truncate(x[:, None].expand(-1, self.num_ws, -1), self.w_avg, truncation_psi, truncation_cutoff)
 
 
-def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, up_filter: Tensor | None, demodulate: bool) -> Tensor:
+def modulated_conv2d(
+    x: Tensor, weight: Tensor, styles: Tensor, up_filter: Tensor | None, demodulate: bool
+) -> Tensor:
     """Convolve with a kernel whose input channels every sample scales by its own style (section 2.2).
 
     The scaling is done on the activations, and demodulation on the result; both are exactly that.
@@ -211,7 +217,9 @@ class SynthesisLayer(nn.Module):
 
     noise_const: Tensor
 
-    def __init__(self, config: GeneratorConfig, in_channels: int, out_channels: int, resolution: int, up: bool) -> None:
+    def __init__(
+        self, config: GeneratorConfig, in_channels: int, out_channels: int, resolution: int, up: bool
+    ) -> None:
         super().__init__()
         w_dim = config.mapping.w_dim
         self.config = config
@@ -221,7 +229,9 @@ class SynthesisLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.weight_gain = 1 / math.sqrt(in_channels * 9) if config.equalized_modulation else 1.0
         self.up_filter: Tensor | None
-        self.register_buffer("up_filter", make_filter(config.resample_filter) if up else None, persistent=False)
+        self.register_buffer(
+            "up_filter", make_filter(config.resample_filter) if up else None, persistent=False
+        )
         if config.use_noise:
             self.register_buffer("noise_const", torch.randn(resolution, resolution))
             self.noise_strength = nn.Parameter(torch.zeros([]))
@@ -374,7 +384,11 @@ class SynthesisNetwork(nn.Module):
         return [layer.noise_const for layer in layers] if self.config.use_noise else []
 
     def forward(
-        self, ws: Tensor, noise_mode: str = "const", noise: Sequence[Tensor] | None = None, force_fp32: bool = True
+        self,
+        ws: Tensor,
+        noise_mode: str = "const",
+        noise: Sequence[Tensor] | None = None,
+        force_fp32: bool = True,
     ) -> Tensor:
         """Draw images [N, img_channels, H, W], dynamic range about [-1, 1], from ws [N, num_ws, w_dim].
 
@@ -388,7 +402,9 @@ class SynthesisNetwork(nn.Module):
             ValueError: if ws, the noise or its mode do not fit the network.
         """
         if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.config.mapping.w_dim):
-            raise ValueError(f"ws must be [N, {self.num_ws}, {self.config.mapping.w_dim}], not {list(ws.shape)}")
+            raise ValueError(
+                f"ws must be [N, {self.num_ws}, {self.config.mapping.w_dim}], not {list(ws.shape)}"
+            )
         maps = pick_noise(self.noise_buffers(), ws, noise_mode, noise) or [None] * (self.num_ws - 1)
         if self.config.architecture == "revised":
             return self._grown_image(ws, maps)
@@ -460,7 +476,12 @@ class DiscriminatorBlock(nn.Module):
     def __init__(self, config: DiscriminatorConfig, level: int) -> None:
         super().__init__()
         channels, out = config.channels[level], config.channels[level - 1]
-        act, clamp, taps, sn = config.activation, config.conv_clamp, config.resample_filter, config.spectral_norm
+        act, clamp, taps, sn = (
+            config.activation,
+            config.conv_clamp,
+            config.resample_filter,
+            config.spectral_norm,
+        )
         if level == len(config.channels) - 1 or _rgb_everywhere(config):
             self.fromrgb = ConvLayer(config.img_channels, channels, 1, activation=act, clamp=clamp)
         self.conv0 = ConvLayer(channels, channels, 3, activation=act, clamp=clamp, spectral_norm=sn)
@@ -492,7 +513,9 @@ class DiscriminatorEpilogue(nn.Module):
             self.fromrgb = ConvLayer(config.img_channels, channels, 1, activation=act, clamp=rgb_clamp)
         self.mbstd_group_size = config.mbstd_group_size
         width = channels + config.mbstd_num_features
-        self.conv = ConvLayer(width, channels, 3, activation=act, clamp=clamp, spectral_norm=config.spectral_norm)
+        self.conv = ConvLayer(
+            width, channels, 3, activation=act, clamp=clamp, spectral_norm=config.spectral_norm
+        )
         self.fc = Linear(channels * 16, config.fc_dim, gain=1 / math.sqrt(channels * 16))
         self.out = Linear(config.fc_dim, config.num_outputs, gain=1 / math.sqrt(config.fc_dim))
 

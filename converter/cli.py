@@ -1,0 +1,136 @@
+"""`stylegan-convert`: any checkpoint in, one safe file out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from converter.convert import Summary, convert, inspect
+from converter.source import ROLES
+from stylegan_torch import __version__
+from stylegan_torch.command import one_line_errors
+from stylegan_torch.networks import Config, config_to_json
+
+EXAMPLES = """\b
+Examples:
+  stylegan-convert ffhq.pkl ffhq.pt
+  stylegan-convert ffhq.pkl ffhq.safetensors --networks g_ema
+  stylegan-convert stylegan2-ffhq-config-f ffhq.pt      (downloads it)
+  stylegan-convert --inspect snapshot.pkl.xz
+  stylegan-convert ffhq.pkl ffhq.npz                    (the original tensors)
+"""
+
+
+def _roles(ctx: click.Context, param: click.Parameter, value: str) -> list[str] | None:
+    if value.strip().lower() == "all":
+        return None
+    known = {role.lower(): role for role in ROLES}
+    names = [part.strip().lower() for part in value.split(",")]
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        raise click.BadParameter(f"{wrong[0]!r} is none of g_ema, g, d, all")
+    return [known[name] for name in names]
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("src")
+@click.argument("dst", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--networks", callback=_roles, default="all", show_default=True, help="Some of g_ema,g,d, or all."
+)
+@click.option("--inspect", "only_inspect", is_flag=True, help="Tell what is in SRC, and write nothing.")
+@click.option("--force", is_flag=True, help="Replace DST if it exists.")
+@click.version_option(__version__)
+@one_line_errors
+def main(src: str, dst: Path | None, networks: list[str] | None, only_inspect: bool, force: bool) -> None:
+    """Convert the checkpoint SRC to DST. No code in SRC is ever run.
+
+    SRC is an official pickle of ProGAN, StyleGAN, StyleGAN2 or StyleGAN2-ADA (.pkl, also .xz, .gz, .bz2), a .npz dump,
+    a file of ours, a URL, or a name in the catalogue of published networks.
+
+    DST ends in .pt, .safetensors, or .npz (the original tensors under their original names).
+    """
+    if only_inspect:
+        if dst:
+            raise click.UsageError("--inspect takes no DST: it writes nothing")
+        click.echo(describe(src, inspect(src)))
+        return
+    if not dst:
+        raise click.UsageError("name the file to write, or give --inspect")
+    with Console(stderr=True).status(f"Converting {src}"):
+        summary = convert(src, dst, networks, force)
+    for note in summary.notes:
+        click.echo(f"Note: passed over {note}.", err=True)
+    click.echo("\n".join(table(summary)))
+    click.echo(f"from  {origin(summary)}")
+    click.echo(f"to    {dst}, {dst.stat().st_size:,} bytes")
+
+
+def table(summary: Summary) -> list[str]:
+    """Return the lines of a table, one a network."""
+    rows = [("network", "family", "resolution", "labels", "parameters")]
+    for role, config in summary.configs.items():
+        family, _ = config_family(config)
+        side = config.img_resolution
+        rows.append(
+            (
+                role,
+                family,
+                f"{side}x{side}x{config.img_channels}",
+                str(labels(config)),
+                f"{summary.parameters[role]:,}",
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def config_family(config: Config) -> tuple[str, str]:
+    """Return family and kind."""
+    data = config_to_json(config)
+    return data["family"], data["kind"]
+
+
+def labels(config: Config) -> int:
+    """Return the number of classes."""
+    mapping = getattr(config, "mapping", None)
+    return int(config.c_dim if hasattr(config, "c_dim") else mapping.c_dim)  # type: ignore[union-attr]
+
+
+def origin(summary: Summary) -> str:
+    """Return one line on the file the networks came from."""
+    return f"{summary.origin['name']}, {summary.origin['size']:,} bytes, sha256 {summary.origin['sha256']}"
+
+
+def describe(src: str, summary: Summary) -> str:
+    """Return all there is to know of a file, as text."""
+    lines = [*table(summary), f"file  {origin(summary)}"]
+    for note in summary.notes:
+        lines.append(f"also  {note}")
+    for role, config in summary.configs.items():
+        lines += ["", f"{role}: config"]
+        lines += [f"  {key} = {json.dumps(value)}" for key, value in dataclasses.asdict(config).items()]
+        record = summary.records.get(role)
+        if record:
+            lines += [f"{role}: as the original wrote it", *_record(record, "  ")]
+    return "\n".join(lines)
+
+
+def _record(record: dict[str, Any], indent: str) -> list[str]:
+    lines = []
+    for key, value in record.items():
+        if key == "components":
+            for name, part in value.items():
+                lines += [f"{indent}component {name}", *_record(part, indent + "  ")]
+        elif key in ("variables", "buffers"):
+            lines.append(f"{indent}{key}: {len(value)}")
+        else:
+            lines.append(f"{indent}{key}: {json.dumps(value)}")
+    return lines

@@ -1,0 +1,160 @@
+"""`stylegan-generate`: pictures for seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import track
+
+from stylegan_torch import __version__
+from stylegan_torch.command import one_line_errors
+from stylegan_torch.files import refuse_existing
+from stylegan_torch.generate import DTYPES, NOISE_MODES, Style, best_device, draw, resolve
+from stylegan_torch.images import ContactSheet, save_png, to_pil
+from stylegan_torch.seeds import parse_seeds
+
+T = TypeVar("T")
+
+
+class Parsed(click.ParamType):
+    """An option read by a function that raises ValueError."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self.parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read the text."""
+        try:
+            return self.parse(value) if isinstance(value, str) else value
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+EXAMPLES = """\b
+Examples:
+  stylegan-generate --seeds 0-15 --grid sheet.png
+  stylegan-generate --network ffhq.pt --truncation 0.7 --seeds 0-50
+  stylegan-generate --network cifar10.pkl --class 3 --seeds 1,5-9 --outdir ships
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option(
+    "--network", help="A file of ours, or anything stylegan-convert reads.  [default: the bundled demo]"
+)
+@click.option(
+    "--seeds", type=Parsed("seeds", parse_seeds), required=True, help="Such as 0-50, 1,5,9 or 1,5-9."
+)
+@click.option("--truncation", type=float, help="Truncation psi; 1 = none.  [default: the network's own]")
+@click.option(
+    "--truncation-cutoff",
+    type=click.IntRange(min=0),
+    metavar="L",
+    help="Truncate the first L layers only.  [default: the network's own]",
+)
+@click.option(
+    "--class", "class_index", type=click.IntRange(min=0), metavar="K", help="Class of a conditional network."
+)
+@click.option(
+    "--noise-mode",
+    type=click.Choice(NOISE_MODES),
+    default="official",
+    show_default=True,
+    help="official = what the network's own release does for a seed; const = the stored noise.",
+)
+@click.option(
+    "--outdir", type=click.Path(path_type=Path), default="out", show_default=True, help="Where pictures go."
+)
+@click.option(
+    "--grid", type=click.Path(path_type=Path), help="Also write a contact sheet to this file (.png)."
+)
+@click.option(
+    "--weights",
+    type=click.Choice(["G_ema", "G"]),
+    default="G_ema",
+    show_default=True,
+    help="Which generator.",
+)
+@click.option(
+    "--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures drawn at once."
+)
+@click.option("--device", help="cpu, cuda, cuda:1, mps …  [default: the best there is]")
+@click.option(
+    "--dtype", type=click.Choice(list(DTYPES)), default="float32", show_default=True, help="Precision."
+)
+@click.option("--force", is_flag=True, help="Replace pictures that exist.")
+@click.version_option(__version__)
+@one_line_errors
+def main(
+    network: str | None,
+    seeds: list[int],
+    truncation: float | None,
+    truncation_cutoff: int | None,
+    class_index: int | None,
+    noise_mode: str,
+    outdir: Path,
+    grid: Path | None,
+    weights: str,
+    batch: int,
+    device: str | None,
+    dtype: str,
+    force: bool,
+) -> None:
+    """Draw the pictures of SEEDS, the same as the network's own release draws, to OUTDIR/seed0000.png and so on.
+
+    Every PNG says in its metadata how it was made.
+    """
+    if grid and grid.suffix.lower() != ".png":
+        raise click.BadParameter(f"{grid} does not end in .png", param_hint="--grid")
+    paths = {seed: outdir / f"seed{seed:04d}.png" for seed in seeds}
+    refuse_existing([*paths.values(), *([grid] if grid else [])], force)
+    checkpoint = _load(network, weights)
+    G: Any = checkpoint.network(weights)
+    style = Style(truncation, truncation_cutoff, class_index, noise_mode, dtype)
+    try:
+        settings = resolve(G, style)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if G.c_dim and class_index is None:
+        click.echo(f"Note: no --class given; drawing with an all-zero label ({G.c_dim} classes).", err=True)
+    outdir.mkdir(parents=True, exist_ok=True)
+    about = {**settings, "network": _origin(checkpoint, network), "weights": weights, "version": __version__}
+    sheet = ContactSheet(len(seeds)) if grid else None
+    pictures = draw(G, seeds, style, batch, device or best_device())
+    console = Console(stderr=True)
+    for seed, picture in track(
+        pictures,
+        "Drawing",
+        total=len(seeds),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    ):
+        image = to_pil(picture)
+        save_png(paths[seed], image, {"seed": seed, **about}, force=True)
+        if sheet:
+            sheet.add(image)
+    if sheet and sheet.sheet and grid:
+        save_png(grid, sheet.sheet, {"seeds": seeds, **about}, force)
+    click.echo(f"{len(paths)} pictures in {outdir}" + (f", contact sheet {grid}" if grid else ""))
+
+
+def _load(network: str | None, weights: str) -> Any:
+    # Only a command may reach up to the converter, and only when it runs.
+    import converter
+
+    if network is None:
+        import checkpoints
+
+        network = str(checkpoints.DEMO)
+    return converter.load(network, [weights])
+
+
+def _origin(checkpoint: Any, network: str | None) -> dict[str, Any]:
+    origin = checkpoint.provenance.get("origin", {})
+    return {"name": origin.get("name", network), "sha256": origin.get("sha256")}

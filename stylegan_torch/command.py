@@ -1,0 +1,37 @@
+"""What all our commands share: one line for an error, exit status 1, a traceback only on request."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from stylegan_torch.errors import StyleGANError
+
+
+def one_line_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--debug`, and turn errors into one line on stderr and exit status 1."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, debug: bool, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:  # the roof: nothing above could say it better
+            if debug:
+                raise
+            text = (
+                str(error)
+                if isinstance(error, StyleGANError)
+                else f"unexpected {type(error).__name__}: {error}"
+            )
+            click.echo("Error: " + " ".join(text.split()), err=True)
+            if not isinstance(error, StyleGANError):
+                click.echo("Run again with --debug for the whole story, and please report it.", err=True)
+            sys.exit(1)
+
+    return click.option("--debug", is_flag=True, help="Show the traceback of an error.")(wrapper)

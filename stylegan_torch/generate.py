@@ -1,0 +1,132 @@
+"""Drawing pictures for seeds, the way each release's own script does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stylegan_torch import progan
+from stylegan_torch.images import to_uint8
+from stylegan_torch.seeds import latents_from_seeds, noise_from_seeds
+
+DTYPES = {
+    "float32": torch.float32,
+    "float64": torch.float64,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+NOISE_MODES = ("official", "const", "random", "none")
+
+
+@dataclass(frozen=True)
+class Style:
+    """How to draw.
+
+    truncation_psi, truncation_cutoff: None = the network's own.
+    class_index: the class of a conditional network; None = an all-zero label.
+    noise_mode: "official" (what the release's script does for a seed), "const", "random" or "none".
+    dtype: a name in `DTYPES`; the half types hold for synthesis only.
+    """
+
+    truncation_psi: float | None = None
+    truncation_cutoff: int | None = None
+    class_index: int | None = None
+    noise_mode: str = "official"
+    dtype: str = "float32"
+
+
+def resolve(G: nn.Module, style: Style) -> dict[str, Any]:
+    """Return the settings a picture depends on, with the network's own values where the style has none.
+
+    Raises:
+        ValueError: if the style asks for something the network doesn't have.
+    """
+    config: Any = G.config
+    c_dim: int = config.c_dim if isinstance(config, progan.GeneratorConfig) else config.mapping.c_dim
+    settings: dict[str, Any] = {"noise_mode": style.noise_mode, "dtype": style.dtype}
+    if style.class_index is not None:
+        if not 0 <= style.class_index < c_dim:
+            known = f"classes 0 to {c_dim - 1}" if c_dim else "no classes"
+            raise ValueError(f"there is no class {style.class_index}: this network has {known}")
+        settings["class"] = style.class_index
+    if isinstance(config, progan.GeneratorConfig):
+        if style.truncation_psi not in (None, 1.0) or style.truncation_cutoff is not None:
+            raise ValueError("ProGAN has no truncation")
+        return settings
+    psi, cutoff = style.truncation_psi, style.truncation_cutoff
+    settings["truncation_psi"] = config.truncation_psi if psi is None else psi
+    settings["truncation_cutoff"] = config.truncation_cutoff if cutoff is None else cutoff
+    return settings
+
+
+def best_device() -> str:
+    """Return "cuda" (NVIDIA or ROCm), "mps" (Apple) or "cpu", the first that is there."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+@torch.inference_mode()
+def draw(
+    G: nn.Module,
+    seeds: Sequence[int],
+    style: Style | None = None,
+    batch: int = 1,
+    device: str | torch.device = "cpu",
+) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
+    """Yield each seed with its picture, uint8 [H, W, C], as the official scripts write it.
+
+    Args:
+        G: a generator of this package.
+        seeds: which pictures.
+        style: how to draw them.
+        batch: pictures drawn at once; a matter of speed and memory only.
+        device: where to draw; the network is moved there.
+
+    Raises:
+        ValueError: if the style asks for something the network doesn't have.
+    """
+    style = style or Style()
+    settings = resolve(G, style)
+    dtype = DTYPES[style.dtype]
+    half = dtype in (torch.float16, torch.bfloat16)
+    G = G.to(device) if half else G.to(device, dtype)
+    rounding = "nearest" if isinstance(G, progan.Generator) else "truncate"
+    for start in range(0, len(seeds), batch):
+        some = seeds[start : start + batch]
+        precision = torch.autocast(torch.device(device).type, dtype) if half else nullcontext()
+        images = _draw_batch(G, some, settings, torch.float32 if half else dtype, device, precision)
+        yield from zip(some, to_uint8(images, rounding).numpy(), strict=True)
+
+
+def _draw_batch(
+    G: Any,
+    seeds: Sequence[int],
+    settings: dict[str, Any],
+    dtype: torch.dtype,
+    device: str | torch.device,
+    precision: AbstractContextManager[Any],
+) -> Tensor:
+    z = latents_from_seeds(seeds, G.z_dim).to(device, dtype)
+    c = torch.zeros(len(seeds), G.c_dim, device=device, dtype=dtype)
+    if "class" in settings:
+        c[:, settings["class"]] = 1
+    if isinstance(G, progan.Generator):
+        with precision:
+            return G(z, c)  # type: ignore[no-any-return]
+    ws = G.mapping(z, c, settings["truncation_psi"], settings["truncation_cutoff"])
+    mode, noise = settings["noise_mode"], None
+    if mode == "official":
+        mode = "const"
+        if G.config.official_noise == "seeded":
+            noise = noise_from_seeds(
+                seeds, G.z_dim, [tuple(buffer.shape) for buffer in G.synthesis.noise_buffers()]
+            )
+    with precision:
+        return G.synthesis(ws, noise_mode=mode, noise=noise)  # type: ignore[no-any-return]
