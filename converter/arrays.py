@@ -1,8 +1,9 @@
-"""Stand-ins for the numpy and torch objects met in pickles; they turn checked bytes into tensors and run nothing else."""
+"""Stand-ins for the numpy and torch objects met in pickles; they turn checked bytes into tensors, no more."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,16 +87,13 @@ def _encode(text: Any, codec: Any) -> memoryview:
     return raw_bytes(text)
 
 
+_NUMPY_FUNCTIONS: list[tuple[str, str, Callable[..., Any]]] = [
+    ("multiarray", "_reconstruct", _reconstruct),
+    ("multiarray", "scalar", _scalar),
+    ("numeric", "_frombuffer", _frombuffer),
+]
 NUMPY_NAMES: Names = {
-    **{
-        (f"numpy.{core}.{module}", name): make
-        for core in ("core", "_core")
-        for module, name, make in [
-            ("multiarray", "_reconstruct", _reconstruct),
-            ("multiarray", "scalar", _scalar),
-            ("numeric", "_frombuffer", _frombuffer),
-        ]
-    },
+    **{(f"numpy.{core}.{module}", name): make for core in ("core", "_core") for module, name, make in _NUMPY_FUNCTIONS},
     ("numpy", "ndarray"): None,
     ("numpy", "dtype"): DType,
     ("_codecs", "encode"): _encode,
@@ -109,13 +107,7 @@ def to_tensor(value: Any, name: str) -> Tensor:
     Raises:
         ConvertError: if it is no array of numbers that float32 holds exactly.
     """
-    array = (
-        value.value
-        if isinstance(value, Array)
-        else np.asarray(value)
-        if isinstance(value, float | int)
-        else None
-    )
+    array = value.value if isinstance(value, Array) else np.asarray(value) if isinstance(value, float | int) else None
     if array is None:
         raise ConvertError(f"variable {name} is no array")
     if array.dtype != np.float32 or not array.dtype.isnative:
@@ -153,9 +145,7 @@ def load_storage(blob: Any) -> Storage:
     info, end = load(data, names, end)
     if magic != _CONTAINER_MAGIC or version != 1001 or not info["little_endian"]:
         raise ConvertError("holds a tensor in an unknown container")
-    (kind, storage_type, key, _, count, view), end = load(
-        data, names, end, persistent=lambda identity: identity
-    )
+    (kind, storage_type, key, _, count, view), end = load(data, names, end, persistent=lambda identity: identity)
     keys, end = load(data, names, end)
     if kind != "storage" or keys != [key] or view is not None:
         raise ConvertError("holds a tensor in an unknown container")
@@ -171,11 +161,7 @@ def load_storage(blob: Any) -> Storage:
 
 def rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> Array:
     """Return the tensor as an array: a strided view that stays inside its storage."""
-    if (
-        not isinstance(storage, Storage)
-        or len(size) != len(stride)
-        or any(v < 0 for v in (offset, *size, *stride))
-    ):
+    if not isinstance(storage, Storage) or len(size) != len(stride) or any(v < 0 for v in (offset, *size, *stride)):
         raise TypeError("tensor")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     if math.prod(size) and last >= len(storage.value):

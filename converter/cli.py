@@ -40,9 +40,7 @@ def _roles(ctx: click.Context, param: click.Parameter, value: str) -> list[str] 
 @click.command(epilog=EXAMPLES)
 @click.argument("src")
 @click.argument("dst", type=click.Path(path_type=Path), required=False)
-@click.option(
-    "--networks", callback=_roles, default="all", show_default=True, help="Some of g_ema,g,d, or all."
-)
+@click.option("--networks", callback=_roles, default="all", show_default=True, help="Some of g_ema,g,d, or all.")
 @click.option("--inspect", "only_inspect", is_flag=True, help="Tell what is in SRC, and write nothing.")
 @click.option("--force", is_flag=True, help="Replace DST if it exists.")
 @click.version_option(__version__)
@@ -87,9 +85,7 @@ def table(summary: Summary) -> list[str]:
             )
         )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def config_family(config: Config) -> tuple[str, str]:

@@ -120,9 +120,7 @@ class Summary:
     notes: tuple[str, ...] = ()
 
 
-def convert(
-    src: str | Path, dst: str | Path, networks: Iterable[str] | None = None, force: bool = False
-) -> Summary:
+def convert(src: str | Path, dst: str | Path, networks: Iterable[str] | None = None, force: bool = False) -> Summary:
     """Convert any file we read to `.pt`, `.safetensors` or `.npz`; what `stylegan-convert` does.
 
     Args:
@@ -138,7 +136,7 @@ def convert(
     if dst.suffix not in (".pt", ".safetensors", ".npz"):
         raise ConvertError(f"{dst}: the name must end in .pt, .safetensors or .npz")
     refuse_existing([dst], force)
-    with opened(src, networks) as (path, source, origin):
+    with opened(src, networks) as (source, origin):
         if dst.suffix == ".npz":
             dump = _as_source(source, origin)
             with new_file(dst, force) as temporary:
@@ -155,7 +153,7 @@ def inspect(src: str | Path) -> Summary:
     Raises:
         StyleGANError: if it is no file of networks.
     """
-    with opened(src) as (_, source, origin):
+    with opened(src) as (source, origin):
         return _summarize(source, _origin(source, origin))
 
 
@@ -165,21 +163,21 @@ def load(src: str | Path, networks: Iterable[str] | None = None) -> Checkpoint:
     Raises:
         StyleGANError: as `convert` does.
     """
-    with opened(src, networks) as (_, source, origin):
+    with opened(src, networks) as (source, origin):
         return _as_checkpoint(source, origin)
 
 
 @contextmanager
 def opened(
     src: str | Path, networks: Iterable[str] | None = None
-) -> Iterator[tuple[Path, Source | Checkpoint, Future[dict[str, Any]]]]:
+) -> Iterator[tuple[Source | Checkpoint, Future[dict[str, Any]]]]:
     """Open a file and hash it meanwhile; errors inside the block name the file."""
     path = locate(src)
     with ThreadPoolExecutor(1) as hasher:
         source = _select(open_source(path), networks, path)
         origin = hasher.submit(file_origin, path)
         try:
-            yield path, source, origin
+            yield source, origin
         except ConvertError as error:
             raise type(error)(f"{path}: {error}") from error
 
@@ -197,7 +195,9 @@ def _select(source: Source | Checkpoint, networks: Iterable[str] | None, path: P
         if role not in source.networks:
             raise ConvertError(f"{path}: there is no network {role}, only {', '.join(source.networks)}")
     chosen: dict[str, Any] = {role: source.networks[role] for role in ROLES if role in roles}
-    return replace(source, networks=chosen)
+    if isinstance(source, Source):
+        return Source(chosen, source.origin, source.notes)
+    return Checkpoint(chosen, source.provenance)
 
 
 def _origin(source: Source | Checkpoint, origin: Future[dict[str, Any]]) -> dict[str, Any]:

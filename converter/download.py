@@ -223,9 +223,7 @@ class _Job:
             except _InterruptedError as error:
                 problem = str(error)
         kept = self.part.resumable
-        raise _FailedError(
-            f"gave up after {RETRIES + 1} attempts ({problem}); try again, {kept} bytes are kept"
-        )
+        raise _FailedError(f"gave up after {RETRIES + 1} attempts ({problem}); try again, {kept} bytes are kept")
 
     def ask(self, session: requests.Session) -> requests.Response:
         """Ask for the bytes that are missing."""
@@ -288,9 +286,7 @@ class _Job:
         reason = "a web page came instead of the file"
         if _drive_id(self.source):
             spent = b"quota" in page.lower()
-            reason += (
-                f": Google Drive {'has no download quota left for it' if spent else 'wants a click first'}"
-            )
+            reason += f": Google Drive {'has no download quota left for it' if spent else 'wants a click first'}"
         return f"{reason}; {BY_HAND}"
 
     def verify(self, path: Path) -> None:
@@ -325,9 +321,7 @@ class _Retry(urllib3.Retry):
 
 def _session() -> requests.Session:
     """A session that retries what fails before the body: no connection, a timeout, 429, 5xx."""
-    retries = _Retry(
-        RETRIES, backoff_factor=BACKOFF, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
-    )
+    retries = _Retry(RETRIES, backoff_factor=BACKOFF, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False)
     session = requests.Session()
     session.mount("http://", HTTPAdapter(max_retries=retries))
     session.mount("https://", HTTPAdapter(max_retries=retries))

@@ -34,17 +34,14 @@ def write_npz(path: Path, source: Source) -> None:
         "version": VERSION,
         "origin": source.origin,
         "networks": {
-            net.role: {"form": net.form, "prefix": _prefix(net), **net.header}
-            for net in walk(source.networks)
+            net.role: {"form": net.form, "prefix": _prefix(net), **net.header} for net in walk(source.networks)
         },
     }
-    arrays = {
-        f"{_prefix(net)}/{name}": value.numpy()
-        for net in walk(source.networks)
-        for name, value in net.tensors.items()
+    arrays: dict[str, Any] = {
+        f"{_prefix(net)}/{name}": value.numpy() for net in walk(source.networks) for name, value in net.tensors.items()
     }
     with path.open("wb") as file:
-        np.savez(file, **{RECORD: np.array(json.dumps(record))}, **arrays)
+        np.savez(file, **{RECORD: np.array(json.dumps(record)), **arrays})
 
 
 def is_dump(path: Path) -> bool:

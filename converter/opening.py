@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from converter.errors import ConvertError
 from converter.npz import is_dump, read_npz
@@ -19,7 +19,7 @@ from converter.source import Source
 from stylegan_torch import checkpoint
 from stylegan_torch.checkpoint import Checkpoint
 
-_COMPRESSIONS: dict[bytes, tuple[str, Callable[[Any], IO[bytes]]]] = {
+_COMPRESSIONS: dict[bytes, tuple[str, Callable[[Any], Any]]] = {
     b"\x1f\x8b": ("gzip", gzip.open),
     b"BZh": ("bzip2", bz2.open),
     b"\xfd7zXZ\x00": ("xz", lzma.open),
@@ -63,9 +63,7 @@ def locate(src: str | Path) -> Path:
     entry = catalogue.find(text)
     if entry is None:
         hint = catalogue.suggestion(text)
-        raise ConvertError(
-            f"{text}: no such file, and no network of that name in the catalogue{hint and '; ' + hint}"
-        )
+        raise ConvertError(f"{text}: no such file, and no network of that name in the catalogue{hint and '; ' + hint}")
     return catalogue.fetch(entry)
 
 
@@ -130,7 +128,7 @@ def _open_zip(path: Path) -> Source | Checkpoint:
     return checkpoint.read(path)
 
 
-def _unpack(path: Path, name: str, opener: Callable[[Any], IO[bytes]], size: int) -> memoryview:
+def _unpack(path: Path, name: str, opener: Callable[[Any], Any], size: int) -> memoryview:
     data = bytearray()
     try:
         with opener(path) as file:
@@ -144,6 +142,4 @@ def _unpack(path: Path, name: str, opener: Callable[[Any], IO[bytes]], size: int
 
 def _check_ratio(unpacked: int, packed: int) -> None:
     if unpacked > max(SMALL, RATIO * packed):
-        raise ConvertError(
-            f"unpacks to over {unpacked >> 20} MB from {packed >> 10} KB; that is no network, refused"
-        )
+        raise ConvertError(f"unpacks to over {unpacked >> 20} MB from {packed >> 10} KB; that is no network, refused")

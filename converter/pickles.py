@@ -96,9 +96,7 @@ def _tf_networks(objects: Iterable[TFNetwork]) -> dict[str, Network]:
     generators = [net for net in networks if net.header["build_func_name"].startswith("G")]
     others = [net for net in networks if not net.header["build_func_name"].startswith("G")]
     if len(generators) > 2 or len(others) > 1:
-        raise ConvertError(
-            f"holds {len(generators)} generators and {len(others)} other networks; expected G, D and Gs"
-        )
+        raise ConvertError(f"holds {len(generators)} generators and {len(others)} other networks; expected G, D and Gs")
     named = dict(zip(["G", "G_ema"] if len(generators) == 2 else ["G_ema"], generators, strict=False))
     named.update(zip(["D"], others, strict=False))
     return {role: Network(role, net.form, net.header, net.tensors) for role, net in named.items()}
@@ -144,17 +142,11 @@ def _torch_networks(top: dict[Any, Any]) -> tuple[dict[str, Network], tuple[str,
     for role in ("G", "D", "G_ema"):
         if top.get(role) is not None:
             if not isinstance(top[role], TorchModule):
-                raise ConvertError(
-                    f"is a pickle of {_describe(top)}, whose {role} is no network of a known release"
-                )
+                raise ConvertError(f"is a pickle of {_describe(top)}, whose {role} is no network of a known release")
             networks[role] = _torch_network(role, top[role])
     if not networks:
         raise ConvertError(f"is a pickle of {_describe(top)}, not of networks")
-    notes = (
-        ("an augment pipe, which drawing and scoring do not need",)
-        if top.get("augment_pipe") is not None
-        else ()
-    )
+    notes = ("an augment pipe, which drawing and scoring do not need",) if top.get("augment_pipe") is not None else ()
     return networks, notes
 
 
@@ -175,14 +167,10 @@ def _torch_network(role: str, module: TorchModule) -> Network:
     return Network(role, "torch", header, tensors)
 
 
-def _collect(
-    module: Any, prefix: str, tensors: dict[str, Tensor], buffers: list[str], depth: int = 0
-) -> bool:
+def _collect(module: Any, prefix: str, tensors: dict[str, Tensor], buffers: list[str], depth: int = 0) -> bool:
     """Gather the tensors below a module; tell whether its dense layers are those of the StyleGAN3 repository."""
     if not isinstance(module, TorchModule) or depth > 8:
-        raise ConvertError(
-            f"holds {prefix.rstrip('.') or 'a network'}, which is no module of a known release"
-        )
+        raise ConvertError(f"holds {prefix.rstrip('.') or 'a network'}, which is no module of a known release")
     found = module.class_name == "FullyConnectedLayer" and "in_features" in module.state
     for kind in ("_parameters", "_buffers"):
         for name, value in module.state[kind].items():

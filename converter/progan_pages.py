@@ -62,9 +62,7 @@ def keywords(network: Network) -> Keywords:
 
 
 def _maps(kw: Keywords) -> partial[int]:
-    return partial(
-        feature_maps, kw.number("fmap_base"), kw.number("fmap_decay"), 0, kw.integer("fmap_max", 1)
-    )
+    return partial(feature_maps, kw.number("fmap_base"), kw.number("fmap_decay"), 0, kw.integer("fmap_max", 1))
 
 
 def _growth(network: Network, kw: Keywords) -> dict[str, Any]:
@@ -170,9 +168,7 @@ def discriminator_table(network: Network) -> Table:
     second = "Conv1_down" if kw.flag("fused_scale") else "Conv1"
     rows = [
         *_layers({"b{r}.fromrgb": "FromRGB_lod{lod}"}, rgb),
-        *_layers(
-            {"b4.conv": "4x4/Conv", "b{r}.conv0": "{r}x{r}/Conv0", "b{r}.conv1": "{r}x{r}/" + second}, conv
-        ),
+        *_layers({"b4.conv": "4x4/Conv", "b{r}.conv0": "{r}x{r}/Conv0", "b{r}.conv1": "{r}x{r}/" + second}, conv),
         *_layers({"b4.fc": "4x4/Dense0"}, fc),
         *_layers({"b4.out": "4x4/Dense1"}, out),
     ]

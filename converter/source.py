@@ -53,12 +53,7 @@ def plain(value: Any, what: str, depth: int = 0) -> Any:
         return value
     if isinstance(value, list | tuple) and depth < 4 and len(value) <= 1000:
         return [plain(item, what, depth + 1) for item in value]
-    if (
-        isinstance(value, dict)
-        and depth < 4
-        and len(value) <= 1000
-        and all(isinstance(key, str) for key in value)
-    ):
+    if isinstance(value, dict) and depth < 4 and len(value) <= 1000 and all(isinstance(key, str) for key in value):
         return {key: plain(item, f"{what}.{key}", depth + 1) for key, item in value.items()}
     raise ConvertError(f"{what} holds a value that no network of a known release has: {type(value).__name__}")
 
@@ -80,9 +75,7 @@ class Keywords:
         return self._values[name]
 
     def _wrong(self, name: str, expected: str) -> ConvertError:
-        return ConvertError(
-            f"{self.function}: keyword {name} is {self._values[name]!r}, which is not {expected}"
-        )
+        return ConvertError(f"{self.function}: keyword {name} is {self._values[name]!r}, which is not {expected}")
 
     def integer(self, name: str, low: int = 0, high: int = 1 << 20) -> int:
         """Return a whole number between `low` and `high`."""
@@ -118,9 +111,7 @@ class Keywords:
     def choice(self, name: str, *choices: Any) -> Any:
         """Return a value that must be one of `choices`."""
         value = self._values[name]
-        if not any(
-            value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in choices
-        ):
+        if not any(value == choice and isinstance(value, bool) == isinstance(choice, bool) for choice in choices):
             raise self._wrong(name, "one of " + ", ".join(map(str, choices)))
         return value
 

@@ -82,7 +82,7 @@ def component(network: Network, key: str, functions: tuple[str, ...]) -> dict[st
         raise ConvertError(f"{network.header['build_func_name']} has no component {key}")
     if header["build_func_name"] not in functions:
         raise ConvertError(f"component {key} has the unknown build function {header['build_func_name']}")
-    return header  # type: ignore[no-any-return]
+    return header
 
 
 def _keywords(network: Network, key: str, function: str) -> Keywords:
@@ -91,9 +91,7 @@ def _keywords(network: Network, key: str, function: str) -> Keywords:
 
 
 def _maps(kw: Keywords) -> partial[int]:
-    return partial(
-        feature_maps, kw.number("fmap_base"), kw.number("fmap_decay"), 0, kw.integer("fmap_max", 1)
-    )
+    return partial(feature_maps, kw.number("fmap_base"), kw.number("fmap_decay"), 0, kw.integer("fmap_max", 1))
 
 
 def _growth(network: Network, kw: Keywords) -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""StyleGAN2 configs B to F and StyleGAN2-ADA: keywords and tables of the TensorFlow releases (spec TF.md 2.3, 2.4, 3.3)."""
+"""StyleGAN2 configs B to F and StyleGAN2-ADA: keywords and tables of the TensorFlow releases
+(spec TF.md 2.3, 2.4, 3.3)."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
-
 
 from converter.source import Keywords, Network
 from converter.stylegan1_pages import component, lod_kept
@@ -95,7 +95,7 @@ def _growth(network: Network, kw: Keywords) -> dict[str, Any]:
 
 def _is_ada(network: Network) -> bool:
     synthesis = network.header["components"].get("synthesis", {}).get("build_func_name")
-    return "G_synthesis" == synthesis or network.header["build_func_name"] == "D_main"
+    return bool(synthesis == "G_synthesis" or network.header["build_func_name"] == "D_main")
 
 
 def _component_keywords(network: Network, key: str, functions: tuple[str, ...]) -> Keywords:
@@ -280,9 +280,7 @@ def discriminator_table(network: Network) -> Table:
         "mapping.fc{i}": "Mapping{i}",
     }
     rows = [
-        *product(
-            convs, {"weight": ("weight", HWIO), "bias": ("bias", SAME), "weight_u": ("weight_sn", SAME)}
-        ),
+        *product(convs, {"weight": ("weight", HWIO), "bias": ("bias", SAME), "weight_u": ("weight_sn", SAME)}),
         *product(dense, {"weight": ("weight", TRANSPOSE), "bias": ("bias", SAME)}),
     ]
     # PA-GAN's vectors add to the first layer in proportion to its augmentation strength, which is 0 outside training.

@@ -134,10 +134,8 @@ class Table:
             if rule is None:
                 raise ConvertError(f"variable {name} is unknown to this kind of network")
             rule.check(name, value)
-        ours = {
-            ours: _compact(transform.to_ours(tensors[theirs])) for ours, (theirs, transform) in plan.items()
-        }
-        return ours, {name: _compact(value) for name, value in kept.items()}
+        state = {ours: _compact(transform.to_ours(tensors[theirs])) for ours, (theirs, transform) in plan.items()}
+        return state, {name: _compact(value) for name, value in kept.items()}
 
     def export_tensors(
         self, state: Mapping[str, Tensor], kept: Mapping[str, Tensor], order: Iterable[str]
@@ -170,11 +168,7 @@ class Table:
 
 def _compact(x: Tensor) -> Tensor:
     # Views into a pickle may start at odd addresses, which is no place for a parameter.
-    return (
-        x.contiguous()
-        if x.data_ptr() % x.element_size() == 0
-        else x.clone(memory_format=torch.contiguous_format)
-    )
+    return x.contiguous() if x.data_ptr() % x.element_size() == 0 else x.clone(memory_format=torch.contiguous_format)
 
 
 def _regex(pattern: str) -> str:
@@ -193,7 +187,7 @@ def product(scopes: Mapping[str, str], leaves: Mapping[str, tuple[str, Transform
     ]
 
 
-def feature_maps(base: int, decay: float, low: int, high: int, stage: int) -> int:
+def feature_maps(base: float, decay: float, low: int, high: int, stage: int) -> int:
     """Return the channel count of a stage: base / 2^(stage · decay), truncated, then limited (spec TF.md 0)."""
     try:
         return min(max(int(base / math.pow(2.0, stage * decay)), low), high)

@@ -50,24 +50,15 @@ def network_from_theano(state: dict[str, Any], source_sha256: str | None) -> Net
     spec = plain(dict(state["build_func_spec"]), "build_func_spec")
     function = FUNCTIONS.get(str(spec.pop("func", None)))
     if function is None:
-        raise ConvertError(
-            f"holds a network of the unknown build function {state['build_func_spec'].get('func')}"
-        )
+        raise ConvertError(f"holds a network of the unknown build function {state['build_func_spec'].get('func')}")
     for key, value in REQUIRED.items():
         if spec.get(key, value) != value:
             raise ConvertError(f"{function}: keyword {key} is {spec[key]!r}; only {value!r} can be read")
     resolution = spec.get("resolution", 32)
-    if (
-        not isinstance(resolution, int)
-        or resolution < 4
-        or resolution > 1 << 14
-        or resolution & (resolution - 1)
-    ):
+    if not isinstance(resolution, int) or resolution < 4 or resolution > 1 << 14 or resolution & (resolution - 1):
         raise ConvertError(f"{function}: keyword resolution is {resolution!r}, which is not a power of two")
     parts = ["weight", "scale", "bias"] if spec.get("use_wscale", True) else ["weight", "bias"]
-    names = [
-        f"{layer}/{part}" for layer in layer_names(function, resolution.bit_length() - 1) for part in parts
-    ]
+    names = [f"{layer}/{part}" for layer in layer_names(function, resolution.bit_length() - 1) for part in parts]
     values = state["param_values"]
     if len(values) != len(names):
         raise ConvertError(f"{function} has {len(values)} parameters where {len(names)} belong")

@@ -41,9 +41,7 @@ def _arguments(network: Network) -> dict[str, Any]:
     header = network.header
     names = _POSITIONAL[header["class_name"]]
     if len(header["init_args"]) > len(names):
-        raise ConvertError(
-            f"{header['class_name']} was made with {len(header['init_args'])} positional arguments"
-        )
+        raise ConvertError(f"{header['class_name']} was made with {len(header['init_args'])} positional arguments")
     return dict(zip(names, header["init_args"], strict=False)) | header["init_kwargs"]
 
 

@@ -50,9 +50,7 @@ class Loaded(NamedTuple):
     end: int
 
 
-def load(
-    data: memoryview, names: Names, offset: int = 0, persistent: Callable[[Any], Any] | None = None
-) -> Loaded:
+def load(data: memoryview, names: Names, offset: int = 0, persistent: Callable[[Any], Any] | None = None) -> Loaded:
     """Read one pickle that starts at `offset`.
 
     Byte strings come back as views of `data`.
@@ -81,9 +79,7 @@ def load(
         struct.error,
         OverflowError,
     ) as error:
-        raise ConvertError(
-            f"is not a sound pickle: damaged or cut off near byte {machine.position}"
-        ) from error
+        raise ConvertError(f"is not a sound pickle: damaged or cut off near byte {machine.position}") from error
 
 
 _MARK = object()

@@ -49,8 +49,8 @@ class Checkpoint:
     networks: dict[str, Network]
     provenance: dict[str, Any] = field(default_factory=dict)
 
-    def network(self, role: str = "G_ema") -> nn.Module:
-        """Return a network in eval mode, on the CPU, sharing this checkpoint's tensors.
+    def network(self, role: str = "G_ema") -> Any:
+        """Return a network (an `nn.Module`) in eval mode, on the CPU, sharing this checkpoint's tensors.
 
         Raises:
             CheckpointError: if it is not there, or its tensors don't fit its config.
@@ -92,8 +92,8 @@ def read(path: str | Path) -> Checkpoint:
     return checkpoint
 
 
-def load(path: str | Path, network: str = "G_ema", device: str | torch.device = "cpu") -> nn.Module:
-    """Load a network: eval mode, no gradients (`requires_grad_(True)` turns them on).
+def load(path: str | Path, network: str = "G_ema", device: str | torch.device = "cpu") -> Any:
+    """Load a network, an `nn.Module`: eval mode, no gradients (`requires_grad_(True)` turns them on).
 
     Args:
         path: a file that `save` or stylegan-convert wrote.
@@ -180,9 +180,7 @@ def _read_pt(path: Path) -> Checkpoint:
     try:
         content = torch.load(path, weights_only=True, mmap=True, map_location="cpu")
     except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            "is damaged, or not a file of ours; stylegan-convert may be able to read it"
-        ) from error
+        raise CheckpointError("is damaged, or not a file of ours; stylegan-convert may be able to read it") from error
     _check_format(content)
     networks = {
         role: Network(config_from_json(net["config"]), net["state_dict"], net["source"])
@@ -198,16 +196,12 @@ def _read_safetensors(path: Path) -> Checkpoint:
             _check_format(record)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, ValueError) as error:
-        raise CheckpointError(
-            "is damaged, or not a file of ours; stylegan-convert may be able to read it"
-        ) from error
+        raise CheckpointError("is damaged, or not a file of ours; stylegan-convert may be able to read it") from error
     networks = {}
     for role, data in record["networks"].items():
         config = config_from_json(data)
         parts = {
-            part: {
-                name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)
-            }
+            part: {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
             for part in ("state_dict", "source")
             for start in [f"{role}.{part}."]
         }
@@ -221,6 +215,4 @@ def _check_format(content: Any) -> None:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError("is not a file of ours; stylegan-convert may be able to read it")
     if content.get("version") != VERSION:
-        raise CheckpointError(
-            f"has version {content.get('version')}; this program reads {VERSION}, so update it"
-        )
+        raise CheckpointError(f"has version {content.get('version')}; this program reads {VERSION}, so update it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from rich.console import Console
@@ -17,10 +17,8 @@ from stylegan_torch.generate import DTYPES, NOISE_MODES, Style, best_device, dra
 from stylegan_torch.images import ContactSheet, save_png, to_pil
 from stylegan_torch.seeds import parse_seeds
 
-T = TypeVar("T")
 
-
-class Parsed(click.ParamType):
+class Parsed(click.ParamType[Any]):
     """An option read by a function that raises ValueError."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
@@ -44,12 +42,8 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option(
-    "--network", help="A file of ours, or anything stylegan-convert reads.  [default: the bundled demo]"
-)
-@click.option(
-    "--seeds", type=Parsed("seeds", parse_seeds), required=True, help="Such as 0-50, 1,5,9 or 1,5-9."
-)
+@click.option("--network", help="A file of ours, or anything stylegan-convert reads.  [default: the bundled demo]")
+@click.option("--seeds", type=Parsed("seeds", parse_seeds), required=True, help="Such as 0-50, 1,5,9 or 1,5-9.")
 @click.option("--truncation", type=float, help="Truncation psi; 1 = none.  [default: the network's own]")
 @click.option(
     "--truncation-cutoff",
@@ -57,9 +51,7 @@ Examples:
     metavar="L",
     help="Truncate the first L layers only.  [default: the network's own]",
 )
-@click.option(
-    "--class", "class_index", type=click.IntRange(min=0), metavar="K", help="Class of a conditional network."
-)
+@click.option("--class", "class_index", type=click.IntRange(min=0), metavar="K", help="Class of a conditional network.")
 @click.option(
     "--noise-mode",
     type=click.Choice(NOISE_MODES),
@@ -67,12 +59,8 @@ Examples:
     show_default=True,
     help="official = what the network's own release does for a seed; const = the stored noise.",
 )
-@click.option(
-    "--outdir", type=click.Path(path_type=Path), default="out", show_default=True, help="Where pictures go."
-)
-@click.option(
-    "--grid", type=click.Path(path_type=Path), help="Also write a contact sheet to this file (.png)."
-)
+@click.option("--outdir", type=click.Path(path_type=Path), default="out", show_default=True, help="Where pictures go.")
+@click.option("--grid", type=click.Path(path_type=Path), help="Also write a contact sheet to this file (.png).")
 @click.option(
     "--weights",
     type=click.Choice(["G_ema", "G"]),
@@ -80,13 +68,9 @@ Examples:
     show_default=True,
     help="Which generator.",
 )
-@click.option(
-    "--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures drawn at once."
-)
+@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures drawn at once.")
 @click.option("--device", help="cpu, cuda, cuda:1, mps …  [default: the best there is]")
-@click.option(
-    "--dtype", type=click.Choice(list(DTYPES)), default="float32", show_default=True, help="Precision."
-)
+@click.option("--dtype", type=click.Choice(list(DTYPES)), default="float32", show_default=True, help="Precision.")
 @click.option("--force", is_flag=True, help="Replace pictures that exist.")
 @click.version_option(__version__)
 @one_line_errors

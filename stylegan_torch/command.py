@@ -24,11 +24,7 @@ def one_line_errors(function: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:  # the roof: nothing above could say it better
             if debug:
                 raise
-            text = (
-                str(error)
-                if isinstance(error, StyleGANError)
-                else f"unexpected {type(error).__name__}: {error}"
-            )
+            text = str(error) if isinstance(error, StyleGANError) else f"unexpected {type(error).__name__}: {error}"
             click.echo("Error: " + " ".join(text.split()), err=True)
             if not isinstance(error, StyleGANError):
                 click.echo("Run again with --debug for the whole story, and please report it.", err=True)

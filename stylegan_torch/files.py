@@ -61,7 +61,7 @@ class _Temporary:
     def finish(self, path: Path, force: bool) -> None:
         """Give the finished file its name; FileExistsError if it was taken meanwhile."""
         if self.descriptor is None:
-            os.replace(self.path, path) if force else os.link(self.path, path)
+            self.path.replace(path) if force else path.hardlink_to(self.path)
             return
         if not force:
             self._link(path)
@@ -70,7 +70,7 @@ class _Temporary:
         with _named(path) as other:
             other.path.unlink()
             self._link(other.path)
-            os.replace(other.path, path)
+            other.path.replace(path)
 
     def _link(self, path: Path) -> None:
         # Only with a directory given does Python follow the link that /proc has for an open file.
@@ -92,5 +92,5 @@ def _named(path: Path) -> _Temporary:
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as file:
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(file.name, 0o666 & ~umask)
+        Path(file.name).chmod(0o666 & ~umask)
         return _Temporary(Path(file.name), None)

@@ -119,14 +119,12 @@ def _draw_batch(
         c[:, settings["class"]] = 1
     if isinstance(G, progan.Generator):
         with precision:
-            return G(z, c)  # type: ignore[no-any-return]
+            return G(z, c)
     ws = G.mapping(z, c, settings["truncation_psi"], settings["truncation_cutoff"])
     mode, noise = settings["noise_mode"], None
     if mode == "official":
         mode = "const"
         if G.config.official_noise == "seeded":
-            noise = noise_from_seeds(
-                seeds, G.z_dim, [tuple(buffer.shape) for buffer in G.synthesis.noise_buffers()]
-            )
+            noise = noise_from_seeds(seeds, G.z_dim, [tuple(buffer.shape) for buffer in G.synthesis.noise_buffers()])
     with precision:
-        return G.synthesis(ws, noise_mode=mode, noise=noise)  # type: ignore[no-any-return]
+        return G.synthesis(ws, noise_mode=mode, noise=noise)

@@ -28,11 +28,7 @@ def to_uint8(images: Tensor, rounding: str = "truncate") -> Tensor:
             rounded half to even as ProGAN's does. They differ only at exact ties.
     """
     x = images.float().permute(0, 2, 3, 1)
-    x = (
-        (x * 127.5 + 128).clamp(0, 255)
-        if rounding == "truncate"
-        else (x * 127.5 + 127.5).round().clamp(0, 255)
-    )
+    x = (x * 127.5 + 128).clamp(0, 255) if rounding == "truncate" else (x * 127.5 + 127.5).round().clamp(0, 255)
     return x.to(torch.uint8).cpu()
 
 

@@ -219,6 +219,12 @@ def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None) -> Tenso
     return torch.cat([w_avg.lerp(ws[:, :cutoff], psi), ws[:, cutoff:]], dim=1)
 
 
+def check_shape(name: str, x: Tensor, *shape: int) -> None:
+    """Raise ValueError unless `x` is [N, *shape]."""
+    if x.shape[1:] != shape:
+        raise ValueError(f"{name} must be [N, {', '.join(map(str, shape))}], not {list(x.shape)}")
+
+
 def labels_or_zeros(c: Tensor | None, c_dim: int, like: Tensor) -> Tensor:
     """Return labels as [N, c_dim] of the dtype and device of `like` [N, ...]; None means all zeros.
 

@@ -91,9 +91,7 @@ def config_from_json(data: dict[str, Any]) -> Config:
     family, kind = fields.pop("family", None), fields.pop("kind", None)
     module = _FAMILIES.get(str(family))
     if module is None or kind not in ("Generator", "Discriminator"):
-        raise CheckpointError(
-            f"network of the unknown family {family!r}, kind {kind!r}; a newer version may know it"
-        )
+        raise CheckpointError(f"network of the unknown family {family!r}, kind {kind!r}; a newer version may know it")
     return typing.cast(Config, _decode(getattr(module, f"{kind}Config"), fields))
 
 
@@ -103,12 +101,8 @@ def _decode(cls: Any, fields: Any) -> Any:
     hints = typing.get_type_hints(cls)
     unknown = sorted(set(fields) - set(hints))
     if unknown:
-        raise CheckpointError(
-            f"config key {unknown[0]} is unknown to {cls.__name__}; a newer version may know it"
-        )
-    required = [
-        f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in fields
-    ]
+        raise CheckpointError(f"config key {unknown[0]} is unknown to {cls.__name__}; a newer version may know it")
+    required = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in fields]
     if required:
         raise CheckpointError(f"config key {required[0]} is missing")
     return cls(**{key: _value(hints[key], value) for key, value in fields.items()})

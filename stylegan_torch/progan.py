@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from stylegan_torch.layers import (
     ACTIVATIONS,
     box_down2d,
+    check_shape,
     conv2d,
     conv2d_box_down,
     conv2d_nearest_up,
@@ -83,9 +84,7 @@ class Weight(nn.Module):
 
     weight_scale: Tensor
 
-    def __init__(
-        self, scale: WeightScale, *shape: int, bias: int | None = None, gain: float = math.sqrt(2.0)
-    ) -> None:
+    def __init__(self, scale: WeightScale, *shape: int, bias: int | None = None, gain: float = math.sqrt(2.0)) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(shape))
         self.bias = nn.Parameter(torch.zeros(shape[0] if bias is None else bias))
@@ -158,8 +157,7 @@ class Generator(nn.Module):
             ValueError: if z or c do not fit the network.
         """
         cfg = self.config
-        if z.ndim != 2 or z.shape[1] != cfg.z_dim:
-            raise ValueError(f"z must be [N, {cfg.z_dim}], not {list(z.shape)}")
+        check_shape("z", z, cfg.z_dim)
         x = torch.cat([z, labels_or_zeros(c, cfg.c_dim, z)], dim=1)
         x = pixel_norm(x, cfg.pixel_norm_eps) if cfg.normalize_z else x
         blocks = [block for block in self.children() if isinstance(block, SynthesisBlock)]
@@ -252,9 +250,7 @@ class Discriminator(nn.Module):
             ValueError: if images or batch size do not fit the network.
         """
         cfg = self.config
-        expected = (cfg.img_channels, cfg.img_resolution, cfg.img_resolution)
-        if img.ndim != 4 or img.shape[1:] != expected:
-            raise ValueError(f"images must be [N, {', '.join(map(str, expected))}], not {list(img.shape)}")
+        check_shape("images", img, cfg.img_channels, cfg.img_resolution, cfg.img_resolution)
         blocks = [block for block in self.children() if isinstance(block, DiscriminatorBlock)]
         levels: list[DiscriminatorBlock | DiscriminatorEpilogue] = [*blocks, self.b4]
         skipped, fade = growth(cfg.lod, len(blocks)) if cfg.growing else (0, 0.0)

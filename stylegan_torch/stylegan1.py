@@ -23,6 +23,7 @@ from stylegan_torch.layers import (
     Linear,
     blur2d,
     box_down2d,
+    check_shape,
     conv2d,
     conv2d_box_down,
     conv2d_nearest_up,
@@ -153,8 +154,7 @@ class MappingNetwork(nn.Module):
             truncation_cutoff: how many rows are truncated; None = all.
         """
         cfg = self.config
-        if z.ndim != 2 or z.shape[1] != cfg.z_dim:
-            raise ValueError(f"z must be [N, {cfg.z_dim}], not {list(z.shape)}")
+        check_shape("z", z, cfg.z_dim)
         x = torch.cat([z, self.embed(labels_or_zeros(c, cfg.c_dim, z))], dim=1) if cfg.c_dim else z
         x = pixel_norm(x) if cfg.normalize_z else x
         act, _ = ACTIVATIONS[cfg.activation]
@@ -257,7 +257,7 @@ class SynthesisBlock(nn.Module):
     def forward(self, x: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None]) -> Tensor:
         """Map the features of the level below (None at 4×4) to this level's, with ws [N, 2, w_dim]."""
         x = self.conv0(x, ws[:, 0], noise[0])
-        return self.conv1(x, ws[:, 1], noise[1])  # type: ignore[no-any-return]
+        return self.conv1(x, ws[:, 1], noise[1])
 
 
 class SynthesisNetwork(nn.Module):
@@ -298,10 +298,7 @@ class SynthesisNetwork(nn.Module):
         Raises:
             ValueError: if ws, the noise or its mode do not fit the network.
         """
-        if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.config.mapping.w_dim):
-            raise ValueError(
-                f"ws must be [N, {self.num_ws}, {self.config.mapping.w_dim}], not {list(ws.shape)}"
-            )
+        check_shape("ws", ws, self.num_ws, self.config.mapping.w_dim)
         maps = pick_noise(self.noise_buffers(), ws, noise_mode, noise) or [None] * self.num_layers
         ws = ws.expand(-1, self.num_layers, -1)
         blocks = self.blocks()
@@ -344,15 +341,13 @@ class Generator(nn.Module):
     ) -> Tensor:
         """Draw images [N, img_channels, H, W]; arguments as in `MappingNetwork` and `SynthesisNetwork`."""
         ws = self.mapping(z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
-        return self.synthesis(ws, noise_mode=noise_mode, noise=noise)  # type: ignore[no-any-return]
+        return self.synthesis(ws, noise_mode=noise_mode, noise=noise)
 
 
 class ConvLayer(nn.Module):
     """Convolution, bias and activation; `down` blurs first and halves the size."""
 
-    def __init__(
-        self, config: DiscriminatorConfig, in_channels: int, out_channels: int, size: int, down: bool
-    ) -> None:
+    def __init__(self, config: DiscriminatorConfig, in_channels: int, out_channels: int, size: int, down: bool) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out_channels, in_channels, size, size))
         self.bias = nn.Parameter(torch.zeros(out_channels))
@@ -386,7 +381,7 @@ class DiscriminatorBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the features of this level to those of the next coarser one."""
-        return self.conv1(self.conv0(x))  # type: ignore[no-any-return]
+        return self.conv1(self.conv0(x))
 
 
 class DiscriminatorEpilogue(nn.Module):
@@ -408,7 +403,7 @@ class DiscriminatorEpilogue(nn.Module):
         if self.config.mbstd_num_features:
             x = minibatch_stddev(x, self.mbstd_group_size, self.config.mbstd_num_features)
         act, _ = ACTIVATIONS[self.config.activation]
-        return self.out(act(self.fc(self.conv(x).flatten(1))))  # type: ignore[no-any-return]
+        return self.out(act(self.fc(self.conv(x).flatten(1))))
 
 
 class Discriminator(nn.Module):
@@ -436,9 +431,7 @@ class Discriminator(nn.Module):
             ValueError: if images, labels or batch size do not fit the network.
         """
         cfg = self.config
-        expected = (cfg.img_channels, cfg.img_resolution, cfg.img_resolution)
-        if img.ndim != 4 or img.shape[1:] != expected:
-            raise ValueError(f"images must be [N, {', '.join(map(str, expected))}], not {list(img.shape)}")
+        check_shape("images", img, cfg.img_channels, cfg.img_resolution, cfg.img_resolution)
         blocks = [block for block in self.children() if isinstance(block, DiscriminatorBlock)]
         skipped, fade = growth(cfg.lod, len(blocks)) if cfg.growing else (0, 0.0)
         levels = [*blocks, self.b4]

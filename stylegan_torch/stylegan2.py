@@ -23,6 +23,7 @@ from stylegan_torch.layers import (
     Linear,
     activate,
     box_down2d,
+    check_shape,
     conv2d,
     conv2d_down,
     conv2d_up,
@@ -174,8 +175,7 @@ class MappingNetwork(nn.Module):
             truncation_cutoff: how many rows are truncated; None = all.
         """
         cfg = self.config
-        if z.ndim != 2 or z.shape[1] != cfg.z_dim:
-            raise ValueError(f"z must be [N, {cfg.z_dim}], not {list(z.shape)}")
+        check_shape("z", z, cfg.z_dim)
         c = labels_or_zeros(c, cfg.c_dim, z)
         if cfg.labels == "concat":
             x = torch.cat([z, self.embed(c)], dim=1) if cfg.c_dim else z
@@ -190,9 +190,7 @@ class MappingNetwork(nn.Module):
         return truncate(x[:, None].expand(-1, self.num_ws, -1), self.w_avg, truncation_psi, truncation_cutoff)
 
 
-def modulated_conv2d(
-    x: Tensor, weight: Tensor, styles: Tensor, up_filter: Tensor | None, demodulate: bool
-) -> Tensor:
+def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, up_filter: Tensor | None, demodulate: bool) -> Tensor:
     """Convolve with a kernel whose input channels every sample scales by its own style (section 2.2).
 
     The scaling is done on the activations, and demodulation on the result; both are exactly that.
@@ -217,9 +215,7 @@ class SynthesisLayer(nn.Module):
 
     noise_const: Tensor
 
-    def __init__(
-        self, config: GeneratorConfig, in_channels: int, out_channels: int, resolution: int, up: bool
-    ) -> None:
+    def __init__(self, config: GeneratorConfig, in_channels: int, out_channels: int, resolution: int, up: bool) -> None:
         super().__init__()
         w_dim = config.mapping.w_dim
         self.config = config
@@ -229,9 +225,7 @@ class SynthesisLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.weight_gain = 1 / math.sqrt(in_channels * 9) if config.equalized_modulation else 1.0
         self.up_filter: Tensor | None
-        self.register_buffer(
-            "up_filter", make_filter(config.resample_filter) if up else None, persistent=False
-        )
+        self.register_buffer("up_filter", make_filter(config.resample_filter) if up else None, persistent=False)
         if config.use_noise:
             self.register_buffer("noise_const", torch.randn(resolution, resolution))
             self.noise_strength = nn.Parameter(torch.zeros([]))
@@ -357,11 +351,11 @@ class SynthesisBlock(nn.Module):
         """Map the features of the level below (None at 4×4) to this level's, with the ws [N, 1 or 2, w_dim]."""
         if x is None:
             x = self.const.expand(ws.shape[0], -1, -1, -1)
-            return self.conv1(x, ws[:, 0], noise[0])  # type: ignore[no-any-return]
+            return self.conv1(x, ws[:, 0], noise[0])
         y = self.conv0(x, ws[:, 0], noise[0])
         if self.residual:
-            return self.skip(x, math.sqrt(0.5)) + self.conv1(y, ws[:, 1], noise[1], math.sqrt(0.5))  # type: ignore[no-any-return]
-        return self.conv1(y, ws[:, 1], noise[1])  # type: ignore[no-any-return]
+            return self.skip(x, math.sqrt(0.5)) + self.conv1(y, ws[:, 1], noise[1], math.sqrt(0.5))
+        return self.conv1(y, ws[:, 1], noise[1])
 
 
 class SynthesisNetwork(nn.Module):
@@ -401,10 +395,7 @@ class SynthesisNetwork(nn.Module):
         Raises:
             ValueError: if ws, the noise or its mode do not fit the network.
         """
-        if ws.ndim != 3 or ws.shape[1:] != (self.num_ws, self.config.mapping.w_dim):
-            raise ValueError(
-                f"ws must be [N, {self.num_ws}, {self.config.mapping.w_dim}], not {list(ws.shape)}"
-            )
+        check_shape("ws", ws, self.num_ws, self.config.mapping.w_dim)
         maps = pick_noise(self.noise_buffers(), ws, noise_mode, noise) or [None] * (self.num_ws - 1)
         if self.config.architecture == "revised":
             return self._grown_image(ws, maps)
@@ -423,7 +414,7 @@ class SynthesisNetwork(nn.Module):
         self, block: SynthesisBlock, level: int, x: Tensor | None, ws: Tensor, maps: Sequence[Tensor | None]
     ) -> Tensor:
         rows = slice(max(2 * level - 1, 0), 2 * level + 1)
-        return block(x, ws[:, rows], maps[rows])  # type: ignore[no-any-return]
+        return block(x, ws[:, rows], maps[rows])
 
     def _grown_image(self, ws: Tensor, maps: Sequence[Tensor | None]) -> Tensor:
         blocks = self.blocks()
@@ -467,7 +458,7 @@ class Generator(nn.Module):
     ) -> Tensor:
         """Draw images [N, img_channels, H, W]; arguments as in `MappingNetwork` and `SynthesisNetwork`."""
         ws = self.mapping(z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
-        return self.synthesis(ws, noise_mode=noise_mode, noise=noise)  # type: ignore[no-any-return]
+        return self.synthesis(ws, noise_mode=noise_mode, noise=noise)
 
 
 class DiscriminatorBlock(nn.Module):
@@ -493,8 +484,8 @@ class DiscriminatorBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map the features of this level to those of the next coarser one."""
         if self.residual:
-            return self.skip(x, math.sqrt(0.5)) + self.conv1(self.conv0(x), math.sqrt(0.5))  # type: ignore[no-any-return]
-        return self.conv1(self.conv0(x))  # type: ignore[no-any-return]
+            return self.skip(x, math.sqrt(0.5)) + self.conv1(self.conv0(x), math.sqrt(0.5))
+        return self.conv1(self.conv0(x))
 
 
 def _rgb_everywhere(config: DiscriminatorConfig) -> bool:
@@ -513,9 +504,7 @@ class DiscriminatorEpilogue(nn.Module):
             self.fromrgb = ConvLayer(config.img_channels, channels, 1, activation=act, clamp=rgb_clamp)
         self.mbstd_group_size = config.mbstd_group_size
         width = channels + config.mbstd_num_features
-        self.conv = ConvLayer(
-            width, channels, 3, activation=act, clamp=clamp, spectral_norm=config.spectral_norm
-        )
+        self.conv = ConvLayer(width, channels, 3, activation=act, clamp=clamp, spectral_norm=config.spectral_norm)
         self.fc = Linear(channels * 16, config.fc_dim, gain=1 / math.sqrt(channels * 16))
         self.out = Linear(config.fc_dim, config.num_outputs, gain=1 / math.sqrt(config.fc_dim))
 
@@ -524,7 +513,7 @@ class DiscriminatorEpilogue(nn.Module):
         if self.config.mbstd_num_features:
             x = minibatch_stddev(x, self.mbstd_group_size, self.config.mbstd_num_features)
         x = activate(self.fc(self.conv(x).flatten(1)), self.config.activation)
-        return self.out(x)  # type: ignore[no-any-return]
+        return self.out(x)
 
 
 class Discriminator(nn.Module):
@@ -564,17 +553,15 @@ class Discriminator(nn.Module):
             ValueError: if images, labels or batch size do not fit the network.
         """
         cfg = self.config
-        expected = (cfg.img_channels, cfg.img_resolution, cfg.img_resolution)
-        if img.ndim != 4 or img.shape[1:] != expected:
-            raise ValueError(f"images must be [N, {', '.join(map(str, expected))}], not {list(img.shape)}")
+        check_shape("images", img, cfg.img_channels, cfg.img_resolution, cfg.img_resolution)
         c = labels_or_zeros(c, cfg.c_dim, img)
         x = self.b4(self._grown_features(img) if cfg.architecture == "revised" else self._features(img))
         if cfg.conditioning == "select":
-            return (x * c).sum(dim=1, keepdim=True)  # type: ignore[no-any-return]
+            return (x * c).sum(dim=1, keepdim=True)
         if cfg.conditioning == "project":
             cmap = self.mapping(c.new_zeros(len(c), 0), c)
-            return (x * cmap).sum(dim=1, keepdim=True) / math.sqrt(cmap.shape[1])  # type: ignore[no-any-return]
-        return x[:, : cfg.num_scores]  # type: ignore[no-any-return]
+            return (x * cmap).sum(dim=1, keepdim=True) / math.sqrt(cmap.shape[1])
+        return x[:, : cfg.num_scores]
 
     def _features(self, img: Tensor) -> Tensor:
         x = None
@@ -599,4 +586,4 @@ class Discriminator(nn.Module):
             if fade > 0:
                 coarse = blocks[skipped + 1].fromrgb(box_down2d(img, 2 ** (skipped + 1)))  # type: ignore[operator]
                 x, fade = x.lerp(coarse, fade), 0.0
-        return x  # type: ignore[no-any-return]
+        return x

@@ -175,9 +175,7 @@ class Builder:
     def synthesis_block(self, inp: int, out: int, **kwargs: Any) -> Module:
         m = Module("SynthesisBlock", (inp, out), kwargs)
         names = ("w_dim", "resolution", "img_channels", "is_last", "use_fp16")
-        own, layer = _split(
-            kwargs, *names, "architecture", "resample_filter", "conv_clamp", "fp16_channels_last"
-        )
+        own, layer = _split(kwargs, *names, "architecture", "resample_filter", "conv_clamp", "fp16_channels_last")
         taps, arch = own.get("resample_filter", FILTER), own.get("architecture", "skip")
         nhwc = own["use_fp16"] and own.get("fp16_channels_last", False)
         w_dim, rgb = own["w_dim"], own["is_last"] or arch == "skip"

@@ -476,9 +476,7 @@ def generator(
     """(w after truncation, pictures); for ProGAN w is z itself. Noise defaults to the stored maps."""
     z = np.asarray(z, np.float64)
     if state["build_func_name"] == "G_paper":
-        return z, _progan_image(
-            state, z, _labels(labels, len(z), state["static_kwargs"].get("label_size", 0))
-        )
+        return z, _progan_image(state, z, _labels(labels, len(z), state["static_kwargs"].get("label_size", 0)))
     w = truncate(state, mapping(state, z, labels), psi, cutoff)
     lod = dict(state["variables"]).get("lod")
     return w, synthesis(state, w, noise, None if lod is None else float(lod))

@@ -223,9 +223,7 @@ class _Discriminator:
         x = fully_connected(net.sub("out"), x)
         if self.kwargs["c_dim"] == 0:
             return x
-        cmap = _mapping(
-            self.net.sub("mapping"), np.zeros((len(x), 0)), c, self.kwargs.get("mapping_kwargs", {})
-        )
+        cmap = _mapping(self.net.sub("mapping"), np.zeros((len(x), 0)), c, self.kwargs.get("mapping_kwargs", {}))
         total: Array = (x * cmap).sum(axis=1, keepdims=True) / np.sqrt(x.shape[1])
         return total
 

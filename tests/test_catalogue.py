@@ -49,9 +49,7 @@ def test_names_and_addresses_are_unique() -> None:
 def test_one_row_a_line() -> None:
     lines = CATALOGUE.read_text(encoding="utf-8").splitlines()
     assert [lines[0], lines[-1]] == ["[", "]"]
-    assert [json.loads(line.rstrip(","))["name"] for line in lines[1:-1]] == [
-        entry.name for entry in entries()
-    ]
+    assert [json.loads(line.rstrip(","))["name"] for line in lines[1:-1]] == [entry.name for entry in entries()]
 
 
 def test_known_facts() -> None:
@@ -69,9 +67,7 @@ def test_find() -> None:
     assert entry is not None
     assert entry.url == "https://nvlabs-fi-cdn.nvidia.com/stylegan2/networks/stylegan2-ffhq-config-f.pkl"
     assert find("StyleGAN2-FFHQ-Config-F") is entry
-    assert (
-        find("stylegan2-car-config-e-gorig-dskip") is find("stylegan2-car-config-e-Gorig-Dskip") is not None
-    )
+    assert find("stylegan2-car-config-e-gorig-dskip") is find("stylegan2-car-config-e-Gorig-Dskip") is not None
     assert find("stylegan2-ffhq") is None
 
 
@@ -84,9 +80,7 @@ def test_entries_by_pattern() -> None:
 
 def test_suggestion_for_a_near_miss() -> None:
     assert suggestion("stylegan2-fhq-config-f").startswith("did you mean stylegan2-ffhq-config-f")
-    assert suggestion("StyleGAN2-CAR-config-e-GorigDskip").startswith(
-        "did you mean stylegan2-car-config-e-Gorig-Dskip"
-    )
+    assert suggestion("StyleGAN2-CAR-config-e-GorigDskip").startswith("did you mean stylegan2-car-config-e-Gorig-Dskip")
     assert suggestion("zzz.pkl") == ""
 
 
@@ -108,7 +102,5 @@ def test_fetch_downloads_with_what_the_row_knows(tmp_path: Path, monkeypatch: py
 def test_fetch_tells_which_page_to_open() -> None:
     entry = find("progan-lsun-bedroom-256x256")
     assert entry is not None
-    with pytest.raises(
-        DownloadError, match=r"folders/15hvzxt_\S+ in a browser, download karras2018iclr-lsun-bed"
-    ):
+    with pytest.raises(DownloadError, match=r"folders/15hvzxt_\S+ in a browser, download karras2018iclr-lsun-bed"):
         fetch(entry)

@@ -209,9 +209,7 @@ def test_rest_may_come_in_pieces(server: Server, tmp_path: Path) -> None:
     assert download(f"{server.url}/net.pkl", cache_dir=tmp_path).read_bytes() == DATA
 
 
-def test_silent_server_is_asked_again(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_silent_server_is_asked_again(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TIMEOUT", (5, 0.3))
     stalled = whole(sent=2048)
     stalled.stall = True
@@ -263,9 +261,7 @@ def test_server_errors_that_stay(server: Server, tmp_path: Path) -> None:
     assert len(server.asked) == module.RETRIES + 1
 
 
-def test_retry_after_is_kept_within_bounds(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_retry_after_is_kept_within_bounds(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LONGEST_WAIT", 0.2)
     server.replies = [Reply(429, {"Retry-After": "3600", "Content-Length": "0"}), whole()]
     start = monotonic()
@@ -295,9 +291,7 @@ def chunked(data: bytes) -> Reply:
     ("reply", "message"),
     [
         pytest.param(whole(DATA[:-9]), "has 5113 bytes where 5122 are expected", id="announces too little"),
-        pytest.param(
-            whole(DATA + b"more"), "has 5126 bytes where 5122 are expected", id="announces too much"
-        ),
+        pytest.param(whole(DATA + b"more"), "has 5126 bytes where 5122 are expected", id="announces too much"),
         pytest.param(chunked(DATA[:-9]), "has 5113 bytes where 5122 are expected", id="chunks too short"),
         pytest.param(chunked(DATA + b"more"), "sends more than the file's 5122 bytes", id="chunks too long"),
     ],
@@ -384,9 +378,7 @@ def test_other_content_at_a_later_download(server: Server, tmp_path: Path) -> No
 
 def test_cache_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(
-        DownloadError, match=r"net\.pkl: cannot be kept in .*file: (File exists|Not a directory)"
-    ):
+    with pytest.raises(DownloadError, match=r"net\.pkl: cannot be kept in .*file: (File exists|Not a directory)"):
         download(f"{server.url}/net.pkl", cache_dir=tmp_path / "file")
     assert server.asked == []
 

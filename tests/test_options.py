@@ -77,10 +77,7 @@ GENERATORS: list[tuple[str, str | None, dict[str, Any]]] = [
             {"resample_kernel": None},
             {"resample_kernel": [1, 4, 6, 4, 1, 2], "architecture": "resnet"},
             {"resample_kernel": [1, 2, 3, 4, 5, 4, 3, 2, 1]},
-            *(
-                {"nonlinearity": name, "mapping_nonlinearity": name}
-                for name in ("relu", "tanh", "swish", "elu")
-            ),
+            *({"nonlinearity": name, "mapping_nonlinearity": name} for name in ("relu", "tanh", "swish", "elu")),
             *({"nonlinearity": name} for name in ("linear", "sigmoid", "selu", "softplus")),
             {"mapping_layers": 0, "dlatent_size": 10},
             {"mapping_layers": 1, "normalize_latents": False},
@@ -201,7 +198,7 @@ DISCRIMINATORS: list[tuple[str, str | None, dict[str, Any]]] = [
 
 def _id(case: tuple[str, str | None, dict[str, Any]]) -> str:
     function, release, options = case
-    shared = {**SMALL, **LATENT}
+    shared: dict[str, Any] = {**SMALL, **LATENT}
     own = [f"{key}={value}" for key, value in options.items() if shared.get(key, "") != value]
     return " ".join([function, release or "", *own])
 
@@ -222,9 +219,7 @@ def _close(actual: torch.Tensor, expected: np.ndarray[Any, Any], tolerance: floa
 
 
 @pytest.mark.parametrize("case", GENERATORS, ids=_id)
-def test_generator_draws_what_the_formulas_say(
-    case: tuple[str, str | None, dict[str, Any]], tmp_path: Path
-) -> None:
+def test_generator_draws_what_the_formulas_say(case: tuple[str, str | None, dict[str, Any]], tmp_path: Path) -> None:
     function, release, options = case
     state = build(function, seed=1, release=release, **options)
     G = _convert(tmp_path, state).network("G_ema")

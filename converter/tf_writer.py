@@ -1,0 +1,113 @@
+"""Writer of official TensorFlow pickles: data only, no source text (spec TF.md 1.1)."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from converter.convert import export_network, page
+from converter.source import Header, Network
+from stylegan_torch import checkpoint
+from stylegan_torch.networks import build, shapes
+
+_STATE_KEYS = ("version", "name", "static_kwargs", "components", "build_module_src", "build_func_name", "variables")
+
+
+class _Object:
+    """A network object of the original program; pickled by the name of a class that need not exist here."""
+
+    def __init__(self, cls: str, state: dict[str, Any]) -> None:
+        self.cls = cls
+        self.state = state
+
+
+class _Class:
+    """A class reference in a pickle."""
+
+    def __init__(self, path: str) -> None:
+        self.module, _, self.name = path.rpartition(".")
+
+
+class _Pickler(pickle._Pickler):  # type: ignore[name-defined,misc]
+    """Writes `_Object` and `_Class` as what they stand for."""
+
+    def save(self, obj: Any, save_persistent_id: bool = True) -> None:
+        """Write one object."""
+        if isinstance(obj, _Class):
+            self.write(pickle.GLOBAL + f"{obj.module}\n{obj.name}\n".encode())
+        elif isinstance(obj, _Object):
+            self.save(_Class(obj.cls))
+            self.write(pickle.EMPTY_TUPLE + pickle.NEWOBJ)
+            self.save(obj.state)
+            self.write(pickle.BUILD)
+        else:
+            super().save(obj, save_persistent_id)
+
+
+def write_pickle(path: Path, networks: Sequence[Network]) -> None:
+    """Write networks of the form "tf", usually (G, D, Gs), as one official pickle of protocol 4."""
+    objects = tuple(_object(network.header, "", network) for network in networks)
+    with path.open("wb") as file:
+        _Pickler(file, protocol=4).dump(objects)
+
+
+def _object(header: Header, prefix: str, network: Network) -> _Object:
+    parts = header["components"]
+    values = {
+        **header,
+        "build_module_src": "",
+        "components": {key: _object(part, f"{part['name']}/", network) for key, part in parts.items()},
+        "variables": [(name, _value(network.tensors[prefix + name])) for name in header["variables"]],
+    }
+    keys = [*_STATE_KEYS, *(key for key in header if key.startswith(("input_", "output_")))]
+    return _Object(header["class"], {key: values[key] for key in keys})
+
+
+def _value(tensor: torch.Tensor) -> Any:
+    array = tensor.numpy()
+    return array if array.ndim else array[()]
+
+
+def fresh_network(
+    role: str, name: str, function: str, keywords: dict[str, Any], components: Iterable[tuple[str, str]] = (), seed: int = 0
+) -> Network:
+    """Return a freshly initialised StyleGAN2 network as the TensorFlow release would have saved it.
+
+    Args:
+        role: "G_ema", "G" or "D".
+        name: the name in the file, such as "Gs".
+        function: build function, such as "G_main".
+        keywords: its static keywords.
+        components: (key, build function) of a generator's parts.
+        seed: of the random weights.
+    """
+    parts = {key: _header(f"G_{key}", part, keywords, {}) for key, part in components}
+    header = _header(name, function, keywords, parts)
+    template = Network(role, "tf", header, {})
+    make_config, make_table = page(template)
+    config, table = make_config(template), make_table(template)
+    for ours in shapes(config):
+        theirs, _ = table.source_name(ours)
+        owner = next((part for part in parts.values() if theirs.startswith(f"{part['name']}/")), header)
+        owner["variables"].append(theirs.removeprefix(f"{owner['name']}/"))
+    torch.manual_seed(seed)
+    state = {key: value.detach() for key, value in build(config).state_dict().items()}
+    return export_network(role, checkpoint.Network(config, state), {"form": "tf", **header})
+
+
+def _header(name: str, function: str, keywords: dict[str, Any], components: dict[str, Header]) -> Header:
+    return {
+        "class": "dnnlib.tflib.network.Network",
+        "version": 4,
+        "name": name,
+        "build_func_name": function,
+        "static_kwargs": keywords,
+        "variables": [],
+        "components": components,
+    }
+
+
