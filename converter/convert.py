@@ -174,8 +174,8 @@ def opened(
     """Open a file and hash it meanwhile; errors inside the block name the file."""
     path = locate(src)
     with ThreadPoolExecutor(1) as hasher:
-        source = _select(open_source(path), networks, path)
         origin = hasher.submit(file_origin, path)
+        source = _select(open_source(path), networks, path)
         try:
             yield source, origin
         except ConvertError as error:

@@ -19,6 +19,7 @@ from converter.table import (
     TRANSPOSE,
     Kept,
     Row,
+    Step,
     Table,
     Transform,
     chain,
@@ -180,13 +181,13 @@ def _layers(scopes: dict[str, str], weight: Transform) -> list[Row]:
     return product(scopes, leaves)
 
 
-_IO_TO_1X1 = chain(TRANSPOSE, Transform(lambda x: x[:, :, None, None], lambda x: x[:, :, 0, 0]))
+_IO_TO_1X1 = chain(TRANSPOSE, Transform(Step(lambda x: x[:, :, None, None], lambda x: x[:, :, 0, 0])))
 """Theano 1×1 kernel [in, out] to [out, in, 1, 1]."""
-_4X4_TO_DENSE = chain(FLIP, Transform(lambda x: x.flatten(1), lambda x: x.reshape(len(x), -1, 4, 4)))
+_4X4_TO_DENSE = chain(FLIP, Transform(Step(lambda x: x.flatten(1), lambda x: x.reshape(len(x), -1, 4, 4))))
 """Theano 4×4 kernel [out, in, 4, 4] of the first dense layer to [out, in · 16]."""
 
 
 def _dense_from_4x4(inputs: int) -> Transform:
     """Theano "full" 4×4 kernel [out, in, 4, 4] of a 1×1 input to [out · 16, in]."""
-    flat = Transform(lambda x: x.flatten(0, 2), lambda x: x.reshape(-1, 4, 4, inputs))
+    flat = Transform(Step(lambda x: x.flatten(0, 2), lambda x: x.reshape(-1, 4, 4, inputs)))
     return chain(permute(0, 2, 3, 1), flat)

@@ -184,6 +184,12 @@ def conv2d_box_down(x: Tensor, weight: Tensor) -> Tensor:
     return F.conv2d(x, _four_taps(weight) / 4, stride=2, padding=1)
 
 
+def normal(*shape: int, std: float = 1.0) -> nn.Parameter:
+    """Return a parameter drawn from N(0, std²); unset on the meta device, where networks are made to be filled."""
+    value = torch.empty(shape)
+    return nn.Parameter(value if value.is_meta else value.normal_(0.0, std))
+
+
 class Linear(nn.Module):
     """Dense layer with equalized learning rate (ProGAN section 4.1): y = x (weight · gain)ᵀ + bias · bias_gain.
 
@@ -200,7 +206,7 @@ class Linear(nn.Module):
         lr_multiplier: float = 1.0,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_features, in_features) / lr_multiplier)
+        self.weight = normal(out_features, in_features, std=1 / lr_multiplier)
         self.bias = None if bias_gain is None else nn.Parameter(torch.zeros(out_features))
         self.gain = gain
         self.bias_gain = bias_gain

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 import typing
 from typing import Any
@@ -43,16 +44,22 @@ def build(config: Config) -> nn.Module:
     return _NETWORKS[type(config)][2](config)
 
 
-def shapes(config: Config) -> dict[str, torch.Size]:
-    """Return name and shape of every tensor in the network's `state_dict`, without making it."""
+@functools.lru_cache(maxsize=8)
+def _plan(config: Config) -> tuple[dict[str, torch.Size], int]:
     with torch.device("meta"):
-        return {name: value.shape for name, value in build(config).state_dict().items()}
+        network = build(config)
+    count = sum(value.numel() for value in network.parameters())
+    return {name: value.shape for name, value in network.state_dict().items()}, count
+
+
+def shapes(config: Config) -> dict[str, torch.Size]:
+    """Return name and shape of every tensor in the network's `state_dict`, in its order, without making it."""
+    return dict(_plan(config)[0])
 
 
 def count_parameters(config: Config) -> int:
     """Return how many trainable values the network has."""
-    with torch.device("meta"):
-        return sum(value.numel() for value in build(config).parameters())
+    return _plan(config)[1]
 
 
 def assemble(config: Config, state: dict[str, Tensor]) -> nn.Module:

@@ -25,6 +25,7 @@ from stylegan_torch.layers import (
     labels_or_zeros,
     minibatch_stddev,
     nearest_up2d,
+    normal,
     pixel_norm,
     resolutions,
 )
@@ -86,7 +87,7 @@ class Weight(nn.Module):
 
     def __init__(self, scale: WeightScale, *shape: int, bias: int | None = None, gain: float = math.sqrt(2.0)) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(shape))
+        self.weight = normal(*shape)
         self.bias = nn.Parameter(torch.zeros(shape[0] if bias is None else bias))
         self.gain = gain / math.sqrt(math.prod(shape[1:])) if scale == "equalized" else 1.0
         self.stored = scale == "stored"

@@ -34,6 +34,7 @@ from stylegan_torch.layers import (
     make_filter,
     minibatch_stddev,
     nearest_up2d,
+    normal,
     pick_noise,
     pixel_norm,
     resolutions,
@@ -183,14 +184,14 @@ class SynthesisLayer(nn.Module):
         if stage == "const":
             self.const = nn.Parameter(torch.ones(out_channels, 4, 4))
         elif stage == "dense":
-            self.weight = nn.Parameter(torch.randn(out_channels * 16, w_dim))
+            self.weight = normal(out_channels * 16, w_dim)
             self.weight_gain = _gain(w_dim, config.equalized, math.sqrt(2.0) / 4)
         else:
-            self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+            self.weight = normal(out_channels, in_channels, 3, 3)
             self.weight_gain = _gain(in_channels * 9, config.equalized)
         self.bias = nn.Parameter(torch.zeros(out_channels))
         if config.use_noise:
-            self.register_buffer("noise_const", torch.randn(resolution, resolution))
+            self.register_buffer("noise_const", normal(resolution, resolution).detach())
             self.noise_strength = nn.Parameter(torch.zeros(out_channels))
         if config.use_styles:
             self.affine = Linear(w_dim, out_channels * 2, gain=_gain(w_dim, config.equalized, 1.0))
@@ -231,7 +232,7 @@ class ToRGB(nn.Module):
 
     def __init__(self, in_channels: int, img_channels: int, equalized: bool) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(img_channels, in_channels, 1, 1))
+        self.weight = normal(img_channels, in_channels, 1, 1)
         self.bias = nn.Parameter(torch.zeros(img_channels))
         self.weight_gain = _gain(in_channels, equalized, 1.0)
 
@@ -349,7 +350,7 @@ class ConvLayer(nn.Module):
 
     def __init__(self, config: DiscriminatorConfig, in_channels: int, out_channels: int, size: int, down: bool) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, size, size))
+        self.weight = normal(out_channels, in_channels, size, size)
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.weight_gain = _gain(in_channels * size**2, config.equalized)
         self.activation = config.activation

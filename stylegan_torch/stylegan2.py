@@ -34,6 +34,7 @@ from stylegan_torch.layers import (
     make_filter,
     minibatch_stddev,
     nearest_up2d,
+    normal,
     pick_noise,
     pixel_norm,
     resolutions,
@@ -221,13 +222,13 @@ class SynthesisLayer(nn.Module):
         self.config = config
         self.affine = Linear(w_dim, in_channels, gain=1 / math.sqrt(w_dim))
         nn.init.constant_(self.affine.bias, 1.0 - config.style_bias)  # type: ignore[arg-type]
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, 3, 3))
+        self.weight = normal(out_channels, in_channels, 3, 3)
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.weight_gain = 1 / math.sqrt(in_channels * 9) if config.equalized_modulation else 1.0
         self.up_filter: Tensor | None
         self.register_buffer("up_filter", make_filter(config.resample_filter) if up else None, persistent=False)
         if config.use_noise:
-            self.register_buffer("noise_const", torch.randn(resolution, resolution))
+            self.register_buffer("noise_const", normal(resolution, resolution).detach())
             self.noise_strength = nn.Parameter(torch.zeros([]))
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None, gain: float = 1.0) -> Tensor:
@@ -249,7 +250,7 @@ class ToRGB(nn.Module):
         self.config = config
         self.affine = Linear(w_dim, in_channels, gain=1 / math.sqrt(w_dim))
         nn.init.constant_(self.affine.bias, 1.0 - config.style_bias)  # type: ignore[arg-type]
-        self.weight = nn.Parameter(torch.randn(config.img_channels, in_channels, 1, 1))
+        self.weight = normal(config.img_channels, in_channels, 1, 1)
         self.bias = nn.Parameter(torch.zeros(config.img_channels))
         self.weight_gain = 1 / math.sqrt(in_channels)
 
@@ -279,7 +280,7 @@ class ConvLayer(nn.Module):
         spectral_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel_size, kernel_size))
+        self.weight = normal(out_channels, in_channels, kernel_size, kernel_size)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.weight_gain = 1 / math.sqrt(in_channels * kernel_size**2)
         self.activation = activation
@@ -290,7 +291,7 @@ class ConvLayer(nn.Module):
         self.register_buffer("down_filter", None if down is None else make_filter(down), persistent=False)
         self.spectral_norm = spectral_norm
         if spectral_norm:
-            self.register_buffer("weight_u", torch.randn(1, out_channels))
+            self.register_buffer("weight_u", normal(1, out_channels).detach())
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
         """Map [N, I, H, W] to [N, O, H', W'], times `gain`."""
@@ -331,7 +332,7 @@ class SynthesisBlock(nn.Module):
         self.resolution = resolution
         self.residual = level > 0 and config.architecture == "resnet"
         if level == 0:
-            self.const = nn.Parameter(torch.randn(config.const_channels, 4, 4))
+            self.const = normal(config.const_channels, 4, 4)
             self.conv1 = SynthesisLayer(config, config.const_channels, out, resolution, up=False)
         else:
             before = config.channels[level - 1]

@@ -1,0 +1,211 @@
+"""What the tests of hostile and broken files share: small sound files, a pickle assembler, and commands under limits."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from click.testing import CliRunner
+from official import State, build, write_pickle
+from official_torch import Module, persistence_network, write_persistence_pickle
+
+import converter.cli
+
+SLOT = "PAYLOAD GOES HERE"
+SIZES: dict[str, Any] = {"num_channels": 3, "resolution": 8, "fmap_base": 16, "fmap_max": 4}
+G_KWARGS = {**SIZES, "latent_size": 4, "dlatent_size": 4, "mapping_fmaps": 4, "mapping_layers": 1}
+TORCH_KWARGS: dict[str, Any] = {"img_resolution": 8, "z_dim": 4, "w_dim": 4, "mapping_kwargs": {"num_layers": 1}}
+CHANNELS: dict[str, Any] = {"channel_base": 32, "channel_max": 4}
+
+
+# Small sound files.
+
+
+def tf_network(function: str = "G_main", seed: int = 0, **kwargs: Any) -> State:
+    return build(function, seed, **{**(G_KWARGS if function.startswith("G") else SIZES), **kwargs})
+
+
+def torch_generator(seed: int = 0, **kwargs: Any) -> Module:
+    return persistence_network("G", seed, **{**TORCH_KWARGS, "synthesis_kwargs": CHANNELS, **kwargs})
+
+
+def torch_discriminator(**kwargs: Any) -> Module:
+    return persistence_network("D", 1, **{"img_resolution": 8, **CHANNELS, **kwargs})
+
+
+def write_tf(path: Path, change: Callable[[State], object] = lambda state: None, **kwargs: Any) -> Path:
+    """A TensorFlow-form pickle of one generator, after a change to its state."""
+    state = tf_network(**kwargs)
+    change(state)
+    write_pickle(path, state, protocol=2, numpy_style="old")
+    return path
+
+
+def write_torch(path: Path, change: Callable[[Module], object] = lambda module: None, **kwargs: Any) -> Path:
+    """A persistence pickle, after a change to its G_ema."""
+    module = torch_generator(**kwargs)
+    change(module)
+    write_persistence_pickle(path, G=torch_generator(), D=torch_discriminator(), G_ema=module, era="released")
+    return path
+
+
+# Pickles by hand: each piece pushes one object.
+
+
+def text(value: str | bytes) -> bytes:
+    raw = value.encode() if isinstance(value, str) else value
+    return b"X" + len(raw).to_bytes(4, "little") + raw
+
+
+def number(value: int) -> bytes:
+    raw = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+    return b"\x8a" + bytes([len(raw)]) + raw
+
+
+def data(raw: bytes) -> bytes:
+    return b"B" + len(raw).to_bytes(4, "little") + raw
+
+
+def group(*parts: bytes) -> bytes:
+    return b"(" + b"".join(parts) + b"t"
+
+
+def listing(*parts: bytes) -> bytes:
+    return b"](" + b"".join(parts) + b"e"
+
+
+def table(**items: bytes) -> bytes:
+    return b"}(" + b"".join(text(key) + value for key, value in items.items()) + b"u"
+
+
+def name(module: str, attribute: str) -> bytes:
+    return b"c" + f"{module}\n{attribute}\n".encode()
+
+
+def call(function: str, *args: bytes) -> bytes:
+    return name(*function.rsplit(":")) + group(*args) + b"R"
+
+
+def laughs(width: int, depth: int, leaf: bytes = text("ha")) -> bytes:
+    """A list of lists of lists…: width ** depth texts in a few bytes, each level sharing the one below."""
+    code = leaf
+    for level in range(depth):
+        index = (1 << 16) + level
+        code = b"](" + code + b"r" + index.to_bytes(4, "little") + (b"j" + index.to_bytes(4, "little")) * (width - 1) + b"e"
+    return code
+
+
+def array(dtype: bytes, shape: bytes, raw: bytes) -> bytes:
+    start = call("numpy.core.multiarray:_reconstruct", name("numpy", "ndarray"), group(number(0)), data(b"b"))
+    return start + group(number(1), shape, dtype, b"\x89", raw) + b"b"
+
+
+def dtype(code: str) -> bytes:
+    state = group(number(3), text("<"), b"N", b"N", b"N", number(-1), number(-1), number(0))
+    return call("numpy:dtype", text(code), number(0), number(1)) + state + b"b"
+
+
+def pickled(*code: bytes, protocol: int = 2) -> bytes:
+    return bytes([0x80, protocol]) + b"".join(code) + b"."
+
+
+def fill(path: Path, payload: bytes) -> Path:
+    """Put code in the slot of a file of protocol 2 or 3."""
+    content, slot = path.read_bytes(), text(SLOT)
+    assert content.count(slot) == 1
+    path.write_bytes(content.replace(slot, payload))
+    return path
+
+
+# Running.
+
+
+def check_refused(status: int, stderr: str, src: Path | str, target: Path, words: Sequence[str] = ()) -> str:
+    """What every refusal must be: status 1, one line that names the file and says what is wrong, nothing left."""
+    lines = stderr.splitlines()
+    assert status == 1, f"exit status {status}: {stderr}"
+    assert len(lines) == 1, stderr
+    assert lines[0].startswith("Error: ")
+    assert str(src) in lines[0]
+    assert "unexpected" not in lines[0]
+    assert "Traceback" not in lines[0]
+    assert lines[0].isprintable()
+    assert len(lines[0]) < 2000
+    for word in words:
+        assert word in lines[0]
+    assert not target.exists() or list(target.iterdir()) == []
+    return lines[0]
+
+
+def run(command: click.Command, *args: object) -> tuple[int, str]:
+    """Run a command in this process; return exit status and stderr."""
+    result = CliRunner().invoke(command, [str(arg) for arg in args])
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    return result.exit_code, result.stderr
+
+
+def refused(src: Path | str, *words: str, suffix: str = ".pt") -> str:
+    """Convert a file that must be refused, to an empty directory next to it; return the error."""
+    target = Path(src).parent / "target"
+    target.mkdir(exist_ok=True)
+    status, stderr = run(converter.cli.main, src, target / f"out{suffix}")
+    return check_refused(status, stderr, src, target, words)
+
+
+_LIMITED = """
+import json, os, resource, signal, sys, tempfile
+import converter.cli, stylegan_torch.cli
+jobs, results = json.loads(sys.argv[1]), []
+for job in jobs:
+    with tempfile.TemporaryFile("w+") as stderr:
+        child = os.fork()
+        if not child:
+            status = 70
+            try:
+                os.dup2(stderr.fileno(), 2)
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+                for limit, value in job["limits"].items():
+                    resource.setrlimit(getattr(resource, limit), (value, value))
+                signal.alarm(job["seconds"])
+                exec(job["before"])
+                command = stylegan_torch.cli.main if job["generate"] else converter.cli.main
+                command(job["args"])
+            except SystemExit as end:
+                status = end.code or 0
+            finally:
+                sys.stderr.flush()
+                os._exit(status)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        stderr.seek(0)
+        results.append([status, stderr.read()])
+print(json.dumps(results))
+"""
+
+
+@dataclass
+class Job:
+    """A command in a process of its own. Status 70: an exception that the command let through; negative: a signal."""
+
+    args: Sequence[object]
+    limits: dict[str, int]
+    before: str = ""
+    generate: bool = False
+    seconds: int = 20
+
+    def fields(self) -> dict[str, Any]:
+        return {**self.__dict__, "args": [str(arg) for arg in self.args]}
+
+
+def run_limited(jobs: Sequence[Job]) -> list[tuple[int, str]]:
+    """Run commands in forks of one fresh process, which imports once; return exit statuses and stderr."""
+    code = json.dumps([job.fields() for job in jobs])
+    done = subprocess.run(
+        [sys.executable, "-c", _LIMITED, code], capture_output=True, text=True, check=True, timeout=300
+    )
+    return [(status, stderr) for status, stderr in json.loads(done.stdout)]
