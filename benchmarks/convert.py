@@ -45,9 +45,9 @@ def make_pickle(path: Path) -> None:
     keywords = {"num_channels": 3, "resolution": 1024, "label_size": 0}
     parts = [("synthesis", "G_synthesis_stylegan2"), ("mapping", "G_mapping")]
     networks = [
-        fresh_network("G", "G", "G_main", keywords, parts, seed=0),
-        fresh_network("D", "D", "D_stylegan2", keywords, seed=1),
-        fresh_network("G_ema", "Gs", "G_main", keywords, parts, seed=2),
+        fresh_network("G", "G", "G_main", keywords, parts),
+        fresh_network("D", "D", "D_stylegan2", keywords),
+        fresh_network("G_ema", "Gs", "G_main", keywords, parts),
     ]
     write_pickle(path, networks)
 

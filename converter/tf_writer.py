@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,12 @@ def _value(tensor: torch.Tensor) -> Any:
 
 
 def fresh_network(
-    role: str, name: str, function: str, keywords: dict[str, Any], components: Iterable[tuple[str, str]] = (), seed: int = 0
+    role: str,
+    name: str,
+    function: str,
+    keywords: dict[str, Any],
+    components: Iterable[tuple[str, str]] = (),
+    finish: Callable[[torch.nn.Module], object] = lambda module: None,
 ) -> Network:
     """Return a freshly initialised StyleGAN2 network as the TensorFlow release would have saved it.
 
@@ -83,7 +88,7 @@ def fresh_network(
         function: build function, such as "G_main".
         keywords: its static keywords.
         components: (key, build function) of a generator's parts.
-        seed: of the random weights.
+        finish: may change the weights, which come from torch's global generator.
     """
     parts = {key: _header(f"G_{key}", part, keywords, {}) for key, part in components}
     header = _header(name, function, keywords, parts)
@@ -94,8 +99,9 @@ def fresh_network(
         theirs, _ = table.source_name(ours)
         owner = next((part for part in parts.values() if theirs.startswith(f"{part['name']}/")), header)
         owner["variables"].append(theirs.removeprefix(f"{owner['name']}/"))
-    torch.manual_seed(seed)
-    state = {key: value.detach() for key, value in build(config).state_dict().items()}
+    module = build(config)
+    finish(module)
+    state = {key: value.detach() for key, value in module.state_dict().items()}
     return export_network(role, checkpoint.Network(config, state), {"form": "tf", **header})
 
 

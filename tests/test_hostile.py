@@ -90,13 +90,13 @@ def _build(ran: str) -> bytes:
 ATTACKS: dict[str, tuple[Attack, str, bool]] = {
     "os.system": (lambda ran: call("os:system", text(f"touch {ran}")), "os.system", True),
     "posix.system": (lambda ran: call("posix:system", text(f"touch {ran}")), "posix.system", True),
-    "eval": (lambda ran: call("builtins:eval", text(f"open({ran!r}, 'w')")), "builtins.eval", True),
+    "eval": (lambda ran: call("builtins:eval", text(f"open({ran!r}, 'w').close()")), "builtins.eval", True),
     "eval of Python 2": (
-        lambda ran: call("__builtin__:eval", text(f"open({ran!r}, 'w')")),
+        lambda ran: call("__builtin__:eval", text(f"open({ran!r}, 'w').close()")),
         "__builtin__.eval",
         True,
     ),
-    "exec": (lambda ran: call("builtins:exec", text(f"open({ran!r}, 'w')")), "builtins.exec", True),
+    "exec": (lambda ran: call("builtins:exec", text(f"open({ran!r}, 'w').close()")), "builtins.exec", True),
     "Popen": (
         lambda ran: call("subprocess:Popen", listing(text("touch"), text(ran))),
         "subprocess.Popen",
@@ -241,7 +241,7 @@ ARRAYS: dict[str, tuple[bytes, str]] = {
     "a structure": (array(dtype("V8"), _ITEM, data(bytes(8))), "array of type 'V8'"),
     "a structure with objects": (
         call("numpy:dtype", listing(group(text("a"), text("O"))), number(0), number(1)),
-        "only plain numbers",
+        "",
     ),
     "fields of a plain type": (call("numpy:dtype", text("f4,O")), "array of type 'f4,O'"),
     "texts": (array(dtype("U4"), _ITEM, data(bytes(16))), "array of type 'U4'"),
@@ -378,8 +378,8 @@ def _survives(folder: Path, files: dict[str, tuple[Path, str]]) -> None:
         try:
             check_refused(status, stderr, path, targets[case], [words])
         except AssertionError as error:
-            failed[case] = f"{status}: {error}"[:1000]
-    assert not failed
+            failed[case] = f"{error}"[:300]
+    assert not failed, "".join(f"\n{case}: {what}" for case, what in failed.items())
 
 
 def _nested(depth: int) -> bytes:
@@ -496,11 +496,11 @@ BOMBS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "resolution 16384": (_tf_kwargs(resolution=1 << 14), "is missing"),
     "fmap_base": (_tf_kwargs(fmap_base=1 << 60, fmap_max=1 << 60), "keyword fmap_max"),
     "fmap_base beyond floats": (_tf_kwargs(fmap_base=1 << 1200), "keyword fmap_base"),
-    "fmap_base beyond floats, float": (_tf_kwargs(fmap_base=1e308, fmap_decay=-1e308), "shape"),
+    "fmap_base and fmap_max": (_tf_kwargs(fmap_base=1e308, fmap_decay=1e-308, fmap_max=1 << 20), "shape"),
     "fmap_base not a number": (_tf_kwargs(fmap_base=float("nan")), "fmap_base"),
     "fmap_max": (_tf_kwargs(fmap_base=1 << 20, fmap_max=1 << 20), "shape"),
     "fmap_max 0": (_tf_kwargs(fmap_max=0), "keyword fmap_max"),
-    "fmap_decay": (_tf_kwargs(fmap_decay=-(10**9)), "shape"),
+    "fmap_decay": (_tf_kwargs(fmap_decay=-(10**9), fmap_max=1 << 20), "shape"),
     "latent_size": (_tf_kwargs(latent_size=1 << 40), "keyword latent_size"),
     "num_channels": (_tf_kwargs(num_channels=1 << 20), "shape"),
     "resample_kernel": (_tf_kwargs(resample_kernel=[1] * 1000), "keyword resample_kernel"),
@@ -635,7 +635,7 @@ def test_decompression_bombs(tmp_path: Path) -> None:
         "layers of our own file": (_json_bomb(tmp_path / "g.safetensors", _layers), ""),
         "resolution of our own file": (_json_bomb(tmp_path / "h.safetensors", _side), ""),
         "laughing provenance": (_own_pt(tmp_path / "i.pt", _laughing()), ""),
-        "deep provenance": (_own_pt(tmp_path / "j.pt", {"a": _deep(900)}), ""),
+        "deep provenance": (_own_pt(tmp_path / "j.pt", {"a": _deep(150)}), ""),
         "a safetensors header of terabytes": (
             _written(tmp_path / "k.safetensors", struct.pack("<Q", 1 << 42) + b'{"a":1}'),
             "k.safetensors",
