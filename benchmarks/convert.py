@@ -4,7 +4,8 @@
 
 Makes a 1024² official pickle of three networks (about 360 MB, random weights) in a temporary folder, then, each in a
 process of its own and in turn: converts its G_ema; and reads the whole file and writes as many bytes as the conversion
-wrote. Both processes import torch and this project first, which is taken off. Prints the median of each and of their ratio.
+wrote. Both processes import torch and this project first, which is taken off.
+Prints the median of each and of their ratio.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def drift(G: Any) -> None:
     marble(G)
     with torch.no_grad():
         for parameter in G.synthesis.parameters():
-            parameter += 0.02 * torch.randn_like(parameter) * parameter.abs().mean()
+            parameter.add_(0.02 * torch.randn_like(parameter) * parameter.abs().mean())
 
 
 def main(path: Path = DEMO) -> None:

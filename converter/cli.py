@@ -96,8 +96,8 @@ def config_family(config: Config) -> tuple[str, str]:
 
 def labels(config: Config) -> int:
     """Return the number of classes."""
-    mapping = getattr(config, "mapping", None)
-    return int(config.c_dim if hasattr(config, "c_dim") else mapping.c_dim)  # type: ignore[union-attr]
+    owner: Any = config if hasattr(config, "c_dim") else config.mapping
+    return int(owner.c_dim)
 
 
 def origin(summary: Summary) -> str:

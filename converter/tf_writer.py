@@ -32,8 +32,10 @@ class _Class:
         self.module, _, self.name = path.rpartition(".")
 
 
-class _Pickler(pickle._Pickler):  # type: ignore[name-defined,misc]
+class _Pickler(pickle._Pickler):
     """Writes `_Object` and `_Class` as what they stand for."""
+
+    write: Callable[[bytes], object]
 
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
         """Write one object."""
@@ -45,7 +47,7 @@ class _Pickler(pickle._Pickler):  # type: ignore[name-defined,misc]
             self.save(obj.state)
             self.write(pickle.BUILD)
         else:
-            super().save(obj, save_persistent_id)
+            super().save(obj, save_persistent_id)  # type: ignore[misc]
 
 
 def write_pickle(path: Path, networks: Sequence[Network]) -> None:
@@ -115,5 +117,3 @@ def _header(name: str, function: str, keywords: dict[str, Any], components: dict
         "variables": [],
         "components": components,
     }
-
-

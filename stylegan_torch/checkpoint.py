@@ -128,10 +128,10 @@ def save(
     Raises:
         StyleGANError: if the file exists and `force` is off, or cannot be written.
     """
-    parts = {
-        role: Network(module.config, {name: value.detach() for name, value in module.state_dict().items()})  # type: ignore[arg-type]
-        for role, module in networks.items()
-    }
+    parts = {}
+    for role, module in networks.items():
+        config: Any = module.config
+        parts[role] = Network(config, {name: value.detach() for name, value in module.state_dict().items()})
     write(path, Checkpoint(parts, provenance or {}), force)
 
 

@@ -203,11 +203,12 @@ class Linear(nn.Module):
         *,
         gain: float,
         bias_gain: float | None = 1.0,
+        bias_init: float = 0.0,
         lr_multiplier: float = 1.0,
     ) -> None:
         super().__init__()
         self.weight = normal(out_features, in_features, std=1 / lr_multiplier)
-        self.bias = None if bias_gain is None else nn.Parameter(torch.zeros(out_features))
+        self.bias = None if bias_gain is None else nn.Parameter(torch.full((out_features,), bias_init))
         self.gain = gain
         self.bias_gain = bias_gain
 

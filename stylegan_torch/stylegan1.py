@@ -372,6 +372,8 @@ class ConvLayer(nn.Module):
 class DiscriminatorBlock(nn.Module):
     """One level: features [N, C, H, W] to [N, C', H/2, W/2]; `fromrgb` for pictures that enter here."""
 
+    fromrgb: ConvLayer
+
     def __init__(self, config: DiscriminatorConfig, level: int) -> None:
         super().__init__()
         channels, out = config.channels[level], config.channels[level - 1]
@@ -387,6 +389,8 @@ class DiscriminatorBlock(nn.Module):
 
 class DiscriminatorEpilogue(nn.Module):
     """The 4×4 end: minibatch standard deviation, one convolution, two dense layers."""
+
+    fromrgb: ConvLayer
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
@@ -435,12 +439,12 @@ class Discriminator(nn.Module):
         check_shape("images", img, cfg.img_channels, cfg.img_resolution, cfg.img_resolution)
         blocks = [block for block in self.children() if isinstance(block, DiscriminatorBlock)]
         skipped, fade = growth(cfg.lod, len(blocks)) if cfg.growing else (0, 0.0)
-        levels = [*blocks, self.b4]
-        x = levels[skipped].fromrgb(box_down2d(img, 2**skipped))  # type: ignore[operator]
+        levels: list[DiscriminatorBlock | DiscriminatorEpilogue] = [*blocks, self.b4]
+        x = levels[skipped].fromrgb(box_down2d(img, 2**skipped))
         for block in blocks[skipped:]:
             x = block(x)
             if fade > 0:
-                coarse = levels[skipped + 1].fromrgb(box_down2d(img, 2 ** (skipped + 1)))  # type: ignore[operator]
+                coarse = levels[skipped + 1].fromrgb(box_down2d(img, 2 ** (skipped + 1)))
                 x, fade = x.lerp(coarse, fade), 0.0
         x = self.b4(x)
         return (x * labels_or_zeros(c, cfg.c_dim, img)).sum(dim=1, keepdim=True) if cfg.c_dim else x

@@ -11,6 +11,7 @@ Every level's image branch (`torgb`) reads the same row of ws as the first convo
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -220,8 +221,7 @@ class SynthesisLayer(nn.Module):
         super().__init__()
         w_dim = config.mapping.w_dim
         self.config = config
-        self.affine = Linear(w_dim, in_channels, gain=1 / math.sqrt(w_dim))
-        nn.init.constant_(self.affine.bias, 1.0 - config.style_bias)  # type: ignore[arg-type]
+        self.affine = Linear(w_dim, in_channels, gain=1 / math.sqrt(w_dim), bias_init=1.0 - config.style_bias)
         self.weight = normal(out_channels, in_channels, 3, 3)
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.weight_gain = 1 / math.sqrt(in_channels * 9) if config.equalized_modulation else 1.0
@@ -248,8 +248,7 @@ class ToRGB(nn.Module):
         super().__init__()
         w_dim = config.mapping.w_dim
         self.config = config
-        self.affine = Linear(w_dim, in_channels, gain=1 / math.sqrt(w_dim))
-        nn.init.constant_(self.affine.bias, 1.0 - config.style_bias)  # type: ignore[arg-type]
+        self.affine = Linear(w_dim, in_channels, gain=1 / math.sqrt(w_dim), bias_init=1.0 - config.style_bias)
         self.weight = normal(config.img_channels, in_channels, 1, 1)
         self.bias = nn.Parameter(torch.zeros(config.img_channels))
         self.weight_gain = 1 / math.sqrt(in_channels)
@@ -465,6 +464,8 @@ class Generator(nn.Module):
 class DiscriminatorBlock(nn.Module):
     """One level: features [N, C, H, W] to [N, C', H/2, W/2]; `fromrgb` where the architecture has one here."""
 
+    fromrgb: ConvLayer
+
     def __init__(self, config: DiscriminatorConfig, level: int) -> None:
         super().__init__()
         channels, out = config.channels[level], config.channels[level - 1]
@@ -495,6 +496,8 @@ def _rgb_everywhere(config: DiscriminatorConfig) -> bool:
 
 class DiscriminatorEpilogue(nn.Module):
     """The 4×4 end: minibatch standard deviation, one convolution, two dense layers."""
+
+    fromrgb: ConvLayer
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
@@ -541,9 +544,9 @@ class Discriminator(nn.Module):
         self.register_buffer("resample_filter", make_filter(config.resample_filter), persistent=False)
         self.resample_filter: Tensor
 
-    def blocks(self) -> list[DiscriminatorBlock]:
-        """Return the levels above 4×4, finest first."""
-        return [block for block in self.children() if isinstance(block, DiscriminatorBlock)]
+    def _levels(self) -> list[DiscriminatorBlock | DiscriminatorEpilogue]:
+        blocks = [block for block in self.children() if isinstance(block, DiscriminatorBlock)]
+        return [*blocks, self.b4]
 
     def forward(self, img: Tensor, c: Tensor | None = None) -> Tensor:
         """Score images [N, img_channels, H, W] in [-1, 1] with labels c [N, c_dim]; returns logits [N, 1].
@@ -565,26 +568,22 @@ class Discriminator(nn.Module):
         return x[:, : cfg.num_scores]
 
     def _features(self, img: Tensor) -> Tensor:
-        x = None
-        for block in [*self.blocks(), self.b4]:
-            if hasattr(block, "fromrgb"):
-                rgb = block.fromrgb(img)
-                x = rgb if x is None else x + rgb
-            if block is self.b4:
-                break
+        levels = self._levels()
+        x: Tensor = levels[0].fromrgb(img)
+        for block, coarser in itertools.pairwise(levels):
             x = block(x)
             if self.config.architecture == "skip":
                 img = downsample2d(img, self.resample_filter)
-        assert x is not None
+                x = x + coarser.fromrgb(img)
         return x
 
     def _grown_features(self, img: Tensor) -> Tensor:
-        blocks = [*self.blocks(), self.b4]
-        skipped, fade = growth(self.config.lod, max(len(blocks) - 2, 0)) if self.config.growing else (0, 0.0)
-        x = blocks[skipped].fromrgb(box_down2d(img, 2**skipped))  # type: ignore[operator]
-        for block in blocks[skipped:-1]:
+        levels = self._levels()
+        skipped, fade = growth(self.config.lod, max(len(levels) - 2, 0)) if self.config.growing else (0, 0.0)
+        x: Tensor = levels[skipped].fromrgb(box_down2d(img, 2**skipped))
+        for block in levels[skipped:-1]:
             x = block(x)
             if fade > 0:
-                coarse = blocks[skipped + 1].fromrgb(box_down2d(img, 2 ** (skipped + 1)))  # type: ignore[operator]
+                coarse = levels[skipped + 1].fromrgb(box_down2d(img, 2 ** (skipped + 1)))
                 x, fade = x.lerp(coarse, fade), 0.0
         return x

@@ -344,9 +344,7 @@ TENSORS: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize("case", TENSORS)
 @pytest.mark.parametrize("form", FORMS)
-def test_tensors_stay_inside_their_data(
-    form: str, case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tensors_stay_inside_their_data(form: str, case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, words = TENSORS[case]
     monkeypatch.chdir(tmp_path)
     if case == "keys that compare for ever":
@@ -404,7 +402,7 @@ CODE_BOMBS: dict[str, tuple[bytes, str]] = {
     "LONG4": (b"\x8b\xff\xff\xff\x7f", "opcode 0x8b"),
     "LONG": (b"L" + b"9" * 100_000 + b"L\n", "opcode 0x4c"),
     "laughing lists": (laughs(10, 100), "keyword"),
-    "laughing lists just within the rules": (laughs(999, 4), ""),
+    "laughing lists within the rules": (laughs(999, 3), ""),
     "laughing dicts": (_DICTS, ""),
     "a list in itself": (_OWN_LIST, ""),
     "a dict in itself": (_OWN, ""),
@@ -529,7 +527,9 @@ BOMBS: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 def test_keywords_do_not_take_memory_or_time(tmp_path: Path) -> None:
     assert TORCH_KWARGS["w_dim"] == 4
-    _survives(tmp_path, {case: (make(tmp_path / f"{i}.pkl"), words) for i, (case, (make, words)) in enumerate(BOMBS.items())})
+    _survives(
+        tmp_path, {case: (make(tmp_path / f"{i}.pkl"), words) for i, (case, (make, words)) in enumerate(BOMBS.items())}
+    )
 
 
 # Compression.
@@ -634,8 +634,9 @@ def test_decompression_bombs(tmp_path: Path) -> None:
         "an .npz shape": (_npy_bomb(tmp_path / "f.npz"), ""),
         "layers of our own file": (_json_bomb(tmp_path / "g.safetensors", _layers), ""),
         "resolution of our own file": (_json_bomb(tmp_path / "h.safetensors", _side), ""),
-        "laughing provenance": (_own_pt(tmp_path / "i.pt", _laughing()), ""),
+        "laughing provenance": (_own_pt(tmp_path / "i.pt", {"a": _laughing()}), ""),
         "deep provenance": (_own_pt(tmp_path / "j.pt", {"a": _deep(150)}), ""),
+        "no networks": (_own_pt(tmp_path / "l.pt", {}), "network"),
         "a safetensors header of terabytes": (
             _written(tmp_path / "k.safetensors", struct.pack("<Q", 1 << 42) + b'{"a":1}'),
             "k.safetensors",

@@ -21,6 +21,42 @@ SG2 = {**SMALL, **LATENT, "mapping_fmaps": 9, "mapping_layers": 3}
 ADA = {**SMALL, **LATENT, "mapping_layers": 2}
 PG = {**SMALL, "latent_size": 10}
 
+ACTIVATIONS: list[dict[str, Any]] = [
+    *({"nonlinearity": name, "mapping_nonlinearity": name} for name in ("relu", "tanh", "swish", "elu")),
+    *({"nonlinearity": name} for name in ("linear", "sigmoid", "selu", "softplus")),
+]
+REVISED: list[dict[str, Any]] = [
+    {"synthesis_func": "G_synthesis_stylegan_revised", **extra}
+    for extra in (
+        {},
+        {"lod": 0.4},
+        {"lod": 1.6},
+        {"lod": 2.0},
+        {"lod": 1.0, "label_size": 2, "resample_kernel": [1, 2, 1]},
+        {"structure": "fixed", "lod": 1.2},
+        {"resolution": 4},
+    )
+]
+
+STYLEGAN2: list[dict[str, Any]] = [
+    {},
+    {"label_size": 3},
+    {"architecture": "orig"},
+    {"architecture": "resnet"},
+    {"resample_kernel": [1, 2, 4]},
+    {"resample_kernel": [1, 2], "architecture": "resnet"},
+    {"resample_kernel": None},
+    {"resample_kernel": [1, 4, 6, 4, 1, 2], "architecture": "resnet"},
+    {"resample_kernel": [1, 2, 3, 4, 5, 4, 3, 2, 1]},
+    *ACTIVATIONS,
+    {"mapping_layers": 0, "dlatent_size": 10},
+    {"mapping_layers": 1, "normalize_latents": False},
+    {"fmap_min": 7, "fmap_max": 5, "fmap_decay": 1.3},
+    {"resolution": 4},
+    {"truncation_psi": None},
+    *REVISED,
+]
+
 GENERATORS: list[tuple[str, str | None, dict[str, Any]]] = [
     *(
         ("G_paper", release, {**PG, **extra})
@@ -65,39 +101,7 @@ GENERATORS: list[tuple[str, str | None, dict[str, Any]]] = [
             {"resolution": 8, "truncation_psi": 0.3, "truncation_cutoff": 3},
         )
     ),
-    *(
-        ("G_main", None, {**SG2, **extra})
-        for extra in (
-            {},
-            {"label_size": 3},
-            {"architecture": "orig"},
-            {"architecture": "resnet"},
-            {"resample_kernel": [1, 2, 4]},
-            {"resample_kernel": [1, 2], "architecture": "resnet"},
-            {"resample_kernel": None},
-            {"resample_kernel": [1, 4, 6, 4, 1, 2], "architecture": "resnet"},
-            {"resample_kernel": [1, 2, 3, 4, 5, 4, 3, 2, 1]},
-            *({"nonlinearity": name, "mapping_nonlinearity": name} for name in ("relu", "tanh", "swish", "elu")),
-            *({"nonlinearity": name} for name in ("linear", "sigmoid", "selu", "softplus")),
-            {"mapping_layers": 0, "dlatent_size": 10},
-            {"mapping_layers": 1, "normalize_latents": False},
-            {"fmap_min": 7, "fmap_max": 5, "fmap_decay": 1.3},
-            {"resolution": 4},
-            {"truncation_psi": None},
-            *(
-                {"synthesis_func": "G_synthesis_stylegan_revised", **more}
-                for more in (
-                    {},
-                    {"lod": 0.4},
-                    {"lod": 1.6},
-                    {"lod": 2.0},
-                    {"lod": 1.0, "label_size": 2, "resample_kernel": [1, 2, 1]},
-                    {"structure": "fixed", "lod": 1.2},
-                    {"resolution": 4},
-                )
-            ),
-        )
-    ),
+    *(("G_main", None, {**SG2, **extra}) for extra in STYLEGAN2),
     *(
         ("G_main", "ADA", {**ADA, **extra})
         for extra in (

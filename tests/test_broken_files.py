@@ -1,0 +1,552 @@
+"""Files that are damaged, of another kind, or contradict themselves; full disks, kills, and arguments that make no sense."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import os
+import random
+import signal
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hostile import (
+    Job,
+    check_refused,
+    refused,
+    run,
+    run_limited,
+    tf_network,
+    torch_discriminator,
+    torch_generator,
+    write_tf,
+    write_torch,
+)
+from official import State, theano_networks, write_pickle, write_theano_pickle
+from official_torch import Module, write_persistence_pickle
+from PIL import Image
+
+import converter
+import converter.cli
+import stylegan_torch.cli
+from stylegan_torch.errors import StyleGANError
+
+# Damage.
+
+KINDS = [
+    *(f"{form}.{suffix}" for form in ("tf", "torch") for suffix in ("pkl", "npz", "pt", "safetensors")),
+    *(f"tf.pkl.{suffix}" for suffix in ("gz", "xz", "bz2")),
+    "theano.pkl",
+]
+_PACKERS = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}
+
+
+def write_sound(folder: Path, kind: str) -> Path:
+    path = folder / kind
+    if path.suffix in _PACKERS:
+        path.write_bytes(_PACKERS[path.suffix](write_sound(folder, "tf.pkl").read_bytes()))
+    elif kind == "theano.pkl":
+        write_theano_pickle(path, theano_networks(0, resolution=8, fmap_base=16, fmap_max=4)[0])
+    elif path.suffix == ".pkl":
+        (write_tf if path.stem == "tf" else write_torch)(path)
+    else:
+        converter.convert(write_sound(folder, f"{path.stem}.pkl"), path)
+    return path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cut_off(kind: str, tmp_path: Path) -> None:
+    content = write_sound(tmp_path, kind).read_bytes()
+    for part in [*range(16), 15.999]:
+        path = tmp_path / f"cut.{kind}"
+        path.write_bytes(content[: int(len(content) * part / 16)])
+        refused(path)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_flipped_bytes(kind: str, tmp_path: Path) -> None:
+    """Where a file has no checksum a flip may go unseen, but then all that comes out is a sound file."""
+    content = write_sound(tmp_path, kind).read_bytes()
+    rng = random.Random(kind)
+    flips = [(at, 0xFF) for at in range(min(300, len(content)))]
+    flips += [(rng.randrange(len(content)), 1 << rng.randrange(8)) for _ in range(200)]
+    path, target = tmp_path / f"flipped.{kind}", tmp_path / "out.pt"
+    failed = []
+    for at, bits in flips:
+        changed = bytearray(content)
+        changed[at] ^= bits
+        path.write_bytes(changed)
+        try:
+            converter.convert(path, target)
+        except StyleGANError as error:
+            _check_flip_refused(failed, at, bits, str(error), path)
+        except Exception as error:
+            failed.append(f"byte {at} ^ {bits:#x}: {error!r}")
+        if target.exists():
+            _check_sound(failed, at, bits, target)
+            target.unlink()
+        if sorted(tmp_path.glob("*.part")) or sorted(tmp_path.glob(".*")):
+            failed.append(f"byte {at} ^ {bits:#x}: something was left behind")
+    assert not failed, f"{len(failed)} of {len(flips)}:\n" + "\n".join(failed[:30])
+
+
+def _check_flip_refused(failed: list[str], at: int, bits: int, message: str, path: Path) -> None:
+    if str(path) not in message or "\n" in message:
+        failed.append(f"byte {at} ^ {bits:#x}: {message!r}")
+
+
+def _check_sound(failed: list[str], at: int, bits: int, target: Path) -> None:
+    try:
+        loaded = converter.load(target)
+        for role in loaded.networks:
+            loaded.network(role)
+    except Exception as error:
+        failed.append(f"byte {at} ^ {bits:#x} gives a broken file: {error!r}")
+
+
+# Other things than networks.
+
+
+def _picture(path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(path)
+
+
+OTHERS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "empty.pkl": (lambda path: path.touch(), "is empty"),
+    "picture.pkl": (lambda path: _picture(path.with_suffix(".png")) or path.with_suffix(".png").rename(path), "PNG"),
+    "directory.pkl": (lambda path: path.mkdir(), "is a directory"),
+    "page.pkl": (lambda path: path.write_text("<!DOCTYPE html><html>404</html>"), "web page"),
+    "text.pkl": (lambda path: path.write_text("hello\n" * 100), "no kind of file known here"),
+    "random.pkl": (lambda path: path.write_bytes(random.Random(1).randbytes(5000)), "no kind of file known here"),
+    "one.pkl": (lambda path: path.write_bytes(b"\x80"), "no kind of file known here"),
+    "pipe.pkl": (os.mkfifo, "not a regular file"),
+    "missing.pkl": (lambda path: None, "no such file"),
+    "dangling.pkl": (lambda path: path.symlink_to("nothing"), "no such file"),
+    "list.pkl": (lambda path: path.write_bytes(b"\x80\x02]."), "not of networks"),
+    "number.pkl": (lambda path: path.write_bytes(b"\x80\x02K\x01."), "not of networks"),
+    "empty tuple.pkl": (lambda path: path.write_bytes(b"\x80\x02)."), "not of networks"),
+    "dict.pkl": (lambda path: path.write_bytes(b"\x80\x02}X\x01\x00\x00\x00aK\x01s."), "with keys a"),
+    "array.npz": (lambda path: np.savez(path, a=np.zeros(3)), "zip file without networks"),
+}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in OTHERS if kind != "pipe.pkl"])
+def test_other_files(kind: str, tmp_path: Path) -> None:
+    make, words = OTHERS[kind]
+    make(tmp_path / kind)
+    refused(tmp_path / kind, words)
+
+
+def test_unreadable_files(tmp_path: Path) -> None:
+    path = write_sound(tmp_path, "tf.pkl")
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("this user may read everything")
+    refused(path, "Permission denied")
+
+
+def test_names_too_long(tmp_path: Path) -> None:
+    path = write_sound(tmp_path, "tf.pkl")
+    long = "x" * 300
+    refused(tmp_path / long)
+    status, stderr = run(converter.cli.main, path, tmp_path / "target" / f"{long}.pt")
+    check_refused(status, stderr, long, tmp_path / "target")
+
+
+# Networks that contradict themselves.
+
+VARIABLE = "G_synthesis/8x8/Conv1/weight"
+
+
+def _inner(state: State) -> list[tuple[str, Any]]:
+    variables: list[tuple[str, Any]] = state["components"]["synthesis"]["variables"]
+    return variables
+
+
+def _set(key: str, value: Any, component: str | None = None) -> Callable[[State], object]:
+    return lambda state: (state["components"][component] if component else state).update({key: value})
+
+
+def _replace(value: Any) -> Callable[[State], object]:
+    def change(state: State) -> None:
+        variables = _inner(state)
+        at = [name for name, _ in variables].index("8x8/Conv1/weight")
+        variables[at] = ("8x8/Conv1/weight", value)
+
+    return change
+
+
+def _drop(state: State) -> None:
+    variables = _inner(state)
+    variables[:] = [item for item in variables if item[0] != "8x8/Conv1/weight"]
+
+
+TF_CASES: dict[str, tuple[Callable[[State], object], str]] = {
+    "unknown function": (_set("build_func_name", "G_foo"), "G_foo"),
+    "unknown discriminator": (_set("build_func_name", "D_foo"), "D_foo"),
+    "function that is no text": (_set("build_func_name", ["G_main"]), "build_func_name"),
+    "unknown mapping": (_set("build_func_name", "G_mapping_foo", "mapping"), "G_mapping_foo"),
+    "unknown synthesis": (_set("build_func_name", "G_synthesis_foo", "synthesis"), "G_synthesis_foo"),
+    "missing variable": (_drop, VARIABLE),
+    "misshapen variable": (_replace(np.zeros((3, 3, 4, 5), np.float32)), VARIABLE),
+    "too few axes": (_replace(np.zeros(144, np.float32)), VARIABLE),
+    "duplicate variable": (lambda s: _inner(s).append(("8x8/Conv1/weight", np.float32(1))), VARIABLE),
+    "extra variable": (lambda s: _inner(s).append(("8x8/Conv7/weight", np.float32(1))), "8x8/Conv7/weight"),
+    "extra variable at the top": (lambda s: s["variables"].append(("what", np.float32(1))), "what"),
+    "variable of float64": (_replace(np.full((3, 3, 4, 4), 0.1)), VARIABLE),
+    "variable of int64": (_replace(np.full((3, 3, 4, 4), (1 << 53) + 1)), VARIABLE),
+    "variable beyond float32": (_replace(np.full((3, 3, 4, 4), 1e300)), VARIABLE),
+    "variable that is text": (_replace("weights"), VARIABLE),
+    "variable beyond floats": (_replace(10**400), VARIABLE),
+    "variable without value": (_set("variables", [["a"]], "synthesis"), "variables"),
+    "variable whose name is no text": (_set("variables", [(3, np.float32(1))], "synthesis"), "variable"),
+    "variables that are a number": (_set("variables", 3, "synthesis"), "variables"),
+    "variables that are a dict": (_set("variables", {"abc": 1}), "variables"),
+    "no variables": (lambda s: s.pop("variables"), "variables"),
+    "no components": (_set("components", {}), "synthesis"),
+    "components that are a list": (_set("components", [1, 2]), "components"),
+    "a component that is no network": (_set("components", {"mapping": 3}), "components"),
+    "a component without name": (_set("name", None, "mapping"), "name"),
+    "keywords that are a list": (_set("static_kwargs", [1, 2]), "static_kwargs"),
+    "keywords that are None": (_set("static_kwargs", None), "static_kwargs"),
+    "keywords that are text": (_set("static_kwargs", "ab"), "static_kwargs"),
+    "keywords of numbers": (_set("static_kwargs", {3: 4}), "static_kwargs"),
+    "a keyword of the wrong type": (lambda s: s["static_kwargs"].update(resolution="8"), "resolution"),
+    "a keyword that is no number": (lambda s: s["static_kwargs"].update(fmap_base=float("inf")), "fmap_base"),
+    "source text that is a number": (_set("build_module_src", 3), "build_module_src"),
+    "source text with half a character": (_set("build_module_src", "\ud800"), ""),
+    "a name with half a character": (lambda s: s["variables"].append(("\ud800", np.float32(1))), "variable"),
+}
+
+
+@pytest.mark.parametrize("case", TF_CASES)
+@pytest.mark.parametrize("suffix", [".pt", ".npz"])
+def test_tensorflow_networks_that_contradict_themselves(suffix: str, case: str, tmp_path: Path) -> None:
+    change, words = TF_CASES[case]
+    path = tmp_path / "in.pkl"
+    try:
+        write_tf(path, change)
+    except UnicodeEncodeError:
+        pytest.skip("this pickler writes no such text")
+    if case == "source text with half a character":
+        converter.convert(path, tmp_path / f"out{suffix}")
+    else:
+        refused(path, words, suffix=suffix)
+
+
+def test_tensorflow_files_without_a_generator(tmp_path: Path) -> None:
+    path = tmp_path / "in.pkl"
+    discriminators = [tf_network("D_stylegan2"), tf_network("D_stylegan2", 1)]
+    write_pickle(path, discriminators)
+    refused(path, "0 generators")
+    write_pickle(path, [tf_network(seed=seed) for seed in range(3)])
+    refused(path, "3 generators")
+    write_pickle(path, discriminators[:1])
+    status, stderr = run(stylegan_torch.cli.main, "--network", path, "--seeds", "1", "--outdir", tmp_path / "target")
+    check_refused(status, stderr, path, tmp_path / "target", ["G_ema"])
+
+
+TENSOR = "synthesis.b8.conv1.weight"
+
+
+def _conv(module: Module) -> Module:
+    return module.modules["synthesis"].modules["b8"].modules["conv1"]
+
+
+TORCH_CASES: dict[str, tuple[Callable[[Module], object], str]] = {
+    "unknown class": (lambda m: setattr(m, "class_name", "Generator2"), "Generator2"),
+    "class that is no text": (lambda m: setattr(m, "class_name", ["Generator"]), "class"),
+    "missing tensor": (lambda m: _conv(m).parameters.pop("weight"), TENSOR),
+    "misshapen tensor": (
+        lambda m: _conv(m).parameters.update(weight=np.zeros((4, 4, 3, 4), np.float32)),
+        TENSOR,
+    ),
+    "extra tensor": (lambda m: _conv(m).parameters.update(more=np.zeros(3, np.float32)), "b8.conv1.more"),
+    "extra tensor called like a filter": (
+        lambda m: m.modules["mapping"].buffers.update(resample_filter=np.zeros(3, np.float32)),
+        "mapping.resample_filter",
+    ),
+    "another filter": (
+        lambda m: _conv(m).parameters.update(resample_filter=np.zeros(3, np.float32)),
+        "resample_filter",
+    ),
+    "duplicate tensor": (
+        lambda m: _conv(m).buffers.update(weight=np.zeros((4, 4, 3, 3), np.float32)),
+        TENSOR,
+    ),
+    "missing module": (lambda m: m.modules["synthesis"].modules.pop("b8"), "synthesis.b8"),
+    "extra module": (
+        lambda m: m.modules.update(more=torch_generator().modules["mapping"]),
+        "more.",
+    ),
+    "tensors that are a list": (lambda m: _conv(m).attributes.update(_parameters=[1]), ""),
+    "a tensor that is text": (lambda m: _conv(m).attributes.update(_buffers={"w": "text"}), "conv1.w"),
+    "a tensor whose name is a number": (lambda m: _conv(m).attributes.update(_buffers={3: 1.0}), ""),
+    "modules that are None": (lambda m: m.attributes.update(_modules=None), ""),
+    "a module that is a number": (lambda m: m.attributes.update(_modules={"a": 3}), "holds a"),
+    "arguments that are a number": (lambda m: setattr(m, "init_args", 3), "arguments"),
+    "keywords that are text": (lambda m: setattr(m, "init_kwargs", "text"), "arguments"),
+    "keywords of numbers": (lambda m: m.init_kwargs.update({"synthesis_kwargs": {3: 4}}), "arguments"),
+    "nested keywords that are a number": (lambda m: m.init_kwargs.update(mapping_kwargs=3), "mapping_kwargs"),
+    "a keyword of the wrong type": (lambda m: m.init_kwargs.update(z_dim="4"), "z_dim"),
+    "too many arguments": (lambda m: setattr(m, "init_args", (1, 2, 3, 4, 5, 6)), "positional"),
+}
+
+
+@pytest.mark.parametrize("case", TORCH_CASES)
+@pytest.mark.parametrize("suffix", [".pt", ".npz"])
+def test_torch_networks_that_contradict_themselves(suffix: str, case: str, tmp_path: Path) -> None:
+    change, words = TORCH_CASES[case]
+    refused(write_torch(tmp_path / "in.pkl", change), words, suffix=suffix)
+
+
+def test_torch_files_without_networks(tmp_path: Path) -> None:
+    path = tmp_path / "in.pkl"
+    nothing: Any = Module("AugmentPipe")
+    for G in (torch_discriminator(), nothing):
+        write_persistence_pickle(path, G=torch_generator(), D=torch_discriminator(), G_ema=G)
+        refused(path)
+
+
+# Full disks, kills, and what may not be written.
+
+_BIG = {"fmap_base": 256, "fmap_max": 64, "latent_size": 64}
+
+
+@pytest.fixture
+def big(tmp_path: Path) -> Path:
+    return write_tf(tmp_path / "big.pkl", **_BIG)
+
+
+def _targets(folder: Path) -> list[Path]:
+    targets = [folder / f"target{i}" / f"out{suffix}" for i, suffix in enumerate((".pt", ".npz", ".safetensors"))]
+    for target in targets:
+        target.parent.mkdir()
+    return targets
+
+
+@pytest.mark.parametrize("room", [0, 4096, 100_000])
+def test_no_space_left(room: int, big: Path, tmp_path: Path) -> None:
+    targets = _targets(tmp_path)
+    picture = tmp_path / "pictures" / "seed0001.png"
+    jobs = [Job([big, target], {"RLIMIT_FSIZE": room}) for target in targets]
+    draw = ["--network", big, "--seeds", "1", "--outdir", picture.parent]
+    jobs.append(Job(draw, {"RLIMIT_FSIZE": min(room, 100)}, generate=True))
+    for target, (status, stderr) in zip([*targets, picture], run_limited(jobs), strict=True):
+        check_refused(status, stderr, target, target.parent, ["cannot write"])
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_no_space_left_for_a_name_taken(force: bool, big: Path, tmp_path: Path) -> None:
+    targets = _targets(tmp_path)
+    for target in targets:
+        target.write_text("precious")
+    options = ["--force"] if force else []
+    jobs = [Job([big, target, *options], {"RLIMIT_FSIZE": 4096}) for target in targets]
+    for target, (status, stderr) in zip(targets, run_limited(jobs), strict=True):
+        assert status == 1
+        assert stderr.count("\n") == 1
+        assert target.read_text() == "precious"
+        assert list(target.parent.iterdir()) == [target]
+
+
+# A process that is killed when half of the file is written.
+_KILL = """
+def finish(self, path, force):
+    size = os.path.getsize(self.path)
+    assert size > 100_000
+    os.truncate(self.path, size // 2)
+    os.kill(os.getpid(), signal.SIGKILL)
+import stylegan_torch.files
+stylegan_torch.files._Temporary.finish = finish
+"""
+
+
+def test_killed_while_writing(big: Path, tmp_path: Path) -> None:
+    targets = _targets(tmp_path)
+    old = tmp_path / "old.pt"
+    old.write_text("precious")
+    jobs = [Job([big, target], {}, before=_KILL) for target in targets]
+    jobs.append(Job([big, old, "--force"], {}, before=_KILL))
+    assert [status for status, _ in run_limited(jobs)] == [-signal.SIGKILL] * 4
+    assert old.read_text() == "precious"
+    for target in targets:
+        assert list(target.parent.iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["big.pkl", "old.pt"]
+
+
+def test_pipes_do_not_hang(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.pkl"
+    os.mkfifo(pipe)
+    jobs = [Job([pipe, tmp_path / "target" / "out.pt"], {}, seconds=5), Job(["--inspect", pipe], {}, seconds=5)]
+    for status, stderr in run_limited(jobs):
+        check_refused(status, stderr, pipe, tmp_path / "target", ["not a regular file"])
+
+
+def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
+    path = write_sound(tmp_path, "tf.pkl")
+    folder, file = tmp_path / "folder.pt", tmp_path / "file"
+    folder.mkdir()
+    file.touch()
+    for target in (tmp_path / "missing" / "out.pt", folder, file / "out.pt"):
+        status, stderr = run(converter.cli.main, path, target)
+        check_refused(status, stderr, target, tmp_path / "missing")
+    assert list(folder.iterdir()) == []
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.pt", "tf.pkl"]
+
+
+def test_targets_that_may_not_be_written(tmp_path: Path) -> None:
+    path, folder = write_sound(tmp_path, "tf.pkl"), tmp_path / "folder"
+    folder.mkdir(mode=0o500)
+    if os.access(folder, os.W_OK):
+        pytest.skip("this user may write everywhere")
+    status, stderr = run(converter.cli.main, path, folder / "out.pt")
+    check_refused(status, stderr, folder / "out.pt", folder)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".npz", ".safetensors"])
+def test_nothing_is_overwritten(suffix: str, tmp_path: Path) -> None:
+    sound, broken = write_sound(tmp_path, "tf.pkl"), tmp_path / "broken.pkl"
+    broken.write_bytes(sound.read_bytes()[:-100])
+    target = tmp_path / f"out{suffix}"
+    target.write_text("precious")
+    for args in ([sound, target], [broken, target], [broken, target, "--force"]):
+        status, stderr = run(converter.cli.main, *args)
+        assert status == 1
+        assert stderr.startswith("Error: ") and stderr.count("\n") == 1
+        assert target.read_text() == "precious"
+        assert sorted(tmp_path.iterdir()) == sorted([sound, broken, target])
+    assert run(converter.cli.main, sound, target, "--force") == (0, "")
+    assert target.stat().st_size > 1000
+
+
+def test_pictures_are_not_overwritten(tmp_path: Path) -> None:
+    path, out = write_sound(tmp_path, "tf.pkl"), tmp_path / "out"
+    out.mkdir()
+    (out / "seed0002.png").write_text("precious")
+    status, stderr = run(stylegan_torch.cli.main, "--network", path, "--seeds", "1-3", "--outdir", out)
+    assert status == 1
+    assert "seed0002.png exists" in stderr
+    assert [p.read_text() for p in out.iterdir()] == ["precious"]
+
+
+# Our own files, changed so that checksums still hold.
+
+
+@pytest.mark.parametrize("what", ["missing", "extra", "misshapen", "half"])
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_our_files_are_checked(suffix: str, what: str, tmp_path: Path) -> None:
+    from stylegan_torch.checkpoint import Checkpoint, Network, write
+
+    loaded = converter.load(write_sound(tmp_path, "tf.pkl"))
+    net, name = loaded.networks["G_ema"], "synthesis.b8.conv1.weight"
+    state = dict(net.state_dict)
+    if what == "missing":
+        del state[name]
+    elif what == "extra":
+        name = "synthesis.b8.conv7.weight"
+        state[name] = state["synthesis.b8.conv1.weight"].clone()
+    else:
+        state[name] = state[name][:1].clone() if what == "misshapen" else state[name].half()
+    path = tmp_path / f"in{suffix}"
+    write(path, Checkpoint({"G_ema": Network(net.config, state, net.source)}, loaded.provenance))
+    refused(path, name, suffix=".safetensors" if suffix == ".pt" else ".pt")
+    status, stderr = run(stylegan_torch.cli.main, "--network", path, "--seeds", "1", "--outdir", tmp_path / "target")
+    check_refused(status, stderr, path, tmp_path / "target", [name])
+
+
+def test_zip_entries_of_another_program(tmp_path: Path) -> None:
+    """A flag in the directory that says encrypted, or a compression from the future."""
+    content = write_sound(tmp_path, "tf.npz").read_bytes()
+    first = content.index(b"PK\x01\x02")
+    for offset, value in ((6, 999), (8, 1), (10, 99), (10, 8), (10, 12), (10, 14)):
+        changed = bytearray(content)
+        changed[first + offset : first + offset + 2] = struct.pack("<H", value)
+        if offset == 10:
+            changed[8:10] = struct.pack("<H", value)
+        path = tmp_path / f"{offset}-{value}.npz"
+        path.write_bytes(changed)
+        refused(path)
+    assert zlib.crc32(content)
+
+
+# Arguments.
+
+USAGE = [
+    ["{src}"],
+    [],
+    ["{src}", "{dst}", "more"],
+    ["{src}", "{dst}", "--networks", "g_foo"],
+    ["{src}", "{dst}", "--networks", ""],
+    ["{src}", "{dst}", "--networks", "g,"],
+    ["{src}", "{dst}", "--what"],
+    ["--inspect", "{src}", "{dst}"],
+    ["--inspect"],
+    ["{src}", "{dst}.zip"],
+    ["{src}", "{dst}/"],
+]
+
+
+@pytest.mark.parametrize("args", USAGE, ids=" ".join)
+def test_conversions_that_make_no_sense(args: list[str], tmp_path: Path) -> None:
+    src, dst = write_sound(tmp_path, "tf.pkl"), tmp_path / "out.pt"
+    given = [arg.format(src=src, dst=dst) for arg in args]
+    status, stderr = run(converter.cli.main, *given)
+    assert status == 2, stderr
+    assert "Error: " in stderr
+    assert list(tmp_path.iterdir()) == [src]
+
+
+def test_networks_that_are_not_in_the_file(tmp_path: Path) -> None:
+    src = write_sound(tmp_path, "tf.pkl")
+    status, stderr = run(converter.cli.main, src, tmp_path / "target" / "out.pt", "--networks", "d")
+    check_refused(status, stderr, src, tmp_path / "target", ["no network D"])
+
+
+PICTURES = [
+    [],
+    *(["--seeds", seeds] for seeds in ("", "a", "5-1", "-1", "1-", "1,,2", "1.5", "4294967296", "0-2000000", "²")),
+    ["--seeds", "1", "--class", "0"],
+    ["--seeds", "1", "--class", "-1"],
+    ["--seeds", "1", "--class", "x"],
+    ["--seeds", "1", "--truncation", "x"],
+    ["--seeds", "1", "--truncation", "nan"],
+    ["--seeds", "1", "--truncation-cutoff", "-1"],
+    ["--seeds", "1", "--noise-mode", "loud"],
+    ["--seeds", "1", "--batch", "0"],
+    ["--seeds", "1", "--dtype", "int8"],
+    ["--seeds", "1", "--grid", "sheet.jpg"],
+    ["--seeds", "1", "--device", "toaster"],
+]
+
+
+@pytest.mark.parametrize("args", PICTURES, ids=" ".join)
+def test_pictures_that_make_no_sense(args: list[str], tmp_path: Path) -> None:
+    src = write_sound(tmp_path, "tf.pkl")
+    status, stderr = run(stylegan_torch.cli.main, "--network", src, "--outdir", tmp_path / "out", *args)
+    assert status == 2, stderr
+    assert "Error: " in stderr
+    assert list(tmp_path.iterdir()) == [src]
+
+
+@pytest.mark.parametrize("args", [["--class", "3"], ["--class", "4"]])
+def test_classes_beyond_the_last(args: list[str], tmp_path: Path) -> None:
+    src = write_tf(tmp_path / "in.pkl", label_size=3)
+    status, stderr = run(stylegan_torch.cli.main, "--network", src, "--seeds", "1", "--outdir", tmp_path / "out", *args)
+    assert (status, list(tmp_path.iterdir())) == (2, [src])
+    assert "classes 0 to 2" in stderr
+
+
+@pytest.mark.parametrize("args", [["--truncation", "0.7"], ["--truncation-cutoff", "2"]])
+def test_progan_has_no_truncation(args: list[str], tmp_path: Path) -> None:
+    src = tmp_path / "in.pkl"
+    write_pickle(src, tf_network("G_paper", latent_size=4))
+    status, stderr = run(stylegan_torch.cli.main, "--network", src, "--seeds", "1", "--outdir", tmp_path / "out", *args)
+    assert (status, list(tmp_path.iterdir())) == (2, [src])
+    assert "ProGAN has no truncation" in stderr
