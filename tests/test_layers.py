@@ -18,6 +18,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch import from_numpy as tensor
 
 from stylegan_torch import layers, networks, progan, stylegan1, stylegan2
 
@@ -45,10 +46,6 @@ def agree(actual: Tensor, expected: Array, tolerance: float = 1e-11) -> None:
     assert actual.shape == expected.shape
     assert actual.dtype == torch.float64
     np.testing.assert_allclose(actual.numpy(), expected, rtol=tolerance, atol=tolerance)
-
-
-def tensors(*arrays: Array) -> list[Tensor]:
-    return [torch.from_numpy(array) for array in arrays]
 
 
 # Filters and resampling.
@@ -79,7 +76,7 @@ def test_upfirdn(taps: list[int], h: int, w: int, up: int, down: int, before: in
     assume(min(h, w) * up + before + after >= len(taps))
     x = random(seed, 2, 2, h, w)
     expected = oracle.upfirdn(x, 3 * oracle.filter_2d(taps), (before, after), up, down)
-    actual = layers.upfirdn2d(*tensors(x), exact_filter(taps), up=up, down=down, pad=(before, after), gain=3)
+    actual = layers.upfirdn2d(tensor(x), exact_filter(taps), up=up, down=down, pad=(before, after), gain=3)
     agree(actual, expected)
 
 
@@ -87,21 +84,21 @@ def test_upfirdn(taps: list[int], h: int, w: int, up: int, down: int, before: in
 @EXAMPLES
 def test_upsample(taps: list[int], h: int, w: int, seed: int) -> None:
     x = random(seed, 2, 3, h, w)
-    agree(layers.upsample2d(*tensors(x), exact_filter(taps)), oracle.up2(x, oracle.filter_2d(taps)))
+    agree(layers.upsample2d(tensor(x), exact_filter(taps)), oracle.up2(x, oracle.filter_2d(taps)))
 
 
 @given(taps_of_filter, even_sides, even_sides, seeds)
 @EXAMPLES
 def test_downsample(taps: list[int], h: int, w: int, seed: int) -> None:
     x = random(seed, 2, 3, h, w)
-    agree(layers.downsample2d(*tensors(x), exact_filter(taps)), oracle.down2(x, oracle.filter_2d(taps)))
+    agree(layers.downsample2d(tensor(x), exact_filter(taps)), oracle.down2(x, oracle.filter_2d(taps)))
 
 
 @given(taps_of_filter, sides, sides, seeds)
 @EXAMPLES
 def test_blur(taps: list[int], h: int, w: int, seed: int) -> None:
     x = random(seed, 2, 3, h, w)
-    agree(layers.blur2d(*tensors(x), exact_filter(taps)), oracle.blur(x, taps))
+    agree(layers.blur2d(tensor(x), exact_filter(taps)), oracle.blur(x, taps))
 
 
 # Convolutions.
@@ -111,7 +108,7 @@ def test_blur(taps: list[int], h: int, w: int, seed: int) -> None:
 @EXAMPLES
 def test_convolution_correlates_and_keeps_the_size(h: int, w: int, k: int, seed: int) -> None:
     x, weight = random(seed, 2, 3, h, w), random(seed + 1, 4, 3, k, k)
-    agree(layers.conv2d(*tensors(x, weight)), oracle.corr(x, oracle_torch.hwio(weight)))
+    agree(layers.conv2d(tensor(x), tensor(weight)), oracle.corr(x, oracle_torch.hwio(weight)))
 
 
 @given(taps_of_filter, sides, sides, kernel_sides, seeds)
@@ -119,7 +116,7 @@ def test_convolution_correlates_and_keeps_the_size(h: int, w: int, k: int, seed:
 def test_enlarging_convolution(taps: list[int], h: int, w: int, k: int, seed: int) -> None:
     x, weight = random(seed, 2, 3, h, w), random(seed + 1, 4, 3, k, k)
     expected = oracle_torch.conv_up(x, weight, oracle.filter_2d(taps))
-    agree(layers.conv2d_up(*tensors(x, weight), exact_filter(taps)), expected)
+    agree(layers.conv2d_up(tensor(x), tensor(weight), exact_filter(taps)), expected)
 
 
 @given(taps_of_filter, sides, sides, kernel_sides, seeds)
@@ -128,8 +125,8 @@ def test_enlarging_convolution_is_that_of_tensorflow_with_a_rotated_kernel(
     taps: list[int], h: int, w: int, k: int, seed: int
 ) -> None:
     x, hwio = random(seed, 2, 3, h, w), random(seed + 1, k, k, 3, 4)
-    weight = torch.from_numpy(hwio).permute(3, 2, 0, 1).flip(2, 3)
-    actual = layers.conv2d_up(torch.from_numpy(x), weight, exact_filter(taps))
+    weight = tensor(hwio).permute(3, 2, 0, 1).flip(2, 3)
+    actual = layers.conv2d_up(tensor(x), weight, exact_filter(taps))
     agree(actual, oracle.conv_up2(x, hwio, oracle.filter_2d(taps)))
 
 
@@ -138,7 +135,7 @@ def test_enlarging_convolution_is_that_of_tensorflow_with_a_rotated_kernel(
 def test_reducing_convolution(taps: list[int], h: int, w: int, k: int, seed: int) -> None:
     x, weight = random(seed, 2, 3, h, w), random(seed + 1, 4, 3, k, k)
     f = oracle.filter_2d(taps)
-    actual = layers.conv2d_down(*tensors(x, weight), exact_filter(taps))
+    actual = layers.conv2d_down(tensor(x), tensor(weight), exact_filter(taps))
     agree(actual, oracle_torch.conv_down(x, weight, f))
     agree(actual, oracle.conv_down2(x, oracle_torch.hwio(weight), f))
 
@@ -147,8 +144,8 @@ def test_reducing_convolution(taps: list[int], h: int, w: int, k: int, seed: int
 @EXAMPLES
 def test_fused_enlargement(h: int, w: int, seed: int) -> None:
     x, weight = random(seed, 2, 3, h, w), random(seed + 1, 4, 3, 3, 3)
-    actual = layers.conv2d_nearest_up(*tensors(x, weight))
-    agree(actual, layers.conv2d(layers.nearest_up2d(torch.from_numpy(x)), torch.from_numpy(weight)).numpy())
+    actual = layers.conv2d_nearest_up(tensor(x), tensor(weight))
+    agree(actual, layers.conv2d(layers.nearest_up2d(tensor(x)), tensor(weight)).numpy())
     # The fused form of the TensorFlow releases is the same with the kernel turned by 180°.
     agree(actual, oracle.fused_up(x, oracle_torch.hwio(weight)[::-1, ::-1]))
 
@@ -157,18 +154,18 @@ def test_fused_enlargement(h: int, w: int, seed: int) -> None:
 @EXAMPLES
 def test_fused_reduction(h: int, w: int, seed: int) -> None:
     x, weight = random(seed, 2, 3, h, w), random(seed + 1, 4, 3, 3, 3)
-    actual = layers.conv2d_box_down(*tensors(x, weight))
-    agree(actual, layers.box_down2d(layers.conv2d(*tensors(x, weight))).numpy())
+    actual = layers.conv2d_box_down(tensor(x), tensor(weight))
+    agree(actual, layers.box_down2d(layers.conv2d(tensor(x), tensor(weight))).numpy())
     agree(actual, oracle.fused_down(x, oracle_torch.hwio(weight)))
 
 
 @given(sides, sides, st.sampled_from([1, 2, 4]), seeds)
 def test_nearest_and_box(h: int, w: int, factor: int, seed: int) -> None:
     x = random(seed, 2, 3, h, w)
-    enlarged = layers.nearest_up2d(torch.from_numpy(x), factor)
+    enlarged = layers.nearest_up2d(tensor(x), factor)
     agree(enlarged, oracle.near(x, factor))
     y = random(seed + 1, *enlarged.shape)
-    agree(layers.box_down2d(torch.from_numpy(y), factor), oracle.box(y, factor))
+    agree(layers.box_down2d(tensor(y), factor), oracle.box(y, factor))
 
 
 # Normalisation, activations and the rest.
@@ -177,14 +174,14 @@ def test_nearest_and_box(h: int, w: int, factor: int, seed: int) -> None:
 @given(st.integers(1, 6), st.sampled_from([(), (1, 1), (3, 2)]), st.sampled_from([1e-8, 0.1]), seeds)
 def test_pixel_norm(channels: int, area: tuple[int, ...], eps: float, seed: int) -> None:
     x = random(seed, 3, channels, *area)
-    agree(layers.pixel_norm(torch.from_numpy(x), eps), oracle.norm2(x, eps))
+    agree(layers.pixel_norm(tensor(x), eps), oracle.norm2(x, eps))
 
 
 @given(sides, sides, seeds)
 def test_instance_norm(h: int, w: int, seed: int) -> None:
     x = random(seed, 2, 3, h, w)
     # A map of one pixel minus its mean is nothing but rounding.
-    agree(layers.instance_norm(torch.from_numpy(x)), oracle.instance_norm(x), 1e-9)
+    agree(layers.instance_norm(tensor(x)), oracle.instance_norm(x), 1e-9)
 
 
 @given(st.integers(1, 4), st.integers(1, 4), st.booleans(), st.integers(1, 3), st.integers(1, 2), seeds)
@@ -192,12 +189,12 @@ def test_instance_norm(h: int, w: int, seed: int) -> None:
 def test_minibatch_stddev(groups: int, group: int, whole: bool, features: int, width: int, seed: int) -> None:
     n, size = (groups, None) if whole else (groups * group, group)
     x = random(seed, n, features * width, 3, 4)
-    agree(layers.minibatch_stddev(torch.from_numpy(x), size, features), oracle.mbstd(x, size, features))
+    agree(layers.minibatch_stddev(tensor(x), size, features), oracle.mbstd(x, size, features))
 
 
 def test_minibatch_stddev_of_a_small_batch_takes_it_as_one_group() -> None:
     x = random(0, 3, 2, 4, 4)
-    agree(layers.minibatch_stddev(torch.from_numpy(x), 8), oracle.mbstd(x, 3, 1))
+    agree(layers.minibatch_stddev(tensor(x), 8), oracle.mbstd(x, 3, 1))
 
 
 def test_minibatch_stddev_refuses_a_batch_that_cannot_be_split() -> None:
@@ -215,7 +212,7 @@ def test_minibatch_stddev_refuses_a_batch_that_cannot_be_split() -> None:
 def test_activations(name: str, gain: float, clamp: float | None, seed: int) -> None:
     x = random(seed, 2, 3, 4, 4) * 3
     expected = oracle.bias_act(x, np.zeros(3), name, clamp, gain)
-    agree(layers.activate(torch.from_numpy(x), name, gain, clamp), expected)
+    agree(layers.activate(tensor(x), name, gain, clamp), expected)
 
 
 def test_activations_are_those_of_the_formulas() -> None:
@@ -233,7 +230,7 @@ def test_truncation_pulls_the_first_rows_towards_the_average(
     first = rows if cutoff is None else max(min(cutoff, rows), 0)
     expected = ws.copy()
     expected[:, :first] = average + psi * (ws[:, :first] - average)
-    agree(layers.truncate(*tensors(ws, average), psi, cutoff), expected)
+    agree(layers.truncate(tensor(ws), tensor(average), psi, cutoff), expected)
 
 
 @given(st.floats(-1, 9, allow_nan=False), st.integers(0, 6))
@@ -255,7 +252,7 @@ SG2_D: dict[str, Any] = {**SIZES, "fc_dim": 3, "c_dim": 2, "mbstd_group_size": 2
 PROJECT: dict[str, Any] = {"conditioning": "project", "mapping": CMAP, "num_outputs": 3}
 
 GENERATORS: dict[str, networks.Config] = {
-    "ProGAN": progan.GeneratorConfig(z_dim=3, c_dim=2, **SIZES),
+    "ProGAN": progan.GeneratorConfig(z_dim=3, c_dim=2, growing=False, **SIZES),
     "ProGAN growing": progan.GeneratorConfig(z_dim=3, c_dim=2, lod=0.4, **SIZES),
     "StyleGAN": stylegan1.GeneratorConfig(mapping=W1, growing=False, **SIZES),
     "StyleGAN growing": stylegan1.GeneratorConfig(mapping=W1, lod=0.4, use_pixel_norm=True, **SIZES),
@@ -293,29 +290,22 @@ def network(config: networks.Config) -> nn.Module:
 
 
 def inputs(config: networks.Config) -> Tensor:
-    shape = [2, 3] if hasattr(config, "z_dim") or hasattr(config, "const_channels") else [2, 2, 8, 8]
-    if isinstance(config, stylegan1.GeneratorConfig):
-        shape = [2, 3]
-    return torch.from_numpy(random(7, *shape)).requires_grad_()
+    """Latents or pictures."""
+    shape = [2, 3] if networks.kind_of(config)[1] == "Generator" else [2, 2, 8, 8]
+    return tensor(random(7, *shape)).requires_grad_()
 
 
 def labelled(module: nn.Module) -> Callable[[Tensor], Tensor]:
     """The network as a function of its first input."""
     labels = torch.eye(2, dtype=torch.float64)
-    return lambda x: module(x, labels[:, : module.c_dim] if module.c_dim else None)  # type: ignore[misc]
+    return lambda x: module(x, labels if module.c_dim else None)
 
 
-def ids(configs: dict[str, networks.Config]) -> Any:
-    return pytest.mark.parametrize("config", configs.values(), ids=configs.keys())
+CONFIGS = {f"{name} G": config for name, config in GENERATORS.items()}
+CONFIGS |= {f"{name} D": config for name, config in DISCRIMINATORS.items()}
 
 
-@ids(
-    {
-        f"{name} {kind}": config
-        for kind, configs in (("G", GENERATORS), ("D", DISCRIMINATORS))
-        for name, config in configs.items()
-    }
-)
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
 class TestGradients:
     def test_first_and_second_derivatives(self, config: networks.Config) -> None:
         # Second ones are what R1 and path-length regularisation take.
