@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Literal
 
 from checkpoints import CATALOGUE
-from converter.download import download
 from converter.errors import DownloadError
 
 __all__ = ["Entry", "entries", "fetch", "find", "suggestion"]
@@ -74,4 +73,6 @@ def fetch(entry: Entry, *, cache_dir: Path | None = None, progress: bool | None 
             f"{entry.name}: has no address of its own; open {entry.page} in a browser, "
             f"download {entry.file} there, then give stylegan-convert the file"
         )
+    from converter.download import download  # brings in requests, which few commands need
+
     return download(entry.url, sha256=entry.sha256, size=entry.size, cache_dir=cache_dir, progress=progress)

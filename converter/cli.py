@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
-from converter.convert import Summary, convert, inspect
+from converter import catalogue
+from converter.convert import SUFFIXES, Summary, convert, inspect
 from converter.source import ROLES
 from stylegan_torch import __version__
 from stylegan_torch.command import one_line_errors
@@ -37,15 +39,24 @@ def _roles(ctx: click.Context, param: click.Parameter, value: str) -> list[str] 
     return [known[name] for name in names]
 
 
+def _target(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    if value and value.suffix not in SUFFIXES:
+        raise click.BadParameter(f"{value} must end in {', '.join(SUFFIXES)}")
+    return value
+
+
 @click.command(epilog=EXAMPLES)
-@click.argument("src")
-@click.argument("dst", type=click.Path(path_type=Path), required=False)
+@click.argument("src", required=False)
+@click.argument("dst", type=click.Path(path_type=Path), callback=_target, required=False)
 @click.option("--networks", callback=_roles, default="all", show_default=True, help="Some of g_ema,g,d, or all.")
 @click.option("--inspect", "only_inspect", is_flag=True, help="Tell what is in SRC, and write nothing.")
+@click.option("--list", "only_list", is_flag=True, help="List the catalogue; SRC may be a pattern such as '*ffhq*'.")
 @click.option("--force", is_flag=True, help="Replace DST if it exists.")
 @click.version_option(__version__)
 @one_line_errors
-def main(src: str, dst: Path | None, networks: list[str] | None, only_inspect: bool, force: bool) -> None:
+def main(
+    src: str | None, dst: Path | None, networks: list[str] | None, only_inspect: bool, only_list: bool, force: bool
+) -> None:
     """Convert the checkpoint SRC to DST. No code in SRC is ever run.
 
     SRC is an official pickle of ProGAN, StyleGAN, StyleGAN2 or StyleGAN2-ADA (.pkl, also .xz, .gz, .bz2), a .npz dump,
@@ -53,6 +64,11 @@ def main(src: str, dst: Path | None, networks: list[str] | None, only_inspect: b
 
     DST ends in .pt, .safetensors, or .npz (the original tensors under their original names).
     """
+    if only_list:
+        click.echo("\n".join(listing(src or "*")))
+        return
+    if src is None:
+        raise click.UsageError("name the file, URL or published network to convert")
     if only_inspect:
         if dst:
             raise click.UsageError("--inspect takes no DST: it writes nothing")
@@ -67,6 +83,9 @@ def main(src: str, dst: Path | None, networks: list[str] | None, only_inspect: b
     click.echo("\n".join(table(summary)))
     click.echo(f"from  {origin(summary)}")
     click.echo(f"to    {dst}, {dst.stat().st_size:,} bytes")
+    published = None if Path(src).exists() else catalogue.find(src)
+    if published:
+        click.echo(f"licence of these weights: {published.licence}")
 
 
 def table(summary: Summary) -> list[str]:
@@ -84,8 +103,21 @@ def table(summary: Summary) -> list[str]:
                 f"{summary.parameters[role]:,}",
             )
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return _columns(rows)
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def listing(pattern: str) -> list[str]:
+    """Return the lines of the catalogue whose name matches a pattern."""
+    rows = [
+        (entry.name, f"{entry.resolution}²", f"{entry.conditional or 'no'} classes", entry.licence)
+        for entry in catalogue.entries(pattern)
+    ]
+    return _columns(rows)
 
 
 def config_family(config: Config) -> tuple[str, str]:

@@ -50,6 +50,10 @@ PAGES: dict[str, dict[str, Page]] = {
 }
 
 
+SUFFIXES = (".pt", ".safetensors", ".npz")
+"""What the name of a converted file may end in; it decides the format."""
+
+
 def page(network: Network) -> Page:
     """Return how a network's config and table are made.
 
@@ -133,8 +137,8 @@ def convert(src: str | Path, dst: str | Path, networks: Iterable[str] | None = N
         StyleGANError: one line that names what is wrong; nothing is written then.
     """
     dst = Path(dst)
-    if dst.suffix not in (".pt", ".safetensors", ".npz"):
-        raise ConvertError(f"{dst}: the name must end in .pt, .safetensors or .npz")
+    if dst.suffix not in SUFFIXES:
+        raise ConvertError(f"{dst}: the name must end in {', '.join(SUFFIXES)}")
     refuse_existing([dst], force)
     with opened(src, networks) as (source, origin):
         if dst.suffix == ".npz":

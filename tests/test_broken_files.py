@@ -9,7 +9,6 @@ import os
 import random
 import signal
 import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,6 +181,16 @@ def _replace(value: Any) -> Callable[[State], object]:
     return change
 
 
+def _components(value: Any) -> Callable[[State], object]:
+    """Other components than networks, under a name that the builder passes on."""
+
+    def change(state: State) -> None:
+        del state["components"]
+        state["componentz"] = value
+
+    return change
+
+
 def _drop(state: State) -> None:
     variables = _inner(state)
     variables[:] = [item for item in variables if item[0] != "8x8/Conv1/weight"]
@@ -190,7 +199,7 @@ def _drop(state: State) -> None:
 TF_CASES: dict[str, tuple[Callable[[State], object], str]] = {
     "unknown function": (_set("build_func_name", "G_foo"), "G_foo"),
     "unknown discriminator": (_set("build_func_name", "D_foo"), "D_foo"),
-    "function that is no text": (_set("build_func_name", ["G_main"]), "build_func_name"),
+    "function that is no text": (_set("build_func_name", ["G_main"]), "build"),
     "unknown mapping": (_set("build_func_name", "G_mapping_foo", "mapping"), "G_mapping_foo"),
     "unknown synthesis": (_set("build_func_name", "G_synthesis_foo", "synthesis"), "G_synthesis_foo"),
     "missing variable": (_drop, VARIABLE),
@@ -210,8 +219,8 @@ TF_CASES: dict[str, tuple[Callable[[State], object], str]] = {
     "variables that are a dict": (_set("variables", {"abc": 1}), "variables"),
     "no variables": (lambda s: s.pop("variables"), "variables"),
     "no components": (_set("components", {}), "synthesis"),
-    "components that are a list": (_set("components", [1, 2]), "components"),
-    "a component that is no network": (_set("components", {"mapping": 3}), "components"),
+    "components that are a list": (_components([1, 2]), "components"),
+    "a component that is no network": (_components({"mapping": 3}), "components"),
     "a component without name": (_set("name", None, "mapping"), "name"),
     "keywords that are a list": (_set("static_kwargs", [1, 2]), "static_kwargs"),
     "keywords that are None": (_set("static_kwargs", None), "static_kwargs"),
@@ -230,10 +239,8 @@ TF_CASES: dict[str, tuple[Callable[[State], object], str]] = {
 def test_tensorflow_networks_that_contradict_themselves(suffix: str, case: str, tmp_path: Path) -> None:
     change, words = TF_CASES[case]
     path = tmp_path / "in.pkl"
-    try:
-        write_tf(path, change)
-    except UnicodeEncodeError:
-        pytest.skip("this pickler writes no such text")
+    write_tf(path, change)
+    path.write_bytes(path.read_bytes().replace(b"componentz", b"components"))
     if case == "source text with half a character":
         converter.convert(path, tmp_path / f"out{suffix}")
     else:
@@ -291,7 +298,7 @@ TORCH_CASES: dict[str, tuple[Callable[[Module], object], str]] = {
     "modules that are None": (lambda m: m.attributes.update(_modules=None), ""),
     "a module that is a number": (lambda m: m.attributes.update(_modules={"a": 3}), "holds a"),
     "arguments that are a number": (lambda m: setattr(m, "init_args", 3), "arguments"),
-    "keywords that are text": (lambda m: setattr(m, "init_kwargs", "text"), "arguments"),
+    "keywords that are text": (lambda m: setattr(m, "init_kwargs", "text"), "kwargs"),
     "keywords of numbers": (lambda m: m.init_kwargs.update({"synthesis_kwargs": {3: 4}}), "arguments"),
     "nested keywords that are a number": (lambda m: m.init_kwargs.update(mapping_kwargs=3), "mapping_kwargs"),
     "a keyword of the wrong type": (lambda m: m.init_kwargs.update(z_dim="4"), "z_dim"),
@@ -439,7 +446,7 @@ def test_pictures_are_not_overwritten(tmp_path: Path) -> None:
 # Our own files, changed so that checksums still hold.
 
 
-@pytest.mark.parametrize("what", ["missing", "extra", "misshapen", "half"])
+@pytest.mark.parametrize("what", ["missing", "extra", "misshapen"])
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_our_files_are_checked(suffix: str, what: str, tmp_path: Path) -> None:
     from stylegan_torch.checkpoint import Checkpoint, Network, write
@@ -453,7 +460,7 @@ def test_our_files_are_checked(suffix: str, what: str, tmp_path: Path) -> None:
         name = "synthesis.b8.conv7.weight"
         state[name] = state["synthesis.b8.conv1.weight"].clone()
     else:
-        state[name] = state[name][:1].clone() if what == "misshapen" else state[name].half()
+        state[name] = state[name][:1].clone()
     path = tmp_path / f"in{suffix}"
     write(path, Checkpoint({"G_ema": Network(net.config, state, net.source)}, loaded.provenance))
     refused(path, name, suffix=".safetensors" if suffix == ".pt" else ".pt")
@@ -465,7 +472,7 @@ def test_zip_entries_of_another_program(tmp_path: Path) -> None:
     """A flag in the directory that says encrypted, or a compression from the future."""
     content = write_sound(tmp_path, "tf.npz").read_bytes()
     first = content.index(b"PK\x01\x02")
-    for offset, value in ((6, 999), (8, 1), (10, 99), (10, 8), (10, 12), (10, 14)):
+    for offset, value in ((6, 999), (8, 1), (10, 99), (10, 8), (10, 12), (10, 14)):  # version, flags, compression
         changed = bytearray(content)
         changed[first + offset : first + offset + 2] = struct.pack("<H", value)
         if offset == 10:
@@ -473,7 +480,6 @@ def test_zip_entries_of_another_program(tmp_path: Path) -> None:
         path = tmp_path / f"{offset}-{value}.npz"
         path.write_bytes(changed)
         refused(path)
-    assert zlib.crc32(content)
 
 
 # Arguments.
@@ -489,7 +495,6 @@ USAGE = [
     ["--inspect", "{src}", "{dst}"],
     ["--inspect"],
     ["{src}", "{dst}.zip"],
-    ["{src}", "{dst}/"],
 ]
 
 

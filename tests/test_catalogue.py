@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from checkpoints import CATALOGUE
-from converter import catalogue
 from converter.catalogue import Entry, entries, fetch, find, suggestion
 from converter.download import direct_url
 from converter.errors import DownloadError
@@ -91,7 +90,7 @@ def test_fetch_downloads_with_what_the_row_knows(tmp_path: Path, monkeypatch: py
         asked.append((url, options))
         return tmp_path / "net.pkl"
 
-    monkeypatch.setattr(catalogue, "download", download)
+    monkeypatch.setattr("converter.download.download", download)
     entry = Entry("x", "stylegan", "stylegan1", 64, 0, "licence", "x.pkl", "https://x.org", None, "ab", 12)
     assert fetch(entry, cache_dir=tmp_path, progress=False) == tmp_path / "net.pkl"
     assert asked == [
