@@ -49,8 +49,8 @@ class DType:
 class Array:
     """Stands for `numpy.ndarray`; `value` is a view of the file's bytes once built."""
 
-    def __init__(self) -> None:
-        self.value = np.zeros(0, np.float32)
+    def __init__(self, value: np.ndarray[Any, Any] | None = None) -> None:
+        self.value = np.zeros(0, np.float32) if value is None else value
 
     def build(self, state: Any) -> None:
         """Take shape, dtype, order and data."""
@@ -70,15 +70,11 @@ def _reconstruct(kind: Any, shape: Any, code: Any) -> Array:
 
 
 def _frombuffer(raw: Any, dtype: Any, shape: Any, order: str) -> Array:
-    array = Array()
-    array.value = _array(raw, dtype, shape, order)
-    return array
+    return Array(_array(raw, dtype, shape, order))
 
 
 def _scalar(dtype: Any, raw: Any) -> Array:
-    array = Array()
-    array.value = _array(raw, dtype, (), "C")
-    return array
+    return Array(_array(raw, dtype, (), "C"))
 
 
 def _encode(text: Any, codec: Any) -> memoryview:
@@ -107,9 +103,11 @@ def to_tensor(value: Any, name: str) -> Tensor:
     Raises:
         ConvertError: if it is no array of numbers that float32 holds exactly.
     """
-    array = value.value if isinstance(value, Array) else np.asarray(value) if isinstance(value, float | int) else None
-    if array is None:
+    if isinstance(value, float):
+        value = Array(np.asarray(value))
+    if not isinstance(value, Array):
         raise ConvertError(f"variable {name} is no array")
+    array = value.value
     if array.dtype != np.float32 or not array.dtype.isnative:
         with np.errstate(over="ignore"):
             exact = array.astype(np.float32)
@@ -164,12 +162,10 @@ def rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -
     if not isinstance(storage, Storage) or len(size) != len(stride) or any(v < 0 for v in (offset, *size, *stride)):
         raise TypeError("tensor")
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    if math.prod(size) and last >= len(storage.value):
+    if math.prod(size) and max(last + 1, math.prod(size)) > len(storage.value):
         raise ConvertError("holds a tensor that reaches beyond its data")
-    array = Array()
     step = storage.value.itemsize
-    array.value = np.lib.stride_tricks.as_strided(storage.value[offset:], size, [s * step for s in stride])
-    return array
+    return Array(np.lib.stride_tricks.as_strided(storage.value[offset:], size, [s * step for s in stride]))
 
 
 TORCH_NAMES: Names = {

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 
 from converter import catalogue
 from converter.convert import SUFFIXES, Summary, convert, inspect
@@ -76,7 +77,7 @@ def main(
         return
     if not dst:
         raise click.UsageError("name the file to write, or give --inspect")
-    with Console(stderr=True).status(f"Converting {src}"):
+    with Console(stderr=True).status(f"Converting {escape(src)}"):
         summary = convert(src, dst, networks, force)
     for note in summary.notes:
         click.echo(f"Note: passed over {note}.", err=True)

@@ -13,13 +13,14 @@ from typing import Any
 import torch
 
 from converter import progan_pages, stylegan1_pages, stylegan2_pages, torch_pages
-from converter.errors import ConvertError
+from converter.errors import ConvertError, sound
 from converter.npz import all_variables, write_npz
-from converter.opening import locate, open_source
+from converter.opening import check_file, locate, open_source
 from converter.source import ROLES, Network, Source, walk
 from converter.table import Table
 from stylegan_torch import __version__, checkpoint
 from stylegan_torch.checkpoint import Checkpoint
+from stylegan_torch.errors import CheckpointError
 from stylegan_torch.files import new_file, refuse_existing
 from stylegan_torch.networks import Config, count_parameters, shapes
 
@@ -75,12 +76,10 @@ def import_network(network: Network) -> checkpoint.Network:
     Raises:
         ConvertError: naming the network, and the keyword or tensor at fault.
     """
-    try:
+    with _named(network.role), sound("its record"):
         make_config, make_table = page(network)
         config = make_config(network)
         ours, kept = make_table(network).import_tensors(shapes(config), network.tensors)
-    except ConvertError as error:
-        raise ConvertError(f"network {network.role}: {error}") from error
     return checkpoint.Network(config, ours, kept)
 
 
@@ -95,15 +94,21 @@ def export_network(role: str, ours: checkpoint.Network, record: dict[str, Any]) 
     Raises:
         ConvertError: naming what is missing for that.
     """
-    header = {key: value for key, value in record.items() if key != "form"}
-    lod = torch.tensor(getattr(ours.config, "lod", 0.0))
-    template = Network(role, record["form"], header, {"lod": lod, "cur_lod": lod, **ours.source})
-    _, make_table = page(template)
-    try:
+    with _named(role), sound("its record"):
+        header = {key: value for key, value in record.items() if key != "form"}
+        lod = torch.tensor(getattr(ours.config, "lod", 0.0))
+        template = Network(role, record["form"], header, {"lod": lod, "cur_lod": lod, **ours.source})
+        _, make_table = page(template)
         tensors = make_table(template).export_tensors(ours.state_dict, ours.source, all_variables(header))
-    except ConvertError as error:
-        raise ConvertError(f"network {role}: {error}") from error
     return replace(template, tensors=tensors)
+
+
+@contextmanager
+def _named(role: str) -> Iterator[None]:
+    try:
+        yield
+    except ConvertError as error:
+        raise type(error)(f"network {role}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -143,6 +148,8 @@ def convert(src: str | Path, dst: str | Path, networks: Iterable[str] | None = N
     with opened(src, networks) as (source, origin):
         if dst.suffix == ".npz":
             dump = _as_source(source, origin)
+            for network in walk(dump.networks):
+                import_network(network)  # what could not be read back is not written
             with new_file(dst, force) as temporary:
                 write_npz(temporary, dump)
             return _summarize(dump, dump.origin)
@@ -177,13 +184,14 @@ def opened(
 ) -> Iterator[tuple[Source | Checkpoint, Future[dict[str, Any]]]]:
     """Open a file and hash it meanwhile; errors inside the block name the file."""
     path = locate(src)
+    check_file(path)
     with ThreadPoolExecutor(1) as hasher:
         origin = hasher.submit(file_origin, path)
         source = _select(open_source(path), networks, path)
         try:
             yield source, origin
-        except ConvertError as error:
-            raise type(error)(f"{path}: {error}") from error
+        except (ConvertError, CheckpointError) as error:
+            raise error if str(error).startswith(str(path)) else type(error)(f"{path}: {error}") from error
 
 
 def file_origin(path: Path) -> dict[str, Any]:
@@ -242,10 +250,8 @@ def _records(source: Source | Checkpoint) -> dict[str, dict[str, Any]]:
 
 
 def _config(network: Network) -> Config:
-    try:
+    with _named(network.role), sound("its record"):
         return page(network)[0](network)
-    except ConvertError as error:
-        raise ConvertError(f"network {network.role}: {error}") from error
 
 
 def _summarize(source: Source | Checkpoint, origin: dict[str, Any]) -> Summary:

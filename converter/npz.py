@@ -38,7 +38,9 @@ def write_npz(path: Path, source: Source) -> None:
         },
     }
     arrays: dict[str, Any] = {
-        f"{_prefix(net)}/{name}": value.numpy() for net in walk(source.networks) for name, value in net.tensors.items()
+        f"{_prefix(net)}/{name}": np.asarray(value.numpy(), order="C")
+        for net in walk(source.networks)
+        for name, value in net.tensors.items()
     }
     with path.open("wb") as file:
         np.savez(file, **{RECORD: np.array(json.dumps(record)), **arrays})
@@ -59,7 +61,9 @@ def read_npz(path: Path) -> Source:
     try:
         with np.load(path, allow_pickle=False) as file:
             record = json.loads(str(file[RECORD]))
-            if record["format"] != FORMAT or record["version"] != VERSION:
+            if record["format"] != FORMAT:
+                raise ConvertError("is not a dump of ours")
+            if record["version"] != VERSION:
                 raise ConvertError(f"is a dump of version {record['version']}; this program reads {VERSION}")
             networks = {}
             for role, header in record["networks"].items():
@@ -68,7 +72,7 @@ def read_npz(path: Path) -> Source:
                 networks[role] = Network(role, form, header, tensors)
     except ConvertError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # what numpy and zipfile raise for a damaged file is anything
         raise ConvertError("is not a sound dump of networks") from error
     return Source(networks, record["origin"])
 

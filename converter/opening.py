@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from converter.errors import ConvertError
+from converter.errors import ConvertError, sound
 from converter.npz import is_dump, read_npz
 from converter.pickles import read_pickle
 from converter.source import Source
@@ -50,10 +50,12 @@ def locate(src: str | Path) -> Path:
         ConvertError: if it is none of these.
         DownloadError: if the download fails.
     """
-    path = Path(src)
-    if path.exists():
-        return path
-    text = str(src)
+    path, text = Path(src), str(src)
+    try:
+        if path.exists():
+            return path
+    except OSError as error:
+        raise ConvertError(f"cannot read {path}: {error.strerror}") from error
     if text.startswith(("http://", "https://")):
         from converter.download import download
 
@@ -67,6 +69,16 @@ def locate(src: str | Path) -> Path:
     return catalogue.fetch(entry)
 
 
+def check_file(path: Path) -> None:
+    """Raise ConvertError unless there is something to read."""
+    if path.is_dir():
+        raise ConvertError(f"{path}: is a directory, not a network file")
+    if not path.is_file():
+        raise ConvertError(f"{path}: is not a regular file")
+    if path.stat().st_size == 0:
+        raise ConvertError(f"{path}: is empty")
+
+
 def open_source(path: Path) -> Source | Checkpoint:
     """Read any file we know, by its content; the tensors are views of the file.
 
@@ -74,10 +86,6 @@ def open_source(path: Path) -> Source | Checkpoint:
         ConvertError: naming the file and what is wrong with it.
     """
     try:
-        if path.is_dir():
-            raise ConvertError("is a directory, not a network file")
-        if not path.is_file() or path.stat().st_size == 0:
-            raise ConvertError("is empty" if path.is_file() else "is not a regular file")
         return _open(path, _map(path))
     except ConvertError as error:
         raise type(error)(f"{path}: {error}") from error
@@ -110,7 +118,8 @@ def _read_data(data: memoryview, head: bytes) -> Source:
     if len(head) < 2 or head[0] != 0x80 or not 2 <= head[1] <= 5:
         kinds = [kind for magic, kind in _OTHER_FILES.items() if head.lstrip().startswith(magic)]
         raise ConvertError(f"is {kinds[0] if kinds else 'no kind of file known here'}, not a network")
-    networks, notes = read_pickle(data)
+    with sound("this pickle"):
+        networks, notes = read_pickle(data)
     return Source(networks, notes=notes)
 
 

@@ -10,12 +10,11 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
 from converter.arrays import CONTAINER_NAMES, NUMPY_NAMES, TORCH_NAMES, Array, raw_bytes, to_tensor
 from converter.errors import ConvertError
-from converter.source import Header, Network, plain
+from converter.source import Header, Network, mapping, plain, text
 from converter.theano import network_from_theano
 from converter.unpickle import Names, load
 
@@ -38,9 +37,9 @@ class TorchModule:
     """Stands for a persistent module object of the PyTorch release."""
 
     def __init__(self, meta: Any) -> None:
-        self.class_name: str = meta["class_name"]
+        self.class_name = text(meta["class_name"], "class name")
         self.source = meta["module_src"]
-        self.state: dict[str, Any] = meta["state"]
+        self.state = mapping(meta["state"], "state")
 
 
 def _tf_class(module: str) -> Any:
@@ -81,6 +80,8 @@ def source_hash(source: Any) -> str | None:
     """Return the sha256 of embedded source text, None if there is none."""
     if not source:
         return None
+    if not isinstance(source, str | memoryview):
+        raise ConvertError("build_module_src is not a text")
     return hashlib.sha256(source.encode() if isinstance(source, str) else raw_bytes(source)).hexdigest()
 
 
@@ -109,18 +110,18 @@ def _tf_header(item: Any, prefix: str, tensors: dict[str, Tensor], depth: int = 
     missing = [key for key in ("name", "static_kwargs", "build_func_name", "variables") if key not in state]
     if missing:
         raise ConvertError(f"holds a network without {missing[0]}")
-    names = []
-    for name, value in state["variables"]:
-        if not isinstance(name, str) or prefix + name in tensors:
-            raise ConvertError(f"holds variable {prefix}{name} twice")
-        names.append(name)
-        tensors[prefix + name] = to_tensor(value, prefix + name)
+    variables, names = state["variables"], []
+    if not isinstance(variables, list) or not all(isinstance(item, tuple) and len(item) == 2 for item in variables):
+        raise ConvertError("holds a network whose variables are no list of names and values")
+    for name, value in variables:
+        names.append(text(name, "name of a variable"))
+        _add(tensors, prefix + name, to_tensor(value, prefix + name))
     header: Header = {
         "class": f"{item.module}.Network",
         "version": plain(state.get("version"), "version"),
-        "name": plain(state["name"], "name"),
-        "build_func_name": str(state["build_func_name"]),
-        "static_kwargs": plain(dict(state["static_kwargs"]), "static_kwargs"),
+        "name": text(state["name"], "name of a network"),
+        "build_func_name": text(state["build_func_name"], "build_func_name"),
+        "static_kwargs": plain(_numbers(mapping(state["static_kwargs"], "static_kwargs")), "static_kwargs"),
         "variables": names,
         "source_sha256": source_hash(state.get("build_module_src")),
     }
@@ -129,12 +130,18 @@ def _tf_header(item: Any, prefix: str, tensors: dict[str, Tensor], depth: int = 
         for key in ("input_shapes", "output_shapes", "input_names", "output_names")
         if key in state
     }
-    components = state.get("components") or {}
+    components = mapping(state.get("components") or {}, "components")
     header["components"] = {
         str(key): _tf_header(part, f"{getattr(part, 'state', {}).get('name')}/", tensors, depth + 1)
         for key, part in components.items()
     }
     return header
+
+
+def _add(tensors: dict[str, Tensor], name: str, value: Tensor) -> None:
+    if name in tensors:
+        raise ConvertError(f"holds variable {name} twice")
+    tensors[name] = value
 
 
 def _torch_networks(top: dict[Any, Any]) -> tuple[dict[str, Network], tuple[str, ...]]:
@@ -143,6 +150,9 @@ def _torch_networks(top: dict[Any, Any]) -> tuple[dict[str, Network], tuple[str,
         if top.get(role) is not None:
             if not isinstance(top[role], TorchModule):
                 raise ConvertError(f"is a pickle of {_describe(top)}, whose {role} is no network of a known release")
+            expected = "Discriminator" if role == "D" else "Generator"
+            if top[role].class_name != expected:
+                raise ConvertError(f"network {role} is of the unknown class {top[role].class_name}, not {expected}")
             networks[role] = _torch_network(role, top[role])
     if not networks:
         raise ConvertError(f"is a pickle of {_describe(top)}, not of networks")
@@ -157,8 +167,8 @@ def _torch_network(role: str, module: TorchModule) -> Network:
     header: Header = {
         "class_name": module.class_name,
         "build_func_name": module.class_name,
-        "init_args": plain(list(module.state.get("_init_args", ())), "constructor arguments"),
-        "init_kwargs": plain(_numbers(module.state.get("_init_kwargs", {})), "constructor arguments"),
+        "init_args": plain(module.state.get("_init_args", ()), "_init_args"),
+        "init_kwargs": plain(_numbers(mapping(module.state.get("_init_kwargs", {}), "_init_kwargs")), "_init_kwargs"),
         "repository": "stylegan3" if flat_arguments else "stylegan2-ada-pytorch",
         "variables": list(tensors),
         "buffers": buffers,
@@ -173,21 +183,22 @@ def _collect(module: Any, prefix: str, tensors: dict[str, Tensor], buffers: list
         raise ConvertError(f"holds {prefix.rstrip('.') or 'a network'}, which is no module of a known release")
     found = module.class_name == "FullyConnectedLayer" and "in_features" in module.state
     for kind in ("_parameters", "_buffers"):
-        for name, value in module.state[kind].items():
+        for name, value in mapping(module.state.get(kind), f"{prefix}{kind}").items():
             if value is not None:
-                tensors[prefix + name] = to_tensor(value, prefix + name)
+                full = prefix + text(name, f"name in {prefix}{kind}")
+                _add(tensors, full, to_tensor(value, full))
                 if kind == "_buffers":
-                    buffers.append(prefix + name)
-    for name, child in module.state["_modules"].items():
+                    buffers.append(full)
+    for name, child in mapping(module.state.get("_modules"), f"{prefix}_modules").items():
         if child is not None:
             found |= _collect(child, f"{prefix}{name}.", tensors, buffers, depth + 1)
     return found
 
 
-def _numbers(value: Any) -> Any:
-    """Replace numpy scalars, which some constructor arguments are, by plain numbers."""
-    if isinstance(value, Array):
-        return np.asarray(value.value).tolist()
-    if isinstance(value, dict):
-        return {key: _numbers(item) for key, item in value.items()}
+def _numbers(value: Any, depth: int = 0) -> Any:
+    """Replace numpy scalars and short arrays, which some keywords are, by plain numbers."""
+    if isinstance(value, Array) and value.value.size <= 1000:
+        return value.value.tolist()
+    if isinstance(value, dict) and depth < 4:
+        return {key: _numbers(item, depth + 1) for key, item in value.items()}
     return value

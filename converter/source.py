@@ -41,12 +41,39 @@ class Source:
     notes: tuple[str, ...] = ()
 
 
+def text(value: Any, what: str) -> str:
+    """Return a text of a foreign file.
+
+    Raises:
+        ConvertError: if it is none, or cannot be written again.
+    """
+    try:
+        if isinstance(value, str) and value.encode():
+            return value
+    except UnicodeEncodeError:
+        pass
+    raise ConvertError(f"{what} is not a proper text")
+
+
+def mapping(value: Any, what: str) -> dict[Any, Any]:
+    """Return a dict of a foreign file.
+
+    Raises:
+        ConvertError: if it is none.
+    """
+    if not isinstance(value, dict):
+        raise ConvertError(f"{what} is a {type(value).__name__}, not a dict")
+    return value
+
+
 def plain(value: Any, what: str, depth: int = 0) -> Any:
     """Copy a value of a foreign file as plain JSON data: text, finite numbers, lists and dicts with text keys.
 
     Raises:
         ConvertError: for anything else, or nesting deeper than a keyword ever needs.
     """
+    if isinstance(value, str) and value:
+        return text(value, what)
     if isinstance(value, str | bool | int | None):
         return value
     if isinstance(value, float) and math.isfinite(value):
@@ -93,7 +120,7 @@ class Keywords:
     def number(self, name: str) -> float:
         """Return a number as float."""
         value = self._values[name]
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e30:
             raise self._wrong(name, "a number")
         return float(value)
 

@@ -170,7 +170,7 @@ class Table:
         exported = dict(kept)
         for ours, value in state.items():
             theirs, transform = self.source_name(ours)
-            exported[theirs] = transform.to_theirs(value).contiguous()
+            exported[theirs] = _usual_strides(transform.to_theirs(value).contiguous())
         result: dict[str, Tensor] = {}
         for name in order:
             value_ = exported.pop(name, None)
@@ -191,7 +191,7 @@ class Table:
 def _compact(x: Tensor) -> Tensor:
     # Views into a pickle may start at odd addresses, which is no place for a parameter.
     if x.is_contiguous() and x.data_ptr() % x.element_size() == 0:
-        return x
+        return _usual_strides(x)
     compact = torch.empty(x.shape)
     if x.ndim == 4:
         # Kernels, tap by tap in blocks that stay in cache: several times faster than all four axes at once, and small
@@ -203,6 +203,11 @@ def _compact(x: Tensor) -> Tensor:
                 compact[:, block, i, j] = x[:, block, i, j]
         return compact
     return compact.copy_(x)
+
+
+def _usual_strides(x: Tensor) -> Tensor:
+    # Strides of axes of length 1 are free, but a file records them.
+    return x.view(-1).view(x.shape)
 
 
 def _regex(pattern: str) -> str:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from converter.arrays import to_tensor
 from converter.errors import ConvertError
-from converter.source import Header, Network, plain
+from converter.source import Header, Network, mapping, plain, text
 
 FUNCTIONS = {
     "G_paper": "G_paper",
@@ -47,7 +47,7 @@ def network_from_theano(state: dict[str, Any], source_sha256: str | None) -> Net
     Raises:
         ConvertError: if it is not a network that the TensorFlow release could import, naming the keyword or parameter.
     """
-    spec = plain(dict(state["build_func_spec"]), "build_func_spec")
+    spec = plain(mapping(state["build_func_spec"], "build_func_spec"), "build_func_spec")
     function = FUNCTIONS.get(str(spec.pop("func", None)))
     if function is None:
         raise ConvertError(f"holds a network of the unknown build function {state['build_func_spec'].get('func')}")
@@ -60,17 +60,17 @@ def network_from_theano(state: dict[str, Any], source_sha256: str | None) -> Net
     parts = ["weight", "scale", "bias"] if spec.get("use_wscale", True) else ["weight", "bias"]
     names = [f"{layer}/{part}" for layer in layer_names(function, resolution.bit_length() - 1) for part in parts]
     values = state["param_values"]
-    if len(values) != len(names):
-        raise ConvertError(f"{function} has {len(values)} parameters where {len(names)} belong")
+    if not isinstance(values, list | tuple) or len(values) != len(names):
+        raise ConvertError(f"{function} has another number of parameters than the {len(names)} that belong")
     tensors: dict[str, Tensor] = {name: to_tensor(v, name) for name, v in zip(names, values, strict=True)}
-    toplevel = dict(state.get("toplevel_params") or {})
+    toplevel = mapping(state.get("toplevel_params") or {}, "toplevel_params")
     for key, value in toplevel.items():
-        tensors[str(key)] = to_tensor(value, str(key))
+        tensors[text(key, "name in toplevel_params")] = to_tensor(value, key)
     header: Header = {
         "build_func_name": function,
         "static_kwargs": spec,
         "build_func_spec": plain(dict(state["build_func_spec"]), "build_func_spec"),
-        "toplevel_params": [str(key) for key in toplevel],
+        "toplevel_params": list(toplevel),
         "variables": list(tensors),
         "source_sha256": source_sha256,
     }

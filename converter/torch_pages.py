@@ -31,15 +31,17 @@ _MAPPING: dict[str, Any] = {
     "lr_multiplier": 0.01,
 }
 _EPILOGUE: dict[str, Any] = {"mbstd_group_size": 4, "mbstd_num_channels": 1, "activation": "lrelu"}
+FILTERS = r"(synthesis\.)?b[0-9]+\.((conv|conv0|conv1|skip|fromrgb)\.)?resample_filter"
 _POSITIONAL = {
-    "Generator": ["z_dim", "c_dim", "w_dim", "img_resolution", "img_channels"],
-    "Discriminator": ["c_dim", "img_resolution", "img_channels"],
+    "Generator": "z_dim c_dim w_dim img_resolution img_channels mapping_kwargs synthesis_kwargs",
+    "Discriminator": "c_dim img_resolution img_channels architecture channel_base channel_max num_fp16_res conv_clamp"
+    " cmap_dim block_kwargs mapping_kwargs epilogue_kwargs",
 }
 
 
 def _arguments(network: Network) -> dict[str, Any]:
     header = network.header
-    names = _POSITIONAL[header["class_name"]]
+    names = _POSITIONAL[header["class_name"]].split()
     if len(header["init_args"]) > len(names):
         raise ConvertError(f"{header['class_name']} was made with {len(header['init_args'])} positional arguments")
     return dict(zip(names, header["init_args"], strict=False)) | header["init_kwargs"]
@@ -111,9 +113,6 @@ def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
     channels = _channels(top, resolution)
     cmap_dim = channels[0] if top.get("cmap_dim") is None else top.integer("cmap_dim")
     cmap_dim = cmap_dim if c_dim else 0
-    activation = kw.choice("activation", *ACTIVATIONS)
-    if end.get("activation") != activation:
-        raise ConvertError("Discriminator: blocks and epilogue have different activations")
     return stylegan2.DiscriminatorConfig(
         img_resolution=resolution,
         img_channels=top.integer("img_channels", 1),
@@ -122,7 +121,8 @@ def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
         c_dim=c_dim,
         architecture=top.choice("architecture", "skip", "resnet", "orig"),
         resample_filter=kw.taps("resample_filter") or (1.0,),
-        activation=activation,
+        activation=kw.choice("activation", *ACTIVATIONS),
+        epilogue_activation=end.choice("activation", *ACTIVATIONS),
         conv_clamp=top.optional_number("conv_clamp"),
         num_fp16_res=top.integer("num_fp16_res"),
         mbstd_group_size=end.optional_integer("mbstd_group_size", 1),
@@ -149,7 +149,7 @@ def _table(resample_filter: tuple[float, ...], used: str) -> Table:
                 f"variable {name} is not the filter {list(resample_filter)} that the network was made with"
             )
 
-    return Table([Row("{name}", "{name}")], [Kept(r"(.*\.)?resample_filter", default, check)])
+    return Table([Row("{name}", "{name}")], [Kept(FILTERS, default, check)])
 
 
 def _matters(used: str, name: str) -> bool:

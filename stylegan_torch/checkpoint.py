@@ -12,9 +12,10 @@ its export complete.
 
 from __future__ import annotations
 
+import errno
 import json
-import pickle
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 
 from stylegan_torch.errors import CheckpointError
 from stylegan_torch.files import new_file
-from stylegan_torch.networks import Config, assemble, config_from_json, config_to_json, shapes
+from stylegan_torch.networks import Config, assemble, check_state, config_from_json, config_to_json, shapes
 
 FORMAT = "stylegan-torch"
 VERSION = 1
@@ -85,8 +86,12 @@ def read(path: str | Path) -> Checkpoint:
         with path.open("rb") as file:
             magic = file.read(4)
         checkpoint = _read_pt(path) if magic == b"PK\x03\x04" else _read_safetensors(path)
+        for role, network in checkpoint.networks.items():
+            check_state(network.config, network.state_dict, role)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise CheckpointError(f"{path}: is damaged ({type(error).__name__}: {error})") from error
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
     return checkpoint
@@ -159,7 +164,7 @@ def _write_pt(path: Path, checkpoint: Checkpoint) -> None:
         try:
             torch.save(content, file)
         except RuntimeError as error:  # what torch makes of a full disk
-            raise OSError(str(error)) from error
+            raise OSError(errno.ENOSPC, "no space left, it seems") from error
 
 
 def _write_safetensors(path: Path, checkpoint: Checkpoint) -> None:
@@ -178,8 +183,12 @@ _WRITERS = {".pt": _write_pt, ".safetensors": _write_safetensors}
 
 def _read_pt(path: Path) -> Checkpoint:
     try:
-        content = torch.load(path, weights_only=True, mmap=True, map_location="cpu")
-    except (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            content = torch.load(path, weights_only=True, mmap=True, map_location="cpu")
+    except OSError:
+        raise
+    except Exception as error:  # what torch raises for a damaged file is anything
         raise CheckpointError("is damaged, or not a file of ours; stylegan-convert may be able to read it") from error
     _check_format(content)
     networks = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,8 @@ from rich.progress import track
 
 from stylegan_torch import __version__
 from stylegan_torch.command import one_line_errors
-from stylegan_torch.files import refuse_existing
-from stylegan_torch.generate import DTYPES, NOISE_MODES, Style, best_device, draw, resolve
+from stylegan_torch.files import make_folder, refuse_existing
+from stylegan_torch.generate import DTYPES, NOISE_MODES, Style, best_device, draw, resolve, usable_device
 from stylegan_torch.images import ContactSheet, save_png, to_pil
 from stylegan_torch.seeds import parse_seeds
 
@@ -33,6 +34,14 @@ class Parsed(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+def finite(text: str) -> float:
+    """Read a finite number."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is not a finite number")
+    return value
+
+
 EXAMPLES = """\b
 Examples:
   stylegan-generate --seeds 0-15 --grid sheet.png
@@ -44,7 +53,9 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.option("--network", help="A file of ours, or anything stylegan-convert reads.  [default: the bundled demo]")
 @click.option("--seeds", type=Parsed("seeds", parse_seeds), required=True, help="Such as 0-50, 1,5,9 or 1,5-9.")
-@click.option("--truncation", type=float, help="Truncation psi; 1 = none.  [default: the network's own]")
+@click.option(
+    "--truncation", type=Parsed("psi", finite), help="Truncation psi; 1 = none.  [default: the network's own]"
+)
 @click.option(
     "--truncation-cutoff",
     type=click.IntRange(min=0),
@@ -69,7 +80,9 @@ Examples:
     help="Which generator.",
 )
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures drawn at once.")
-@click.option("--device", help="cpu, cuda, cuda:1, mps …  [default: the best there is]")
+@click.option(
+    "--device", type=Parsed("device", usable_device), help="cpu, cuda, cuda:1, mps …  [default: the best there is]"
+)
 @click.option("--dtype", type=click.Choice(list(DTYPES)), default="float32", show_default=True, help="Precision.")
 @click.option("--force", is_flag=True, help="Replace pictures that exist.")
 @click.version_option(__version__)
@@ -106,7 +119,7 @@ def main(
         raise click.UsageError(str(error)) from error
     if G.c_dim and class_index is None:
         click.echo(f"Note: no --class given; drawing with an all-zero label ({G.c_dim} classes).", err=True)
-    outdir.mkdir(parents=True, exist_ok=True)
+    make_folder(outdir)
     about = {**settings, "network": _origin(checkpoint, network), "weights": weights, "version": __version__}
     sheet = ContactSheet(len(seeds)) if grid else None
     pictures = draw(G, seeds, style, batch, device or best_device())

@@ -11,6 +11,18 @@ from tempfile import NamedTemporaryFile
 from stylegan_torch.errors import StyleGANError
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        StyleGANError: if that is not possible.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StyleGANError(f"cannot make the folder {path}: {error.strerror}") from error
+
+
 @contextmanager
 def new_file(path: Path, force: bool = False) -> Iterator[Path]:
     """Give a temporary path to write to, which becomes `path` when the block ends without an error.
@@ -38,9 +50,13 @@ def new_file(path: Path, force: bool = False) -> Iterator[Path]:
 def refuse_existing(paths: list[Path], force: bool) -> None:
     """Raise StyleGANError if one of the files exists and `force` is off, or is a directory."""
     for path in paths:
-        if path.is_dir():
+        try:
+            is_folder, exists = path.is_dir(), path.exists()
+        except OSError as error:
+            raise StyleGANError(f"cannot write {path}: {error.strerror}") from error
+        if is_folder:
             raise StyleGANError(f"{path} is a directory; name a file")
-        if path.exists() and not force:
+        if exists and not force:
             raise StyleGANError(f"{path} exists; use --force to replace it")
 
 

@@ -112,7 +112,7 @@ def _fir(
     height, width = f.shape
     x_crop = (pad_x[0] + 1 - width, pad_x[1] + up[1] - width)
     y_crop = (pad_y[0] + 1 - height, pad_y[1] + up[0] - height)
-    return F.pad(y, x_crop + y_crop)
+    return F.pad(y, x_crop + y_crop)[:, :, :: down[0], :: down[1]]
 
 
 def upsample2d(x: Tensor, f: Tensor) -> Tensor:

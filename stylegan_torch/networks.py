@@ -62,20 +62,22 @@ def count_parameters(config: Config) -> int:
     return _plan(config)[1]
 
 
-def assemble(config: Config, state: dict[str, Tensor]) -> nn.Module:
-    """Return the network with the given tensors (not copied), in eval mode, with no gradients asked for.
-
-    Raises:
-        CheckpointError: naming a tensor that is missing, extra or has the wrong shape.
-    """
+def check_state(config: Config, state: dict[str, Tensor], role: str) -> None:
+    """Raise CheckpointError, naming the tensor, unless the tensors are those of the network."""
     expected = shapes(config)
     for name, shape in expected.items():
         if name not in state:
-            raise CheckpointError(f"tensor {name} is missing")
-        if state[name].shape != shape:
-            raise CheckpointError(f"tensor {name} has shape {list(state[name].shape)}, not {list(shape)}")
+            raise CheckpointError(f"network {role}: tensor {name} is missing")
+        value = state[name]
+        if not isinstance(value, Tensor) or value.shape != shape or not value.is_floating_point():
+            raise CheckpointError(f"network {role}: tensor {name} is not one of numbers of shape {list(shape)}")
     if len(state) > len(expected):
-        raise CheckpointError(f"tensor {next(name for name in state if name not in expected)} is unknown")
+        extra = next(name for name in state if name not in expected)
+        raise CheckpointError(f"network {role}: tensor {extra} is unknown")
+
+
+def assemble(config: Config, state: dict[str, Tensor]) -> nn.Module:
+    """Return the network with the given tensors (not copied), in eval mode, with no gradients asked for."""
     with torch.device("meta"):
         network = build(config)
     network.load_state_dict(state, assign=True)
@@ -112,11 +114,20 @@ def _decode(cls: Any, fields: Any) -> Any:
     required = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in fields]
     if required:
         raise CheckpointError(f"config key {required[0]} is missing")
-    return cls(**{key: _value(hints[key], value) for key, value in fields.items()})
+    return cls(**{key: _value(hints[key], value, key) for key, value in fields.items()})
 
 
-def _value(hint: Any, value: Any) -> Any:
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if isinstance(value, dict):
-        return _decode(next(option for option in options if dataclasses.is_dataclass(option)), value)
-    return tuple(value) if isinstance(value, list) else value
+def _value(hint: Any, value: Any, key: str) -> Any:
+    for option in typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,):
+        if dataclasses.is_dataclass(option) and isinstance(value, dict):
+            return _decode(option, value)
+        origin, arguments = typing.get_origin(option), typing.get_args(option)
+        if origin is tuple and isinstance(value, list):
+            return tuple(_value(arguments[0], item, key) for item in value)
+        if origin is typing.Literal and value in arguments:
+            return value
+        if option is float and isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        if option in (int, str, bool, types.NoneType) and type(value) is option:
+            return value
+    raise CheckpointError(f"config key {key} has the unknown value {value!r}; a newer version may know it")

@@ -110,6 +110,7 @@ class DiscriminatorConfig:
         scalar product of the outputs with a mapping of the labels ("project", ADA).
     num_outputs, num_scores: columns of the last layer and how many of the first are returned (auxiliary rotation).
     mbstd_group_size: None = the whole batch. mbstd_num_features 0 = no minibatch-stddev layer.
+    epilogue_activation: of the 4×4 end; None = `activation`.
     clamp_last_fromrgb: whether `conv_clamp` holds for the 4×4 RGB layer of `skip` too (TensorFlow release).
     spectral_norm: divide kernels by their largest singular value (a comparison method of the ADA paper).
     """
@@ -122,6 +123,7 @@ class DiscriminatorConfig:
     architecture: Architecture = "resnet"
     resample_filter: tuple[float, ...] = (1.0, 3.0, 3.0, 1.0)
     activation: str = "lrelu"
+    epilogue_activation: str | None = None
     conv_clamp: float | None = None
     clamp_last_fromrgb: bool = False
     num_fp16_res: int = 0
@@ -502,7 +504,8 @@ class DiscriminatorEpilogue(nn.Module):
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
         self.config = config
-        channels, act, clamp = config.channels[0], config.activation, config.conv_clamp
+        channels, clamp = config.channels[0], config.conv_clamp
+        self.activation = act = config.epilogue_activation or config.activation
         if _rgb_everywhere(config) or len(config.channels) == 1:
             rgb_clamp = clamp if config.clamp_last_fromrgb else None
             self.fromrgb = ConvLayer(config.img_channels, channels, 1, activation=act, clamp=rgb_clamp)
@@ -516,7 +519,7 @@ class DiscriminatorEpilogue(nn.Module):
         """Map features [N, C, 4, 4] to outputs [N, num_outputs]."""
         if self.config.mbstd_num_features:
             x = minibatch_stddev(x, self.mbstd_group_size, self.config.mbstd_num_features)
-        x = activate(self.fc(self.conv(x).flatten(1)), self.config.activation)
+        x = activate(self.fc(self.conv(x).flatten(1)), self.activation)
         return self.out(x)
 
 

@@ -1,8 +1,11 @@
-"""What the tests of hostile and broken files share: small sound files, a pickle assembler, and commands under limits."""
+"""What the tests of hostile and broken files share: small sound files, pickles by hand, commands under limits."""
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
+import struct
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -17,10 +20,16 @@ from official_torch import Module, persistence_network, write_persistence_pickle
 
 import converter.cli
 
+FORMS = ["tf", "torch"]
 SLOT = "PAYLOAD GOES HERE"
 SIZES: dict[str, Any] = {"num_channels": 3, "resolution": 8, "fmap_base": 16, "fmap_max": 4}
 G_KWARGS = {**SIZES, "latent_size": 4, "dlatent_size": 4, "mapping_fmaps": 4, "mapping_layers": 1}
-TORCH_KWARGS: dict[str, Any] = {"img_resolution": 8, "z_dim": 4, "w_dim": 4, "mapping_kwargs": {"num_layers": 1}}
+TORCH_KWARGS: dict[str, Any] = {
+    "img_resolution": 8,
+    "z_dim": 4,
+    "w_dim": 4,
+    "mapping_kwargs": {"num_layers": 1},
+}
 CHANNELS: dict[str, Any] = {"channel_base": 32, "channel_max": 4}
 
 
@@ -130,6 +139,57 @@ def fill(path: Path, payload: bytes) -> Path:
     return path
 
 
+def write_with_slot(path: Path, form: str, where: str = "keyword") -> Path:
+    """A sound file but for a slot: in an unused keyword, in place of a tensor, or where the whole network was."""
+
+    def change_tf(state: State) -> None:
+        if where == "keyword":
+            state["static_kwargs"]["unused"] = SLOT
+        elif where == "tensor":
+            state["variables"][0] = (state["variables"][0][0], SLOT)
+        else:
+            state["components"]["extra"] = {"version": 4, "name": SLOT}
+
+    def change_torch(module: Module) -> None:
+        if where == "keyword":
+            module.init_kwargs["unused"] = SLOT
+        elif where == "tensor":
+            module.attributes["_buffers"] = {"w": SLOT}
+        else:
+            module.attributes["_modules"] = SLOT
+
+    return write_tf(path, change_tf) if form == "tf" else write_torch(path, change_torch)
+
+
+def write_hostile(path: Path, form: str, payload: bytes, where: str = "keyword") -> Path:
+    return fill(write_with_slot(path, form, where), payload)
+
+
+def written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+KEY = text("94000000000000")
+
+
+def storage(kind: bytes = name("torch", "FloatStorage"), **parts: bytes) -> bytes:
+    """The call that reads a torch container, sound but for the parts given."""
+    identity = group(
+        parts.get("what", text("storage")),
+        kind,
+        parts.get("key", KEY),
+        text("cpu"),
+        parts.get("count", number(4)),
+        parts.get("view", b"N"),
+    )
+    info = table(protocol_version=number(1001), little_endian=b"\x88", type_sizes=b"}")
+    header = [number(0x1950A86A20F9469CFC6C), parts.get("version", number(1001)), info]
+    blob = b"".join(map(pickled, header)) + pickled(parts.get("identity", identity + b"Q"))
+    blob += pickled(listing(parts.get("keys", KEY))) + parts.get("length", struct.pack("<q", 4))
+    return call("torch.storage:_load_from_bytes", data(blob + parts.get("raw", bytes(16))))
+
+
 # Running.
 
 
@@ -166,11 +226,11 @@ def refused(src: Path | str, *words: str, suffix: str = ".pt") -> str:
     return check_refused(status, stderr, src, target, words)
 
 
-_LIMITED = """
+_FORKER = """
 import json, os, resource, signal, sys
 import converter.cli, stylegan_torch.cli
-results = []
-for job in json.loads(sys.argv[1]):
+for line in sys.stdin:
+    job = json.loads(line)
     stderr, end = os.pipe()
     child = os.fork()
     if not child:
@@ -184,16 +244,16 @@ for job in json.loads(sys.argv[1]):
             exec(job["before"])
             command = stylegan_torch.cli.main if job["generate"] else converter.cli.main
             command(job["args"])
-        except SystemExit as end:
-            status = end.code or 0
+        except SystemExit as exit:
+            status = exit.code or 0
         finally:
             sys.stderr.flush()
             os._exit(status)
     os.close(end)
-    with open(stderr) as text:
-        results.append([text.read()])
-    results[-1].insert(0, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-print(json.dumps(results))
+    with open(stderr) as said:
+        text = said.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(json.dumps([status, text]), flush=True)
 """
 
 
@@ -211,10 +271,23 @@ class Job:
         return {**self.__dict__, "args": [str(arg) for arg in self.args]}
 
 
+@functools.cache
+def _forker() -> subprocess.Popen[str]:
+    """A process that has imported everything and forks for every job."""
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", _FORKER], **pipes)
+    atexit.register(process.communicate)
+    return process
+
+
 def run_limited(jobs: Sequence[Job]) -> list[tuple[int, str]]:
-    """Run commands in forks of one fresh process, which imports once; return exit statuses and stderr."""
-    code = json.dumps([job.fields() for job in jobs])
-    done = subprocess.run(
-        [sys.executable, "-c", _LIMITED, code], capture_output=True, text=True, check=True, timeout=300
-    )
-    return [(status, stderr) for status, stderr in json.loads(done.stdout)]
+    """Run commands in processes of their own; return exit statuses and stderr."""
+    forker, results = _forker(), []
+    assert forker.stdin
+    assert forker.stdout
+    for job in jobs:
+        forker.stdin.write(json.dumps(job.fields()) + "\n")
+        forker.stdin.flush()
+        status, stderr = json.loads(forker.stdout.readline())
+        results.append((status, stderr))
+    return results

@@ -1,4 +1,4 @@
-"""Files that are damaged, of another kind, or contradict themselves; full disks, kills, and arguments that make no sense."""
+"""Files that are damaged, of another kind, or contradict themselves: refused in one line that says so."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import gzip
 import lzma
 import os
 import random
-import signal
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -16,11 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 from hostile import (
-    Job,
     check_refused,
     refused,
     run,
-    run_limited,
     tf_network,
     torch_discriminator,
     torch_generator,
@@ -43,7 +40,7 @@ KINDS = [
     *(f"tf.pkl.{suffix}" for suffix in ("gz", "xz", "bz2")),
     "theano.pkl",
 ]
-_PACKERS = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}
+_PACKERS: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}
 
 
 def write_sound(folder: Path, kind: str) -> Path:
@@ -70,59 +67,46 @@ def test_cut_off(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_flipped_bytes(kind: str, tmp_path: Path) -> None:
-    """Where a file has no checksum a flip may go unseen, but then all that comes out is a sound file."""
+    """Where a file has no checksum a flip may go unseen, but then every network in it is whole."""
     content = write_sound(tmp_path, kind).read_bytes()
     rng = random.Random(kind)
-    flips = [(at, 0xFF) for at in range(min(300, len(content)))]
-    flips += [(rng.randrange(len(content)), 1 << rng.randrange(8)) for _ in range(200)]
-    path, target = tmp_path / f"flipped.{kind}", tmp_path / "out.pt"
-    failed = []
+    flips = [(at, 0xFF) for at in range(min(250, len(content)))]
+    flips += [(rng.randrange(len(content)), 1 << rng.randrange(8)) for _ in range(150)]
+    path, failed = tmp_path / f"flipped.{kind}", []
     for at, bits in flips:
         changed = bytearray(content)
         changed[at] ^= bits
         path.write_bytes(changed)
         try:
-            converter.convert(path, target)
+            loaded = converter.load(path)
+            for role in loaded.networks:
+                loaded.network(role)
         except StyleGANError as error:
-            _check_flip_refused(failed, at, bits, str(error), path)
+            if str(path) not in str(error) or "\n" in str(error):
+                failed.append(f"byte {at} ^ {bits:#x}: {error!r}")
         except Exception as error:
             failed.append(f"byte {at} ^ {bits:#x}: {error!r}")
-        if target.exists():
-            _check_sound(failed, at, bits, target)
-            target.unlink()
-        if sorted(tmp_path.glob("*.part")) or sorted(tmp_path.glob(".*")):
-            failed.append(f"byte {at} ^ {bits:#x}: something was left behind")
     assert not failed, f"{len(failed)} of {len(flips)}:\n" + "\n".join(failed[:30])
-
-
-def _check_flip_refused(failed: list[str], at: int, bits: int, message: str, path: Path) -> None:
-    if str(path) not in message or "\n" in message:
-        failed.append(f"byte {at} ^ {bits:#x}: {message!r}")
-
-
-def _check_sound(failed: list[str], at: int, bits: int, target: Path) -> None:
-    try:
-        loaded = converter.load(target)
-        for role in loaded.networks:
-            loaded.network(role)
-    except Exception as error:
-        failed.append(f"byte {at} ^ {bits:#x} gives a broken file: {error!r}")
 
 
 # Other things than networks.
 
 
-def _picture(path: Path) -> None:
-    Image.new("RGB", (8, 8)).save(path)
+def _picture(path: Path) -> Path:
+    Image.new("RGB", (8, 8)).save(path.with_suffix(".png"))
+    return path.with_suffix(".png").rename(path)
 
 
 OTHERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty.pkl": (lambda path: path.touch(), "is empty"),
-    "picture.pkl": (lambda path: _picture(path.with_suffix(".png")) or path.with_suffix(".png").rename(path), "PNG"),
+    "picture.pkl": (_picture, "PNG"),
     "directory.pkl": (lambda path: path.mkdir(), "is a directory"),
     "page.pkl": (lambda path: path.write_text("<!DOCTYPE html><html>404</html>"), "web page"),
     "text.pkl": (lambda path: path.write_text("hello\n" * 100), "no kind of file known here"),
-    "random.pkl": (lambda path: path.write_bytes(random.Random(1).randbytes(5000)), "no kind of file known here"),
+    "random.pkl": (
+        lambda path: path.write_bytes(random.Random(1).randbytes(5000)),
+        "no kind of file known here",
+    ),
     "one.pkl": (lambda path: path.write_bytes(b"\x80"), "no kind of file known here"),
     "pipe.pkl": (os.mkfifo, "not a regular file"),
     "missing.pkl": (lambda path: None, "no such file"),
@@ -302,7 +286,7 @@ TORCH_CASES: dict[str, tuple[Callable[[Module], object], str]] = {
     "keywords of numbers": (lambda m: m.init_kwargs.update({"synthesis_kwargs": {3: 4}}), "arguments"),
     "nested keywords that are a number": (lambda m: m.init_kwargs.update(mapping_kwargs=3), "mapping_kwargs"),
     "a keyword of the wrong type": (lambda m: m.init_kwargs.update(z_dim="4"), "z_dim"),
-    "too many arguments": (lambda m: setattr(m, "init_args", (1, 2, 3, 4, 5, 6)), "positional"),
+    "too many arguments": (lambda m: setattr(m, "init_args", (1,) * 8), "positional"),
 }
 
 
@@ -319,128 +303,6 @@ def test_torch_files_without_networks(tmp_path: Path) -> None:
     for G in (torch_discriminator(), nothing):
         write_persistence_pickle(path, G=torch_generator(), D=torch_discriminator(), G_ema=G)
         refused(path)
-
-
-# Full disks, kills, and what may not be written.
-
-_BIG = {"fmap_base": 256, "fmap_max": 64, "latent_size": 64}
-
-
-@pytest.fixture
-def big(tmp_path: Path) -> Path:
-    return write_tf(tmp_path / "big.pkl", **_BIG)
-
-
-def _targets(folder: Path) -> list[Path]:
-    targets = [folder / f"target{i}" / f"out{suffix}" for i, suffix in enumerate((".pt", ".npz", ".safetensors"))]
-    for target in targets:
-        target.parent.mkdir()
-    return targets
-
-
-@pytest.mark.parametrize("room", [0, 4096, 100_000])
-def test_no_space_left(room: int, big: Path, tmp_path: Path) -> None:
-    targets = _targets(tmp_path)
-    picture = tmp_path / "pictures" / "seed0001.png"
-    jobs = [Job([big, target], {"RLIMIT_FSIZE": room}) for target in targets]
-    draw = ["--network", big, "--seeds", "1", "--outdir", picture.parent]
-    jobs.append(Job(draw, {"RLIMIT_FSIZE": min(room, 100)}, generate=True))
-    for target, (status, stderr) in zip([*targets, picture], run_limited(jobs), strict=True):
-        check_refused(status, stderr, target, target.parent, ["cannot write"])
-
-
-@pytest.mark.parametrize("force", [False, True])
-def test_no_space_left_for_a_name_taken(force: bool, big: Path, tmp_path: Path) -> None:
-    targets = _targets(tmp_path)
-    for target in targets:
-        target.write_text("precious")
-    options = ["--force"] if force else []
-    jobs = [Job([big, target, *options], {"RLIMIT_FSIZE": 4096}) for target in targets]
-    for target, (status, stderr) in zip(targets, run_limited(jobs), strict=True):
-        assert status == 1
-        assert stderr.count("\n") == 1
-        assert target.read_text() == "precious"
-        assert list(target.parent.iterdir()) == [target]
-
-
-# A process that is killed when half of the file is written.
-_KILL = """
-def finish(self, path, force):
-    size = os.path.getsize(self.path)
-    assert size > 100_000
-    os.truncate(self.path, size // 2)
-    os.kill(os.getpid(), signal.SIGKILL)
-import stylegan_torch.files
-stylegan_torch.files._Temporary.finish = finish
-"""
-
-
-def test_killed_while_writing(big: Path, tmp_path: Path) -> None:
-    targets = _targets(tmp_path)
-    old = tmp_path / "old.pt"
-    old.write_text("precious")
-    jobs = [Job([big, target], {}, before=_KILL) for target in targets]
-    jobs.append(Job([big, old, "--force"], {}, before=_KILL))
-    assert [status for status, _ in run_limited(jobs)] == [-signal.SIGKILL] * 4
-    assert old.read_text() == "precious"
-    for target in targets:
-        assert list(target.parent.iterdir()) == []
-    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["big.pkl", "old.pt"]
-
-
-def test_pipes_do_not_hang(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe.pkl"
-    os.mkfifo(pipe)
-    jobs = [Job([pipe, tmp_path / "target" / "out.pt"], {}, seconds=5), Job(["--inspect", pipe], {}, seconds=5)]
-    for status, stderr in run_limited(jobs):
-        check_refused(status, stderr, pipe, tmp_path / "target", ["not a regular file"])
-
-
-def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
-    path = write_sound(tmp_path, "tf.pkl")
-    folder, file = tmp_path / "folder.pt", tmp_path / "file"
-    folder.mkdir()
-    file.touch()
-    for target in (tmp_path / "missing" / "out.pt", folder, file / "out.pt"):
-        status, stderr = run(converter.cli.main, path, target)
-        check_refused(status, stderr, target, tmp_path / "missing")
-    assert list(folder.iterdir()) == []
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.pt", "tf.pkl"]
-
-
-def test_targets_that_may_not_be_written(tmp_path: Path) -> None:
-    path, folder = write_sound(tmp_path, "tf.pkl"), tmp_path / "folder"
-    folder.mkdir(mode=0o500)
-    if os.access(folder, os.W_OK):
-        pytest.skip("this user may write everywhere")
-    status, stderr = run(converter.cli.main, path, folder / "out.pt")
-    check_refused(status, stderr, folder / "out.pt", folder)
-
-
-@pytest.mark.parametrize("suffix", [".pt", ".npz", ".safetensors"])
-def test_nothing_is_overwritten(suffix: str, tmp_path: Path) -> None:
-    sound, broken = write_sound(tmp_path, "tf.pkl"), tmp_path / "broken.pkl"
-    broken.write_bytes(sound.read_bytes()[:-100])
-    target = tmp_path / f"out{suffix}"
-    target.write_text("precious")
-    for args in ([sound, target], [broken, target], [broken, target, "--force"]):
-        status, stderr = run(converter.cli.main, *args)
-        assert status == 1
-        assert stderr.startswith("Error: ") and stderr.count("\n") == 1
-        assert target.read_text() == "precious"
-        assert sorted(tmp_path.iterdir()) == sorted([sound, broken, target])
-    assert run(converter.cli.main, sound, target, "--force") == (0, "")
-    assert target.stat().st_size > 1000
-
-
-def test_pictures_are_not_overwritten(tmp_path: Path) -> None:
-    path, out = write_sound(tmp_path, "tf.pkl"), tmp_path / "out"
-    out.mkdir()
-    (out / "seed0002.png").write_text("precious")
-    status, stderr = run(stylegan_torch.cli.main, "--network", path, "--seeds", "1-3", "--outdir", out)
-    assert status == 1
-    assert "seed0002.png exists" in stderr
-    assert [p.read_text() for p in out.iterdir()] == ["precious"]
 
 
 # Our own files, changed so that checksums still hold.
@@ -472,7 +334,14 @@ def test_zip_entries_of_another_program(tmp_path: Path) -> None:
     """A flag in the directory that says encrypted, or a compression from the future."""
     content = write_sound(tmp_path, "tf.npz").read_bytes()
     first = content.index(b"PK\x01\x02")
-    for offset, value in ((6, 999), (8, 1), (10, 99), (10, 8), (10, 12), (10, 14)):  # version, flags, compression
+    for offset, value in (
+        (6, 999),
+        (8, 1),
+        (10, 99),
+        (10, 8),
+        (10, 12),
+        (10, 14),
+    ):  # version, flags, compression
         changed = bytearray(content)
         changed[first + offset : first + offset + 2] = struct.pack("<H", value)
         if offset == 10:
@@ -480,78 +349,3 @@ def test_zip_entries_of_another_program(tmp_path: Path) -> None:
         path = tmp_path / f"{offset}-{value}.npz"
         path.write_bytes(changed)
         refused(path)
-
-
-# Arguments.
-
-USAGE = [
-    ["{src}"],
-    [],
-    ["{src}", "{dst}", "more"],
-    ["{src}", "{dst}", "--networks", "g_foo"],
-    ["{src}", "{dst}", "--networks", ""],
-    ["{src}", "{dst}", "--networks", "g,"],
-    ["{src}", "{dst}", "--what"],
-    ["--inspect", "{src}", "{dst}"],
-    ["--inspect"],
-    ["{src}", "{dst}.zip"],
-]
-
-
-@pytest.mark.parametrize("args", USAGE, ids=" ".join)
-def test_conversions_that_make_no_sense(args: list[str], tmp_path: Path) -> None:
-    src, dst = write_sound(tmp_path, "tf.pkl"), tmp_path / "out.pt"
-    given = [arg.format(src=src, dst=dst) for arg in args]
-    status, stderr = run(converter.cli.main, *given)
-    assert status == 2, stderr
-    assert "Error: " in stderr
-    assert list(tmp_path.iterdir()) == [src]
-
-
-def test_networks_that_are_not_in_the_file(tmp_path: Path) -> None:
-    src = write_sound(tmp_path, "tf.pkl")
-    status, stderr = run(converter.cli.main, src, tmp_path / "target" / "out.pt", "--networks", "d")
-    check_refused(status, stderr, src, tmp_path / "target", ["no network D"])
-
-
-PICTURES = [
-    [],
-    *(["--seeds", seeds] for seeds in ("", "a", "5-1", "-1", "1-", "1,,2", "1.5", "4294967296", "0-2000000", "²")),
-    ["--seeds", "1", "--class", "0"],
-    ["--seeds", "1", "--class", "-1"],
-    ["--seeds", "1", "--class", "x"],
-    ["--seeds", "1", "--truncation", "x"],
-    ["--seeds", "1", "--truncation", "nan"],
-    ["--seeds", "1", "--truncation-cutoff", "-1"],
-    ["--seeds", "1", "--noise-mode", "loud"],
-    ["--seeds", "1", "--batch", "0"],
-    ["--seeds", "1", "--dtype", "int8"],
-    ["--seeds", "1", "--grid", "sheet.jpg"],
-    ["--seeds", "1", "--device", "toaster"],
-]
-
-
-@pytest.mark.parametrize("args", PICTURES, ids=" ".join)
-def test_pictures_that_make_no_sense(args: list[str], tmp_path: Path) -> None:
-    src = write_sound(tmp_path, "tf.pkl")
-    status, stderr = run(stylegan_torch.cli.main, "--network", src, "--outdir", tmp_path / "out", *args)
-    assert status == 2, stderr
-    assert "Error: " in stderr
-    assert list(tmp_path.iterdir()) == [src]
-
-
-@pytest.mark.parametrize("args", [["--class", "3"], ["--class", "4"]])
-def test_classes_beyond_the_last(args: list[str], tmp_path: Path) -> None:
-    src = write_tf(tmp_path / "in.pkl", label_size=3)
-    status, stderr = run(stylegan_torch.cli.main, "--network", src, "--seeds", "1", "--outdir", tmp_path / "out", *args)
-    assert (status, list(tmp_path.iterdir())) == (2, [src])
-    assert "classes 0 to 2" in stderr
-
-
-@pytest.mark.parametrize("args", [["--truncation", "0.7"], ["--truncation-cutoff", "2"]])
-def test_progan_has_no_truncation(args: list[str], tmp_path: Path) -> None:
-    src = tmp_path / "in.pkl"
-    write_pickle(src, tf_network("G_paper", latent_size=4))
-    status, stderr = run(stylegan_torch.cli.main, "--network", src, "--seeds", "1", "--outdir", tmp_path / "out", *args)
-    assert (status, list(tmp_path.iterdir())) == (2, [src])
-    assert "ProGAN has no truncation" in stderr

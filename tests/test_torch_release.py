@@ -90,6 +90,7 @@ GENERATORS: list[Case] = [
     *(("G", {**_G, "synthesis_kwargs": {**CHANNELS, **options}}) for options in SYNTHESIS_OPTIONS),
 ]
 DISCRIMINATORS: list[Case] = [("D", {"img_resolution": 16, **CHANNELS, **options}) for options in DISCRIMINATOR_OPTIONS]
+CASES = [*GENERATORS, *DISCRIMINATORS]
 
 
 def case_id(case: Case) -> str:
@@ -109,7 +110,7 @@ SMALL_D: dict[str, Any] = {"img_resolution": 8, "channel_base": 16}
 
 def write(path: Path, *networks: Module, era: Era = "today", augment_pipe: bool = False) -> Path:
     """A training snapshot with the given G_ema or D; small ones stand in for what is not given."""
-    G = persistence_network("G", 8, z_dim=4, w_dim=4, img_resolution=4, mapping_kwargs={"num_layers": 1})
+    G = persistence_network("G", 8, **{**SMALL_G, "img_resolution": 4})
     G_ema = next((net for net in networks if net.class_name == "Generator"), G)
     D = next((net for net in networks if net.class_name == "Discriminator"), None)
     D = D or persistence_network("D", 9, **SMALL_D)
@@ -231,15 +232,15 @@ def modules(module: Module) -> Iterator[Module]:
         yield from modules(child)
 
 
-def test_channels_last_tensors_are_read_by_their_strides() -> None:
-    # What the cases with fp16_channels_last rely on: half of their kernels have another order in memory.
-    G = persistence_network("G", 1, **LATENT, synthesis_kwargs={"num_fp16_res": 4, "fp16_channels_last": True})
-    orders = {name: value.flags.c_contiguous for name, value in G.tensors().items() if name.endswith("conv1.weight")}
-    assert orders == {
-        "synthesis.b4.conv1.weight": True,
-        "synthesis.b8.conv1.weight": False,
-        "synthesis.b16.conv1.weight": False,
-    }
+def test_channels_last_tensors_are_read_by_their_strides(tmp_path: Path) -> None:
+    synthesis = {**CHANNELS, "num_fp16_res": 1, "fp16_channels_last": True}
+    module = persistence_network("G", 1, **{**SMALL_G, "synthesis_kwargs": synthesis})
+    state = converter.load(write(tmp_path / "net.pkl", module)).networks["G_ema"].state_dict
+    for name, in_order in {"synthesis.b8.conv1.weight": True, "synthesis.b16.conv1.weight": False}.items():
+        stored = module.tensors()[name]
+        assert stored.flags.c_contiguous == in_order
+        assert state[name].is_contiguous()
+        assert np.array_equal(state[name].numpy(), stored)
 
 
 # Constructor arguments.
@@ -275,12 +276,12 @@ def test_unknown_arguments_are_ignored_but_kept(tmp_path: Path) -> None:
 
 
 def test_numpy_numbers_are_arguments_too(tmp_path: Path) -> None:
-    module = persistence_network(
-        "G", 1, **{**SMALL_G, "mapping_kwargs": {"num_layers": 2, "lr_multiplier": np.float64(0.1)}}
-    )
-    config = converter.load(write(tmp_path / "net.pkl", module)).networks["G_ema"].config
-    assert isinstance(config, stylegan2.GeneratorConfig)
-    assert config.mapping.lr_multiplier == 0.1
+    mapping = {"num_layers": 2, "lr_multiplier": np.float64(0.1)}
+    synthesis = {**CHANNELS, "resample_filter": [np.float64(tap) for tap in (1, 2, 4)]}
+    module = persistence_network("G", 1, **{**SMALL_G, "mapping_kwargs": mapping, "synthesis_kwargs": synthesis})
+    kwargs = dict(module.init_kwargs)
+    module.init_args = (np.int64(module.init_kwargs.pop("z_dim")),)
+    check_generator(converter.load(write(tmp_path / "net.pkl", module)), module, kwargs)
 
 
 def test_defaults_of_the_stylegan3_repository(tmp_path: Path) -> None:
