@@ -103,11 +103,13 @@ def to_tensor(value: Any, name: str) -> Tensor:
     Raises:
         ConvertError: if it is no array of numbers that float32 holds exactly.
     """
-    if isinstance(value, float):
+    if isinstance(value, float | int) and abs(value) < 1e30:
         value = Array(np.asarray(value))
     if not isinstance(value, Array):
         raise ConvertError(f"variable {name} is no array")
     array = value.value
+    if array.ndim and array.dtype.kind != "f":
+        raise ConvertError(f"variable {name} is {array.dtype}, not floating point")
     if array.dtype != np.float32 or not array.dtype.isnative:
         with np.errstate(over="ignore"):
             exact = array.astype(np.float32)
@@ -176,13 +178,23 @@ TORCH_NAMES: Names = {
 
 
 def _as_dict(items: Any = ()) -> dict[Any, Any]:
-    return {key: value for key, value in items if isinstance(key, str | int)}
+    return {key: value for key, value in _few(items) if isinstance(key, str | int)}
+
+
+def _as_set(items: Any = ()) -> set[Any]:
+    return {item for item in _few(items) if isinstance(item, str | int)}
+
+
+def _few(items: Any) -> Any:
+    if len(items) > 1000:
+        raise ConvertError("holds a collection larger than any network needs")
+    return items
 
 
 CONTAINER_NAMES: Names = {
     ("collections", "OrderedDict"): _as_dict,
-    ("builtins", "set"): lambda items=(): {item for item in items if isinstance(item, str | int)},
-    ("__builtin__", "set"): lambda items=(): {item for item in items if isinstance(item, str | int)},
+    ("builtins", "set"): _as_set,
+    ("__builtin__", "set"): _as_set,
     ("dnnlib.util", "EasyDict"): lambda: {},
     ("dnnlib", "EasyDict"): lambda: {},
     ("config", "EasyDict"): lambda: {},

@@ -13,14 +13,13 @@ from typing import Any
 import torch
 
 from converter import progan_pages, stylegan1_pages, stylegan2_pages, torch_pages
-from converter.errors import ConvertError, sound
+from converter.errors import ConvertError, naming, sound, within
 from converter.npz import all_variables, write_npz
 from converter.opening import check_file, locate, open_source
 from converter.source import ROLES, Network, Source, walk
 from converter.table import Table
 from stylegan_torch import __version__, checkpoint
 from stylegan_torch.checkpoint import Checkpoint
-from stylegan_torch.errors import CheckpointError
 from stylegan_torch.files import new_file, refuse_existing
 from stylegan_torch.networks import Config, count_parameters, shapes
 
@@ -76,7 +75,7 @@ def import_network(network: Network) -> checkpoint.Network:
     Raises:
         ConvertError: naming the network, and the keyword or tensor at fault.
     """
-    with _named(network.role), sound("its record"):
+    with within(f"network {network.role}"), sound("its record"):
         make_config, make_table = page(network)
         config = make_config(network)
         ours, kept = make_table(network).import_tensors(shapes(config), network.tensors)
@@ -94,21 +93,13 @@ def export_network(role: str, ours: checkpoint.Network, record: dict[str, Any]) 
     Raises:
         ConvertError: naming what is missing for that.
     """
-    with _named(role), sound("its record"):
+    with within(f"network {role}"), sound("its record"):
         header = {key: value for key, value in record.items() if key != "form"}
         lod = torch.tensor(getattr(ours.config, "lod", 0.0))
         template = Network(role, record["form"], header, {"lod": lod, "cur_lod": lod, **ours.source})
         _, make_table = page(template)
         tensors = make_table(template).export_tensors(ours.state_dict, ours.source, all_variables(header))
     return replace(template, tensors=tensors)
-
-
-@contextmanager
-def _named(role: str) -> Iterator[None]:
-    try:
-        yield
-    except ConvertError as error:
-        raise type(error)(f"network {role}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -185,13 +176,9 @@ def opened(
     """Open a file and hash it meanwhile; errors inside the block name the file."""
     path = locate(src)
     check_file(path)
-    with ThreadPoolExecutor(1) as hasher:
+    with naming(path), ThreadPoolExecutor(1) as hasher:
         origin = hasher.submit(file_origin, path)
-        source = _select(open_source(path), networks, path)
-        try:
-            yield source, origin
-        except (ConvertError, CheckpointError) as error:
-            raise error if str(error).startswith(str(path)) else type(error)(f"{path}: {error}") from error
+        yield _select(open_source(path), networks), origin
 
 
 def file_origin(path: Path) -> dict[str, Any]:
@@ -201,11 +188,11 @@ def file_origin(path: Path) -> dict[str, Any]:
     return {"name": path.name, "sha256": digest, "size": path.stat().st_size}
 
 
-def _select(source: Source | Checkpoint, networks: Iterable[str] | None, path: Path) -> Source | Checkpoint:
+def _select(source: Source | Checkpoint, networks: Iterable[str] | None) -> Source | Checkpoint:
     roles = list(source.networks) if networks is None else list(networks)
     for role in roles:
         if role not in source.networks:
-            raise ConvertError(f"{path}: there is no network {role}, only {', '.join(source.networks)}")
+            raise ConvertError(f"there is no network {role}, only {', '.join(source.networks)}")
     chosen: dict[str, Any] = {role: source.networks[role] for role in ROLES if role in roles}
     if isinstance(source, Source):
         return Source(chosen, source.origin, source.notes)
@@ -250,7 +237,7 @@ def _records(source: Source | Checkpoint) -> dict[str, dict[str, Any]]:
 
 
 def _config(network: Network) -> Config:
-    with _named(network.role), sound("its record"):
+    with within(f"network {network.role}"), sound("its record"):
         return page(network)[0](network)
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
-from stylegan_torch.errors import StyleGANError
+from stylegan_torch.errors import CheckpointError, StyleGANError
 
 
-class ConvertError(StyleGANError):
+class ConvertError(CheckpointError):
     """A foreign file that cannot be converted: the message names the file, and the tensor or name at fault."""
 
 
@@ -21,6 +22,24 @@ def sound(what: str) -> Iterator[None]:
         yield
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
         raise ConvertError(f"{what} is not as any known program writes it ({type(error).__name__}: {error})") from error
+
+
+@contextmanager
+def within(part: str) -> Iterator[None]:
+    """Put the name of the part they are about in front of errors."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise type(error)(f"{part}: {error}") from error
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the file's name in front of errors that don't begin with it."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise error if str(error).startswith(str(path)) else type(error)(f"{path}: {error}") from error
 
 
 class DownloadError(StyleGANError):

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from converter.errors import ConvertError
 from converter.source import Network, Source, walk
+from stylegan_torch.plain import plain
 
 FORMAT = "stylegan-torch dump"
 VERSION = 1
@@ -65,6 +66,7 @@ def read_npz(path: Path) -> Source:
                 raise ConvertError("is not a dump of ours")
             if record["version"] != VERSION:
                 raise ConvertError(f"is a dump of version {record['version']}; this program reads {VERSION}")
+            record = plain(record, "its record")
             networks = {}
             for role, header in record["networks"].items():
                 form, prefix = header.pop("form"), header.pop("prefix")

@@ -83,14 +83,12 @@ def open_source(path: Path) -> Source | Checkpoint:
     """Read any file we know, by its content; the tensors are views of the file.
 
     Raises:
-        ConvertError: naming the file and what is wrong with it.
+        ConvertError: saying what is wrong with the file.
     """
     try:
         return _open(path, _map(path))
-    except ConvertError as error:
-        raise type(error)(f"{path}: {error}") from error
     except OSError as error:
-        raise ConvertError(f"cannot read {path}: {error.strerror or error}") from error
+        raise ConvertError(f"cannot be read: {error.strerror or error}") from error
 
 
 def _map(path: Path) -> memoryview:
@@ -128,9 +126,12 @@ def _open_zip(path: Path) -> Source | Checkpoint:
         with zipfile.ZipFile(path) as file:
             _check_ratio(sum(entry.file_size for entry in file.infolist()), path.stat().st_size)
             names = file.namelist()
-    except zipfile.BadZipFile as error:
+        dump = is_dump(path)
+    except (ConvertError, OSError):
+        raise
+    except Exception as error:  # what zipfile raises for a damaged file is anything
         raise ConvertError("is a zip file that is damaged or cut off") from error
-    if is_dump(path):
+    if dump:
         return read_npz(path)
     if not any(name.endswith("/data.pkl") for name in names):
         raise ConvertError("is a zip file without networks")
@@ -144,7 +145,7 @@ def _unpack(path: Path, name: str, opener: Callable[[Any], Any], size: int) -> m
             while chunk := file.read(1 << 22):
                 data += chunk
                 _check_ratio(len(data), size)
-    except (OSError, EOFError, lzma.LZMAError, zlib.error) as error:
+    except (OSError, EOFError, MemoryError, lzma.LZMAError, zlib.error) as error:
         raise ConvertError(f"is a {name} file that is damaged or cut off") from error
     return memoryview(data)
 

@@ -7,16 +7,20 @@ The three share one file type, so one pass over the file builds stand-ins, and w
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from torch import Tensor
 
-from converter.arrays import CONTAINER_NAMES, NUMPY_NAMES, TORCH_NAMES, Array, raw_bytes, to_tensor
-from converter.errors import ConvertError
-from converter.source import Header, Network, mapping, plain, text
+from converter.arrays import CONTAINER_NAMES, NUMPY_NAMES, TORCH_NAMES, Array, to_tensor
+from converter.errors import ConvertError, within
+from converter.source import Header, Network, mapping
 from converter.theano import network_from_theano
 from converter.unpickle import Names, load
+from stylegan_torch.plain import plain, text
+
+ARGS, KWARGS = "constructor arguments init_args", "constructor arguments init_kwargs"
 
 
 class TFNetwork:
@@ -25,6 +29,7 @@ class TFNetwork:
     def __init__(self, module: str) -> None:
         self.module = module
         self.state: dict[str, Any] = {}
+        self.read = False
 
     def build(self, state: Any) -> None:
         """Take the state."""
@@ -40,6 +45,7 @@ class TorchModule:
         self.class_name = text(meta["class_name"], "class name")
         self.source = meta["module_src"]
         self.state = mapping(meta["state"], "state")
+        self.read = False
 
 
 def _tf_class(module: str) -> Any:
@@ -82,7 +88,8 @@ def source_hash(source: Any) -> str | None:
         return None
     if not isinstance(source, str | memoryview):
         raise ConvertError("build_module_src is not a text")
-    return hashlib.sha256(source.encode() if isinstance(source, str) else raw_bytes(source)).hexdigest()
+    content = source.encode("utf-8", "surrogatepass") if isinstance(source, str) else source
+    return hashlib.sha256(content).hexdigest()
 
 
 def _tf_networks(objects: Iterable[TFNetwork]) -> dict[str, Network]:
@@ -106,6 +113,9 @@ def _tf_networks(objects: Iterable[TFNetwork]) -> dict[str, Network]:
 def _tf_header(item: Any, prefix: str, tensors: dict[str, Tensor], depth: int = 0) -> Header:
     if not isinstance(item, TFNetwork) or depth > 1:
         raise ConvertError("holds a network whose components are no networks")
+    if item.read:
+        raise ConvertError("holds one network in two places")
+    item.read = True
     state = item.state
     missing = [key for key in ("name", "static_kwargs", "build_func_name", "variables") if key not in state]
     if missing:
@@ -119,9 +129,9 @@ def _tf_header(item: Any, prefix: str, tensors: dict[str, Tensor], depth: int = 
     header: Header = {
         "class": f"{item.module}.Network",
         "version": plain(state.get("version"), "version"),
-        "name": text(state["name"], "name of a network"),
+        "name": _scope(state["name"]),
         "build_func_name": text(state["build_func_name"], "build_func_name"),
-        "static_kwargs": plain(_numbers(mapping(state["static_kwargs"], "static_kwargs")), "static_kwargs"),
+        "static_kwargs": plain(mapping(state["static_kwargs"], "static_kwargs"), "static_kwargs", _number),
         "variables": names,
         "source_sha256": source_hash(state.get("build_module_src")),
     }
@@ -136,6 +146,13 @@ def _tf_header(item: Any, prefix: str, tensors: dict[str, Tensor], depth: int = 
         for key, part in components.items()
     }
     return header
+
+
+def _scope(value: Any) -> str:
+    name = text(value, "name of a network")
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise ConvertError(f"holds a network with the improper name {name!r}")
+    return name
 
 
 def _add(tensors: dict[str, Tensor], name: str, value: Tensor) -> None:
@@ -153,7 +170,8 @@ def _torch_networks(top: dict[Any, Any]) -> tuple[dict[str, Network], tuple[str,
             expected = "Discriminator" if role == "D" else "Generator"
             if top[role].class_name != expected:
                 raise ConvertError(f"network {role} is of the unknown class {top[role].class_name}, not {expected}")
-            networks[role] = _torch_network(role, top[role])
+            with within(f"network {role}"):
+                networks[role] = _torch_network(role, top[role])
     if not networks:
         raise ConvertError(f"is a pickle of {_describe(top)}, not of networks")
     notes = ("an augment pipe, which drawing and scoring do not need",) if top.get("augment_pipe") is not None else ()
@@ -167,8 +185,8 @@ def _torch_network(role: str, module: TorchModule) -> Network:
     header: Header = {
         "class_name": module.class_name,
         "build_func_name": module.class_name,
-        "init_args": plain(module.state.get("_init_args", ()), "_init_args"),
-        "init_kwargs": plain(_numbers(mapping(module.state.get("_init_kwargs", {}), "_init_kwargs")), "_init_kwargs"),
+        "init_args": _arguments(module.state.get("_init_args", ())),
+        "init_kwargs": plain(mapping(module.state.get("_init_kwargs", {}), KWARGS), KWARGS, _number),
         "repository": "stylegan3" if flat_arguments else "stylegan2-ada-pytorch",
         "variables": list(tensors),
         "buffers": buffers,
@@ -177,10 +195,19 @@ def _torch_network(role: str, module: TorchModule) -> Network:
     return Network(role, "torch", header, tensors)
 
 
+def _arguments(value: Any) -> list[Any]:
+    if not isinstance(value, tuple | list):
+        raise ConvertError(f"{ARGS} is a {type(value).__name__}, not a tuple")
+    return list(plain(value, ARGS, _number))
+
+
 def _collect(module: Any, prefix: str, tensors: dict[str, Tensor], buffers: list[str], depth: int = 0) -> bool:
     """Gather the tensors below a module; tell whether its dense layers are those of the StyleGAN3 repository."""
     if not isinstance(module, TorchModule) or depth > 8:
         raise ConvertError(f"holds {prefix.rstrip('.') or 'a network'}, which is no module of a known release")
+    if module.read:
+        raise ConvertError(f"holds module {prefix.rstrip('.') or 'of a network'} in two places")
+    module.read = True
     found = module.class_name == "FullyConnectedLayer" and "in_features" in module.state
     for kind in ("_parameters", "_buffers"):
         for name, value in mapping(module.state.get(kind), f"{prefix}{kind}").items():
@@ -195,10 +222,6 @@ def _collect(module: Any, prefix: str, tensors: dict[str, Tensor], buffers: list
     return found
 
 
-def _numbers(value: Any, depth: int = 0) -> Any:
-    """Replace numpy scalars and short arrays, which some keywords are, by plain numbers."""
-    if isinstance(value, Array) and value.value.size <= 1000:
-        return value.value.tolist()
-    if isinstance(value, dict) and depth < 4:
-        return {key: _numbers(item, depth + 1) for key, item in value.items()}
-    return value
+def _number(value: Any) -> Any:
+    """Replace a numpy scalar or short array, which some keywords are, by plain numbers."""
+    return value.value.tolist() if isinstance(value, Array) and value.value.size <= 1000 else value

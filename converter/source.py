@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,20 +40,6 @@ class Source:
     notes: tuple[str, ...] = ()
 
 
-def text(value: Any, what: str) -> str:
-    """Return a text of a foreign file.
-
-    Raises:
-        ConvertError: if it is none, or cannot be written again.
-    """
-    try:
-        if isinstance(value, str) and value.encode():
-            return value
-    except UnicodeEncodeError:
-        pass
-    raise ConvertError(f"{what} is not a proper text")
-
-
 def mapping(value: Any, what: str) -> dict[Any, Any]:
     """Return a dict of a foreign file.
 
@@ -64,25 +49,6 @@ def mapping(value: Any, what: str) -> dict[Any, Any]:
     if not isinstance(value, dict):
         raise ConvertError(f"{what} is a {type(value).__name__}, not a dict")
     return value
-
-
-def plain(value: Any, what: str, depth: int = 0) -> Any:
-    """Copy a value of a foreign file as plain JSON data: text, finite numbers, lists and dicts with text keys.
-
-    Raises:
-        ConvertError: for anything else, or nesting deeper than a keyword ever needs.
-    """
-    if isinstance(value, str) and value:
-        return text(value, what)
-    if isinstance(value, str | bool | int | None):
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return value
-    if isinstance(value, list | tuple) and depth < 4 and len(value) <= 1000:
-        return [plain(item, what, depth + 1) for item in value]
-    if isinstance(value, dict) and depth < 4 and len(value) <= 1000 and all(isinstance(key, str) for key in value):
-        return {key: plain(item, f"{what}.{key}", depth + 1) for key, item in value.items()}
-    raise ConvertError(f"{what} holds a value that no network of a known release has: {type(value).__name__}")
 
 
 class Keywords:
@@ -157,7 +123,7 @@ class Keywords:
         if (
             not isinstance(value, list)
             or not 0 < len(value) <= 64
-            or not all(isinstance(v, int | float) for v in value)
+            or not all(isinstance(v, int | float) and abs(v) < 1e30 for v in value)
         ):
             raise self._wrong(name, "a list of numbers")
         if sum(value) == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Any
 
@@ -240,4 +241,4 @@ def discriminator_table(network: Network) -> Table:
 
 def lod_kept(lod: float, *names: str) -> list[Kept]:
     """Carry the growing state, whose value the config has: that of the whole network overrides the synthesis's own."""
-    return [Kept("|".join(names), default=lambda _: torch.tensor(np.float32(lod)))]
+    return [Kept("|".join(map(re.escape, names)), default=lambda _: torch.tensor(np.float32(lod)))]

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from converter.arrays import to_tensor
 from converter.errors import ConvertError
-from converter.source import Header, Network, mapping, plain, text
+from converter.source import Header, Network, mapping
+from stylegan_torch.plain import plain, text
 
 FUNCTIONS = {
     "G_paper": "G_paper",
@@ -60,8 +61,10 @@ def network_from_theano(state: dict[str, Any], source_sha256: str | None) -> Net
     parts = ["weight", "scale", "bias"] if spec.get("use_wscale", True) else ["weight", "bias"]
     names = [f"{layer}/{part}" for layer in layer_names(function, resolution.bit_length() - 1) for part in parts]
     values = state["param_values"]
-    if not isinstance(values, list | tuple) or len(values) != len(names):
-        raise ConvertError(f"{function} has another number of parameters than the {len(names)} that belong")
+    if not isinstance(values, list | tuple):
+        raise ConvertError("param_values is no list")
+    if len(values) != len(names):
+        raise ConvertError(f"{function} has {len(values)} parameters where {len(names)} belong")
     tensors: dict[str, Tensor] = {name: to_tensor(v, name) for name, v in zip(names, values, strict=True)}
     toplevel = mapping(state.get("toplevel_params") or {}, "toplevel_params")
     for key, value in toplevel.items():

@@ -34,8 +34,7 @@ _EPILOGUE: dict[str, Any] = {"mbstd_group_size": 4, "mbstd_num_channels": 1, "ac
 FILTERS = r"(synthesis\.)?b[0-9]+\.((conv|conv0|conv1|skip|fromrgb)\.)?resample_filter"
 _POSITIONAL = {
     "Generator": "z_dim c_dim w_dim img_resolution img_channels mapping_kwargs synthesis_kwargs",
-    "Discriminator": "c_dim img_resolution img_channels architecture channel_base channel_max num_fp16_res conv_clamp"
-    " cmap_dim block_kwargs mapping_kwargs epilogue_kwargs",
+    "Discriminator": "c_dim img_resolution img_channels",
 }
 
 

@@ -82,6 +82,8 @@ def load(data: memoryview, names: Names, offset: int = 0, persistent: Callable[[
         raise ConvertError(f"is not a sound pickle: damaged or cut off near byte {machine.position}") from error
 
 
+MAX_OPCODES = 2_000_000
+"""Official files need some ten thousand."""
 _MARK = object()
 _KEYS = (str, int, float, bytes, type(None))
 
@@ -96,9 +98,10 @@ class _Machine:
     def run(self) -> Any:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
+        self.recoded = 0
         if self.data[self.position] != pickle.PROTO[0] or not 2 <= self.data[self.position + 1] <= 5:
             raise ConvertError("is not a pickle of protocol 2 to 5")
-        while True:
+        for _ in range(MAX_OPCODES):
             opcode = self.data[self.position]
             self.position += 1
             if opcode == pickle.STOP[0]:
@@ -107,6 +110,7 @@ class _Machine:
             if handler is None:
                 raise ConvertError(f"is not a sound pickle: opcode {opcode:#04x} at byte {self.position - 1}")
             handler(self)
+        raise ConvertError(f"holds more than {MAX_OPCODES:,} objects, which no network does")
 
     def read(self, size: int) -> memoryview:
         if size < 0 or self.position + size > len(self.data):
@@ -163,7 +167,13 @@ class _Machine:
         args, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, Global) or not isinstance(args, tuple):
             raise TypeError("something else than an allowed name is called")
-        self.push(function(*args))
+        made = function(*args)
+        if isinstance(made, memoryview):
+            # Recoding one text over and over would fill the memory; honest files recode each once.
+            self.recoded += made.nbytes
+            if self.recoded > len(self.data):
+                raise ConvertError("recodes more text than it holds")
+        self.push(made)
 
     def build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]

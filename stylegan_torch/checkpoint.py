@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from stylegan_torch.errors import CheckpointError
 from stylegan_torch.files import new_file
 from stylegan_torch.networks import Config, assemble, check_state, config_from_json, config_to_json, shapes
+from stylegan_torch.plain import plain
 
 FORMAT = "stylegan-torch"
 VERSION = 1
@@ -195,7 +196,7 @@ def _read_pt(path: Path) -> Checkpoint:
         role: Network(config_from_json(net["config"]), net["state_dict"], net["source"])
         for role, net in content["networks"].items()
     }
-    return Checkpoint(networks, content["provenance"])
+    return Checkpoint(networks, plain(content["provenance"], "provenance"))
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
@@ -217,11 +218,13 @@ def _read_safetensors(path: Path) -> Checkpoint:
         order = {name: position for position, name in enumerate(shapes(config))}
         state = dict(sorted(parts["state_dict"].items(), key=lambda item: order.get(item[0], len(order))))
         networks[role] = Network(config, state, parts["source"])
-    return Checkpoint(networks, record["provenance"])
+    return Checkpoint(networks, plain(record["provenance"], "provenance"))
 
 
 def _check_format(content: Any) -> None:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError("is not a file of ours; stylegan-convert may be able to read it")
+    if not content.get("networks"):
+        raise CheckpointError("holds no networks")
     if content.get("version") != VERSION:
         raise CheckpointError(f"has version {content.get('version')}; this program reads {VERSION}, so update it")

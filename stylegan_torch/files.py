@@ -20,7 +20,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StyleGANError(f"cannot make the folder {path}: {error.strerror}") from error
+        raise StyleGANError(f"cannot write to the folder {path}: {error.strerror}") from error
 
 
 @contextmanager

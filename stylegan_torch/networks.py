@@ -16,6 +16,9 @@ from stylegan_torch.errors import CheckpointError
 
 _FAMILIES = {module.__name__.rpartition(".")[2]: module for module in (progan, stylegan1, stylegan2)}
 
+MAX_LAYERS = 1024
+"""A mapping network with more layers is damage, or an attempt to use up the machine."""
+
 Config = (
     progan.GeneratorConfig
     | progan.DiscriminatorConfig
@@ -107,6 +110,8 @@ def config_from_json(data: dict[str, Any]) -> Config:
 def _decode(cls: Any, fields: Any) -> Any:
     if not isinstance(fields, dict):
         raise CheckpointError(f"{cls.__name__} is not a dict")
+    if fields.get("num_layers", 0) > MAX_LAYERS:
+        raise CheckpointError(f"config key num_layers is {fields['num_layers']}, beyond any network's")
     hints = typing.get_type_hints(cls)
     unknown = sorted(set(fields) - set(hints))
     if unknown:

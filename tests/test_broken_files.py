@@ -213,7 +213,6 @@ TF_CASES: dict[str, tuple[Callable[[State], object], str]] = {
     "a keyword of the wrong type": (lambda s: s["static_kwargs"].update(resolution="8"), "resolution"),
     "a keyword that is no number": (lambda s: s["static_kwargs"].update(fmap_base=float("inf")), "fmap_base"),
     "source text that is a number": (_set("build_module_src", 3), "build_module_src"),
-    "source text with half a character": (_set("build_module_src", "\ud800"), ""),
     "a name with half a character": (lambda s: s["variables"].append(("\ud800", np.float32(1))), "variable"),
 }
 
@@ -225,10 +224,7 @@ def test_tensorflow_networks_that_contradict_themselves(suffix: str, case: str, 
     path = tmp_path / "in.pkl"
     write_tf(path, change)
     path.write_bytes(path.read_bytes().replace(b"componentz", b"components"))
-    if case == "source text with half a character":
-        converter.convert(path, tmp_path / f"out{suffix}")
-    else:
-        refused(path, words, suffix=suffix)
+    refused(path, words, suffix=suffix)
 
 
 def test_tensorflow_files_without_a_generator(tmp_path: Path) -> None:
@@ -281,9 +277,9 @@ TORCH_CASES: dict[str, tuple[Callable[[Module], object], str]] = {
     "a tensor whose name is a number": (lambda m: _conv(m).attributes.update(_buffers={3: 1.0}), ""),
     "modules that are None": (lambda m: m.attributes.update(_modules=None), ""),
     "a module that is a number": (lambda m: m.attributes.update(_modules={"a": 3}), "holds a"),
-    "arguments that are a number": (lambda m: setattr(m, "init_args", 3), "arguments"),
-    "keywords that are text": (lambda m: setattr(m, "init_kwargs", "text"), "kwargs"),
-    "keywords of numbers": (lambda m: m.init_kwargs.update({"synthesis_kwargs": {3: 4}}), "arguments"),
+    "arguments that are a number": (lambda m: setattr(m, "init_args", 3), "arg"),
+    "keywords that are text": (lambda m: setattr(m, "init_kwargs", "text"), "arg"),
+    "keywords of numbers": (lambda m: m.init_kwargs.update({"synthesis_kwargs": {3: 4}}), "arg"),
     "nested keywords that are a number": (lambda m: m.init_kwargs.update(mapping_kwargs=3), "mapping_kwargs"),
     "a keyword of the wrong type": (lambda m: m.init_kwargs.update(z_dim="4"), "z_dim"),
     "too many arguments": (lambda m: setattr(m, "init_args", (1,) * 8), "positional"),
