@@ -6,6 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint clean
 
 demo: $(VENV)/.installed
+	mkdir -p out/demo
 	$(BIN)/stylegan-convert checkpoints/demo.pkl out/demo/demo.pt --force
 	$(BIN)/stylegan-generate --network out/demo/demo.pt --truncation 0.7 --seeds 0-15 --outdir out/demo --grid out/demo/grid.png --force
 	@echo "Open out/demo/grid.png"

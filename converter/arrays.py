@@ -111,9 +111,10 @@ def to_tensor(value: Any, name: str) -> Tensor:
     if array.ndim and array.dtype.kind != "f":
         raise ConvertError(f"variable {name} is {array.dtype}, not floating point")
     if array.dtype != np.float32 or not array.dtype.isnative:
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             exact = array.astype(np.float32)
-        if not np.array_equal(exact, array, equal_nan=array.dtype.kind == "f"):
+            same = np.array_equal(exact.astype(array.dtype), array, equal_nan=array.dtype.kind == "f")
+        if not same:
             raise ConvertError(f"variable {name} is {array.dtype} and loses precision in float32")
         array = exact
     return torch.from_numpy(array)

@@ -160,7 +160,10 @@ def inspect(src: str | Path) -> Summary:
 
 
 def load(src: str | Path, networks: Iterable[str] | None = None) -> Checkpoint:
-    """Read any file in memory, as `convert` would write it.
+    """Read any file as `convert` would write it, e.g. `load("ffhq.pkl").network("G_ema")`.
+
+    Tensors are views of the file where they can be; nothing is written to it, but it must not be overwritten in place
+    while they are in use.
 
     Raises:
         StyleGANError: as `convert` does.
@@ -246,6 +249,7 @@ def _summarize(source: Source | Checkpoint, origin: dict[str, Any]) -> Summary:
         configs = {net.role: _config(net) for net in walk(source.networks)}
     else:
         configs = {role: net.config for role, net in source.networks.items()}
-    counts = {role: count_parameters(config) for role, config in configs.items()}
+    with sound("its record"):
+        counts = {role: count_parameters(config) for role, config in configs.items()}
     notes = source.notes if isinstance(source, Source) else ()
     return Summary(configs, counts, _records(source), origin, notes)

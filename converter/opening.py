@@ -39,7 +39,7 @@ _LEGACY_TORCH = bytes.fromhex("80028a0a6cfc9c46f920")
 
 SMALL = 64 << 20
 """Bytes up to which unpacking is never questioned."""
-RATIO = 100
+RATIO = 20
 """Weights hardly compress; what unpacks to more than this many times its size is no network."""
 
 

@@ -229,6 +229,9 @@ def product(scopes: Mapping[str, str], leaves: Mapping[str, tuple[str, Transform
 def feature_maps(base: float, decay: float, low: int, high: int, stage: int) -> int:
     """Return the channel count of a stage: base / 2^(stage · decay), truncated, then limited (spec TF.md 0)."""
     try:
-        return min(max(int(base / math.pow(2.0, stage * decay)), low), high)
+        count = min(max(int(base / math.pow(2.0, stage * decay)), low), high)
     except (OverflowError, ZeroDivisionError):
-        return high
+        count = high
+    if count < 1:
+        raise ConvertError(f"keywords fmap_base, fmap_decay and fmap_max leave stage {stage} without feature maps")
+    return count
