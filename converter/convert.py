@@ -50,6 +50,8 @@ PAGES: dict[str, dict[str, Page]] = {
 }
 
 
+HASH_CHUNK = 1 << 20
+"""Bytes; large enough that the hashing thread seldom waits for its turn."""
 SUFFIXES = (".pt", ".safetensors", ".npz")
 """What the name of a converted file may end in; it decides the format."""
 
@@ -141,8 +143,8 @@ def convert(src: str | Path, dst: str | Path, networks: Iterable[str] | None = N
             dump = _as_source(source, origin)
             for network in walk(dump.networks):
                 import_network(network)  # what could not be read back is not written
-            with new_file(dst, force) as temporary:
-                write_npz(temporary, dump)
+            with new_file(dst, force) as file:
+                write_npz(file, dump)
             return _summarize(dump, dump.origin)
         ours = _as_checkpoint(source, origin)
         checkpoint.write(dst, ours, force)
@@ -186,9 +188,11 @@ def opened(
 
 def file_origin(path: Path) -> dict[str, Any]:
     """Return name, sha256 and size in bytes of a file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"name": path.name, "sha256": digest, "size": path.stat().st_size}
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(HASH_CHUNK))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            digest.update(buffer[:count])
+    return {"name": path.name, "sha256": digest.hexdigest(), "size": path.stat().st_size}
 
 
 def _select(source: Source | Checkpoint, networks: Iterable[str] | None) -> Source | Checkpoint:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ def _prefix(network: Network) -> str:
     return "Gs" if network.role == "G_ema" and network.form != "torch" else network.role
 
 
-def write_npz(path: Path, source: Source) -> None:
+def write_npz(file: IO[bytes], source: Source) -> None:
     """Write the networks of a source."""
     record: dict[str, Any] = {
         "format": FORMAT,
@@ -43,8 +43,7 @@ def write_npz(path: Path, source: Source) -> None:
         for net in walk(source.networks)
         for name, value in net.tensors.items()
     }
-    with path.open("wb") as file:
-        np.savez(file, **{RECORD: np.array(json.dumps(record)), **arrays})
+    np.savez(file, **{RECORD: np.array(json.dumps(record)), **arrays})
 
 
 def is_dump(path: Path) -> bool:

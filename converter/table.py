@@ -23,11 +23,14 @@ Change = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Step:
-    """A change of layout that rounds nothing: `theirs` to `ours` and back."""
+    """A change of layout that rounds nothing: `theirs` to `ours` and back.
+
+    reshape: what `to_theirs` does to the shape alone, where `to_theirs` itself does more; None = `to_theirs`.
+    """
 
     to_ours: Change
     to_theirs: Change
-    keeps_shape: bool = False
+    reshape: Change | None = None
 
 
 class Transform:
@@ -52,7 +55,7 @@ class Transform:
         """Return the shape of their tensor, given that of ours."""
         x = torch.empty(shape, device="meta")
         for step in reversed(self.steps):
-            x = x if step.keeps_shape else step.to_theirs(x)
+            x = (step.reshape or step.to_theirs)(x)
         return x.shape
 
 
@@ -69,7 +72,19 @@ def permute(*order: int) -> Transform:
 
 def flip(*axes: int) -> Transform:
     """Reverse some axes."""
-    return Transform(Step(lambda x: x.flip(axes), lambda x: x.flip(axes), keeps_shape=True))
+    return Transform(Step(lambda x: x.flip(axes), lambda x: x.flip(axes), reshape=lambda x: x))
+
+
+def rotated_kernel(*order: int) -> Transform:
+    """Reorder the axes of a kernel to [out, in, k, k] and rotate it by 180°."""
+    inverse = tuple(order.index(axis) for axis in range(len(order)))
+    return Transform(
+        Step(
+            lambda x: _gather_taps(x.permute(order), rotate=True),
+            lambda x: x.flip(2, 3).permute(inverse),
+            reshape=lambda x: x.permute(inverse),
+        )
+    )
 
 
 SAME = Transform()
@@ -79,8 +94,8 @@ HWIO = permute(3, 2, 0, 1)
 """TensorFlow convolution kernel [k, k, in, out] to [out, in, k, k]."""
 HWOI = permute(2, 3, 0, 1)
 """Kernel [k, k, out, in] to [out, in, k, k]."""
-HWIO_FLIPPED = chain(flip(0, 1), HWIO)
-HWOI_FLIPPED = chain(flip(0, 1), HWOI)
+HWIO_FLIPPED = rotated_kernel(3, 2, 0, 1)
+HWOI_FLIPPED = rotated_kernel(2, 3, 0, 1)
 UNBATCH = Transform(Step(lambda x: x[0], lambda x: x[None]))
 """[1, ...] to [...]."""
 NOISE = Transform(Step(lambda x: x[0, 0], lambda x: x[None, None]))
@@ -192,17 +207,21 @@ def _compact(x: Tensor) -> Tensor:
     # Views into a pickle may start at odd addresses, which is no place for a parameter.
     if x.is_contiguous() and x.data_ptr() % x.element_size() == 0:
         return _usual_strides(x)
-    compact = torch.empty(x.shape)
-    if x.ndim == 4:
-        # Kernels, tap by tap in blocks that stay in cache: several times faster than all four axes at once, and small
-        # enough for torch not to start threads, which would compete with the one that hashes the file.
-        step = max(1, 16384 // max(1, len(x)))
-        for start in range(0, x.shape[1], step):
-            block = slice(start, start + step)
-            for i, j in itertools.product(range(x.shape[2]), range(x.shape[3])):
-                compact[:, block, i, j] = x[:, block, i, j]
-        return compact
-    return compact.copy_(x)
+    return _gather_taps(x) if x.ndim == 4 else torch.empty(x.shape).copy_(x)
+
+
+def _gather_taps(x: Tensor, rotate: bool = False) -> Tensor:
+    # Tap by tap in blocks that stay in cache: several times faster than copying all four axes at once, and small enough
+    # for torch not to start threads, which would compete with the one that hashes the file.
+    kernel = torch.empty(x.shape)
+    height, width = x.shape[2:]
+    step = max(1, 16384 // max(1, len(x)))
+    for start in range(0, x.shape[1], step):
+        block = slice(start, start + step)
+        for i, j in itertools.product(range(height), range(width)):
+            source = (height - 1 - i, width - 1 - j) if rotate else (i, j)
+            kernel[:, block, i, j] = x[:, block, source[0], source[1]]
+    return kernel
 
 
 def _usual_strides(x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import safetensors
 import safetensors.torch
@@ -72,8 +72,8 @@ def write(path: str | Path, checkpoint: Checkpoint, force: bool = False) -> None
     path = Path(path)
     if path.suffix not in _WRITERS:
         raise CheckpointError(f"{path}: the name must end in .pt or .safetensors")
-    with new_file(path, force) as temporary:
-        _WRITERS[path.suffix](temporary, checkpoint)
+    with new_file(path, force) as file:
+        _WRITERS[path.suffix](file, checkpoint)
 
 
 def read(path: str | Path) -> Checkpoint:
@@ -152,7 +152,7 @@ def _record(checkpoint: Checkpoint) -> str:
     )
 
 
-def _write_pt(path: Path, checkpoint: Checkpoint) -> None:
+def _write_pt(file: IO[bytes], checkpoint: Checkpoint) -> None:
     # Pickle notes which strings are one object, so these are made anew: the same content gives the same bytes.
     content = json.loads(_record(checkpoint))
     for role, net in checkpoint.networks.items():
@@ -161,14 +161,13 @@ def _write_pt(path: Path, checkpoint: Checkpoint) -> None:
             "state_dict": {sys.intern(name): value for name, value in net.state_dict.items()},
             "source": {sys.intern(name): value for name, value in sorted(net.source.items())},
         }
-    with path.open("wb") as file:
-        try:
-            torch.save(content, file)
-        except RuntimeError as error:  # what torch makes of a full disk
-            raise OSError(errno.ENOSPC, "no space left, it seems") from error
+    try:
+        torch.save(content, file)
+    except RuntimeError as error:  # what torch makes of a full disk
+        raise OSError(errno.ENOSPC, "no space left, it seems") from error
 
 
-def _write_safetensors(path: Path, checkpoint: Checkpoint) -> None:
+def _write_safetensors(file: IO[bytes], checkpoint: Checkpoint) -> None:
     tensors = {
         f"{role}.{part}.{name}": value.contiguous()
         for role, net in checkpoint.networks.items()
@@ -176,7 +175,7 @@ def _write_safetensors(path: Path, checkpoint: Checkpoint) -> None:
         for name, value in values.items()
     }
     # Not `save_file`: it makes a temporary file of its own, which a kill would leave behind.
-    path.write_bytes(safetensors.torch.save(tensors, metadata={"stylegan_torch": _record(checkpoint)}))
+    file.write(safetensors.torch.save(tensors, metadata={"stylegan_torch": _record(checkpoint)}))
 
 
 _WRITERS = {".pt": _write_pt, ".safetensors": _write_safetensors}

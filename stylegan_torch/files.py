@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import mkstemp
+from typing import IO
 
 from stylegan_torch.errors import StyleGANError
 
@@ -24,10 +25,10 @@ def make_folder(path: Path) -> None:
 
 
 @contextmanager
-def new_file(path: Path, force: bool = False) -> Iterator[Path]:
-    """Give a temporary path to write to, which becomes `path` when the block ends without an error.
+def new_file(path: Path, force: bool = False) -> Iterator[IO[bytes]]:
+    """Give an open file to write to, which becomes `path` when the block ends without an error.
 
-    Where the system can (Linux), the temporary file has no name at all, so that not even a killed process leaves one.
+    Where the system can (Linux), it has no name until then, so that not even a killed process leaves anything.
 
     Args:
         path: the file to make.
@@ -38,9 +39,14 @@ def new_file(path: Path, force: bool = False) -> Iterator[Path]:
     """
     refuse_existing([path], force)
     try:
-        with _nameless(path) or _named(path) as temporary:
-            yield temporary.path
+        temporary = _nameless(path) or _named(path)
+        try:
+            # Never truncated: some file systems flush what was truncated and written as soon as it is closed.
+            with os.fdopen(temporary.descriptor, "r+b", closefd=False) as file:
+                yield file
             temporary.finish(path, force)
+        finally:
+            temporary.close()
     except FileExistsError as error:
         raise StyleGANError(f"{path} exists; use --force to replace it") from error
     except OSError as error:
@@ -61,52 +67,54 @@ def refuse_existing(paths: list[Path], force: bool) -> None:
 
 
 class _Temporary:
-    def __init__(self, path: Path, descriptor: int | None) -> None:
-        self.path = path
+    """An open file that has no name yet (`name` None), or one that nobody asked for."""
+
+    def __init__(self, descriptor: int, name: Path | None) -> None:
         self.descriptor = descriptor
-
-    def __enter__(self) -> _Temporary:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.descriptor is None:
-            self.path.unlink(missing_ok=True)
-        else:
-            os.close(self.descriptor)
+        self.name = name
 
     def finish(self, path: Path, force: bool) -> None:
         """Give the finished file its name; FileExistsError if it was taken meanwhile."""
-        if self.descriptor is None:
-            self.path.replace(path) if force else path.hardlink_to(self.path)
-            return
-        if not force:
+        if self.name is None and force:
+            # A link cannot replace a file, so this one gets another name for a moment.
+            other = _named(path)
+            assert other.name is not None
+            other.name.unlink()
+            self._link(other.name)
+            other.close(keep=True)
+            self.name = other.name
+        if self.name is None:
             self._link(path)
-            return
-        # A link cannot replace a file, so the new one gets another name for a moment.
-        with _named(path) as other:
-            other.path.unlink()
-            self._link(other.path)
-            other.path.replace(path)
+        elif force:
+            self.name.replace(path)
+        else:
+            path.hardlink_to(self.name)
 
     def _link(self, path: Path) -> None:
         # Only with a directory given does Python follow the link that /proc has for an open file.
-        os.link(self.path, path, src_dir_fd=self.descriptor, follow_symlinks=True)
+        os.link(f"/proc/self/fd/{self.descriptor}", path, src_dir_fd=self.descriptor, follow_symlinks=True)
+
+    def close(self, keep: bool = False) -> None:
+        """Close the file, and remove the name nobody asked for."""
+        os.close(self.descriptor)
+        if self.name is not None and not keep:
+            self.name.unlink(missing_ok=True)
 
 
 def _nameless(path: Path) -> _Temporary | None:
     try:
-        descriptor = os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o666)
+        temporary = _Temporary(os.open(path.parent, os.O_TMPFILE | os.O_RDWR, 0o666), None)
     except (AttributeError, OSError):
         return None
-    if not Path(f"/proc/self/fd/{descriptor}").exists():
-        os.close(descriptor)
-        return None
-    return _Temporary(Path(f"/proc/self/fd/{descriptor}"), descriptor)
+    if Path(f"/proc/self/fd/{temporary.descriptor}").exists():
+        return temporary
+    temporary.close()
+    return None
 
 
 def _named(path: Path) -> _Temporary:
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as file:
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(file.name).chmod(0o666 & ~umask)
-        return _Temporary(Path(file.name), None)
+    descriptor, name = mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    umask = os.umask(0)
+    os.umask(umask)
+    Path(name).chmod(0o666 & ~umask)
+    return _Temporary(descriptor, Path(name))

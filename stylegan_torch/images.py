@@ -49,7 +49,7 @@ def save_png(path: Path, image: Image.Image, metadata: Mapping[str, Any], force:
     info = PngInfo()
     info.add_text("Software", f"stylegan-torch {metadata.get('version', '')}".strip())
     info.add_text("stylegan-torch", json.dumps(metadata))
-    with new_file(path, force) as temporary, temporary.open("wb") as file:
+    with new_file(path, force) as file:
         image.save(file, format="PNG", pnginfo=info)
 
 

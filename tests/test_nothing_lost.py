@@ -64,9 +64,9 @@ def test_no_space_left_for_a_name_taken(big: Path, tmp_path: Path) -> None:
 # A process that is killed when half of the file is written.
 _KILL = """
 def finish(self, path, force):
-    size = os.path.getsize(self.path)
+    size = os.fstat(self.descriptor).st_size
     assert size > 100_000
-    os.truncate(self.path, size // 2)
+    os.ftruncate(self.descriptor, size // 2)
     os.kill(os.getpid(), signal.SIGKILL)
 import stylegan_torch.files
 stylegan_torch.files._Temporary.finish = finish
