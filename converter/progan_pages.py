@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 
 from converter.source import Keywords, Network
@@ -23,10 +21,10 @@ from converter.table import (
     Table,
     Transform,
     chain,
-    feature_maps,
     permute,
     product,
 )
+from converter.tf_shared import feature_maps, growing_state, kept_lod, level_channels
 from stylegan_torch import progan
 from stylegan_torch.layers import log2_resolution
 
@@ -62,15 +60,8 @@ def keywords(network: Network) -> Keywords:
     return Keywords(function, DEFAULTS[function], network.header["static_kwargs"], extra)
 
 
-def _maps(kw: Keywords) -> partial[int]:
-    return partial(feature_maps, kw.number("fmap_base"), kw.number("fmap_decay"), 0, kw.integer("fmap_max", 1))
-
-
-def _growth(network: Network, kw: Keywords) -> dict[str, Any]:
-    name = "cur_lod" if network.form == "theano" else "lod"
-    structure = kw.choice("structure", None, "auto", "linear", "recursive", "fixed")
-    lod = network.tensors.get(name)
-    return {"growing": structure != "fixed", "lod": 0.0 if lod is None or lod.numel() != 1 else float(lod)}
+def _lod(network: Network) -> str:
+    return "cur_lod" if network.form == "theano" else "lod"
 
 
 def _weight_scale(network: Network, kw: Keywords) -> progan.WeightScale:
@@ -82,39 +73,39 @@ def _weight_scale(network: Network, kw: Keywords) -> progan.WeightScale:
 def generator_config(network: Network) -> progan.GeneratorConfig:
     """Return the config of a `G_paper` network."""
     kw = keywords(network)
-    maps, resolution = _maps(kw), kw.resolution("resolution")
+    resolution = kw.resolution("resolution")
     return progan.GeneratorConfig(
-        z_dim=maps(0) if kw.get("latent_size") is None else kw.integer("latent_size", 1),
+        z_dim=feature_maps(kw, 0) if kw.get("latent_size") is None else kw.integer("latent_size", 1),
         c_dim=kw.integer("label_size"),
         img_resolution=resolution,
         img_channels=kw.integer("num_channels", 1),
-        channels=tuple(maps(level - 1) for level in range(2, log2_resolution(resolution) + 1)),
+        channels=level_channels(kw, resolution),
         activation="lrelu" if kw.flag("use_leakyrelu") else "relu",
         normalize_z=kw.flag("normalize_latents"),
         use_pixel_norm=kw.flag("use_pixelnorm"),
         pixel_norm_eps=kw.number("pixelnorm_epsilon"),
         weight_scale=_weight_scale(network, kw),
-        **_growth(network, kw),
+        **growing_state(network, kw, _lod(network)),
     )
 
 
 def discriminator_config(network: Network) -> progan.DiscriminatorConfig:
     """Return the config of a `D_paper` network."""
     kw = keywords(network)
-    maps, resolution = _maps(kw), kw.resolution("resolution")
+    resolution = kw.resolution("resolution")
     labels, group = kw.integer("label_size"), kw.integer("mbstd_group_size")
     return progan.DiscriminatorConfig(
         img_resolution=resolution,
         img_channels=kw.integer("num_channels", 1),
-        channels=tuple(maps(level - 1) for level in range(2, log2_resolution(resolution) + 1)),
-        fc_dim=maps(0),
+        channels=level_channels(kw, resolution),
+        fc_dim=feature_maps(kw, 0),
         c_dim=labels,
         num_label_logits=0 if _ships_with_stylegan(network) else labels,
         pool_first=kw.flag("fused_scale"),
         mbstd_group_size=group,
         mbstd_num_features=int(group > 1),
         weight_scale=_weight_scale(network, kw),
-        **_growth(network, kw),
+        **growing_state(network, kw, _lod(network)),
     )
 
 
@@ -124,10 +115,6 @@ def _ships_with_stylegan(network: Network) -> bool:
 
 def _fields(resolution: int) -> Any:
     return lambda r: {"lod": log2_resolution(resolution) - log2_resolution(r)}
-
-
-def _kept(name: str, lod: float) -> list[Kept]:
-    return [Kept(name, default=lambda _: torch.tensor(np.float32(lod)))]
 
 
 def generator_table(network: Network) -> Table:
@@ -153,7 +140,7 @@ def generator_table(network: Network) -> Table:
     ]
     return Table(
         rows,
-        _kept("cur_lod" if network.form == "theano" else "lod", config.lod),
+        kept_lod(config.lod, _lod(network)),
         _fields(config.img_resolution),
     )
 
@@ -162,10 +149,10 @@ def discriminator_table(network: Network) -> Table:
     """Return the table of a `D_paper` network."""
     kw, config = keywords(network), discriminator_config(network)
     conv, rgb, fc, out = HWIO, HWIO, TRANSPOSE, TRANSPOSE
-    kept = _kept("lod", config.lod)
+    kept = kept_lod(config.lod, _lod(network))
     if network.form == "theano":
         conv, rgb, fc, out = FLIP, _IO_TO_1X1, _4X4_TO_DENSE, TRANSPOSE
-        kept = [*_kept("cur_lod", config.lod), Kept("gdrop_strength", default=lambda _: torch.tensor(0.0))]
+        kept = [*kept, Kept("gdrop_strength", default=lambda _: torch.tensor(0.0))]
     second = "Conv1_down" if kw.flag("fused_scale") else "Conv1"
     rows = [
         *_layers({"b{r}.fromrgb": "FromRGB_lod{lod}"}, rgb),

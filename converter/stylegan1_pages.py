@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from functools import partial
 from typing import Any
 
-import numpy as np
-import torch
-
-from converter.errors import ConvertError
 from converter.source import Keywords, Network
 from converter.table import (
     HWIO,
@@ -18,12 +12,11 @@ from converter.table import (
     SAME,
     TRANSPOSE,
     UNBATCH,
-    Kept,
     Row,
     Table,
-    feature_maps,
     product,
 )
+from converter.tf_shared import component, feature_maps, growing_state, kept_lod, level_channels
 from stylegan_torch import stylegan1
 from stylegan_torch.layers import log2_resolution, resolutions
 
@@ -72,33 +65,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def component(network: Network, key: str, functions: tuple[str, ...]) -> dict[str, Any]:
-    """Return the header of a generator's component.
-
-    Raises:
-        ConvertError: if it is absent or built by an unknown function.
-    """
-    header = network.header["components"].get(key)
-    if header is None:
-        raise ConvertError(f"{network.header['build_func_name']} has no component {key}")
-    if header["build_func_name"] not in functions:
-        raise ConvertError(f"component {key} has the unknown build function {header['build_func_name']}")
-    return header
-
-
 def _keywords(network: Network, key: str, function: str) -> Keywords:
     part = component(network, key, (function,))
     return Keywords(function, DEFAULTS[function], part["static_kwargs"], network.header["static_kwargs"])
-
-
-def _maps(kw: Keywords) -> partial[int]:
-    return partial(feature_maps, kw.number("fmap_base"), kw.number("fmap_decay"), 0, kw.integer("fmap_max", 1))
-
-
-def _growth(network: Network, kw: Keywords) -> dict[str, Any]:
-    structure = kw.choice("structure", "auto", "linear", "recursive", "fixed")
-    lod = network.tensors.get("lod")
-    return {"growing": structure != "fixed", "lod": 0.0 if lod is None or lod.numel() != 1 else float(lod)}
 
 
 def _fused_from(kw: Keywords) -> int:
@@ -110,7 +79,7 @@ def generator_config(network: Network) -> stylegan1.GeneratorConfig:
     """Return the config of a `G_style` network."""
     top = Keywords("G_style", DEFAULTS["G_style"], network.header["static_kwargs"])
     kw, mapping = _keywords(network, "synthesis", "G_synthesis"), _keywords(network, "mapping", "G_mapping")
-    maps, resolution = _maps(kw), kw.resolution("resolution")
+    resolution = kw.resolution("resolution")
     psi = top.optional_number("truncation_psi")
     cutoff = top.optional_integer("truncation_cutoff", -(1 << 20))
     return stylegan1.GeneratorConfig(
@@ -127,7 +96,7 @@ def generator_config(network: Network) -> stylegan1.GeneratorConfig:
         ),
         img_resolution=resolution,
         img_channels=kw.integer("num_channels", 1),
-        channels=tuple(maps(level - 1) for level in range(2, log2_resolution(resolution) + 1)),
+        channels=level_channels(kw, resolution),
         blur_filter=kw.taps("blur_filter"),
         activation=kw.choice("nonlinearity", "lrelu", "relu"),
         use_styles=kw.flag("use_styles"),
@@ -138,27 +107,27 @@ def generator_config(network: Network) -> stylegan1.GeneratorConfig:
         equalized=kw.flag("use_wscale"),
         truncation_psi=1.0 if psi is None else psi,
         truncation_cutoff=max(cutoff or 0, 0),  # the original truncates nothing where it is given no cutoff
-        **_growth(network, kw),
+        **growing_state(network, kw),
     )
 
 
 def discriminator_config(network: Network) -> stylegan1.DiscriminatorConfig:
     """Return the config of a `D_basic` network."""
     kw = Keywords("D_basic", DEFAULTS["D_basic"], network.header["static_kwargs"])
-    maps, resolution = _maps(kw), kw.resolution("resolution")
+    resolution = kw.resolution("resolution")
     group = kw.integer("mbstd_group_size")
     return stylegan1.DiscriminatorConfig(
         img_resolution=resolution,
         img_channels=kw.integer("num_channels", 1),
-        channels=tuple(maps(level - 1) for level in range(2, log2_resolution(resolution) + 1)),
-        fc_dim=maps(0),
+        channels=level_channels(kw, resolution),
+        fc_dim=feature_maps(kw, 0),
         c_dim=kw.integer("label_size"),
         blur_filter=kw.taps("blur_filter"),
         activation=kw.choice("nonlinearity", "lrelu", "relu"),
         mbstd_group_size=group,
         mbstd_num_features=kw.integer("mbstd_num_features", 1) if group > 1 else 0,
         equalized=kw.flag("use_wscale"),
-        **_growth(network, kw),
+        **growing_state(network, kw),
     )
 
 
@@ -210,7 +179,7 @@ def generator_table(network: Network) -> Table:
     ]
     return Table(
         rows,
-        lod_kept(config.lod, "lod", f"{s}/lod"),
+        kept_lod(config.lod, "lod", f"{s}/lod"),
         lambda r: {
             "lod": levels - log2_resolution(r),
             "even": 2 * log2_resolution(r) - 4,
@@ -236,9 +205,4 @@ def discriminator_table(network: Network) -> Table:
             {"weight": ("weight", TRANSPOSE), "bias": ("bias", SAME)},
         ),
     ]
-    return Table(rows, lod_kept(config.lod, "lod"), lambda r: {"lod": levels - log2_resolution(r)})
-
-
-def lod_kept(lod: float, *names: str) -> list[Kept]:
-    """Carry the growing state, whose value the config has: that of the whole network overrides the synthesis's own."""
-    return [Kept("|".join(map(re.escape, names)), default=lambda _: torch.tensor(np.float32(lod)))]
+    return Table(rows, kept_lod(config.lod, "lod"), lambda r: {"lod": levels - log2_resolution(r)})

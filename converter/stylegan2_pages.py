@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 from converter.source import Keywords, Network
-from converter.stylegan1_pages import component, lod_kept
 from converter.table import (
     HWIO,
     HWIO_FLIPPED,
@@ -18,9 +16,9 @@ from converter.table import (
     Kept,
     Row,
     Table,
-    feature_maps,
     product,
 )
+from converter.tf_shared import component, feature_maps, growing_state, kept_lod, level_channels
 from stylegan_torch import stylegan2
 from stylegan_torch.layers import ACTIVATIONS, log2_resolution
 
@@ -78,19 +76,8 @@ DEFAULTS: dict[tuple[str, bool], dict[str, Any]] = {
 }
 
 
-def _maps(kw: Keywords) -> partial[int]:
-    limits = kw.integer("fmap_min"), kw.integer("fmap_max", 1)
-    return partial(feature_maps, kw.number("fmap_base"), kw.number("fmap_decay"), *limits)
-
-
 def _taps(kw: Keywords) -> tuple[float, ...]:
     return kw.taps("resample_kernel") or (1.0, 1.0)
-
-
-def _growth(network: Network, kw: Keywords) -> dict[str, Any]:
-    structure = kw.choice("structure", "auto", "linear", "recursive", "fixed")
-    lod = network.tensors.get("lod")
-    return {"growing": structure != "fixed", "lod": 0.0 if lod is None or lod.numel() != 1 else float(lod)}
 
 
 def _is_ada(network: Network) -> bool:
@@ -115,7 +102,7 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
     kw = _synthesis_keywords(network)
     ada = _is_ada(network)
     top = Keywords("G_main", DEFAULTS["G_main", ada], network.header["static_kwargs"])
-    maps, resolution = _maps(kw), kw.resolution("resolution")
+    low, resolution = kw.integer("fmap_min"), kw.resolution("resolution")
     revised = kw.function == "G_synthesis_stylegan_revised"
     psi = top.optional_number("truncation_psi")
     options: dict[str, Any] = {}
@@ -129,8 +116,8 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
         mapping=_mapping_config(_component_keywords(network, "mapping", ("G_mapping",)), ada),
         img_resolution=resolution,
         img_channels=kw.integer("num_channels", 1),
-        channels=tuple(maps(level - 1) for level in range(2, log2_resolution(resolution) + 1)),
-        const_channels=kw.integer("fmap_const", 1) if ada and kw.get("fmap_const") is not None else maps(1),
+        channels=level_channels(kw, resolution, low),
+        const_channels=_const_channels(kw, ada, low),
         architecture="revised" if revised else kw.choice("architecture", "skip", "resnet", "orig"),
         resample_filter=_taps(kw),
         activation=kw.choice("nonlinearity", *ACTIVATIONS),
@@ -140,8 +127,14 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
         truncation_cutoff=top.optional_integer("truncation_cutoff", -(1 << 20)),
         official_noise="seeded",
         **options,
-        **(_growth(network, kw) if revised else {}),
+        **(growing_state(network, kw) if revised else {}),
     )
+
+
+def _const_channels(kw: Keywords, ada: bool, low: int) -> int:
+    if ada and kw.get("fmap_const") is not None:
+        return kw.integer("fmap_const", 1)
+    return feature_maps(kw, 1, low)
 
 
 def _mapping_config(kw: Keywords, ada: bool) -> stylegan2.MappingConfig:
@@ -169,12 +162,12 @@ def _discriminator_keywords(network: Network) -> Keywords:
 def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
     """Return the config of a `D_stylegan`, `D_stylegan2` or `D_main` network."""
     kw = _discriminator_keywords(network)
-    maps, resolution = _maps(kw), kw.resolution("resolution")
+    low, resolution = kw.integer("fmap_min"), kw.resolution("resolution")
     labels = kw.integer("label_size")
     group = kw.optional_integer("mbstd_group_size")
     features = kw.integer("mbstd_num_features")
     if kw.function == "D_main":
-        options = _ada_discriminator_options(kw, labels, maps(0))
+        options = _ada_discriminator_options(kw, labels, feature_maps(kw, 0, low))
     else:
         features = features if group is None or group > 1 else 0
         options = {"conditioning": "select" if labels else "none", "num_outputs": max(labels, 1)}
@@ -182,8 +175,8 @@ def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
     return stylegan2.DiscriminatorConfig(
         img_resolution=resolution,
         img_channels=kw.integer("num_channels", 1),
-        channels=tuple(maps(level - 1) for level in range(2, log2_resolution(resolution) + 1)),
-        fc_dim=maps(0),
+        channels=level_channels(kw, resolution, low),
+        fc_dim=feature_maps(kw, 0, low),
         c_dim=labels,
         architecture="revised" if revised else kw.choice("architecture", "skip", "resnet", "orig"),
         resample_filter=_taps(kw),
@@ -191,7 +184,7 @@ def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
         mbstd_group_size=group,
         mbstd_num_features=features,
         **options,
-        **(_growth(network, kw) if revised else {}),
+        **(growing_state(network, kw) if revised else {}),
     )
 
 
@@ -252,7 +245,7 @@ def generator_table(network: Network) -> Table:
     ]
     return Table(
         rows,
-        lod_kept(config.lod, "lod", f"{s}/lod"),
+        kept_lod(config.lod, "lod", f"{s}/lod"),
         lambda r: {
             "lod": levels - log2_resolution(r),
             "odd": 2 * log2_resolution(r) - 5,
@@ -285,5 +278,5 @@ def discriminator_table(network: Network) -> Table:
     ]
     # PA-GAN's vectors add to the first layer in proportion to its augmentation strength, which is 0 outside training.
     pagan = Kept(r"\d+x\d+/FromRGB/PAGAN/weight", default=lambda name: None)
-    kept = [*lod_kept(config.lod, "lod"), *([pagan] if network.header["build_func_name"] == "D_main" else [])]
+    kept = [*kept_lod(config.lod, "lod"), *([pagan] if network.header["build_func_name"] == "D_main" else [])]
     return Table(rows, kept, lambda r: {"lod": levels - log2_resolution(r)})

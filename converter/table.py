@@ -7,7 +7,6 @@ a table cannot import what it could not export, and every tensor on either side 
 from __future__ import annotations
 
 import itertools
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -243,14 +242,3 @@ def product(scopes: Mapping[str, str], leaves: Mapping[str, tuple[str, Transform
         for ours, theirs in scopes.items()
         for leaf, (their_leaf, transform) in leaves.items()
     ]
-
-
-def feature_maps(base: float, decay: float, low: int, high: int, stage: int) -> int:
-    """Return the channel count of a stage: base / 2^(stage · decay), truncated, then limited (spec TF.md 0)."""
-    try:
-        count = min(max(int(base / math.pow(2.0, stage * decay)), low), high)
-    except (OverflowError, ZeroDivisionError):
-        count = high
-    if count < 1:
-        raise ConvertError(f"keywords fmap_base, fmap_decay and fmap_max leave stage {stage} without feature maps")
-    return count

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -302,3 +303,44 @@ def log2_resolution(resolution: int) -> int:
 def resolutions(img_resolution: int) -> list[int]:
     """Return the picture sides 4, 8, …, `img_resolution` of a network's levels."""
     return [2**level for level in range(2, log2_resolution(img_resolution) + 1)]
+
+
+class StyleGenerator(nn.Module):
+    """What StyleGAN's and StyleGAN2's generators share: a mapping and a synthesis network, and their sizes."""
+
+    def __init__(self, config: Any, mapping: nn.Module, synthesis: nn.Module) -> None:
+        super().__init__()
+        self.config = config
+        self.z_dim: int = config.mapping.z_dim
+        self.c_dim: int = config.mapping.c_dim
+        self.w_dim: int = config.mapping.w_dim
+        self.img_resolution: int = config.img_resolution
+        self.img_channels: int = config.img_channels
+        self.num_ws: int = synthesis.num_ws  # type: ignore[assignment]
+        self.synthesis = synthesis
+        self.mapping = mapping
+
+    def forward(
+        self,
+        z: Tensor,
+        c: Tensor | None = None,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+        noise_mode: str = "const",
+        noise: Sequence[Tensor] | None = None,
+    ) -> Tensor:
+        """Draw images [N, img_channels, H, W], dynamic range about [-1, 1].
+
+        Args:
+            z: latents [N, z_dim], N(0, 1).
+            c: one-hot labels [N, c_dim]; None means all zeros.
+            truncation_psi: 1 = none, 0 = always `mapping.w_avg`.
+            truncation_cutoff: how many layers are truncated; None = all.
+            noise_mode: "const" (stored maps), "random" or "none".
+            noise: explicit maps [1 or N, 1, H, W], one a noisy layer in layer order; overrides `noise_mode`.
+
+        Raises:
+            ValueError: if an argument does not fit the network.
+        """
+        ws = self.mapping(z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
+        return self.synthesis(ws, noise_mode=noise_mode, noise=noise)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from stylegan_torch.layers import (
     ACTIVATIONS,
     Linear,
+    StyleGenerator,
     blur2d,
     box_down2d,
     check_shape,
@@ -314,35 +315,14 @@ class SynthesisNetwork(nn.Module):
         return nearest_up2d(image, 2**skipped)
 
 
-class Generator(nn.Module):
+class Generator(StyleGenerator):
     """Maps latents z [N, z_dim] and labels c [N, c_dim] to images; `mapping` and `synthesis` work by themselves too."""
 
     family = "stylegan1"
 
     def __init__(self, config: GeneratorConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.z_dim = config.mapping.z_dim
-        self.c_dim = config.mapping.c_dim
-        self.w_dim = config.mapping.w_dim
-        self.img_resolution = config.img_resolution
-        self.img_channels = config.img_channels
-        self.synthesis = SynthesisNetwork(config)
-        self.num_ws = self.synthesis.num_ws
-        self.mapping = MappingNetwork(config.mapping, self.num_ws)
-
-    def forward(
-        self,
-        z: Tensor,
-        c: Tensor | None = None,
-        truncation_psi: float = 1.0,
-        truncation_cutoff: int | None = None,
-        noise_mode: str = "const",
-        noise: Sequence[Tensor] | None = None,
-    ) -> Tensor:
-        """Draw images [N, img_channels, H, W]; arguments as in `MappingNetwork` and `SynthesisNetwork`."""
-        ws = self.mapping(z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
-        return self.synthesis(ws, noise_mode=noise_mode, noise=noise)
+        synthesis = SynthesisNetwork(config)
+        super().__init__(config, MappingNetwork(config.mapping, synthesis.num_ws), synthesis)
 
 
 class ConvLayer(nn.Module):

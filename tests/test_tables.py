@@ -28,8 +28,9 @@ import converter
 from converter import table
 from converter.convert import export_network, import_network, page
 from converter.opening import open_source
-from converter.source import Network, Source
+from converter.source import Keywords, Network, Source
 from converter.table import Kept, Row, Table, Transform
+from converter.tf_shared import feature_maps
 from stylegan_torch.networks import shapes
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -394,4 +395,5 @@ def test_tensors_no_row_claims_must_be_known_and_may_be_checked() -> None:
 def test_feature_maps_are_truncated_then_limited(
     base: float, decay: float, low: int, high: int, maps: list[int]
 ) -> None:
-    assert [table.feature_maps(base, decay, low, high, stage) for stage in range(6)] == maps
+    given = {"fmap_base": base, "fmap_decay": decay, "fmap_max": high}
+    assert [feature_maps(Keywords("G", given), stage, low) for stage in range(6)] == maps
