@@ -14,10 +14,11 @@ from rich.markup import escape
 
 from converter import catalogue
 from converter.convert import SUFFIXES, Summary, convert, inspect
-from converter.source import ROLES
+from converter.errors import ConvertError
 from stylegan_torch import __version__
+from stylegan_torch.checkpoint import ROLES
 from stylegan_torch.command import one_line_errors
-from stylegan_torch.networks import Config, config_to_json
+from stylegan_torch.networks import kind_of
 
 EXAMPLES = """\b
 Examples:
@@ -66,7 +67,10 @@ def main(
     DST ends in .pt, .safetensors, or .npz (the original tensors under their original names).
     """
     if only_list:
-        click.echo("\n".join(listing(src or "*")))
+        lines = listing(src or "*")
+        if not lines:
+            raise ConvertError(f"no network of the catalogue matches {src}")
+        click.echo("\n".join(lines))
         return
     if src is None:
         raise click.UsageError("name the file, URL or published network to convert")
@@ -93,14 +97,14 @@ def table(summary: Summary) -> list[str]:
     """Return the lines of a table, one a network."""
     rows = [("network", "family", "resolution", "labels", "parameters")]
     for role, config in summary.configs.items():
-        family, _ = config_family(config)
+        family, _ = kind_of(config)
         side = config.img_resolution
         rows.append(
             (
                 role,
                 family,
                 f"{side}x{side}x{config.img_channels}",
-                str(labels(config)),
+                str(config.c_dim),
                 f"{summary.parameters[role]:,}",
             )
         )
@@ -119,18 +123,6 @@ def listing(pattern: str) -> list[str]:
         for entry in catalogue.entries(pattern)
     ]
     return _columns(rows)
-
-
-def config_family(config: Config) -> tuple[str, str]:
-    """Return family and kind."""
-    data = config_to_json(config)
-    return data["family"], data["kind"]
-
-
-def labels(config: Config) -> int:
-    """Return the number of classes."""
-    owner: Any = config if hasattr(config, "c_dim") else config.mapping
-    return int(owner.c_dim)
 
 
 def origin(summary: Summary) -> str:

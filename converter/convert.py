@@ -16,10 +16,10 @@ from converter import progan_pages, stylegan1_pages, stylegan2_pages, torch_page
 from converter.errors import ConvertError, naming, sound, within
 from converter.npz import all_variables, write_npz
 from converter.opening import check_file, locate, open_source
-from converter.source import ROLES, Network, Source, walk
+from converter.source import Network, Source, walk
 from converter.table import Table
 from stylegan_torch import __version__, checkpoint
-from stylegan_torch.checkpoint import Checkpoint
+from stylegan_torch.checkpoint import ROLES, Checkpoint
 from stylegan_torch.files import new_file, refuse_existing
 from stylegan_torch.networks import Config, count_parameters, shapes
 
@@ -158,7 +158,7 @@ def inspect(src: str | Path) -> Summary:
         StyleGANError: if it is no file of networks.
     """
     with opened(src) as (source, origin):
-        return _summarize(source, _origin(source, origin))
+        return _summarize(source, origin.result())
 
 
 def load(src: str | Path, networks: Iterable[str] | None = None) -> Checkpoint:
@@ -178,12 +178,14 @@ def load(src: str | Path, networks: Iterable[str] | None = None) -> Checkpoint:
 def opened(
     src: str | Path, networks: Iterable[str] | None = None
 ) -> Iterator[tuple[Source | Checkpoint, Future[dict[str, Any]]]]:
-    """Open a file and hash it meanwhile; errors inside the block name the file."""
+    """Open a file, and hash it while the block runs; errors inside the block name the file."""
     path = locate(src)
     check_file(path)
     with naming(path), ThreadPoolExecutor(1) as hasher:
-        origin = hasher.submit(file_origin, path)
-        yield _select(open_source(path), networks), origin
+        source = _select(open_source(path), networks)
+        # A dump and a file of ours remember the file they came from; only an original is its own origin.
+        known = source.origin if isinstance(source, Source) else source.provenance.get("origin")
+        yield source, hasher.submit(lambda: known or file_origin(path))
 
 
 def file_origin(path: Path) -> dict[str, Any]:
@@ -196,7 +198,11 @@ def file_origin(path: Path) -> dict[str, Any]:
 
 
 def _select(source: Source | Checkpoint, networks: Iterable[str] | None) -> Source | Checkpoint:
-    roles = list(source.networks) if networks is None else list(networks)
+    asked = [networks] if isinstance(networks, str) else source.networks if networks is None else networks
+    known = {role.lower(): role for role in ROLES}
+    roles = [known.get(role.lower(), role) for role in asked]
+    if not roles:
+        raise ConvertError("no network was asked for")
     for role in roles:
         if role not in source.networks:
             raise ConvertError(f"there is no network {role}, only {', '.join(source.networks)}")
@@ -206,32 +212,26 @@ def _select(source: Source | Checkpoint, networks: Iterable[str] | None) -> Sour
     return Checkpoint(chosen, source.provenance)
 
 
-def _origin(source: Source | Checkpoint, origin: Future[dict[str, Any]]) -> dict[str, Any]:
-    # A dump and a file of ours remember the file they came from; only an original is its own origin.
-    known = source.origin if isinstance(source, Source) else source.provenance.get("origin")
-    return known or origin.result()
-
-
 def _as_source(source: Source | Checkpoint, origin: Future[dict[str, Any]]) -> Source:
     if isinstance(source, Source):
-        return replace(source, origin=_origin(source, origin))
+        return replace(source, origin=origin.result())
     records = source.provenance.get("networks", {})
     missing = [role for role in source.networks if role not in records]
     if missing:
         raise ConvertError(f"has no record of the original form of network {missing[0]}, which .npz needs")
     networks = {role: export_network(role, net, records[role]) for role, net in source.networks.items()}
-    return Source(networks, _origin(source, origin))
+    return Source(networks, origin.result())
 
 
 def _as_checkpoint(source: Source | Checkpoint, origin: Future[dict[str, Any]]) -> Checkpoint:
     if isinstance(source, Checkpoint):
         records = {role: value for role, value in _records(source).items() if role in source.networks}
-        provenance = {**source.provenance, "origin": _origin(source, origin), "networks": records}
+        provenance = {**source.provenance, "origin": origin.result(), "networks": records}
         return Checkpoint(source.networks, provenance)
     networks = {net.role: import_network(net) for net in walk(source.networks)}
     provenance = {
         "created_by": f"stylegan-torch {__version__}",
-        "origin": _origin(source, origin),
+        "origin": origin.result(),
         "networks": _records(source),
     }
     return Checkpoint(networks, provenance)

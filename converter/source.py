@@ -9,11 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from converter.errors import ConvertError
+from stylegan_torch.checkpoint import ROLES
 
 Header = dict[str, Any]
 """All of a network but its tensors, as plain JSON values: release form, build function, keywords, tensor order."""
-
-ROLES = ("G_ema", "G", "D")
 
 
 @dataclass(frozen=True)

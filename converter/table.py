@@ -91,8 +91,6 @@ TRANSPOSE = permute(1, 0)
 FLIP = flip(2, 3)
 HWIO = permute(3, 2, 0, 1)
 """TensorFlow convolution kernel [k, k, in, out] to [out, in, k, k]."""
-HWOI = permute(2, 3, 0, 1)
-"""Kernel [k, k, out, in] to [out, in, k, k]."""
 HWIO_FLIPPED = rotated_kernel(3, 2, 0, 1)
 HWOI_FLIPPED = rotated_kernel(2, 3, 0, 1)
 UNBATCH = Transform(Step(lambda x: x[0], lambda x: x[None]))

@@ -33,6 +33,8 @@ from stylegan_torch.plain import plain
 
 FORMAT = "stylegan-torch"
 VERSION = 1
+ROLES = ("G_ema", "G", "D")
+"""The networks a file may have: the generator's moving average, the generator, the discriminator."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,12 @@ def write(path: str | Path, checkpoint: Checkpoint, force: bool = False) -> None
 
     Raises:
         StyleGANError: if the file exists and `force` is off, or cannot be written.
-        CheckpointError: for another suffix.
+        CheckpointError: for another suffix, no networks, or networks of other roles.
     """
     path = Path(path)
+    strange = [role for role in checkpoint.networks if role not in ROLES]
+    if strange or not checkpoint.networks:
+        raise CheckpointError(f"{path}: networks are named {', '.join(ROLES)}, not {strange or 'none at all'}")
     if path.suffix not in _WRITERS:
         raise CheckpointError(f"{path}: the name must end in .pt or .safetensors")
     with new_file(path, force) as file:
@@ -108,6 +113,7 @@ def load(path: str | Path, network: str = "G_ema", device: str | torch.device = 
 
     Raises:
         CheckpointError: if the file is not ours, is damaged, or lacks the network.
+        RuntimeError: if there is no such device (AssertionError where PyTorch was built without it).
     """
     checkpoint = read(path)
     try:
@@ -133,12 +139,18 @@ def save(
 
     Raises:
         StyleGANError: if the file exists and `force` is off, or cannot be written.
+        CheckpointError: for another suffix, other roles, or modules that are not of this package.
+
+    What stylegan-convert records of the original file is not saved with it, so the result can't become `.npz` again.
     """
     parts = {}
+    provenance = plain(provenance or {}, "provenance")
     for role, module in networks.items():
-        config: Any = module.config
+        config: Any = getattr(module, "config", None)
+        if not isinstance(config, Config):
+            raise CheckpointError(f"{role} is a {type(module).__name__}, not a network of this package")
         parts[role] = Network(config, {name: value.detach() for name, value in module.state_dict().items()})
-    write(path, Checkpoint(parts, provenance or {}), force)
+    write(path, Checkpoint(parts, provenance), force)
 
 
 def _record(checkpoint: Checkpoint) -> str:

@@ -19,26 +19,26 @@ from stylegan_torch.images import ContactSheet, save_png, to_pil
 from stylegan_torch.seeds import parse_seeds
 
 
-class Parsed(click.ParamType[Any]):
-    """An option read by a function that raises ValueError."""
+def reading(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    """Return the callback of an option that `parse` reads; its ValueError says what is wrong."""
 
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
-        self.name = name
-        self.parse = parse
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read the text."""
+    def read(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
         try:
-            return self.parse(value) if isinstance(value, str) else value
+            return None if value is None else parse(value)
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            raise click.BadParameter(str(error)) from error
+
+    return read
 
 
 def finite(text: str) -> float:
     """Read a finite number."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not math.isfinite(value):
-        raise ValueError(f"{text} is not a finite number")
+        raise ValueError(f"{text!r} is not a finite number")
     return value
 
 
@@ -52,9 +52,14 @@ Examples:
 
 @click.command(epilog=EXAMPLES)
 @click.option("--network", help="A file of ours, or anything stylegan-convert reads.  [default: the bundled demo]")
-@click.option("--seeds", type=Parsed("seeds", parse_seeds), required=True, help="Such as 0-50, 1,5,9 or 1,5-9.")
 @click.option(
-    "--truncation", type=Parsed("psi", finite), help="Truncation psi; 1 = none.  [default: the network's own]"
+    "--seeds", callback=reading(parse_seeds), metavar="SEEDS", required=True, help="Such as 0-50, 1,5,9 or 1,5-9."
+)
+@click.option(
+    "--truncation",
+    callback=reading(finite),
+    metavar="PSI",
+    help="Truncation; 1 = none.  [default: the network's own]",
 )
 @click.option(
     "--truncation-cutoff",
@@ -68,7 +73,7 @@ Examples:
     type=click.Choice(NOISE_MODES),
     default="official",
     show_default=True,
-    help="official = what the network's own release does for a seed; const = the stored noise.",
+    help="official = what the network's own release does for a seed; const = stored noise; random = not repeatable.",
 )
 @click.option("--outdir", type=click.Path(path_type=Path), default="out", show_default=True, help="Where pictures go.")
 @click.option("--grid", type=click.Path(path_type=Path), help="Also write a contact sheet to this file (.png).")
@@ -81,7 +86,7 @@ Examples:
 )
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures drawn at once.")
 @click.option(
-    "--device", type=Parsed("device", usable_device), help="cpu, cuda, cuda:1, mps …  [default: the best there is]"
+    "--device", callback=reading(usable_device), help="cpu, cuda, cuda:1, mps …  [default: the best there is]"
 )
 @click.option("--dtype", type=click.Choice(list(DTYPES)), default="float32", show_default=True, help="Precision.")
 @click.option("--force", is_flag=True, help="Replace pictures that exist.")
@@ -109,6 +114,8 @@ def main(
     if grid and grid.suffix.lower() != ".png":
         raise click.BadParameter(f"{grid} does not end in .png", param_hint="--grid")
     paths = {seed: outdir / f"seed{seed:04d}.png" for seed in seeds}
+    if grid in paths.values():
+        raise click.BadParameter(f"{grid} is the name of one of the pictures", param_hint="--grid")
     refuse_existing([*paths.values(), *([grid] if grid else [])], force)
     checkpoint = _load(network, weights)
     G: Any = checkpoint.network(weights)
@@ -120,6 +127,8 @@ def main(
     if G.c_dim and class_index is None:
         click.echo(f"Note: no --class given; drawing with an all-zero label ({G.c_dim} classes).", err=True)
     make_folder(outdir)
+    if grid:
+        make_folder(grid.parent)
     about = {**settings, "network": _origin(checkpoint, network), "weights": weights, "version": __version__}
     sheet = ContactSheet(len(seeds)) if grid else None
     pictures = draw(G, seeds, style, batch, device or best_device())
@@ -138,7 +147,9 @@ def main(
             sheet.add(image)
     if sheet and sheet.sheet and grid:
         save_png(grid, sheet.sheet, {"seeds": seeds, **about}, force)
-    click.echo(f"{len(paths)} pictures in {outdir}" + (f", contact sheet {grid}" if grid else ""))
+    click.echo(
+        f"{len(paths)} picture{'s' * (len(paths) > 1)} in {outdir}" + (f", contact sheet {grid}" if grid else "")
+    )
 
 
 def _load(network: str | None, weights: str) -> Any:

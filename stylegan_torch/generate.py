@@ -31,7 +31,7 @@ class Style:
 
     truncation_psi, truncation_cutoff: None = the network's own.
     class_index: the class of a conditional network; None = an all-zero label.
-    noise_mode: "official" (what the release's script does for a seed), "const", "random" or "none".
+    noise_mode: "official" (what the release's script does for a seed), "const", "random" (not repeatable) or "none".
     dtype: a name in `DTYPES`; the half types hold for synthesis only.
     """
 
@@ -49,7 +49,7 @@ def resolve(G: nn.Module, style: Style) -> dict[str, Any]:
         ValueError: if the style asks for something the network doesn't have.
     """
     config: Any = G.config
-    c_dim: int = config.c_dim if isinstance(config, progan.GeneratorConfig) else config.mapping.c_dim
+    c_dim: int = config.c_dim
     settings: dict[str, Any] = {"noise_mode": style.noise_mode, "dtype": style.dtype}
     if style.class_index is not None:
         if not 0 <= style.class_index < c_dim:
@@ -80,7 +80,7 @@ def usable_device(name: str) -> str:
         ValueError: if there is no such device here.
     """
     try:
-        torch.empty(0, device=name)
+        torch.zeros(1, device=name).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise ValueError(f"there is no device {name} here") from error
     return name
@@ -101,7 +101,7 @@ def draw(
         seeds: which pictures.
         style: how to draw them.
         batch: pictures drawn at once; a matter of speed and memory only.
-        device: where to draw; the network is moved there.
+        device: where to draw. The network itself is moved there, and to float64 if the style says so.
 
     Raises:
         ValueError: if the style asks for something the network doesn't have.
@@ -120,7 +120,10 @@ def draw(
 
 def _exact_float32() -> AbstractContextManager[None]:
     # NVIDIA cards round the inputs of float32 convolutions to 10 bits by default, which shows in 8-bit pictures.
-    return torch.backends.cudnn.flags(allow_tf32=False)
+    cudnn = torch.backends.cudnn
+    return cudnn.flags(
+        enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False
+    )
 
 
 def _draw_batch(

@@ -26,7 +26,12 @@ def to_uint8(images: Tensor, rounding: str = "truncate") -> Tensor:
         images: any dtype; values beyond the range are clipped.
         rounding: "truncate" maps x to ⌊127.5·x + 128⌋ as the StyleGAN releases do, "nearest" to 127.5·x + 127.5
             rounded half to even as ProGAN's does. They differ only at exact ties.
+
+    Raises:
+        ValueError: for another rounding.
     """
+    if rounding not in ("truncate", "nearest"):
+        raise ValueError(f"rounding must be 'truncate' or 'nearest', not {rounding!r}")
     x = images.float().permute(0, 2, 3, 1)
     x = (x * 127.5 + 128).clamp(0, 255) if rounding == "truncate" else (x * 127.5 + 127.5).round().clamp(0, 255)
     return x.to(torch.uint8).cpu()

@@ -237,7 +237,7 @@ def labels_or_zeros(c: Tensor | None, c_dim: int, like: Tensor) -> Tensor:
     """Return labels as [N, c_dim] of the dtype and device of `like` [N, ...]; None means all zeros.
 
     Raises:
-        ValueError: if the labels have another shape.
+        ValueError: if a conditional network is given labels of another shape.
     """
     if c is None or c_dim == 0:
         return like.new_zeros(like.shape[0], c_dim)

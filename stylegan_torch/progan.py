@@ -135,8 +135,6 @@ class SynthesisBlock(nn.Module):
 class Generator(nn.Module):
     """Maps latents z [N, z_dim] and labels c [N, c_dim] to images."""
 
-    family = "progan"
-
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
@@ -222,9 +220,10 @@ def _leaky(x: Tensor, layer: Weight) -> Tensor:
 
 
 class Discriminator(nn.Module):
-    """Scores images; levels are the sub-modules `b{img_resolution}` … `b8`, the epilogue is `b4`."""
+    """Scores images; levels are the sub-modules `b{img_resolution}` … `b8`, the epilogue is `b4`.
 
-    family = "progan"
+    `b4.mbstd_group_size` may be changed after loading.
+    """
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()

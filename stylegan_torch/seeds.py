@@ -12,7 +12,7 @@ from torch import Tensor
 def latents_from_seeds(seeds: Iterable[int], z_dim: int) -> Tensor:
     """Return latents [len(seeds), z_dim] float32, each row what `RandomState(seed).randn(1, z_dim)` draws.
 
-    Seeds are whole numbers from 0 to 2³² - 1.
+    Seeds are whole numbers from 0 to 2³² - 1; others raise ValueError.
     """
     rows = [np.random.RandomState(seed).randn(1, z_dim) for seed in seeds]
     return torch.from_numpy(np.concatenate(rows or [np.zeros((0, z_dim))]).astype(np.float32))

@@ -91,6 +91,11 @@ class GeneratorConfig:
     truncation_cutoff: int | None = 8
     official_noise: Literal["seeded", "stored"] = "seeded"
 
+    @property
+    def c_dim(self) -> int:
+        """Number of classes."""
+        return self.mapping.c_dim
+
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
@@ -127,6 +132,8 @@ class MappingNetwork(nn.Module):
     def __init__(self, config: MappingConfig, num_ws: int) -> None:
         super().__init__()
         self.config = config
+        self.z_dim, self.c_dim, self.w_dim = config.z_dim, config.c_dim, config.w_dim
+        self.num_layers = config.num_layers
         self.num_ws = num_ws
         features = config.z_dim
         if config.c_dim:
@@ -154,6 +161,9 @@ class MappingNetwork(nn.Module):
             c: labels; None means all zeros.
             truncation_psi: 1 = none, 0 = always `w_avg`.
             truncation_cutoff: how many rows are truncated; None = all.
+
+        Raises:
+            ValueError: if z or c do not fit the network.
         """
         cfg = self.config
         check_shape("z", z, cfg.z_dim)
@@ -270,7 +280,10 @@ class SynthesisNetwork(nn.Module):
         self.config = config
         self.num_layers = 2 * log2_resolution(config.img_resolution) - 2
         self.num_ws = self.num_layers if config.use_styles else 1
-        for level, resolution in enumerate(resolutions(config.img_resolution)):
+        self.w_dim, self.img_channels = config.mapping.w_dim, config.img_channels
+        self.img_resolution = config.img_resolution
+        self.block_resolutions = resolutions(config.img_resolution)
+        for level, resolution in enumerate(self.block_resolutions):
             self.add_module(f"b{resolution}", SynthesisBlock(config, level))
 
     def blocks(self) -> list[SynthesisBlock]:
@@ -317,8 +330,6 @@ class SynthesisNetwork(nn.Module):
 
 class Generator(StyleGenerator):
     """Maps latents z [N, z_dim] and labels c [N, c_dim] to images; `mapping` and `synthesis` work by themselves too."""
-
-    family = "stylegan1"
 
     def __init__(self, config: GeneratorConfig) -> None:
         synthesis = SynthesisNetwork(config)
@@ -392,9 +403,10 @@ class DiscriminatorEpilogue(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Scores images; levels are the sub-modules `b{img_resolution}` … `b8`, the epilogue is `b4`."""
+    """Scores images; levels are the sub-modules `b{img_resolution}` … `b8`, the epilogue is `b4`.
 
-    family = "stylegan1"
+    `b4.mbstd_group_size` may be changed after loading.
+    """
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()

@@ -141,6 +141,8 @@ def test_nothing_is_overwritten_without_force(tmp_path: Path) -> None:
         (["--seeds", "0", "--class", "10", "--network", str(DATA / "ada-cond.pkl")], "classes 0 to 9"),
         (["--seeds", "0", "--truncation", "0.5", "--network", str(DATA / "pg.pkl")], "ProGAN has no truncation"),
         (["--seeds", "0", "--grid", "sheet.jpg"], ".png"),
+        (["--seeds", "0", "--truncation", "much"], "not a finite number"),
+        (["--seeds", "0", "--device", "meta"], "no device meta"),
         (["--seeds", "0", "--dtype", "int8"], "int8"),
     ],
 )
@@ -148,6 +150,13 @@ def test_unusable_arguments_end_with_2(arguments: list[str], words: str, tmp_pat
     result = run(*arguments, "--outdir", tmp_path / "out")
     assert result.exit_code == 2
     assert words in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_sheet_and_picture_cannot_be_one_file(tmp_path: Path) -> None:
+    result = run("--seeds", "0", "--outdir", tmp_path / "out", "--grid", tmp_path / "out" / "seed0000.png")
+    assert result.exit_code == 2
+    assert "one of the pictures" in result.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -153,6 +153,18 @@ def test_save_and_load(networks: tuple[Any, Any], suffix: str, tmp_path: Path) -
     stylegan_torch.save(path, {"G_ema": G}, force=True)
 
 
+def test_only_known_networks_are_saved(tmp_path: Path) -> None:
+    G = converter.load(DATA / "pg.pkl").network("G_ema")
+    wrong: list[dict[str, Any]] = [{}, {"generator": G}, {"G": torch.nn.Linear(1, 1)}]
+    for networks in wrong:
+        with pytest.raises(stylegan_torch.CheckpointError):
+            stylegan_torch.save(tmp_path / "net.pt", networks)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(converter.ConvertError, match="no network was asked for"):
+        converter.convert(DATA / "pg.pkl", tmp_path / "net.pt", networks=[])
+    assert list(converter.convert(DATA / "pg.pkl", tmp_path / "net.pt", networks="g_ema").configs) == ["G_ema"]
+
+
 def test_training_does_not_touch_the_file(tmp_path: Path) -> None:
     converter.convert(DATA / "sg2-skip.pkl", tmp_path / "net.pt")
     before = (tmp_path / "net.pt").read_bytes()
