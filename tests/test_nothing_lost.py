@@ -123,10 +123,11 @@ def test_pictures_that_cannot_be_written(tmp_path: Path) -> None:
     file.touch()
     status, stderr = run(stylegan_torch.cli.main, "--network", path, "--seeds", "1", "--outdir", file)
     check_refused(status, stderr, file, tmp_path / "missing", ["cannot"])
-    grid = tmp_path / "missing" / "sheet.png"
+    grid = file / "sheet.png"
     out = ["--outdir", tmp_path / "out"]
     status, stderr = run(stylegan_torch.cli.main, "--network", path, "--seeds", "1", *out, "--grid", grid)
-    check_refused(status, stderr, grid, tmp_path / "missing", ["cannot write"])
+    check_refused(status, stderr, file, tmp_path / "missing", ["cannot write"])
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_names_are_not_markup(tmp_path: Path) -> None:
