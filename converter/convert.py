@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
@@ -178,21 +179,29 @@ def load(src: str | Path, networks: Iterable[str] | None = None) -> Checkpoint:
 def opened(
     src: str | Path, networks: Iterable[str] | None = None
 ) -> Iterator[tuple[Source | Checkpoint, Future[dict[str, Any]]]]:
-    """Open a file, and hash it while the block runs; errors inside the block name the file."""
+    """Open a file, and hash it meanwhile; errors inside the block name the file."""
     path = locate(src)
     check_file(path)
     with naming(path), ThreadPoolExecutor(1) as hasher:
-        source = _select(open_source(path), networks)
-        # A dump and a file of ours remember the file they came from; only an original is its own origin.
-        known = source.origin if isinstance(source, Source) else source.provenance.get("origin")
-        yield source, hasher.submit(lambda: known or file_origin(path))
+        unneeded = Event()
+        origin = hasher.submit(file_origin, path, unneeded)
+        try:
+            source = _select(open_source(path), networks)
+            # A dump and a file of ours remember the file they came from; only an original is its own origin.
+            known = source.origin if isinstance(source, Source) else source.provenance.get("origin")
+            if known:
+                unneeded.set()
+                origin = hasher.submit(lambda: known)
+            yield source, origin
+        finally:
+            unneeded.set()
 
 
-def file_origin(path: Path) -> dict[str, Any]:
-    """Return name, sha256 and size in bytes of a file."""
+def file_origin(path: Path, unneeded: Event) -> dict[str, Any]:
+    """Return name, sha256 and size in bytes of a file; stops halfway once the answer is unneeded."""
     digest, buffer = hashlib.sha256(), memoryview(bytearray(HASH_CHUNK))
     with path.open("rb", buffering=0) as file:
-        while count := file.readinto(buffer):
+        while (count := file.readinto(buffer)) and not unneeded.is_set():
             digest.update(buffer[:count])
     return {"name": path.name, "sha256": digest.hexdigest(), "size": path.stat().st_size}
 
