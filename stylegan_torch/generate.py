@@ -81,7 +81,7 @@ def usable_device(name: str) -> str:
     """
     try:
         torch.zeros(1, device=name).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # unknown, not built in, holds no data
         raise ValueError(f"there is no device {name} here") from error
     return name
 

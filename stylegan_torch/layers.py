@@ -308,7 +308,7 @@ def resolutions(img_resolution: int) -> list[int]:
 class StyleGenerator(nn.Module):
     """What StyleGAN's and StyleGAN2's generators share: a mapping and a synthesis network, and their sizes."""
 
-    def __init__(self, config: Any, mapping: nn.Module, synthesis: nn.Module) -> None:
+    def __init__(self, config: Any, mapping: nn.Module, synthesis: Any) -> None:
         super().__init__()
         self.config = config
         self.z_dim: int = config.mapping.z_dim
@@ -316,7 +316,7 @@ class StyleGenerator(nn.Module):
         self.w_dim: int = config.mapping.w_dim
         self.img_resolution: int = config.img_resolution
         self.img_channels: int = config.img_channels
-        self.num_ws: int = synthesis.num_ws  # type: ignore[assignment]
+        self.num_ws: int = synthesis.num_ws
         self.synthesis = synthesis
         self.mapping = mapping
 
