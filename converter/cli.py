@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from converter.convert import SUFFIXES, Summary, convert, inspect
 from converter.errors import ConvertError
 from stylegan_torch import __version__
 from stylegan_torch.checkpoint import ROLES
-from stylegan_torch.command import one_line_errors
+from stylegan_torch.command import columns, one_line_errors
 from stylegan_torch.networks import kind_of
 
 EXAMPLES = """\b
@@ -108,12 +107,7 @@ def table(summary: Summary) -> list[str]:
                 f"{summary.parameters[role]:,}",
             )
         )
-    return _columns(rows)
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return columns(rows)
 
 
 def listing(pattern: str) -> list[str]:
@@ -122,7 +116,7 @@ def listing(pattern: str) -> list[str]:
         (entry.name, f"{entry.resolution}²", f"{entry.conditional or 'no'} classes", entry.licence)
         for entry in catalogue.entries(pattern)
     ]
-    return _columns(rows)
+    return columns(rows)
 
 
 def origin(summary: Summary) -> str:

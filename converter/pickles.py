@@ -1,7 +1,7 @@
 """Readers of the official network pickles: TensorFlow, Theano-era ProGAN, and the PyTorch release of StyleGAN2-ADA.
 
 The three share one file type, so one pass over the file builds stand-ins, and what they are decides the rest
-(spec TF.md 1, TORCH.md 1 to 4). The source text that such files carry is never looked at, only hashed.
+(spec TF.md 1, TORCH.md 1 to 4). The source text that such files carry is hashed and handed on as text, never run.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -82,14 +83,17 @@ def _describe(top: Any) -> str:
     return f"a {type(top).__name__}"
 
 
-def source_hash(source: Any) -> str | None:
-    """Return the sha256 of embedded source text, None if there is none."""
+def source_hash(source: Any, code: dict[str, str] | None = None) -> str | None:
+    """Return the sha256 of embedded source text, None if there is none; `code` collects the text by it."""
     if not source:
         return None
     if not isinstance(source, str | memoryview):
         raise ConvertError("build_module_src is not a text")
-    content = source.encode("utf-8", "surrogatepass") if isinstance(source, str) else source
-    return hashlib.sha256(content).hexdigest()
+    content = source.encode("utf-8", "surrogatepass") if isinstance(source, str) else bytes(source)
+    sha256 = hashlib.sha256(content).hexdigest()
+    if code is not None:
+        code[sha256] = content.decode("utf-8", "replace")
+    return sha256
 
 
 def _tf_networks(objects: Iterable[TFNetwork]) -> dict[str, Network]:
@@ -99,18 +103,19 @@ def _tf_networks(objects: Iterable[TFNetwork]) -> dict[str, Network]:
             networks.append(network_from_theano(item.state, source_hash(item.state.get("build_module_src"))))
         else:
             tensors: dict[str, Tensor] = {}
-            header = _tf_header(item, "", tensors)
-            networks.append(Network("", "tf", header, tensors))
+            code: dict[str, str] = {}
+            header = _tf_header(item, "", tensors, code)
+            networks.append(Network("", "tf", header, tensors, code))
     generators = [net for net in networks if net.header["build_func_name"].startswith("G")]
     others = [net for net in networks if not net.header["build_func_name"].startswith("G")]
     if len(generators) > 2 or len(others) > 1:
         raise ConvertError(f"holds {len(generators)} generators and {len(others)} other networks; expected G, D and Gs")
     named = dict(zip(["G", "G_ema"] if len(generators) == 2 else ["G_ema"], generators, strict=False))
     named.update(zip(["D"], others, strict=False))
-    return {role: Network(role, net.form, net.header, net.tensors) for role, net in named.items()}
+    return {role: replace(net, role=role) for role, net in named.items()}
 
 
-def _tf_header(item: Any, prefix: str, tensors: dict[str, Tensor], depth: int = 0) -> Header:
+def _tf_header(item: Any, prefix: str, tensors: dict[str, Tensor], code: dict[str, str], depth: int = 0) -> Header:
     if not isinstance(item, TFNetwork) or depth > 1:
         raise ConvertError("holds a network whose components are no networks")
     if item.read:
@@ -133,7 +138,7 @@ def _tf_header(item: Any, prefix: str, tensors: dict[str, Tensor], depth: int = 
         "build_func_name": text(state["build_func_name"], "build_func_name"),
         "static_kwargs": plain(mapping(state["static_kwargs"], "static_kwargs"), "static_kwargs", _number),
         "variables": names,
-        "source_sha256": source_hash(state.get("build_module_src")),
+        "source_sha256": source_hash(state.get("build_module_src"), code),
     }
     header |= {
         key: plain(state[key], key)
@@ -142,7 +147,7 @@ def _tf_header(item: Any, prefix: str, tensors: dict[str, Tensor], depth: int = 
     }
     components = mapping(state.get("components") or {}, "components")
     header["components"] = {
-        str(key): _tf_header(part, f"{getattr(part, 'state', {}).get('name')}/", tensors, depth + 1)
+        str(key): _tf_header(part, f"{getattr(part, 'state', {}).get('name')}/", tensors, code, depth + 1)
         for key, part in components.items()
     }
     return header

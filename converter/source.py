@@ -22,12 +22,14 @@ class Network:
     role: "G_ema", "G" or "D".
     form: which reader wrote the header and which tables apply: "tf", "theano" or "torch".
     tensors: original names and values, in the original order.
+    code: source texts that the file carries, by sha256; nothing but `tf_export` ever runs them.
     """
 
     role: str
     form: str
     header: Header
     tensors: dict[str, Tensor]
+    code: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

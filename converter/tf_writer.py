@@ -1,4 +1,4 @@
-"""Writer of official TensorFlow pickles: data only, no source text (spec TF.md 1.1)."""
+"""Writer of official TensorFlow pickles (spec TF.md 1.1); source text only where the networks bring it along."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _object(header: Header, prefix: str, network: Network) -> _Object:
     parts = header["components"]
     values = {
         **header,
-        "build_module_src": "",
+        "build_module_src": network.code.get(header.get("source_sha256") or "", ""),
         "components": {key: _object(part, f"{part['name']}/", network) for key, part in parts.items()},
         "variables": [(name, _value(network.tensors[prefix + name])) for name in header["variables"]],
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,35 +10,11 @@ from rich.console import Console
 from rich.progress import track
 
 from stylegan_torch import __version__
-from stylegan_torch.command import one_line_errors
+from stylegan_torch.command import finite, one_line_errors, reading
 from stylegan_torch.files import make_folder, refuse_existing
 from stylegan_torch.generate import DTYPES, NOISE_MODES, Style, best_device, draw, resolve, usable_device
 from stylegan_torch.images import ContactSheet, save_png, to_pil
 from stylegan_torch.seeds import parse_seeds
-
-
-def reading(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
-    """Return the callback of an option that `parse` reads; its ValueError says what is wrong."""
-
-    def read(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
-        try:
-            return None if value is None else parse(value)
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from error
-
-    return read
-
-
-def finite(text: str) -> float:
-    """Read a finite number."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ValueError(f"{text!r} is not a finite number")
-    return value
-
 
 EXAMPLES = """\b
 Examples:

@@ -29,11 +29,12 @@ ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
 }
 
 
-def activate(x: Tensor, activation: str, gain: float = 1.0, clamp: float | None = None) -> Tensor:
-    """Apply an activation with its own gain times `gain`, then clip to ±`clamp`·`gain`."""
-    function, own_gain = ACTIVATIONS[activation]
-    x = function(x) * (own_gain * gain)
-    return x if clamp is None else x.clamp(-clamp * gain, clamp * gain)
+def activate(x: Tensor, activation: str, clamp: float | None = None, *, with_gain: bool = True) -> Tensor:
+    """Apply an activation and its gain (StyleGAN2 on; earlier papers put it into the weights), clip to ±`clamp`."""
+    function, gain = ACTIVATIONS[activation]
+    x = function(x)
+    x = x * gain if with_gain and gain != 1 else x
+    return x if clamp is None else x.clamp(-clamp, clamp)
 
 
 def pixel_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
@@ -192,7 +193,7 @@ def normal(*shape: int, std: float = 1.0) -> nn.Parameter:
 
 
 class Linear(nn.Module):
-    """Dense layer with equalized learning rate (ProGAN section 4.1): y = x (weight · gain)ᵀ + bias · bias_gain.
+    """Dense layer with equalized learning rate (ProGAN section 4.1): x (weight · gain)ᵀ + bias · bias_gain, activated.
 
     `weight` [out, in] is stored as the training left it; `lr_multiplier` only sets how large it starts.
     """
@@ -206,17 +207,21 @@ class Linear(nn.Module):
         bias_gain: float | None = 1.0,
         bias_init: float = 0.0,
         lr_multiplier: float = 1.0,
+        activation: str = "linear",
+        activation_gain: bool = True,
     ) -> None:
         super().__init__()
         self.weight = normal(out_features, in_features, std=1 / lr_multiplier)
         self.bias = None if bias_gain is None else nn.Parameter(torch.full((out_features,), bias_init))
         self.gain = gain
         self.bias_gain = bias_gain
+        self.activation = activation
+        self.activation_gain = activation_gain
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, in] to [N, out]."""
         bias = None if self.bias is None or self.bias_gain is None else self.bias * self.bias_gain
-        return F.linear(x, self.weight * self.gain, bias)
+        return activate(F.linear(x, self.weight * self.gain, bias), self.activation, with_gain=self.activation_gain)
 
 
 def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None) -> Tensor:

@@ -8,6 +8,7 @@ There is no w: a generator is called with z and labels only. Levels are the sub-
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from stylegan_torch.layers import (
-    ACTIVATIONS,
+    activate,
     box_down2d,
     check_shape,
     conv2d,
@@ -80,23 +81,51 @@ class DiscriminatorConfig:
     lod: float = 0.0
 
 
-class Weight(nn.Module):
-    """Parameters of one layer: `weight`, `bias`, and `weight_scale` where it is stored."""
+# stage of a layer -> what it does with its input and its weight
+_STAGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "dense": lambda x, weight: x @ weight.t(),
+    "latents": lambda x, weight: (x @ weight.t()).reshape(len(x), -1, 4, 4),
+    "conv": conv2d,
+    "up": conv2d_nearest_up,
+    "down": conv2d_box_down,
+}
+
+
+class Layer(nn.Module):
+    """One layer: its stage, bias, activation, and pixel normalisation if `eps` is given (section 4.2).
+
+    A dense stage makes a vector, "latents" features of 4×4; "up" and "down" change the size twofold.
+    """
 
     weight_scale: Tensor
 
-    def __init__(self, scale: WeightScale, *shape: int, bias: int | None = None, gain: float = math.sqrt(2.0)) -> None:
+    def __init__(
+        self,
+        scale: WeightScale,
+        *shape: int,
+        stage: str = "conv",
+        activation: str = "linear",
+        gain: float = math.sqrt(2.0),
+        eps: float | None = None,
+    ) -> None:
         super().__init__()
         self.weight = normal(*shape)
-        self.bias = nn.Parameter(torch.zeros(shape[0] if bias is None else bias))
-        self.gain = gain / math.sqrt(math.prod(shape[1:])) if scale == "equalized" else 1.0
+        self.bias = nn.Parameter(torch.zeros(shape[0] // 16 if stage == "latents" else shape[0]))
+        gain /= math.sqrt(math.prod(shape[1:]))
+        self.gain = gain if scale == "equalized" else 1.0
         self.stored = scale == "stored"
         if self.stored:
-            self.register_buffer("weight_scale", torch.tensor(gain / math.sqrt(math.prod(shape[1:]))))
+            self.register_buffer("weight_scale", torch.tensor(gain))
+        self.stage = stage
+        self.activation = activation
+        self.eps = eps
 
-    def scaled(self) -> Tensor:
-        """Return the weight to compute with."""
-        return self.weight * (self.weight_scale if self.stored else self.gain)
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, I] or [N, I, H, W] to [N, O] or [N, O, H', W']."""
+        x = _STAGES[self.stage](x, self.weight * (self.weight_scale if self.stored else self.gain))
+        x = x + (self.bias if x.ndim == 2 else self.bias[:, None, None])
+        x = activate(x, self.activation, with_gain=False)
+        return x if self.eps is None else pixel_norm(x, self.eps)
 
 
 class SynthesisBlock(nn.Module):
@@ -104,32 +133,20 @@ class SynthesisBlock(nn.Module):
 
     def __init__(self, config: GeneratorConfig, level: int) -> None:
         super().__init__()
-        self.config = config
-        scale, out = config.weight_scale, config.channels[level]
+        scale, out, act = config.weight_scale, config.channels[level], config.activation
+        eps = config.pixel_norm_eps if config.use_pixel_norm else None
         if level == 0:
-            self.fc = Weight(scale, out * 16, config.z_dim + config.c_dim, bias=out, gain=math.sqrt(2.0) / 4)
+            features, gain = config.z_dim + config.c_dim, math.sqrt(2.0) / 4
+            self.fc = Layer(scale, out * 16, features, stage="latents", activation=act, gain=gain, eps=eps)
         else:
-            self.conv0 = Weight(scale, out, config.channels[level - 1], 3, 3)
-        self.conv1 = Weight(scale, out, out, 3, 3)
+            self.conv0 = Layer(scale, out, config.channels[level - 1], 3, 3, stage="up", activation=act, eps=eps)
+        self.conv1 = Layer(scale, out, out, 3, 3, activation=act, eps=eps)
         if config.growing or level == len(config.channels) - 1:
-            self.torgb = Weight(scale, config.img_channels, out, 1, 1, gain=1.0)
+            self.torgb = Layer(scale, config.img_channels, out, 1, 1, gain=1.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the features of the level below (at 4×4: the latents [N, z_dim + c_dim]) to this level's."""
-        if hasattr(self, "fc"):
-            x = self._finish((x @ self.fc.scaled().t()).reshape(len(x), -1, 4, 4), self.fc)
-        else:
-            x = self._finish(conv2d_nearest_up(x, self.conv0.scaled()), self.conv0)
-        return self._finish(conv2d(x, self.conv1.scaled()), self.conv1)
-
-    def rgb(self, x: Tensor) -> Tensor:
-        """Map features [N, C, H, W] to an image [N, img_channels, H, W]."""
-        return conv2d(x, self.torgb.scaled()) + self.torgb.bias[:, None, None]
-
-    def _finish(self, x: Tensor, layer: Weight) -> Tensor:
-        act, _ = ACTIVATIONS[self.config.activation]
-        x = act(x + layer.bias[:, None, None])
-        return pixel_norm(x, self.config.pixel_norm_eps) if self.config.use_pixel_norm else x
+        return self.conv1(self.fc(x) if hasattr(self, "fc") else self.conv0(x))
 
 
 class Generator(nn.Module):
@@ -165,9 +182,9 @@ class Generator(nn.Module):
         before = x
         for block in blocks[: finest - skipped + 1]:
             before, x = x, block(x)
-        image = block.rgb(x)
+        image = block.torgb(x)
         if fade > 0 and skipped < finest:
-            image = image.lerp(nearest_up2d(blocks[finest - skipped - 1].rgb(before)), fade)
+            image = image.lerp(nearest_up2d(blocks[finest - skipped - 1].torgb(before)), fade)
         return nearest_up2d(image, 2**skipped)
 
 
@@ -178,17 +195,16 @@ class DiscriminatorBlock(nn.Module):
         super().__init__()
         scale, channels, out = config.weight_scale, config.channels[level], config.channels[level - 1]
         if config.growing or level == len(config.channels) - 1:
-            self.fromrgb = Weight(scale, channels, config.img_channels, 1, 1)
-        self.conv0 = Weight(scale, channels, channels, 3, 3)
-        self.conv1 = Weight(scale, out, channels, 3, 3)
+            self.fromrgb = Layer(scale, channels, config.img_channels, 1, 1, activation="lrelu")
+        self.conv0 = Layer(scale, channels, channels, 3, 3, activation="lrelu")
         self.pool_first = config.pool_first
+        stage = "down" if config.pool_first else "conv"
+        self.conv1 = Layer(scale, out, channels, 3, 3, stage=stage, activation="lrelu")
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the features of this level to those of the next coarser one."""
-        x = _leaky(conv2d(x, self.conv0.scaled()), self.conv0)
-        if self.pool_first:
-            return _leaky(conv2d_box_down(x, self.conv1.scaled()), self.conv1)
-        return box_down2d(_leaky(conv2d(x, self.conv1.scaled()), self.conv1))
+        x = self.conv1(self.conv0(x))
+        return x if self.pool_first else box_down2d(x)
 
 
 class DiscriminatorEpilogue(nn.Module):
@@ -199,24 +215,17 @@ class DiscriminatorEpilogue(nn.Module):
         self.config = config
         scale, channels = config.weight_scale, config.channels[0]
         if config.growing or len(config.channels) == 1:
-            self.fromrgb = Weight(scale, channels, config.img_channels, 1, 1)
+            self.fromrgb = Layer(scale, channels, config.img_channels, 1, 1, activation="lrelu")
         self.mbstd_group_size = config.mbstd_group_size
-        self.conv = Weight(scale, channels, channels + config.mbstd_num_features, 3, 3)
-        self.fc = Weight(scale, config.fc_dim, channels * 16)
-        self.out = Weight(scale, 1 + config.num_label_logits, config.fc_dim, gain=1.0)
+        self.conv = Layer(scale, channels, channels + config.mbstd_num_features, 3, 3, activation="lrelu")
+        self.fc = Layer(scale, config.fc_dim, channels * 16, stage="dense", activation="lrelu")
+        self.out = Layer(scale, 1 + config.num_label_logits, config.fc_dim, stage="dense", gain=1.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features [N, C, 4, 4] to [N, 1 + num_label_logits]."""
         if self.config.mbstd_num_features:
             x = minibatch_stddev(x, self.mbstd_group_size, self.config.mbstd_num_features)
-        x = _leaky(conv2d(x, self.conv.scaled()), self.conv).flatten(1)
-        x = _leaky((x @ self.fc.scaled().t())[:, :, None, None], self.fc).flatten(1)
-        return x @ self.out.scaled().t() + self.out.bias
-
-
-def _leaky(x: Tensor, layer: Weight) -> Tensor:
-    act, _ = ACTIVATIONS["lrelu"]
-    return act(x + layer.bias[:, None, None])
+        return self.out(self.fc(self.conv(x).flatten(1)))
 
 
 class Discriminator(nn.Module):
@@ -254,14 +263,11 @@ class Discriminator(nn.Module):
         blocks = [block for block in self.children() if isinstance(block, DiscriminatorBlock)]
         levels: list[DiscriminatorBlock | DiscriminatorEpilogue] = [*blocks, self.b4]
         skipped, fade = growth(cfg.lod, len(blocks)) if cfg.growing else (0, 0.0)
-        x = _from_rgb(levels[skipped], img, skipped)
+        x: Tensor = levels[skipped].fromrgb(box_down2d(img, 2**skipped))
         for block in blocks[skipped:]:
             x = block(x)
             if fade > 0:
-                x, fade = x.lerp(_from_rgb(levels[skipped + 1], img, skipped + 1), fade), 0.0
+                coarse = levels[skipped + 1].fromrgb(box_down2d(img, 2 ** (skipped + 1)))
+                x, fade = x.lerp(coarse, fade), 0.0
         x = self.b4(x)
         return (x[:, :1], x[:, 1:]) if return_labels else x[:, :1]
-
-
-def _from_rgb(level: DiscriminatorBlock | DiscriminatorEpilogue, img: Tensor, skipped: int) -> Tensor:
-    return _leaky(conv2d(box_down2d(img, 2**skipped), level.fromrgb.scaled()), level.fromrgb)

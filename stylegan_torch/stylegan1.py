@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from stylegan_torch.layers import (
-    ACTIVATIONS,
     Linear,
     StyleGenerator,
+    activate,
     blur2d,
     box_down2d,
     check_shape,
@@ -143,7 +143,16 @@ class MappingNetwork(nn.Module):
         for i in range(config.num_layers):
             out = config.w_dim if i == config.num_layers - 1 else config.layer_dim
             gain = lr * _gain(features, config.equalized)
-            self.add_module(f"fc{i}", Linear(features, out, gain=gain, bias_gain=lr, lr_multiplier=lr))
+            layer = Linear(
+                features,
+                out,
+                gain=gain,
+                bias_gain=lr,
+                lr_multiplier=lr,
+                activation=config.activation,
+                activation_gain=False,
+            )
+            self.add_module(f"fc{i}", layer)
             features = out
         self.register_buffer("w_avg", torch.zeros(config.w_dim))
 
@@ -169,9 +178,8 @@ class MappingNetwork(nn.Module):
         check_shape("z", z, cfg.z_dim)
         x = torch.cat([z, self.embed(labels_or_zeros(c, cfg.c_dim, z))], dim=1) if cfg.c_dim else z
         x = pixel_norm(x) if cfg.normalize_z else x
-        act, _ = ACTIVATIONS[cfg.activation]
         for i in range(cfg.num_layers):
-            x = act(self.get_submodule(f"fc{i}")(x))
+            x = self.get_submodule(f"fc{i}")(x)
         return truncate(x[:, None].expand(-1, self.num_ws, -1), self.w_avg, truncation_psi, truncation_cutoff)
 
 
@@ -216,8 +224,7 @@ class SynthesisLayer(nn.Module):
         x = self._input(x, w)
         if noise is not None:
             x = x + noise * self.noise_strength[:, None, None]
-        act, _ = ACTIVATIONS[cfg.activation]
-        x = act(x + self.bias[:, None, None])
+        x = activate(x + self.bias[:, None, None], cfg.activation, with_gain=False)
         x = pixel_norm(x) if cfg.use_pixel_norm else x
         x = instance_norm(x) if cfg.use_instance_norm else x
         if cfg.use_styles:
@@ -356,8 +363,7 @@ class ConvLayer(nn.Module):
         if self.blur_filter is not None:
             x = blur2d(x, self.blur_filter)
         x = conv2d_box_down(x, weight) if self.down else conv2d(x, weight)
-        act, _ = ACTIVATIONS[self.activation]
-        return act(x + self.bias[:, None, None])
+        return activate(x + self.bias[:, None, None], self.activation, with_gain=False)
 
 
 class DiscriminatorBlock(nn.Module):
@@ -391,15 +397,15 @@ class DiscriminatorEpilogue(nn.Module):
             self.fromrgb = ConvLayer(config, config.img_channels, channels, 1, down=False)
         self.mbstd_group_size = config.mbstd_group_size
         self.conv = ConvLayer(config, channels + config.mbstd_num_features, channels, 3, down=False)
-        self.fc = Linear(channels * 16, config.fc_dim, gain=_gain(channels * 16, equalized))
+        gain = _gain(channels * 16, equalized)
+        self.fc = Linear(channels * 16, config.fc_dim, gain=gain, activation=config.activation, activation_gain=False)
         self.out = Linear(config.fc_dim, max(config.c_dim, 1), gain=_gain(config.fc_dim, equalized, 1.0))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features [N, C, 4, 4] to outputs [N, max(c_dim, 1)]."""
         if self.config.mbstd_num_features:
             x = minibatch_stddev(x, self.mbstd_group_size, self.config.mbstd_num_features)
-        act, _ = ACTIVATIONS[self.config.activation]
-        return self.out(act(self.fc(self.conv(x).flatten(1))))
+        return self.out(self.fc(self.conv(x).flatten(1)))
 
 
 class Discriminator(nn.Module):

@@ -165,7 +165,8 @@ class MappingNetwork(nn.Module):
         lr = config.lr_multiplier
         for i in range(config.num_layers):
             out = config.w_dim if i == config.num_layers - 1 else config.layer_dim
-            layer = Linear(features, out, gain=lr / math.sqrt(features), bias_gain=lr, lr_multiplier=lr)
+            gain = lr / math.sqrt(features)
+            layer = Linear(features, out, gain=gain, bias_gain=lr, lr_multiplier=lr, activation=config.activation)
             self.add_module(f"fc{i}", layer)
             features = out
         if num_ws is not None:
@@ -199,7 +200,7 @@ class MappingNetwork(nn.Module):
             x = pixel_norm(z) if cfg.normalize_z and cfg.z_dim else z
             x = torch.cat([x, pixel_norm(self.embed(c))], dim=1) if cfg.c_dim else x
         for i in range(cfg.num_layers):
-            x = activate(self.get_submodule(f"fc{i}")(x), cfg.activation)
+            x = self.get_submodule(f"fc{i}")(x)
         if self.num_ws is None:
             return x
         return truncate(x[:, None].expand(-1, self.num_ws, -1), self.w_avg, truncation_psi, truncation_cutoff)
@@ -244,14 +245,14 @@ class SynthesisLayer(nn.Module):
             self.register_buffer("noise_const", normal(resolution, resolution).detach())
             self.noise_strength = nn.Parameter(torch.zeros([]))
 
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None, gain: float = 1.0) -> Tensor:
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         """Map x [N, I, H, W] with w [N, w_dim] and noise [1 or N, 1, H', W'] to [N, O, H', W']."""
         cfg = self.config
         styles = self.affine(w) + cfg.style_bias
         x = modulated_conv2d(x, self.weight * self.weight_gain, styles, self.up_filter, demodulate=True)
         if noise is not None:
             x = x + noise * self.noise_strength
-        return activate(x + self.bias[:, None, None], cfg.activation, gain, cfg.conv_clamp)
+        return activate(x + self.bias[:, None, None], cfg.activation, cfg.conv_clamp)
 
 
 class ToRGB(nn.Module):
@@ -270,7 +271,7 @@ class ToRGB(nn.Module):
         """Map features [N, I, H, W] to an image [N, img_channels, H, W]."""
         styles = self.affine(w) + self.config.style_bias
         x = modulated_conv2d(x, self.weight * self.weight_gain, styles, None, demodulate=False)
-        return activate(x + self.bias[:, None, None], "linear", clamp=self.config.conv_clamp)
+        return activate(x + self.bias[:, None, None], "linear", self.config.conv_clamp)
 
 
 class ConvLayer(nn.Module):
@@ -305,8 +306,8 @@ class ConvLayer(nn.Module):
         if spectral_norm:
             self.register_buffer("weight_u", normal(1, out_channels).detach())
 
-    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
-        """Map [N, I, H, W] to [N, O, H', W'], times `gain`."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, I, H, W] to [N, O, H', W']."""
         weight = self.weight * self.weight_gain
         if self.spectral_norm:
             weight = self._normalize_spectrum(weight)
@@ -318,7 +319,7 @@ class ConvLayer(nn.Module):
             x = conv2d(x, weight)
         if self.bias is not None:
             x = x + self.bias[:, None, None]
-        return activate(x, self.activation, gain, self.clamp)
+        return activate(x, self.activation, self.clamp)
 
     def _normalize_spectrum(self, weight: Tensor) -> Tensor:
         # The estimate of the left singular vector advances at every call, inference included, as in the original.
@@ -365,10 +366,8 @@ class SynthesisBlock(nn.Module):
         if x is None:
             x = self.const.expand(ws.shape[0], -1, -1, -1)
             return self.conv1(x, ws[:, 0], noise[0])
-        y = self.conv0(x, ws[:, 0], noise[0])
-        if self.residual:
-            return self.skip(x, math.sqrt(0.5)) + self.conv1(y, ws[:, 1], noise[1], math.sqrt(0.5))
-        return self.conv1(y, ws[:, 1], noise[1])
+        y = self.conv1(self.conv0(x, ws[:, 0], noise[0]), ws[:, 1], noise[1])
+        return (self.skip(x) + y) * math.sqrt(0.5) if self.residual else y
 
 
 class SynthesisNetwork(nn.Module):
@@ -479,7 +478,7 @@ class DiscriminatorBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map the features of this level to those of the next coarser one."""
         if self.residual:
-            return self.skip(x, math.sqrt(0.5)) + self.conv1(self.conv0(x), math.sqrt(0.5))
+            return (self.skip(x) + self.conv1(self.conv0(x))) * math.sqrt(0.5)
         return self.conv1(self.conv0(x))
 
 
@@ -496,22 +495,21 @@ class DiscriminatorEpilogue(nn.Module):
         super().__init__()
         self.config = config
         channels, clamp = config.channels[0], config.conv_clamp
-        self.activation = act = config.epilogue_activation or config.activation
+        act = config.epilogue_activation or config.activation
         if _rgb_everywhere(config) or len(config.channels) == 1:
             rgb_clamp = clamp if config.clamp_last_fromrgb else None
             self.fromrgb = ConvLayer(config.img_channels, channels, 1, activation=act, clamp=rgb_clamp)
         self.mbstd_group_size = config.mbstd_group_size
         width = channels + config.mbstd_num_features
         self.conv = ConvLayer(width, channels, 3, activation=act, clamp=clamp, spectral_norm=config.spectral_norm)
-        self.fc = Linear(channels * 16, config.fc_dim, gain=1 / math.sqrt(channels * 16))
+        self.fc = Linear(channels * 16, config.fc_dim, gain=1 / math.sqrt(channels * 16), activation=act)
         self.out = Linear(config.fc_dim, config.num_outputs, gain=1 / math.sqrt(config.fc_dim))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features [N, C, 4, 4] to outputs [N, num_outputs]."""
         if self.config.mbstd_num_features:
             x = minibatch_stddev(x, self.mbstd_group_size, self.config.mbstd_num_features)
-        x = activate(self.fc(self.conv(x).flatten(1)), self.activation)
-        return self.out(x)
+        return self.out(self.fc(self.conv(x).flatten(1)))
 
 
 class Discriminator(nn.Module):

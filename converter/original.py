@@ -1,0 +1,224 @@
+"""Running the original TensorFlow program that a file carries, and taking what it computes back as data."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import torch
+
+from converter.convert import page
+from converter.errors import ConvertError, sound
+from converter.npz import all_variables, write_npz
+from converter.sandbox import job_folder, run_child
+from converter.source import Header, Network, Source, walk
+from stylegan_torch import __version__
+from stylegan_torch.networks import shapes
+from stylegan_torch.reference import write_reference
+
+RESULTS = ("result.json", "variables.npz", "reference.npz")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What to record of the original's computation.
+
+    seeds: latents are `RandomState(seed).randn(1, z_dim)`.
+    truncation_psi: None = the network's own.
+    class_index: of a conditional network; None = an all-zero label.
+    noise: "seeded" (drawn anew after each z, as the StyleGAN2 script does) or "stored".
+    layers: also the result of every layer, for the first picture.
+    """
+
+    seeds: Sequence[int]
+    truncation_psi: float | None = None
+    class_index: int | None = None
+    noise: str = "seeded"
+    layers: bool = False
+
+
+@dataclass(frozen=True)
+class Original:
+    """What running the original gave.
+
+    source: its networks, read back from TensorFlow.
+    record, arrays: of a reference file; empty if nothing was recorded.
+    isolation: what kept the program in, in words.
+    """
+
+    source: Source
+    record: dict[str, Any]
+    arrays: dict[str, np.ndarray[Any, Any]]
+    isolation: list[str]
+
+    def write_dump(self, file: IO[bytes]) -> None:
+        """Write the networks as `.npz`, the same as `stylegan-convert` writes."""
+        write_npz(file, self.source)
+
+    def write_reference(self, file: IO[bytes]) -> None:
+        """Write what was recorded."""
+        write_reference(file, self.record, self.arrays)
+
+
+def embedded_code(source: Any) -> dict[str, str]:
+    """Return the source texts by sha256 that the networks of a file would run.
+
+    Raises:
+        ConvertError: if the file has none, or they are not for TensorFlow.
+    """
+    if not isinstance(source, Source):
+        raise ConvertError("was converted; only the original pickle carries the program")
+    for network in walk(source.networks):
+        if network.form != "tf":
+            kind = {"theano": "Theano", "torch": "PyTorch"}.get(network.form, network.form)
+            raise ConvertError(f"network {network.role} is of the {kind} release; only TensorFlow's can be run")
+        for name, sha256 in _hashes(network.header).items():
+            if sha256 not in network.code:
+                raise ConvertError(f"network {name} carries no source; stylegan-convert reads its variables without")
+    return {sha256: text for network in walk(source.networks) for sha256, text in network.code.items()}
+
+
+def _hashes(header: Header) -> dict[str, str]:
+    found = {header["name"]: header["source_sha256"]}
+    for part in header["components"].values():
+        found |= _hashes(part)
+    return found
+
+
+def require_tensorflow() -> None:
+    """Raise ConvertError, saying how to get it, unless TensorFlow is installed."""
+    if importlib.util.find_spec("tensorflow") is None:
+        raise ConvertError("TensorFlow is not installed; get it with: pip install 'stylegan-torch[tf]'")
+
+
+def run_original(
+    source: Source,
+    origin: Future[dict[str, Any]],
+    memory: int,
+    recording: Recording | None = None,
+    on_progress: Callable[[str], None] = lambda text: None,
+) -> Original:
+    """Run the program that a file carries, in a child process, and take back its variables and what it computes.
+
+    The caller has the user's consent to run it.
+
+    Args:
+        source: the open file.
+        origin: where it came from.
+        memory: bytes the child may hold.
+        recording: what to record; None = only the variables.
+        on_progress: is told what goes on.
+
+    Raises:
+        ConvertError: saying what went wrong.
+    """
+    code = embedded_code(source)
+    require_tensorflow()
+    if recording:
+        _check(source, recording)
+    with job_folder() as name:
+        folder = Path(name)
+        _write_job(folder, source, code, recording)
+        isolation = run_child(folder, memory, on_progress)
+        for result in RESULTS:
+            path = folder / result
+            if path.is_symlink() or not path.is_file():
+                raise ConvertError("the process that ran its source left no sound result")
+        with sound("the result of its source"):
+            return _take(folder, source, origin.result(), recording, isolation)
+
+
+def _check(source: Source, recording: Recording) -> None:
+    network = source.networks.get("G_ema")
+    if network is None:
+        raise ConvertError("holds no generator to record")
+    labels = network.header["static_kwargs"].get("label_size", 0)
+    if recording.class_index is not None and not 0 <= recording.class_index < labels:
+        known = f"classes 0 to {labels - 1}" if labels else "no classes"
+        raise ConvertError(f"there is no class {recording.class_index}: this network has {known}")
+    if recording.truncation_psi is not None and not network.header["components"]:
+        raise ConvertError("ProGAN has no truncation")
+
+
+def _write_job(folder: Path, source: Source, code: Mapping[str, str], recording: Recording | None) -> None:
+    for sha256, text in code.items():
+        (folder / f"{sha256}.py").write_text(text, encoding="utf-8")
+    with (folder / "values.npz").open("wb") as file:
+        write_npz(file, source)
+    options = None
+    if recording:
+        options = {**asdict(recording), "seeds": list(recording.seeds), "class": recording.class_index}
+    headers = {
+        network.role: {**network.header, "prefix": "Gs" if network.role == "G_ema" else network.role}
+        for network in walk(source.networks)
+    }
+    (folder / "job.json").write_text(json.dumps({"networks": headers, "reference": options}))
+
+
+def _take(
+    folder: Path, source: Source, origin: dict[str, Any], recording: Recording | None, isolation: list[str]
+) -> Original:
+    result = json.loads((folder / "result.json").read_text())
+    networks, notes = {}, list[str]()
+    with np.load(folder / "variables.npz", allow_pickle=False) as file:
+        for network in walk(source.networks):
+            header = _read_back(network.header, result["networks"][network.role], notes)
+            prefix = "Gs" if network.role == "G_ema" else network.role
+            tensors = {name: torch.from_numpy(file[f"{prefix}/{name}"]) for name in all_variables(header)}
+            networks[network.role] = replace(network, header=header, tensors=tensors)
+    dump = Source(networks, origin, (*source.notes, *notes))
+    if not recording:
+        return Original(dump, {}, {}, isolation)
+    layers = [
+        *_layers(networks["G_ema"], result["generator"]["layers"]),
+        *(_layers(networks["D"], result["discriminator"]["layers"]) if "D" in networks else []),
+    ]
+    record = {
+        "created_by": f"stylegan-torch {__version__}",
+        "origin": origin,
+        "source_sha256": sorted(embedded_code(source)),
+        "tensorflow": result["tensorflow"],
+        "numpy": result["numpy"],
+        "seeds": list(recording.seeds),
+        "truncation_psi": recording.truncation_psi,
+        "class": recording.class_index,
+        "noise": recording.noise,
+        "noise_maps": result["generator"]["noise"],
+        "precision": "float32",
+        "d_batch": result.get("discriminator", {}).get("batch"),
+        "layers": layers,
+    }
+    with np.load(folder / "reference.npz", allow_pickle=False) as file:
+        wanted = {layer["array"] for layer in layers}
+        arrays = {name: file[name] for name in file if not name.startswith("layers/") or name in wanted}
+    return Original(dump, record, arrays, isolation)
+
+
+def _read_back(header: Header, result: dict[str, Any], notes: list[str]) -> Header:
+    notes += [f"variable {name}, which its source makes and the file lacks" for name in result["without_value"]]
+    parts = {key: _read_back(part, result["components"][key], notes) for key, part in header["components"].items()}
+    return {**header, "variables": result["variables"], "components": parts}
+
+
+def _layers(network: Network, recorded: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Name the modules of ours that recorded layers correspond to; layers without one are dropped."""
+    make_config, make_table = page(network)
+    table = make_table(network)
+    modules: dict[str, str] = {}
+    for ours in shapes(make_config(network)):
+        module, _, leaf = ours.rpartition(".")
+        theirs, _ = table.source_name(ours)
+        # Labels and styles are embedded by layers of a single product, which sources cut in different ways.
+        if leaf in ("weight", "bias") and not module.endswith((".embed", ".affine")):
+            modules.setdefault(theirs.rpartition("/")[0], module)
+    return [
+        {"network": network.role, "module": modules[entry["scope"]], **entry}
+        for entry in recorded
+        if entry["scope"] in modules
+    ]

@@ -1,0 +1,114 @@
+"""Running the child process that runs embedded source: nothing of the user's goes in but the job's folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from converter.errors import ConvertError
+
+_START = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); import tf_runtime.child; "
+    "sys.path.pop(); tf_runtime.child.main()"
+)
+_SHOWN = 20
+"""Last lines of what the child printed that are shown on failure."""
+
+
+def memory_of_machine() -> int:
+    """Return the bytes of memory this machine has; 16 GB where it doesn't say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 16 << 30
+
+
+def run_child(folder: Path, memory: int, on_progress: Callable[[str], None]) -> list[str]:
+    """Run the job in a folder, in a process that is shut in as far as this system can.
+
+    Args:
+        folder: has the job, and gets the results; the one place the child may write to.
+        memory: bytes of data it may hold.
+        on_progress: is told what goes on.
+
+    Returns:
+        What kept the child in, in words.
+
+    Raises:
+        ConvertError: saying how it failed.
+    """
+    # Folders of the running Python only, then the one that has tf_runtime, which the child takes off again.
+    paths = [path for path in sys.path if Path(path).is_absolute() and Path(path) != Path.cwd()]
+    start = [sys.executable, "-I", "-c", _START, json.dumps([*paths, str(Path(__file__).parent)])]
+    with (folder / "log.txt").open("wb") as log:
+        process = subprocess.Popen(
+            [*start, str(folder), str(memory)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=_environment(folder),
+            cwd=folder,
+            close_fds=True,
+            start_new_session=True,
+        )
+        try:
+            told = _listen(process, on_progress)
+            process.wait()
+        finally:
+            _stop(process)
+    if process.returncode or "error" in told:
+        raise ConvertError(_failure(process.returncode, told.get("error"), folder, memory))
+    return list(told.get("isolation", []))
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """Return all that the child gets to know of the user's environment: nothing, but for what Windows needs."""
+    system = {name: os.environ[name] for name in ("SYSTEMROOT", "PATHEXT") if name in os.environ}
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "-1"}
+    home = {name: str(folder) for name in ("HOME", "TMPDIR", "TEMP", "TMP")}
+    return {**system, **home, **quiet, "PATH": os.defpath, "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _listen(process: subprocess.Popen[bytes], on_progress: Callable[[str], None]) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    assert process.stdout is not None
+    while line := process.stdout.readline(1 << 16):
+        try:
+            message = json.loads(line)
+        except ValueError:
+            continue  # the source can write here too, if it tries
+        if isinstance(message, dict):
+            told.update(message)
+            on_progress(str(message.get("progress", ""))[:80])
+    return told
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the child and all it started."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (AttributeError, OSError):  # no groups on Windows; already gone
+        process.kill()
+    process.wait()
+
+
+def _failure(status: int, error: Any, folder: Path, memory: int) -> str:
+    if error and "MemoryError" not in str(error):
+        return f"running its source failed: {error}"
+    log = (folder / "log.txt").read_text(errors="replace").strip().splitlines()[-_SHOWN:]
+    if error or status < 0 or any("bad_alloc" in line or "OOM" in line for line in log):
+        how = "ran out of memory" if error else f"was ended by signal {-status}"
+        return f"the process that ran its source {how}; it may hold {memory / (1 << 30):.1f} GB (--memory sets it)"
+    return f"the process that ran its source ended with status {status}: {' / '.join(log[-3:]) or 'it said nothing'}"
+
+
+def job_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a new private folder, which is removed at the end of a `with` block."""
+    return tempfile.TemporaryDirectory(prefix="stylegan-torch-", ignore_cleanup_errors=True)

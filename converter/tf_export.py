@@ -1,0 +1,173 @@
+"""`stylegan-export-tf`: run the original program on today's TensorFlow; dump it, and record what it computes."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from converter.convert import opened
+from converter.original import Original, Recording, embedded_code, run_original
+from converter.sandbox import memory_of_machine
+from converter.source import Source
+from stylegan_torch import __version__
+from stylegan_torch.command import finite, one_line_errors, reading
+from stylegan_torch.files import new_file, refuse_existing
+from stylegan_torch.seeds import parse_seeds
+
+GB = 1 << 30
+EXAMPLES = """\b
+Examples:
+  stylegan-export-tf ffhq.pkl --show-source | less
+  stylegan-export-tf ffhq.pkl ffhq.npz --trust-embedded-code
+  stylegan-export-tf ffhq.pkl ffhq.npz --trust-embedded-code --reference ref.npz --seeds 0-3 --truncation 0.7 --layers
+  stylegan-verify ffhq.pt ref.npz --report report.html
+"""
+
+
+def memory_limit(gigabytes: float | None) -> int:
+    """Return a limit in bytes; None = nine tenths of the machine's memory."""
+    return int(gigabytes * GB) if gigabytes else memory_of_machine() * 9 // 10
+
+
+def export(
+    src: str | Path,
+    dst: Path,
+    reference: Path | None = None,
+    recording: Recording | None = None,
+    memory: int | None = None,
+    force: bool = False,
+    on_progress: Any = lambda text: None,
+) -> Original:
+    """Run the program in `src`, and write its variables to `dst` and what it computes to `reference`.
+
+    Calling this is consent to run code from the file, in a child process that is shut in as far as the system can.
+
+    Raises:
+        StyleGANError: one line that names what is wrong; nothing is written then.
+    """
+    targets = [dst, *([reference] if reference else [])]
+    refuse_existing(targets, force)
+    with opened(src) as (source, origin):
+        embedded_code(source)
+        assert isinstance(source, Source)
+        limit = memory or memory_limit(None)
+        original = run_original(source, origin, limit, recording if reference else None, on_progress)
+        with ExitStack() as files:
+            dump, *rest = [files.enter_context(new_file(path, force)) for path in targets]
+            original.write_dump(dump)
+            for file in rest:
+                original.write_reference(file)
+    return original
+
+
+def consent(src: str, code: dict[str, str]) -> str:
+    """Return two lines that tell what running the embedded code means."""
+    lines = sum(text.count("\n") + 1 for text in code.values())
+    hashes = ", ".join(sorted(code))
+    return (
+        f"{src} carries {lines} lines of Python, which this command would run: a program by whoever made the file.\n"
+        f"sha256 {hashes}: look at it with --show-source, then give --trust-embedded-code to run it shut in."
+    )
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("src")
+@click.argument("dst", type=click.Path(path_type=Path), required=False)
+@click.option("--trust-embedded-code", "trust", is_flag=True, help="Run the program that SRC carries.")
+@click.option("--show-source", is_flag=True, help="Print that program instead; run and write nothing.")
+@click.option("--reference", type=click.Path(path_type=Path), help="Also record what it computes to this file (.npz).")
+@click.option(
+    "--seeds", callback=reading(parse_seeds), metavar="SEEDS", default="0-3", show_default=True, help="Of the record."
+)
+@click.option(
+    "--truncation", callback=reading(finite), metavar="PSI", help="Of the record.  [default: the network's own]"
+)
+@click.option(
+    "--class", "class_index", type=click.IntRange(min=0), help="Class of a conditional network.  [default: none]"
+)
+@click.option(
+    "--noise",
+    type=click.Choice(["seeded", "stored"]),
+    default="seeded",
+    show_default=True,
+    help="seeded = drawn for each seed, as the StyleGAN2 scripts do; stored = the maps in the file.",
+)
+@click.option("--layers", is_flag=True, help="Record a sample of every layer's result too.")
+@click.option(
+    "--memory", type=click.FloatRange(min=1), metavar="GB", help="What it may use.  [default: 90 % of the machine's]"
+)
+@click.option("--force", is_flag=True, help="Replace files that exist.")
+@click.version_option(__version__)
+@one_line_errors
+def main(
+    src: str,
+    dst: Path | None,
+    trust: bool,
+    show_source: bool,
+    reference: Path | None,
+    seeds: list[int],
+    truncation: float | None,
+    class_index: int | None,
+    noise: str,
+    layers: bool,
+    memory: float | None,
+    force: bool,
+) -> None:
+    """Run the TensorFlow program in the official pickle SRC and dump its variables to DST (.npz).
+
+    DST is the same as `stylegan-convert SRC DST` writes without running anything; what running it adds is --reference:
+    what the original computes, for stylegan-verify. Needs TensorFlow 2 (pip install 'stylegan-torch[tf]'); a CPU is
+    enough.
+
+    The program runs in a process of its own, without your environment and open files; on Linux also without network,
+    with bounded memory, and with no files but the system's and its own.
+    """
+    if show_source:
+        _show(src)
+        return
+    _check_names(dst, reference)
+    assert dst is not None
+    if not trust:
+        with opened(src) as (source, _):
+            click.echo(consent(src, embedded_code(source)), err=True)
+        sys.exit(1)
+    recording = Recording(seeds, truncation, class_index, noise, layers)
+    with Console(stderr=True).status(f"Running the original of {escape(src)}") as status:
+        original = export(
+            src, dst, reference, recording, memory_limit(memory), force, lambda text: status.update(escape(text))
+        )
+    for note in original.source.notes:
+        click.echo(f"Note: {note}.", err=True)
+    click.echo(
+        f"ran in a process with {', '.join(original.isolation) or 'no limits, which this system does not offer'}"
+    )
+    click.echo(f"to    {dst}, {dst.stat().st_size:,} bytes")
+    if reference:
+        click.echo(f"to    {reference}, {reference.stat().st_size:,} bytes: {len(seeds)} seeds")
+
+
+def _check_names(dst: Path | None, reference: Path | None) -> None:
+    if dst is None:
+        raise click.UsageError("name the file to write, or give --show-source")
+    for path in [dst, *([reference] if reference else [])]:
+        if path.suffix != ".npz":
+            raise click.UsageError(f"{path} must end in .npz")
+    if reference and reference.absolute() == dst.absolute():
+        raise click.UsageError("DST and --reference name the same file")
+
+
+def _show(src: str) -> None:
+    with opened(src) as (source, _):
+        for sha256, text in embedded_code(source).items():
+            click.echo(f"# sha256 {sha256}")
+            click.echo(text)
+
+
+if __name__ == "__main__":
+    main()

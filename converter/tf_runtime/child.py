@@ -1,0 +1,44 @@
+"""The child process: shuts itself in, runs the job in its folder, and says how it went."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from .isolation import isolate
+
+
+def main() -> None:
+    """Do the job in the folder argv[1] with argv[2] bytes of memory.
+
+    Lines of JSON on standard output tell what goes on; what the source prints goes to standard error.
+    """
+    folder, memory = Path(sys.argv[1]), int(sys.argv[2])
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def tell(**what: Any) -> None:
+        print(json.dumps(what), file=channel, flush=True)
+
+    tell(isolation=isolate(folder, memory))
+    try:
+        from .work import work
+
+        work(folder, lambda text: tell(progress=text))
+    except BaseException as error:  # a source may raise anything
+        traceback.print_exc()
+        tell(error=_describe(error))
+        sys.exit(1)
+
+
+def _describe(error: BaseException) -> str:
+    """Say in a line what went wrong, and where in the embedded source."""
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith("<source of")]
+    where = f" (line {lines[-1].lineno} of its {lines[-1].filename.strip('<>').partition(',')[0]})" if lines else ""
+    text = str(error).strip()
+    kind = "" if isinstance(error, ValueError) and text else type(error).__name__ + (": " if text else "")
+    return f"{kind}{text}{where}"

@@ -1,0 +1,57 @@
+"""The packages that embedded sources import, as data: `dnnlib` with its parts, and ProGAN's `tfutil`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import resampling, tflib
+from .easydict import EasyDict
+from .embedded import PACKAGES, find_object
+from .network import Network
+from .tensorflow1 import StandIn
+
+
+def _call_by_name(*args: Any, func_name: str, **kwargs: Any) -> Any:
+    return find_object(func_name)(*args, **kwargs)
+
+
+def _public(module: Any) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", "") == module.__name__
+    }
+
+
+_UTIL = StandIn(
+    "dnnlib.util", {"EasyDict": EasyDict, "get_obj_by_name": find_object, "call_func_by_name": _call_by_name}
+)
+_RESAMPLING = _public(resampling)
+_FUSED = {"fused_bias_act": _RESAMPLING.pop("fused_bias_act")}
+_HELPERS = _public(tflib)
+_AUTOSUMMARY = {"autosummary": _HELPERS.pop("autosummary")}
+
+_OPS = StandIn(
+    "dnnlib.tflib.ops",
+    {
+        "upfirdn_2d": StandIn("dnnlib.tflib.ops.upfirdn_2d", _RESAMPLING),
+        "fused_bias_act": StandIn("dnnlib.tflib.ops.fused_bias_act", _FUSED),
+    },
+)
+_TFLIB = StandIn(
+    "dnnlib.tflib",
+    {
+        **_HELPERS,
+        "Network": Network,
+        "network": StandIn("dnnlib.tflib.network", {"Network": Network}),
+        "tfutil": StandIn("dnnlib.tflib.tfutil", _HELPERS),
+        "autosummary": StandIn("dnnlib.tflib.autosummary", _AUTOSUMMARY),
+        "ops": _OPS,
+    },
+)
+
+
+def install() -> None:
+    """Let embedded sources find the packages."""
+    PACKAGES["dnnlib"] = StandIn("dnnlib", {"EasyDict": EasyDict, "util": _UTIL, "tflib": _TFLIB})
+    PACKAGES["tfutil"] = StandIn("tfutil", {**_HELPERS, **_AUTOSUMMARY, "Network": Network})

@@ -1,0 +1,196 @@
+"""What the child process does: build the networks of a job, dump their variables, record what they compute."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import packages, tflib
+from .easydict import EasyDict
+from .layers import outputs_and_layers
+from .network import Network
+from .tensorflow1 import tf
+
+Arrays = dict[str, Any]
+"""Numpy arrays by name."""
+Progress = Callable[[str], None]
+
+PRECISION = {"num_fp16_res": 0, "dtype": "float32"}
+"""Keywords that are overridden where a file gives them: references are float32."""
+LAYER_SAMPLE = 1 << 16
+"""Values recorded of a layer, at most; evenly spread."""
+USUAL_BATCH = 4
+
+
+def work(folder: Path, progress: Progress) -> None:
+    """Do the job in a folder: `job.json`, `values.npz` and sources in, `result.json` and arrays out."""
+    packages.install()
+    job = json.loads((folder / "job.json").read_text())
+    result: dict[str, Any] = {"tensorflow": tf.version.VERSION, "numpy": np.__version__, "networks": {}}
+    images: list[np.ndarray[Any, Any]] = []
+    dumped: Arrays = {}
+    recorded: Arrays = {}
+    for role, header in job["networks"].items():
+        progress(f"building {header['name']}")
+        with _built(folder, header) as network:
+            result["networks"][role] = _dump(network, header, dumped)
+            if job["reference"] and role == "G_ema":
+                result["generator"] = _record_generator(network, job["reference"], recorded, progress)
+                images = [recorded["images"]]
+            elif job["reference"] and role == "D" and images:
+                result["discriminator"] = _record_discriminator(network, job["reference"], recorded, progress)
+    np.savez(folder / "variables.npz", **dumped)
+    np.savez(folder / "reference.npz", **recorded)
+    (folder / "result.json").write_text(json.dumps(result))
+
+
+@contextmanager
+def _built(folder: Path, header: dict[str, Any]) -> Iterator[Network]:
+    config = tf.ConfigProto(allow_soft_placement=True)
+    with np.load(folder / "values.npz") as values, tf.Graph().as_default(), tf.Session(config=config):
+        yield _network(folder, header, header["prefix"], values)
+
+
+def _network(folder: Path, header: dict[str, Any], prefix: str, values: Any) -> Network:
+    parts = {
+        key: _network(folder, part, f"{prefix}/{part['name']}", values) for key, part in header["components"].items()
+    }
+    network = Network.__new__(Network)
+    keywords = {key: _attributes(value) for key, value in header["static_kwargs"].items()}
+    network.__setstate__(
+        {
+            **header,
+            "static_kwargs": {key: PRECISION.get(key, value) for key, value in keywords.items()},
+            "components": parts,
+            "build_module_src": (folder / f"{header['source_sha256']}.py").read_text(),
+            "variables": [(name, values[f"{prefix}/{name}"]) for name in header["variables"]],
+        }
+    )
+    return network
+
+
+def _attributes(value: Any) -> Any:
+    if isinstance(value, dict):
+        return EasyDict({key: _attributes(item) for key, item in value.items()})
+    return value
+
+
+def _dump(network: Network, header: dict[str, Any], dumped: Arrays) -> dict[str, Any]:
+    """Read all variables back; return their names, and which the file had no value for."""
+    names = [*header["variables"], *network.without_value]
+    prefix = header["prefix"]
+    for name in names:
+        dumped[f"{prefix}/{name}"] = np.asarray(tflib.run(network.own_vars[name]))
+    parts = {
+        key: _dump(network.components[key], {**part, "prefix": f"{prefix}/{part['name']}"}, dumped)
+        for key, part in header["components"].items()
+    }
+    return {"variables": names, "without_value": network.without_value, "components": parts}
+
+
+def _record_generator(
+    network: Network, options: dict[str, Any], recorded: Arrays, progress: Progress
+) -> dict[str, Any]:
+    seeds, noise = options["seeds"], _noise_variables(network)
+    z_dim, c_dim = ([shape[1] or 0 for shape in network.input_shapes] + [0])[:2]
+    z, labels = tf.placeholder(tf.float32, [None, z_dim]), tf.placeholder(tf.float32, [None, c_dim])
+    inputs = [z, labels][: network.num_inputs]
+    keywords = {"randomize_noise": False} if network.components else {}
+    if options["truncation_psi"] is not None:
+        keywords["truncation_psi"] = options["truncation_psi"]
+    images = network.get_output_for(*inputs, return_as_list=True, **keywords)[0]
+    mapping = network.components.get("mapping")
+    w = mapping.get_output_for(*inputs, return_as_list=True)[0] if mapping is not None else None
+    rows: list[Arrays] = []
+    for seed in seeds:
+        progress(f"drawing seed {seed}")
+        generator = np.random.RandomState(seed)
+        row = {"z": generator.randn(1, z_dim).astype(np.float32), "labels": np.zeros([1, c_dim], np.float32)}
+        if options["class"] is not None:
+            row["labels"][:, options["class"]] = 1
+        if options["noise"] == "seeded":
+            drawn = {name: generator.randn(*variable.shape.as_list()) for name, variable in noise.items()}
+            tflib.set_vars({noise[name]: value for name, value in drawn.items()})
+            row |= {name: value.astype(np.float32) for name, value in drawn.items()}
+        feeds = {z: row["z"], labels: row["labels"]}
+        row["images"] = tflib.run(images, feeds)
+        if w is not None:
+            row["w"] = tflib.run(w, feeds)
+        rows.append(row)
+    recorded |= {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    if options["noise"] == "stored":
+        recorded |= {name: tflib.run(variable) for name, variable in noise.items()}
+    recorded["images_uint8"] = _to_uint8(recorded["images"], rounding=mapping is None)
+    record: dict[str, Any] = {"noise": list(noise), "layers": []}
+    if options["layers"]:
+        tflib.set_vars({noise[name]: recorded[name][:1] for name in noise})
+        feeds = {z: recorded["z"][:1], labels: recorded["labels"][:1]}
+        record["layers"] = _record_layers(network, inputs, keywords, feeds, "G_ema", recorded, progress)
+    return record
+
+
+def _noise_variables(network: Network) -> dict[str, Any]:
+    """Return the noise maps of the synthesis by name, in stored order, which is the order of drawing."""
+    synthesis = network.components.get("synthesis")
+    if synthesis is None:
+        return {}
+    return {name: variable for name, variable in synthesis.own_vars.items() if name.startswith("noise")}
+
+
+def _to_uint8(images: np.ndarray[Any, Any], rounding: bool) -> np.ndarray[Any, Any]:
+    """Make NHWC pictures as the scripts of the releases do: ProGAN's rounds, the others cut off (spec TF.md 5)."""
+    x = images.astype(np.float32) * np.float32(127.5) + np.float32(127.5 if rounding else 128)
+    x = np.rint(x) if rounding else x
+    return np.clip(x, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+
+
+def _record_discriminator(
+    network: Network, options: dict[str, Any], recorded: Arrays, progress: Progress
+) -> dict[str, Any]:
+    images = tf.placeholder(tf.float32, [None, *recorded["images"].shape[1:]])
+    labels = tf.placeholder(tf.float32, [None, recorded["labels"].shape[1]])
+    inputs = [images, labels][: network.num_inputs]
+    outputs = network.get_output_for(*inputs, return_as_list=True)
+    group = network.static_kwargs.get("mbstd_group_size", USUAL_BATCH)
+    batch = group if isinstance(group, int) and 1 < group <= 2 * USUAL_BATCH else USUAL_BATCH
+    start = {name: tflib.run(variable) for name, variable in network.own_vars.items() if name.endswith("_sn")}
+    parts = []
+    for first in range(0, len(recorded["images"]), batch):
+        progress(f"scoring picture {first}")
+        rows = slice(first, first + batch)
+        parts.append(tflib.run(outputs, {images: recorded["images"][rows], labels: recorded["labels"][rows]}))
+    for name, column in zip(("d_scores", "d_labels"), zip(*parts, strict=True), strict=False):
+        recorded[name] = np.concatenate(column)
+    record: dict[str, Any] = {"batch": batch, "layers": []}
+    if options["layers"]:
+        tflib.set_vars({network.own_vars[name]: value for name, value in start.items()})
+        feeds = {images: recorded["images"][:batch], labels: recorded["labels"][:batch]}
+        record["layers"] = _record_layers(network, inputs, {}, feeds, "D", recorded, progress)
+    return record
+
+
+def _record_layers(
+    network: Network,
+    inputs: Sequence[Any],
+    keywords: dict[str, Any],
+    feeds: dict[Any, Any],
+    role: str,
+    recorded: Arrays,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    """Record a sample of every layer's result; return where each comes from."""
+    progress(f"recording the layers of {network.name}")
+    _, layers = outputs_and_layers(network, inputs, keywords)
+    values = tflib.run(layers, feeds)
+    records = []
+    for scope, value in values.items():
+        name = f"layers/{role}/{scope}"
+        step = -(-value.size // LAYER_SAMPLE) | 1  # odd, so as not to run down one column
+        recorded[name] = np.ascontiguousarray(value.reshape(-1)[::step])
+        records.append({"array": name, "scope": scope, "shape": list(value.shape), "step": step})
+    return records

@@ -1,0 +1,208 @@
+"""Holding our networks against what the original program computed (DESIGN: parity)."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stylegan_torch import progan
+from stylegan_torch.errors import StyleGANError
+from stylegan_torch.generate import Style, resolve
+from stylegan_torch.images import to_uint8
+from stylegan_torch.reference import Layer, Reference
+
+TOLERANCE = 1e-4
+"""Of images in [-1, 1]; of other arrays times the largest value of the reference, if that is over 1."""
+IDENTICAL = 0.999
+"""Share of 8-bit values that must be identical; none may be off by more than 1."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One array of ours against the reference's.
+
+    max_difference, mean_difference: absolute.
+    tolerance: for the largest difference.
+    identical: share of values that are the same, of 8-bit pictures.
+    psnr: in dB, of pictures; infinite if they are the same.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    max_difference: float
+    mean_difference: float
+    tolerance: float
+    identical: float | None = None
+    psnr: float | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is the same by the tolerances."""
+        return self.max_difference <= self.tolerance and (self.identical is None or self.identical >= IDENTICAL)
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the comparison as text: name, shape, largest and mean difference, tolerance, share, PSNR, verdict."""
+        return (
+            self.name,
+            "x".join(map(str, self.shape)),
+            f"{self.max_difference:.2e}",
+            f"{self.mean_difference:.2e}",
+            f"{self.tolerance:.1e}",
+            "" if self.identical is None else f"{self.identical:.4%}",
+            "" if self.psnr is None else f"{self.psnr:.1f} dB",
+            "pass" if self.passed else "FAIL",
+        )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome.
+
+    comparisons: of the arrays; they decide.
+    layers: of each recorded layer that has its like in our network, in the order of computation.
+    images: ours, [N, C, H, W].
+    """
+
+    comparisons: list[Comparison]
+    layers: list[tuple[Layer, Comparison]]
+    images: Tensor
+
+    @property
+    def passed(self) -> bool:
+        """Whether all arrays are the same by the tolerances."""
+        return all(comparison.passed for comparison in self.comparisons)
+
+    @property
+    def first_departure(self) -> Layer | None:
+        """The first layer that is not the same."""
+        return next((layer for layer, comparison in self.layers if not comparison.passed), None)
+
+
+@torch.inference_mode()
+def verify(networks: Mapping[str, nn.Module], reference: Reference) -> Verdict:
+    """Run networks on the recorded inputs, on the CPU in float32, and compare.
+
+    Args:
+        networks: a generator under "G_ema", and maybe a discriminator under "D".
+        reference: what the original computed.
+
+    Raises:
+        StyleGANError: if the reference is of another network.
+    """
+    G: Any = networks["G_ema"]
+    D: Any = networks.get("D") if "d_scores" in reference.arrays else None
+    _check_fit(G, reference)
+    arrays, layers = reference.arrays, list[tuple[Layer, Comparison]]()
+    computed = _draw(G, reference)
+    with _watched(G, "G_ema", reference, layers):
+        _draw_one(G, reference, 0)
+    if D is not None:
+        with _watched(copy.deepcopy(D), "D", reference, layers) as watched:
+            _score(watched, reference, 0)
+        computed |= _scores(D, reference)
+    comparisons = [compare(name, computed[name], arrays[name]) for name in arrays if name in computed]
+    return Verdict(comparisons, layers, computed["images"])
+
+
+def compare(name: str, ours: Tensor, reference: Tensor) -> Comparison:
+    """Compare two arrays of one shape by the tolerances; `name` tells pictures from other arrays.
+
+    Raises:
+        StyleGANError: if the shapes differ.
+    """
+    if ours.shape != reference.shape:
+        raise StyleGANError(f"array {name} is {list(reference.shape)} in the reference, {list(ours.shape)} here")
+    difference = (ours.double() - reference.double()).abs()
+    largest = float(difference.max()) if difference.numel() else 0.0
+    mean = float(difference.mean()) if difference.numel() else 0.0
+    shape = tuple(ours.shape)
+    if name == "images_uint8":
+        same = float((ours == reference).double().mean())
+        return Comparison(name, shape, largest, mean, 1.0, same, _psnr(difference, 255.0))
+    if name == "images":
+        return Comparison(name, shape, largest, mean, TOLERANCE, psnr=_psnr(difference, 2.0))
+    scale = float(reference.abs().max()) if reference.numel() else 0.0
+    return Comparison(name, shape, largest, mean, TOLERANCE * max(1.0, scale))
+
+
+def _psnr(difference: Tensor, peak: float) -> float:
+    error = float(difference.square().mean())
+    return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
+
+
+def _check_fit(G: Any, reference: Reference) -> None:
+    arrays = reference.arrays
+    found = (arrays["z"].shape[1], arrays["labels"].shape[1], *arrays["images"].shape[1:])
+    ours = (G.z_dim, G.c_dim, G.img_channels, G.img_resolution, G.img_resolution)
+    for name, theirs, here in zip(("z_dim", "c_dim", "channels", "height", "width"), found, ours, strict=True):
+        if theirs != here:
+            raise StyleGANError(f"the reference is of another network: its {name} is {theirs}, here it is {here}")
+
+
+def _draw(G: Any, reference: Reference) -> dict[str, Tensor]:
+    # One by one: the memory of one picture, and no rounding that depends on the batch.
+    parts = [_draw_one(G, reference, i) for i in range(len(reference.arrays["z"]))]
+    computed = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    rounding = "nearest" if isinstance(G, progan.Generator) else "truncate"
+    return {**computed, "images_uint8": to_uint8(computed["images"], rounding)}
+
+
+def _draw_one(G: Any, reference: Reference, i: int) -> dict[str, Tensor]:
+    z, c = reference.arrays["z"][i : i + 1], reference.arrays["labels"][i : i + 1]
+    if isinstance(G, progan.Generator):
+        return {"images": G(z, c)}
+    settings = resolve(G, Style(truncation_psi=reference.record["truncation_psi"]))
+    w = G.mapping(z, c)
+    ws = G.mapping(z, c, settings["truncation_psi"], settings["truncation_cutoff"])
+    noise = reference.noise and [maps if len(maps) == 1 else maps[i : i + 1] for maps in reference.noise]
+    return {"w": w, "images": G.synthesis(ws, noise_mode="none", noise=noise)}
+
+
+def _scores(D: Any, reference: Reference) -> dict[str, Tensor]:
+    batch, count = reference.record["d_batch"], len(reference.arrays["images"])
+    parts = [_score(D, reference, start) for start in range(0, count, batch)]
+    names = ("d_scores", "d_labels")
+    return {name: torch.cat(column) for name, column in zip(names, zip(*parts, strict=True), strict=False)}
+
+
+def _score(D: Any, reference: Reference, start: int) -> tuple[Tensor, ...]:
+    rows = slice(start, start + reference.record["d_batch"])
+    img, c = reference.arrays["images"][rows], reference.arrays["labels"][rows]
+    if isinstance(D, progan.Discriminator):
+        return D(img, c, return_labels=True)
+    return (D(img, c),)
+
+
+@contextmanager
+def _watched(
+    network: nn.Module, role: str, reference: Reference, found: list[tuple[Layer, Comparison]]
+) -> Iterator[nn.Module]:
+    """Compare the results of layers while a network runs; those of another shape are cut otherwise, and passed over."""
+    modules = dict(network.named_modules())
+    wanted = {layer.module: layer for layer in reference.layers if layer.network == role and layer.module in modules}
+    order = {module: i for i, module in enumerate(wanted)}
+    results: dict[str, Comparison] = {}
+
+    def watch(module: str) -> Any:
+        def hook(_: nn.Module, inputs: Any, output: Tensor) -> None:
+            layer = wanted[module]
+            if output.numel() == math.prod(layer.shape):
+                values = output.reshape(-1)[:: layer.step]
+                results[module] = compare(module, values, layer.values)
+
+        return hook
+
+    handles = [modules[module].register_forward_hook(watch(module)) for module in wanted]
+    try:
+        yield network
+    finally:
+        for handle in handles:
+            handle.remove()
+        found += [(wanted[module], results[module]) for module in sorted(results, key=order.__getitem__)]

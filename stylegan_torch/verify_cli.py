@@ -1,0 +1,91 @@
+"""`stylegan-verify`: is our network the same as the original?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from stylegan_torch import __version__
+from stylegan_torch.command import columns, one_line_errors
+from stylegan_torch.errors import StyleGANError
+from stylegan_torch.files import refuse_existing
+from stylegan_torch.reference import Reference, read_reference
+from stylegan_torch.verify import Verdict, verify
+
+EXAMPLES = """\b
+Examples:
+  stylegan-export-tf ffhq.pkl ffhq.npz --trust-embedded-code --reference ref.npz --layers
+  stylegan-convert ffhq.pkl ffhq.pt
+  stylegan-verify ffhq.pt ref.npz --report report.html
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("network")
+@click.argument("reference", type=click.Path(path_type=Path))
+@click.option(
+    "--report", type=click.Path(path_type=Path), help="Also write a page with the pictures side by side (.html)."
+)
+@click.option("--force", is_flag=True, help="Replace the report if it exists.")
+@click.version_option(__version__)
+@one_line_errors
+def main(network: str, reference: Path, report: Path | None, force: bool) -> None:
+    """Run NETWORK on the inputs recorded in REFERENCE and compare with what the original program computed.
+
+    NETWORK is a file of ours, or anything stylegan-convert reads. REFERENCE is an .npz that stylegan-export-tf wrote.
+
+    Same means: no value of an image in [-1, 1] off by more than 1e-4, nor of another array by more than 1e-4 times its
+    largest value (if over 1); of 8-bit pictures 99.9 % of values identical and none off by more than 1. The exit status
+    is 0 if all are the same, 1 otherwise.
+    """
+    import converter
+
+    if report:
+        if report.suffix.lower() not in (".html", ".htm"):
+            raise click.BadParameter(f"{report} does not end in .html", param_hint="--report")
+        refuse_existing([report], force)
+    known = read_reference(reference)
+    with Console(stderr=True).status("Comparing"):
+        loaded = converter.load(network)
+        roles = [role for role in ("G_ema", "D") if role in loaded.networks]
+        if "G_ema" not in roles:
+            raise StyleGANError(f"{network}: holds no network G_ema")
+        origin = loaded.provenance.get("origin", {})
+        verdict = verify({role: loaded.network(role) for role in roles}, known)
+    click.echo("\n".join(table(verdict)))
+    for line in summary(verdict, known, origin):
+        click.echo(line)
+    if report:
+        from stylegan_torch.report import write_report
+
+        write_report(report, verdict, known, {"name": network, **origin}, force)
+        click.echo(f"report {report}")
+    sys.exit(0 if verdict.passed else 1)
+
+
+def table(verdict: Verdict) -> list[str]:
+    """Return the lines of the table, one an array."""
+    head = ("array", "shape", "max |Δ|", "mean |Δ|", "allowed", "identical", "PSNR", "")
+    return columns([head, *(comparison.cells() for comparison in verdict.comparisons)])
+
+
+def summary(verdict: Verdict, reference: Reference, origin: dict[str, Any]) -> list[str]:
+    """Return the lines below the table: the layers, the files, the verdict."""
+    lines = []
+    if reference.layers:
+        agreeing = sum(comparison.passed for _, comparison in verdict.layers)
+        lines.append(f"layers {agreeing} of {len(verdict.layers)} agree")
+    first = verdict.first_departure
+    if first:
+        lines.append(f"first layer that departs: {first.module} of {first.network}, in the original {first.scope}")
+    theirs = reference.record.get("origin", {})
+    if origin.get("sha256") != theirs.get("sha256"):
+        lines.append(
+            f"Note: the reference was made from another file, {theirs.get('name')}, sha256 {theirs.get('sha256')}"
+        )
+    lines.append("the same as the original" if verdict.passed else "NOT the same as the original")
+    return lines
