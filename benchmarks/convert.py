@@ -39,9 +39,9 @@ print(json.dumps([time.perf_counter() - start, 0]))
 """
 
 
-def make_pickle(path: Path) -> None:
-    """Write the pickle that is converted."""
-    from converter.tf_writer import fresh_network, write_pickle
+def make_pickle(path: Path, code: str = "") -> None:
+    """Write the pickle that is converted; it carries `code`."""
+    from converter.tf_writer import carrying, fresh_network, write_pickle
 
     keywords = {"num_channels": 3, "resolution": 1024, "label_size": 0}
     parts = [("synthesis", "G_synthesis_stylegan2"), ("mapping", "G_mapping")]
@@ -50,7 +50,7 @@ def make_pickle(path: Path) -> None:
         fresh_network("D", "D", "D_stylegan2", keywords),
         fresh_network("G_ema", "Gs", "G_main", keywords, parts),
     ]
-    write_pickle(path, networks)
+    write_pickle(path, [carrying(network, code) for network in networks] if code else networks)
 
 
 def measure(code: str, *arguments: str) -> tuple[float, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from converter.errors import ConvertError
 from stylegan_torch import __version__
 from stylegan_torch.checkpoint import ROLES
 from stylegan_torch.command import columns, one_line_errors
+from stylegan_torch.files import refuse_existing
 from stylegan_torch.networks import kind_of
 
 EXAMPLES = """\b
@@ -26,6 +28,7 @@ Examples:
   stylegan-convert stylegan2-ffhq-config-f ffhq.pt      (downloads it)
   stylegan-convert --inspect snapshot.pkl.xz
   stylegan-convert ffhq.pkl ffhq.npz                    (the original tensors)
+  stylegan-convert ffhq.pkl ffhq.pt --verify --trust-embedded-code
 """
 
 
@@ -52,13 +55,22 @@ def _target(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
 @click.option("--networks", callback=_roles, default="all", show_default=True, help="Some of g_ema,g,d, or all.")
 @click.option("--inspect", "only_inspect", is_flag=True, help="Tell what is in SRC, and write nothing.")
 @click.option("--list", "only_list", is_flag=True, help="List the catalogue; SRC may be a pattern such as '*ffhq*'.")
+@click.option("--verify", "with_proof", is_flag=True, help="Run the original too; write DST only if ours is the same.")
+@click.option("--trust-embedded-code", "trust", is_flag=True, help="Let --verify run the program that SRC carries.")
 @click.option("--force", is_flag=True, help="Replace DST if it exists.")
 @click.version_option(__version__)
 @one_line_errors
 def main(
-    src: str | None, dst: Path | None, networks: list[str] | None, only_inspect: bool, only_list: bool, force: bool
+    src: str | None,
+    dst: Path | None,
+    networks: list[str] | None,
+    only_inspect: bool,
+    only_list: bool,
+    with_proof: bool,
+    trust: bool,
+    force: bool,
 ) -> None:
-    """Convert the checkpoint SRC to DST. No code in SRC is ever run.
+    """Convert the checkpoint SRC to DST. No code in SRC is run, unless you ask for it with --trust-embedded-code.
 
     SRC is an official pickle of ProGAN, StyleGAN, StyleGAN2 or StyleGAN2-ADA (.pkl, also .xz, .gz, .bz2), a .npz dump,
     a file of ours, a URL, or a name in the catalogue of published networks.
@@ -80,6 +92,11 @@ def main(
         return
     if not dst:
         raise click.UsageError("name the file to write, or give --inspect")
+    if trust and not with_proof:
+        raise click.UsageError("--trust-embedded-code goes with --verify; converting runs nothing")
+    if with_proof:
+        refuse_existing([dst], force)
+        _verify(src, trust)
     with Console(stderr=True).status(f"Converting {escape(src)}"):
         summary = convert(src, dst, networks, force)
     for note in summary.notes:
@@ -90,6 +107,19 @@ def main(
     published = None if Path(src).exists() else catalogue.find(src)
     if published:
         click.echo(f"licence of these weights: {published.licence}")
+
+
+def _verify(src: str, trust: bool) -> None:
+    from converter.original import PROOF, ask_consent, memory_limit, verify_original
+
+    if not trust:
+        click.echo(ask_consent(src), err=True)
+        sys.exit(1)
+    with Console(stderr=True).status(f"Running the original of {escape(src)}") as status:
+        verdict = verify_original(src, memory_limit(None), PROOF, lambda text: status.update(escape(text)))
+    click.echo("\n".join([*verdict.table(), *verdict.summary()]))
+    if not verdict.passed:
+        raise ConvertError(f"{src}: our network is not the same as the original; nothing was written. Please report it")
 
 
 def table(summary: Summary) -> list[str]:

@@ -13,15 +13,17 @@ from typing import IO, Any
 import numpy as np
 import torch
 
-from converter.convert import page
+from converter.convert import import_network, opened, page
 from converter.errors import ConvertError, sound
 from converter.npz import all_variables, write_npz
-from converter.sandbox import job_folder, run_child
+from converter.sandbox import job_folder, memory_of_machine, run_child
 from converter.source import Header, Network, Source, walk
 from stylegan_torch import __version__
-from stylegan_torch.networks import shapes
-from stylegan_torch.reference import write_reference
+from stylegan_torch.networks import assemble, shapes
+from stylegan_torch.reference import read_reference, write_reference
+from stylegan_torch.verify import Verdict, verify
 
+GB = 1 << 30
 RESULTS = ("result.json", "variables.npz", "reference.npz")
 
 
@@ -41,6 +43,10 @@ class Recording:
     class_index: int | None = None
     noise: str = "seeded"
     layers: bool = False
+
+
+PROOF = Recording(seeds=(0, 1, 2, 3), layers=True)
+"""What a conversion is held against."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,27 @@ def _hashes(header: Header) -> dict[str, str]:
     return found
 
 
+def ask_consent(src: str | Path) -> str:
+    """Return two lines that tell what running the code in a file means.
+
+    Raises:
+        ConvertError: if it has none to run.
+    """
+    with opened(src) as (source, _):
+        code = embedded_code(source)
+    lines = sum(text.count("\n") + 1 for text in code.values())
+    return (
+        f"{src} carries {lines} lines of Python, which this command would run: a program by whoever made the file.\n"
+        f"sha256 {', '.join(sorted(code))}: look at it with stylegan-export-tf --show-source; "
+        "--trust-embedded-code runs it, shut in."
+    )
+
+
+def memory_limit(gigabytes: float | None) -> int:
+    """Return a limit in bytes; None = nine tenths of the machine's memory."""
+    return int(gigabytes * GB) if gigabytes else memory_of_machine() * 9 // 10
+
+
 def require_tensorflow() -> None:
     """Raise ConvertError, saying how to get it, unless TensorFlow is installed."""
     if importlib.util.find_spec("tensorflow") is None:
@@ -132,6 +159,29 @@ def run_original(
                 raise ConvertError("the process that ran its source left no sound result")
         with sound("the result of its source"):
             return _take(folder, source, origin.result(), recording, isolation)
+
+
+def verify_original(
+    src: str | Path, memory: int, recording: Recording, on_progress: Callable[[str], None] = lambda text: None
+) -> Verdict:
+    """Hold what a conversion of `src` gives against what the program in it computes.
+
+    Calling this is consent to run code from the file, in a child process that is shut in as far as the system can.
+
+    Raises:
+        StyleGANError: saying what went wrong.
+    """
+    with opened(src) as (source, origin):
+        embedded_code(source)
+        assert isinstance(source, Source)
+        original = run_original(source, origin, memory, recording, on_progress)
+        with job_folder() as folder:
+            path = Path(folder, "reference.npz")
+            with path.open("wb") as file:
+                original.write_reference(file)
+            reference = read_reference(path)
+        ours = {role: import_network(source.networks[role]) for role in ("G_ema", "D") if role in source.networks}
+    return verify({role: assemble(net.config, net.state_dict) for role, net in ours.items()}, reference)
 
 
 def _check(source: Source, recording: Recording) -> None:

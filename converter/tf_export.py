@@ -12,15 +12,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from converter.convert import opened
-from converter.original import Original, Recording, embedded_code, run_original
-from converter.sandbox import memory_of_machine
+from converter.original import Original, Recording, ask_consent, embedded_code, memory_limit, run_original
 from converter.source import Source
 from stylegan_torch import __version__
 from stylegan_torch.command import finite, one_line_errors, reading
 from stylegan_torch.files import new_file, refuse_existing
 from stylegan_torch.seeds import parse_seeds
 
-GB = 1 << 30
 EXAMPLES = """\b
 Examples:
   stylegan-export-tf ffhq.pkl --show-source | less
@@ -28,11 +26,6 @@ Examples:
   stylegan-export-tf ffhq.pkl ffhq.npz --trust-embedded-code --reference ref.npz --seeds 0-3 --truncation 0.7 --layers
   stylegan-verify ffhq.pt ref.npz --report report.html
 """
-
-
-def memory_limit(gigabytes: float | None) -> int:
-    """Return a limit in bytes; None = nine tenths of the machine's memory."""
-    return int(gigabytes * GB) if gigabytes else memory_of_machine() * 9 // 10
 
 
 def export(
@@ -64,16 +57,6 @@ def export(
             for file in rest:
                 original.write_reference(file)
     return original
-
-
-def consent(src: str, code: dict[str, str]) -> str:
-    """Return two lines that tell what running the embedded code means."""
-    lines = sum(text.count("\n") + 1 for text in code.values())
-    hashes = ", ".join(sorted(code))
-    return (
-        f"{src} carries {lines} lines of Python, which this command would run: a program by whoever made the file.\n"
-        f"sha256 {hashes}: look at it with --show-source, then give --trust-embedded-code to run it shut in."
-    )
 
 
 @click.command(epilog=EXAMPLES)
@@ -134,8 +117,7 @@ def main(
     _check_names(dst, reference)
     assert dst is not None
     if not trust:
-        with opened(src) as (source, _):
-            click.echo(consent(src, embedded_code(source)), err=True)
+        click.echo(ask_consent(src), err=True)
         sys.exit(1)
     recording = Recording(seeds, truncation, class_index, noise, layers)
     with Console(stderr=True).status(f"Running the original of {escape(src)}") as status:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import torch
 from converter.convert import export_network, page
 from converter.source import Header, Network
 from stylegan_torch import checkpoint
+from stylegan_torch.layers import log2_resolution
 from stylegan_torch.networks import build, shapes
 
 _STATE_KEYS = ("version", "name", "static_kwargs", "components", "build_module_src", "build_func_name", "variables")
@@ -57,6 +60,17 @@ def write_pickle(path: Path, networks: Sequence[Network]) -> None:
         _Pickler(file, protocol=4).dump(objects)
 
 
+def carrying(network: Network, code: str) -> Network:
+    """Return a network of the form "tf" that brings the source text of its build functions along."""
+    sha256 = hashlib.sha256(code.encode()).hexdigest()
+    return replace(network, header=_with_source(network.header, sha256), code={sha256: code})
+
+
+def _with_source(header: Header, sha256: str) -> Header:
+    parts = {key: _with_source(part, sha256) for key, part in header["components"].items()}
+    return {**header, "source_sha256": sha256, "components": parts}
+
+
 def _object(header: Header, prefix: str, network: Network) -> _Object:
     parts = header["components"]
     values = {
@@ -92,8 +106,10 @@ def fresh_network(
         components: (key, build function) of a generator's parts.
         finish: may change the weights, which come from torch's global generator.
     """
-    parts = {key: _header(f"G_{key}", part, keywords, {}) for key, part in components}
+    own = {"mapping": {"dlatent_broadcast": 2 * log2_resolution(keywords["resolution"]) - 2}}
+    parts = {key: _header(f"G_{key}", part, {**keywords, **own.get(key, {})}, {}) for key, part in components}
     header = _header(name, function, keywords, parts)
+    header["variables"] += ["lod"] if parts else []  # of no use here, but made by the releases' G_main
     template = Network(role, "tf", header, {})
     make_config, make_table = page(template)
     config, table = make_config(template), make_table(template)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from stylegan_torch import progan
+from stylegan_torch.command import columns
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.generate import Style, resolve
 from stylegan_torch.images import to_uint8
@@ -22,6 +23,8 @@ TOLERANCE = 1e-4
 """Of images in [-1, 1]; of other arrays times the largest value of the reference, if that is over 1."""
 IDENTICAL = 0.999
 """Share of 8-bit values that must be identical; none may be off by more than 1."""
+HEAD = ("array", "shape", "max |Δ|", "mean |Δ|", "allowed", "identical", "PSNR", "")
+"""Of the table that `Comparison.cells` fills."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,21 @@ class Verdict:
         """The first layer that is not the same."""
         return next((layer for layer, comparison in self.layers if not comparison.passed), None)
 
+    def table(self) -> list[str]:
+        """Return the lines of a table, one an array."""
+        return columns([HEAD, *(comparison.cells() for comparison in self.comparisons)])
+
+    def summary(self) -> list[str]:
+        """Return what the layers say, if any were recorded, and the outcome."""
+        lines = []
+        if self.layers:
+            agreeing = sum(comparison.passed for _, comparison in self.layers)
+            lines.append(f"layers {agreeing} of {len(self.layers)} agree")
+        first = self.first_departure
+        if first:
+            lines.append(f"first layer that departs: {first.module} of {first.network}, in the original {first.scope}")
+        return [*lines, "the same as the original" if self.passed else "NOT the same as the original"]
+
 
 @torch.inference_mode()
 def verify(networks: Mapping[str, nn.Module], reference: Reference) -> Verdict:
@@ -144,6 +162,8 @@ def _check_fit(G: Any, reference: Reference) -> None:
     for name, theirs, here in zip(("z_dim", "c_dim", "channels", "height", "width"), found, ours, strict=True):
         if theirs != here:
             raise StyleGANError(f"the reference is of another network: its {name} is {theirs}, here it is {here}")
+    if ("w" in arrays) == isinstance(G, progan.Generator):
+        raise StyleGANError("the reference is of another network: only one of the two has a w")
 
 
 def _draw(G: Any, reference: Reference) -> dict[str, Tensor]:

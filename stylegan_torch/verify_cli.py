@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
 
 from stylegan_torch import __version__
-from stylegan_torch.command import columns, one_line_errors
+from stylegan_torch.command import one_line_errors
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files import refuse_existing
-from stylegan_torch.reference import Reference, read_reference
-from stylegan_torch.verify import Verdict, verify
+from stylegan_torch.reference import read_reference
+from stylegan_torch.verify import verify
 
 EXAMPLES = """\b
 Examples:
@@ -56,36 +55,15 @@ def main(network: str, reference: Path, report: Path | None, force: bool) -> Non
             raise StyleGANError(f"{network}: holds no network G_ema")
         origin = loaded.provenance.get("origin", {})
         verdict = verify({role: loaded.network(role) for role in roles}, known)
-    click.echo("\n".join(table(verdict)))
-    for line in summary(verdict, known, origin):
-        click.echo(line)
+    click.echo("\n".join([*verdict.table(), *verdict.summary()]))
+    theirs = known.record["origin"]
+    if origin.get("sha256") != theirs["sha256"]:
+        click.echo(
+            f"Note: the reference was made from another file, {theirs['name']}, sha256 {theirs['sha256']}", err=True
+        )
     if report:
         from stylegan_torch.report import write_report
 
         write_report(report, verdict, known, {"name": network, **origin}, force)
         click.echo(f"report {report}")
     sys.exit(0 if verdict.passed else 1)
-
-
-def table(verdict: Verdict) -> list[str]:
-    """Return the lines of the table, one an array."""
-    head = ("array", "shape", "max |Δ|", "mean |Δ|", "allowed", "identical", "PSNR", "")
-    return columns([head, *(comparison.cells() for comparison in verdict.comparisons)])
-
-
-def summary(verdict: Verdict, reference: Reference, origin: dict[str, Any]) -> list[str]:
-    """Return the lines below the table: the layers, the files, the verdict."""
-    lines = []
-    if reference.layers:
-        agreeing = sum(comparison.passed for _, comparison in verdict.layers)
-        lines.append(f"layers {agreeing} of {len(verdict.layers)} agree")
-    first = verdict.first_departure
-    if first:
-        lines.append(f"first layer that departs: {first.module} of {first.network}, in the original {first.scope}")
-    theirs = reference.record.get("origin", {})
-    if origin.get("sha256") != theirs.get("sha256"):
-        lines.append(
-            f"Note: the reference was made from another file, {theirs.get('name')}, sha256 {theirs.get('sha256')}"
-        )
-    lines.append("the same as the original" if verdict.passed else "NOT the same as the original")
-    return lines

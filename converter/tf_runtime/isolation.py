@@ -37,12 +37,13 @@ _SYSTEM = (
     "/bin",
     "/sbin",
     "/opt",
+    "/nix/store",
+    "/gnu/store",
     "/etc",
     "/proc",
     "/sys",
-    "/dev/urandom",
-    "/dev/zero",
 )
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 FILE_LIMIT = 64 << 30
 """Bytes that the largest file may have."""
 
@@ -120,7 +121,7 @@ def _restrict_files(libc: ctypes.CDLL, folder: Path) -> bool:
     here = str(Path(__file__).parent)
     python = (here, sys.prefix, sys.base_prefix, sys.exec_prefix, *(path for path in sys.path if path))
     _allow(libc, ruleset, (*_SYSTEM, *python), reading)
-    _allow(libc, ruleset, ("/dev/null",), reading | _WRITE_FILE)
+    _allow(libc, ruleset, _DEVICES, reading | _WRITE_FILE)
     _allow(libc, ruleset, (str(folder),), everything)
     libc.prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     done = libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0

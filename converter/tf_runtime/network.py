@@ -224,8 +224,7 @@ class Network:
                 raise ValueError(f"the source of network {self.name} makes no variable {name}, which the file has")
         self.without_value = [name for name in self.own_vars if name not in values]
         tflib.run([self.own_vars[name].initializer for name in self.without_value])
-        for name, value in values.items():
-            tflib.set_vars({self.own_vars[name]: value})
+        tflib.set_vars({self.own_vars[name]: value for name, value in values.items()})
 
     def takes(self, keyword: str) -> bool:
         """Tell whether the build function names a keyword among its parameters."""

@@ -84,8 +84,8 @@ def _dump(network: Network, header: dict[str, Any], dumped: Arrays) -> dict[str,
     """Read all variables back; return their names, and which the file had no value for."""
     names = [*header["variables"], *network.without_value]
     prefix = header["prefix"]
-    for name in names:
-        dumped[f"{prefix}/{name}"] = np.asarray(tflib.run(network.own_vars[name]))
+    values = tflib.run({name: network.own_vars[name] for name in names})
+    dumped |= {f"{prefix}/{name}": np.asarray(value) for name, value in values.items()}
     parts = {
         key: _dump(network.components[key], {**part, "prefix": f"{prefix}/{part['name']}"}, dumped)
         for key, part in header["components"].items()
@@ -165,7 +165,8 @@ def _record_discriminator(
         rows = slice(first, first + batch)
         parts.append(tflib.run(outputs, {images: recorded["images"][rows], labels: recorded["labels"][rows]}))
     for name, column in zip(("d_scores", "d_labels"), zip(*parts, strict=True), strict=False):
-        recorded[name] = np.concatenate(column)
+        if column[0].size:
+            recorded[name] = np.concatenate(column)
     record: dict[str, Any] = {"batch": batch, "layers": []}
     if options["layers"]:
         tflib.set_vars({network.own_vars[name]: value for name, value in start.items()})
