@@ -97,6 +97,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except (AttributeError, OSError):  # no groups on Windows; already gone
         process.kill()
     process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def _failure(status: int, error: Any, folder: Path, memory: int) -> str:

@@ -11,6 +11,11 @@ import numpy as np
 from .tensorflow1 import TO_NCHW, TO_NHWC, tf
 
 
+def new_session() -> Any:
+    """Return a session for the default graph in which devices that are not there are the CPU."""
+    return tf.Session(config=tf.ConfigProto(allow_soft_placement=True))
+
+
 def run(*args: Any, **kwargs: Any) -> Any:
     """Evaluate in the default session."""
     return tf.get_default_session().run(*args, **kwargs)

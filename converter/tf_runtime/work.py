@@ -51,8 +51,7 @@ def work(folder: Path, progress: Progress) -> None:
 
 @contextmanager
 def _built(folder: Path, header: dict[str, Any]) -> Iterator[Network]:
-    config = tf.ConfigProto(allow_soft_placement=True)
-    with np.load(folder / "values.npz") as values, tf.Graph().as_default(), tf.Session(config=config):
+    with np.load(folder / "values.npz") as values, tf.Graph().as_default(), tflib.new_session():
         yield _network(folder, header, header["prefix"], values)
 
 

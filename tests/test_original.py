@@ -1,0 +1,171 @@
+"""Running the original: networks built from sources of ours in the official convention; exported, converted, verified.
+
+One way round: files are made with their source embedded (`tf_builder`), run in the child process, and our network is held
+against what came out. Other way round: files of the original programs are given our sources, and what those compute is
+held against what the original programs computed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from filelock import FileLock
+from tf_builder import MADE, SOURCES
+
+import converter
+from converter.cli import main as convert_command
+from converter.opening import open_source
+from converter.original import Recording
+from converter.source import Source
+from converter.tf_export import export
+from converter.tf_export import main as export_command
+from converter.tf_writer import carrying, write_pickle
+from stylegan_torch.checkpoint import Checkpoint, Network, write
+from stylegan_torch.reference import read_reference
+from stylegan_torch.verify import verify
+from stylegan_torch.verify_cli import main as verify_command
+
+pytestmark = pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs the extra: pip install '.[tf]'")
+
+DATA = Path(__file__).parent / "data"
+OFFICIAL = {
+    "pg": "progan",
+    "pg-unfused": "progan",
+    "sg1": "stylegan1",
+    "sg1-cond": "stylegan1",
+    "sg1-fused": "stylegan1",
+    "sg2-cond": "stylegan2",
+    "sg2-orig": "stylegan2",
+    "sg2-resnet": "stylegan2",
+    "sg2-revised": "stylegan2",
+    "sg2-skip": "stylegan2",
+    "ada": "ada",
+    "ada-cond": "ada",
+}
+
+
+def run(command: Any, *arguments: object) -> Result:
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all files that `tf_builder` makes, made once for all workers."""
+    folder = tmp_path_factory.getbasetemp().parent / "made"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            script, unfinished = Path(__file__).parent / "tf_builder.py", folder.with_suffix(".unfinished")
+            unfinished.mkdir(exist_ok=True)
+            subprocess.run([sys.executable, script, unfinished], check=True)
+            unfinished.rename(folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_made_exported_converted_verified(name: str, made: Path, tmp_path: Path) -> None:
+    source, dump, reference = made / f"{name}.pkl", tmp_path / "run.npz", tmp_path / "reference.npz"
+    options = ["--seeds", "3-7", "--class", 1, "--layers", *([] if name == "progan" else ["--truncation", 0.7])]
+    result = run(export_command, source, dump, "--trust-embedded-code", "--reference", reference, *options)
+    assert result.exit_code == 0, result.output
+
+    converter.convert(source, tmp_path / "read.npz")
+    assert dump.read_bytes() == (tmp_path / "read.npz").read_bytes()
+
+    converter.convert(dump, tmp_path / "network.pt")
+    result = run(verify_command, tmp_path / "network.pt", reference, "--report", tmp_path / "report.html")
+    assert result.exit_code == 0, result.output
+    verdict = verify(_modules(converter.load(source)), read_reference(reference))
+    assert verdict.passed
+    assert verdict.first_departure is None
+    recorded = {(layer.network, layer.module) for layer, _ in verdict.layers}
+    assert recorded >= {("G_ema", f"{_synthesis(name)}b{r}.conv1") for r in (4, 8, 16)}
+    assert recorded >= {("D", layer) for layer in ("b16.conv0", "b8.conv1", "b4.conv", "b4.fc")}
+
+
+def _modules(checkpoint: Checkpoint) -> dict[str, torch.nn.Module]:
+    return {role: checkpoint.network(role) for role in ("G_ema", "D")}
+
+
+def _synthesis(name: str) -> str:
+    return "" if name == "progan" else "synthesis."
+
+
+def _with_source(case: str, path: Path) -> Path:
+    """Give a file of the original programs, which carries no source, one of ours."""
+    source = open_source(DATA / f"{case}.pkl")
+    assert isinstance(source, Source)
+    code = (SOURCES / f"{OFFICIAL[case]}.py").read_text()
+    write_pickle(path, [carrying(source.networks[role], code) for role in ("G", "D", "G_ema")])
+    return path
+
+
+@pytest.mark.parametrize("case", OFFICIAL)
+def test_what_is_recorded_is_what_the_original_program_computed(case: str, tmp_path: Path) -> None:
+    source, path = _with_source(case, tmp_path / "in.pkl"), tmp_path / "reference.npz"
+    with np.load(DATA / f"{case}.npz") as expected:
+        seeds = sorted({int(name[4:].partition("_")[0]) for name in expected if name.startswith("seed")}) or [0]
+        labels = expected["labels"].shape[1]
+        style_based = OFFICIAL[case] != "progan"
+        psi, label = (0.7, 1) if style_based else (None, 0)
+        export(source, tmp_path / "out.npz", path, Recording(seeds, psi, label if labels else None))
+        reference = read_reference(path)
+        for seed, image, picture in zip(
+            seeds, reference.arrays["images"], reference.arrays["images_uint8"], strict=True
+        ):
+            if style_based:
+                assert np.abs(image.numpy() - expected[f"seed{seed}_psi0.7_float"][0]).max() <= 1e-4
+                difference = picture.numpy().astype(int) - expected[f"seed{seed}_psi0.7_uint8"][0]
+                assert np.abs(difference).max() <= 1
+                assert np.mean(difference == 0) >= 0.999
+    assert verify(_modules(converter.load(source)), reference).passed
+
+
+def test_stored_noise_is_recorded_once_for_all_pictures(tmp_path: Path) -> None:
+    source, path = _with_source("sg2-skip", tmp_path / "in.pkl"), tmp_path / "reference.npz"
+    export(source, tmp_path / "out.npz", path, Recording([5, 1], noise="stored"))
+    reference = read_reference(path)
+    assert reference.noise is not None
+    stored = open_source(source).networks["G_ema"]
+    for i, noise in enumerate(reference.noise):
+        assert torch.equal(noise, stored.tensors[f"G_synthesis/noise{i}"])  # type: ignore[union-attr]
+    assert verify(_modules(converter.load(source)), reference).passed
+
+
+def test_a_kernel_that_is_not_flipped_is_found_and_its_layer_named(made: Path, tmp_path: Path) -> None:
+    source, reference = made / "stylegan2.pkl", tmp_path / "reference.npz"
+    export(source, tmp_path / "out.npz", reference, Recording([0], class_index=1, layers=True))
+    right = converter.load(source)
+    for role, tensor, theirs in (
+        ("G_ema", "synthesis.b16.conv0.weight", "G_synthesis/16x16/Conv0_up"),
+        ("D", "b8.conv0.weight", "8x8/Conv0"),
+    ):
+        networks = dict(right.networks)
+        state = dict(networks[role].state_dict)
+        state[tensor] = state[tensor].flip(2, 3)
+        networks[role] = Network(networks[role].config, state, networks[role].source)
+        write(tmp_path / "wrong.pt", Checkpoint(networks, right.provenance), force=True)
+        result = run(verify_command, tmp_path / "wrong.pt", reference)
+        assert result.exit_code == 1
+        module = tensor.removesuffix(".weight")
+        assert f"first layer that departs: {module} of {role}, in the original {theirs}\n" in result.output
+        assert "NOT the same as the original" in result.output
+
+
+def test_convert_verify_does_the_two_in_one_go(made: Path, tmp_path: Path) -> None:
+    path = tmp_path / "out.pt"
+    result = run(convert_command, made / "config-d.pkl", path, "--verify")
+    assert result.exit_code == 1
+    assert "--trust-embedded-code" in result.output
+    assert not path.exists()
+    result = run(convert_command, made / "config-d.pkl", path, "--verify", "--trust-embedded-code")
+    assert result.exit_code == 0, result.output
+    assert "the same as the original" in result.output
+    assert path.exists()
