@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from converter.errors import ConvertError
@@ -58,11 +59,14 @@ def run_child(folder: Path, memory: int, on_progress: Callable[[str], None]) -> 
             close_fds=True,
             start_new_session=True,
         )
+        told: dict[str, Any] = {}
+        listener = Thread(target=_listen, args=(process, told, on_progress))
+        listener.start()
         try:
-            told = _listen(process, on_progress)
             process.wait()
         finally:
             _stop(process)
+            listener.join()
     if process.returncode or "error" in told:
         raise ConvertError(_failure(process.returncode, told.get("error"), folder, memory))
     return list(told.get("isolation", []))
@@ -76,18 +80,18 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**system, **home, **quiet, "PATH": os.defpath, "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def _listen(process: subprocess.Popen[bytes], on_progress: Callable[[str], None]) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+def _listen(process: subprocess.Popen[bytes], told: dict[str, Any], on_progress: Callable[[str], None]) -> None:
+    """Gather what the child tells, until nobody is left who could."""
     assert process.stdout is not None
-    while line := process.stdout.readline(1 << 16):
-        try:
-            message = json.loads(line)
-        except ValueError:
-            continue  # the source can write here too, if it tries
-        if isinstance(message, dict):
-            told.update(message)
-            on_progress(str(message.get("progress", ""))[:80])
-    return told
+    with process.stdout as lines:
+        while line := lines.readline(1 << 16):
+            try:
+                message = json.loads(line)
+            except ValueError:
+                continue  # the source can write here too, if it tries
+            if isinstance(message, dict):
+                told.update(message)
+                on_progress(str(message.get("progress", ""))[:80])
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -97,8 +101,6 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     except (AttributeError, OSError):  # no groups on Windows; already gone
         process.kill()
     process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
 
 
 def _failure(status: int, error: Any, folder: Path, memory: int) -> str:

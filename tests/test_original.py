@@ -1,8 +1,8 @@
-"""Running the original: networks built from sources of ours in the official convention; exported, converted, verified.
+"""Running the original: networks built from our sources in the official way; exported, converted, verified.
 
-One way round: files are made with their source embedded (`tf_builder`), run in the child process, and our network is held
-against what came out. Other way round: files of the original programs are given our sources, and what those compute is
-held against what the original programs computed.
+One way round: files are made with their source embedded (`tf_builder`), run in the child process, and our network is
+held against what came out. Other way round: files of the original programs are given our sources, and what those
+compute is held against what the original programs computed.
 """
 
 from __future__ import annotations

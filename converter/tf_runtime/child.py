@@ -39,6 +39,5 @@ def _describe(error: BaseException) -> str:
     """Say in a line what went wrong, and where in the embedded source."""
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith("<source of")]
     where = f" (line {lines[-1].lineno} of its {lines[-1].filename.strip('<>').partition(',')[0]})" if lines else ""
-    text = str(error).strip()
-    kind = "" if isinstance(error, ValueError) and text else type(error).__name__ + (": " if text else "")
-    return f"{kind}{text}{where}"
+    text = traceback.format_exception_only(error)[-1].strip()  # which survives errors that cannot be printed
+    return text.removeprefix("ValueError: ") + where

@@ -66,7 +66,7 @@ def _nchw_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
         call.arguments["data_format"] = "NHWC"
         result = function(*call.args, **call.kwargs)
         if isinstance(result, tuple):  # a picture and its statistics
-            return type(result)(*(tf.transpose(y, TO_NCHW) if y.shape.ndims == 4 else y for y in result))
+            return tuple(tf.transpose(y, TO_NCHW) if y.shape.ndims == 4 else y for y in result)
         return tf.transpose(result, TO_NCHW)
 
     return wrapper

@@ -1,0 +1,141 @@
+"""Code from a stranger, once allowed to run: what it sees, what it can reach, and what is left of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from converter.errors import ConvertError
+from converter.opening import open_source
+from converter.source import Source
+from converter.tf_export import export
+from converter.tf_writer import carrying, write_pickle
+
+pytestmark = [
+    pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs the extra: pip install '.[tf]'"),
+    pytest.mark.skipif(sys.platform != "linux", reason="other systems have no name spaces and no Landlock"),
+]
+
+GB = 1 << 30
+SMALLEST = Path(__file__).parent / "data" / "pg-unfused.pkl"
+
+LOOK_AROUND = """
+import json, os, socket, subprocess
+
+def attempt(function, *arguments):
+    try:
+        function(*arguments)
+    except BaseException as error:
+        return type(error).__name__
+    return "done"
+
+def attempt_link(descriptor):
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return ""  # the one that listed them
+
+def connect(family, address):
+    with socket.socket(family) as connection:
+        connection.settimeout(2)
+        connection.connect(address)
+
+def G_paper(latents_in, labels_in, **_kwargs):
+    raise ValueError(json.dumps({
+        "environment": sorted(os.environ),
+        "open": [attempt_link(fd) for fd in os.listdir("/proc/self/fd")],
+        "folder": os.getcwd(),
+        "home": os.environ.get("HOME"),
+        "argv": __import__("sys").argv,
+        "tcp": attempt(connect, socket.AF_INET, ("127.0.0.1", PORT)),
+        "abstract": attempt(connect, socket.AF_UNIX, "\\0ABSTRACT"),
+        "read": attempt(open, "SECRET"),
+        "write": attempt(open, "SECRET", "w"),
+        "make": attempt(open, "SECRET.new", "w"),
+        "remove": attempt(os.remove, "SECRET"),
+        "own": attempt(open, "mine", "w"),
+        "parent": attempt(open, f"/proc/{os.getppid()}/environ"),
+        "kill": attempt(os.kill, os.getppid(), 0),
+        "namespace": os.readlink("/proc/self/ns/net"),
+    }))
+"""
+
+
+def run(code: str, tmp_path: Path, memory: int = 16 * GB) -> str:
+    """Run a source in place of a network's; return the error it ended with."""
+    source = open_source(SMALLEST)
+    assert isinstance(source, Source)
+    write_pickle(tmp_path / "in.pkl", [carrying(source.networks["G_ema"], code)])
+    with pytest.raises(ConvertError) as caught:
+        export(tmp_path / "in.pkl", tmp_path / "out.npz", memory=memory)
+    assert [path.name for path in tmp_path.glob("out*")] == []
+    return str(caught.value)
+
+
+def test_it_sees_and_reaches_nothing_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "secret")
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    abstract = f"stylegan-torch-{os.getpid()}"
+    with (
+        secret.open() as held,
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_UNIX) as local,
+    ):
+        os.set_inheritable(held.fileno(), True)
+        local.bind(f"\0{abstract}")
+        local.listen()
+        code = LOOK_AROUND.replace("PORT", str(server.getsockname()[1]))
+        error = run(code.replace("ABSTRACT", abstract).replace("SECRET", str(secret)), tmp_path)
+    prefix, _, rest = error.partition("{")
+    assert prefix == f"{tmp_path / 'in.pkl'}: running its source failed: "
+    seen = json.loads("{" + rest.rpartition("}")[0] + "}")
+
+    users = set(os.environ) & set(seen["environment"])
+    assert users <= {"CUDA_VISIBLE_DEVICES", "HOME", "LC_ALL", "PATH", "PYTHONDONTWRITEBYTECODE", "TMPDIR"}
+    assert not any("secret" in path for path in seen["open"])
+    assert seen["folder"] == seen["home"]
+    assert not Path(seen["folder"]).exists()
+    assert seen["namespace"] != str(Path("/proc/self/ns/net").readlink())
+    assert seen["tcp"] != "done"
+    assert seen["abstract"] != "done"
+    for what in ("read", "write", "make", "remove", "parent"):
+        assert seen[what] == "PermissionError", what
+    assert seen["own"] == "done"
+    assert secret.read_text() == "secret"
+
+
+def test_its_memory_is_bounded(tmp_path: Path) -> None:
+    code = "hoard = [bytearray(1 << 28) for _ in range(1000)]\ndef G_paper(latents_in, labels_in, **_kwargs): pass\n"
+    error = run(code, tmp_path, 2 * GB)
+    assert "ran out of memory; it may hold 2.0 GB (--memory sets it)" in error
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("import os\nos._exit(0)", "left no sound result"),
+        ("import os\nos.kill(os.getpid(), 11)", "was ended by signal 11"),
+        ("import sys\nsys.exit(3)", "running its source failed: SystemExit: 3 (line 2 of its source of Gs)"),
+    ],
+)
+def test_however_it_ends_it_is_one_line(code: str, message: str, tmp_path: Path) -> None:
+    error = run(code, tmp_path)
+    assert message in error
+    assert error.startswith(str(tmp_path / "in.pkl"))
+
+
+def test_nothing_it_started_outlives_it(tmp_path: Path) -> None:
+    code = "import os, time\nchild = os.fork()\nif not child:\n    time.sleep(60)\nraise ValueError(child)"
+    started = time.monotonic()
+    child = run(code, tmp_path).rpartition(": ")[2].partition(" ")[0]
+    assert time.monotonic() - started < 50
+    status = Path("/proc", child, "status")
+    assert not status.exists() or "State:\tZ" in status.read_text()
