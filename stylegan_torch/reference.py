@@ -18,6 +18,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import IO, Any
 
 import numpy as np
@@ -32,6 +33,17 @@ VERSION = 1
 RECORD = "stylegan_torch"
 _NEEDED = {"z": 2, "labels": 2, "images": 4, "images_uint8": 4}
 _OPTIONAL = {"w": 3, "d_scores": 2, "d_labels": 2}
+_RECORD: dict[str, tuple[type, ...]] = {
+    "origin": (dict,),
+    "source_sha256": (list,),
+    "seeds": (list,),
+    "truncation_psi": (int, float, NoneType),
+    "class": (int, NoneType),
+    "noise_maps": (list,),
+    "d_batch": (int, NoneType),
+    "layers": (list,),
+}
+"""Entries that a reference needs, and their types."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +102,7 @@ def read_reference(path: Path) -> Reference:
         StyleGANError: naming the file, and what is wrong with it.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             record = plain(json.loads(str(file[RECORD])), "its record")
             if record["format"] != FORMAT:
                 raise StyleGANError(f"{path}: is no reference file but a {record['format']}")
@@ -110,6 +122,11 @@ def read_reference(path: Path) -> Reference:
 
 
 def _read(file: Any, record: dict[str, Any]) -> Reference:
+    for key, kinds in _RECORD.items():
+        if not isinstance(record.get(key), kinds) or isinstance(record[key], bool):
+            raise StyleGANError(f"its record has no sound {key}")
+    if "d_scores" in file and not (record["d_batch"] or 0) > 0:
+        raise StyleGANError("its record has no sound d_batch")
     arrays = {name: _tensor(file, name, ndim) for name, ndim in _NEEDED.items()}
     arrays |= {name: _tensor(file, name, ndim) for name, ndim in _OPTIONAL.items() if name in file}
     count = len(record["seeds"])

@@ -147,12 +147,14 @@ def compare(name: str, ours: Tensor, reference: Tensor) -> Comparison:
     if name == "images":
         return Comparison(name, shape, largest, mean, TOLERANCE, psnr=_psnr(difference, 2.0))
     scale = float(reference.abs().max()) if reference.numel() else 0.0
-    return Comparison(name, shape, largest, mean, TOLERANCE * max(1.0, scale))
+    return Comparison(name, shape, largest, mean, TOLERANCE * (max(1.0, scale) if math.isfinite(scale) else 1.0))
 
 
 def _psnr(difference: Tensor, peak: float) -> float:
     error = float(difference.square().mean())
-    return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
+    if error == 0:
+        return math.inf
+    return 10 * math.log10(peak**2 / error) if math.isfinite(error) else -math.inf
 
 
 def _check_fit(G: Any, reference: Reference) -> None:
@@ -162,6 +164,10 @@ def _check_fit(G: Any, reference: Reference) -> None:
     for name, theirs, here in zip(("z_dim", "c_dim", "channels", "height", "width"), found, ours, strict=True):
         if theirs != here:
             raise StyleGANError(f"the reference is of another network: its {name} is {theirs}, here it is {here}")
+    buffers = [] if isinstance(G, progan.Generator) else G.synthesis.noise_buffers()
+    recorded = [tuple(maps.shape[2:]) for maps in reference.noise or []]
+    if recorded != [tuple(buffer.shape) for buffer in buffers]:
+        raise StyleGANError(f"the reference is of another network: its {len(recorded)} noise maps do not fit this one")
     if ("w" in arrays) == isinstance(G, progan.Generator):
         raise StyleGANError("the reference is of another network: only one of the two has a w")
 

@@ -57,10 +57,9 @@ def main(network: str, reference: Path, report: Path | None, force: bool) -> Non
         verdict = verify({role: loaded.network(role) for role in roles}, known)
     click.echo("\n".join([*verdict.table(), *verdict.summary()]))
     theirs = known.record["origin"]
-    if origin.get("sha256") != theirs["sha256"]:
-        click.echo(
-            f"Note: the reference was made from another file, {theirs['name']}, sha256 {theirs['sha256']}", err=True
-        )
+    if origin.get("sha256") != theirs.get("sha256"):
+        name = f"{theirs.get('name')}, sha256 {theirs.get('sha256')}"
+        click.echo(f"Note: the reference was made from another file, {name}", err=True)
     if report:
         from stylegan_torch.report import write_report
 
