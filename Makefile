@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	$(BIN)/stylegan-generate --network out/demo/demo.pt --truncation 0.7 --seeds 0-15 --outdir out/demo --grid out/demo/grid.png --force
 	@echo "Open out/demo/grid.png"
 
-test: $(VENV)/.installed
+test: $(VENV)/.installed-tf
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.installed
@@ -25,4 +25,9 @@ clean:
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# The tests run original programs too, which takes TensorFlow.
+$(VENV)/.installed-tf: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tf]'
 	touch $@
