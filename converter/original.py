@@ -121,7 +121,7 @@ def memory_limit(gigabytes: float | None) -> int:
 def require_tensorflow() -> None:
     """Raise ConvertError, saying how to get it, unless TensorFlow is installed."""
     if importlib.util.find_spec("tensorflow") is None:
-        raise ConvertError("TensorFlow is not installed; get it with: pip install 'stylegan-torch[tf]'")
+        raise ConvertError("TensorFlow is not installed; get it with: pip install 'tensorflow>=2.16'")
 
 
 def run_original(

@@ -66,13 +66,16 @@ def export(
 @click.option("--show-source", is_flag=True, help="Print that program instead; run and write nothing.")
 @click.option("--reference", type=click.Path(path_type=Path), help="Also record what it computes to this file (.npz).")
 @click.option(
-    "--seeds", callback=reading(parse_seeds), metavar="SEEDS", default="0-3", show_default=True, help="Of the record."
+    "--seeds", callback=reading(parse_seeds), metavar="SEEDS", default="0-3", show_default=True, help="What to record."
 )
 @click.option(
-    "--truncation", callback=reading(finite), metavar="PSI", help="Of the record.  [default: the network's own]"
+    "--truncation", callback=reading(finite), metavar="PSI", help="Truncation to record.  [default: the network's own]"
 )
 @click.option(
-    "--class", "class_index", type=click.IntRange(min=0), help="Class of a conditional network.  [default: none]"
+    "--class",
+    "class_index",
+    type=click.IntRange(min=0),
+    help="Class to record, of a conditional network.  [default: none]",
 )
 @click.option(
     "--noise",
@@ -87,8 +90,10 @@ def export(
 )
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 @click.version_option(__version__)
+@click.pass_context
 @one_line_errors
 def main(
+    ctx: click.Context,
     src: str,
     dst: Path | None,
     trust: bool,
@@ -105,7 +110,7 @@ def main(
     """Run the TensorFlow program in the official pickle SRC and dump its variables to DST (.npz).
 
     DST is the same as `stylegan-convert SRC DST` writes without running anything; what running it adds is --reference:
-    what the original computes, for stylegan-verify. Needs TensorFlow 2 (pip install 'stylegan-torch[tf]'); a CPU is
+    what the original computes, for stylegan-verify. Needs TensorFlow 2 (pip install 'tensorflow>=2.16'); a CPU is
     enough.
 
     The program runs in a process of its own, without your environment and open files; on Linux also without network,
@@ -115,6 +120,9 @@ def main(
         _show(src)
         return
     _check_names(dst, reference)
+    for name in () if reference else ("seeds", "truncation", "class_index", "noise", "layers"):
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.removesuffix('_index')} goes with --reference: it says what to record")
     assert dst is not None
     if not trust:
         click.echo(ask_consent(src), err=True)

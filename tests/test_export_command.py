@@ -74,6 +74,8 @@ def test_the_text_is_kept_beside_the_networks_and_in_no_file_of_ours(tmp_path: P
         (["out.pt"], "out.pt must end in .npz"),
         (["out.npz", "--reference", "ref.html"], "ref.html must end in .npz"),
         (["out.npz", "--reference", "./out.npz"], "DST and --reference name the same file"),
+        (["out.npz", "--layers"], "--layers goes with --reference"),
+        (["out.npz", "--class", "1"], "--class goes with --reference"),
         (["out.npz", "--seeds", "3-1"], "'3-1' runs backwards"),
         (["out.npz", "--truncation", "nan"], "'nan' is not a finite number"),
         (["out.npz", "--noise", "random"], "'random' is not one of 'seeded', 'stored'"),
@@ -131,7 +133,7 @@ def test_without_tensorflow_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     result = run(export_command, with_code(tmp_path / "in.pkl"), tmp_path / "out.npz", "--trust-embedded-code")
     assert result.exit_code == 1
-    assert "TensorFlow is not installed; get it with: pip install 'stylegan-torch[tf]'" in result.output
+    assert "TensorFlow is not installed; get it with: pip install 'tensorflow>=2.16'" in result.output
     assert [file.name for file in tmp_path.iterdir()] == ["in.pkl"]
 
 

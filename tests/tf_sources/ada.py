@@ -102,6 +102,7 @@ def modulated_conv(x, dlatent, fmaps, side, how, scale=1, demodulate=True):
     channels = x.shape[1].value
     weight = weight_variable([side, side, channels, fmaps])
     style = bias_act(dense(dlatent, channels, name="mod_weight"), name="mod_bias") + 1  # [N, in]
+    style = tf.cast(style, weight.dtype)
 
     if x.dtype == tf.float16 and demodulate and not how.fused:
         # Half precision ends at 65504; demodulation takes these factors out again.

@@ -44,11 +44,11 @@ def lod_variable():
 
 
 def choose_structure(structure, is_template_graph):
-    """Let the template graph visit every layer; where pictures are made, leave out what nobody sees."""
-    if structure != "auto":
-        assert structure in ("fixed", "linear", "recursive"), structure
+    """Say how to grow: the template graph makes every variable once, other graphs leave out what nobody sees."""
+    assert structure in ("auto", "fixed", "linear", "recursive"), structure
+    if structure == "fixed":
         return structure
-    return "linear" if is_template_graph else "recursive"
+    return "linear" if is_template_graph or structure == "linear" else "recursive"
 
 
 def unit_vectors(x):
@@ -107,6 +107,7 @@ def modulated_conv(x, dlatent, fmaps, side, how, scale=1, demodulate=True):
     channels = x.shape[1].value
     weight = weight_variable([side, side, channels, fmaps])
     style = bias_act(dense(dlatent, channels, name="mod_weight"), name="mod_bias") + 1  # [N, in]
+    style = tf.cast(style, weight.dtype)
 
     weights = weight[np.newaxis] * style[:, np.newaxis, np.newaxis, :, np.newaxis]  # [N, side, side, in, out]
     shrink = None
