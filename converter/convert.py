@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from converter import progan_pages, stylegan1_pages, stylegan2_pages, torch_pages
+from converter import progan_pages, stylegan1_pages, stylegan2_pages, stylegan3_pages, torch_pages
 from converter.errors import ConvertError, naming, sound, within
 from converter.npz import all_variables, write_npz
 from converter.opening import check_file, locate, open_source
@@ -44,6 +44,7 @@ PAGES: dict[str, dict[str, Page]] = {
         "D_stylegan2": _SG2_D,
         "D_main": _SG2_D,
     },
+    "stylegan3": {"Generator": (stylegan3_pages.generator_config, stylegan3_pages.generator_table)},
     "torch": {
         "Generator": (torch_pages.generator_config, torch_pages.generator_table),
         "Discriminator": (torch_pages.discriminator_config, torch_pages.discriminator_table),

@@ -25,7 +25,7 @@ RECORD = "stylegan_torch"
 
 
 def _prefix(network: Network) -> str:
-    return "Gs" if network.role == "G_ema" and network.form != "torch" else network.role
+    return "Gs" if network.role == "G_ema" and network.form in ("tf", "theano") else network.role
 
 
 def write_npz(file: IO[bytes], source: Source) -> None:

@@ -82,7 +82,7 @@ def embedded_code(source: Any) -> dict[str, str]:
         raise ConvertError("was converted; only the original pickle carries the program")
     for network in walk(source.networks):
         if network.form != "tf":
-            kind = {"theano": "Theano", "torch": "PyTorch"}.get(network.form, network.form)
+            kind = "Theano" if network.form == "theano" else "PyTorch"
             raise ConvertError(f"network {network.role} is of the {kind} release; only TensorFlow's can be run")
         for name, sha256 in _hashes(network.header).items():
             if sha256 not in network.code:

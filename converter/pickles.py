@@ -1,4 +1,4 @@
-"""Readers of the official network pickles: TensorFlow, Theano-era ProGAN, and the PyTorch release of StyleGAN2-ADA.
+"""Readers of the official network pickles: TensorFlow, Theano-era ProGAN, and PyTorch (StyleGAN2-ADA, StyleGAN3).
 
 The three share one file type, so one pass over the file builds stand-ins, and what they are decides the rest
 (spec TF.md 1, TORCH.md 1 to 4). The source text that such files carry is hashed and handed on as text, never run.
@@ -197,7 +197,9 @@ def _torch_network(role: str, module: TorchModule) -> Network:
         "buffers": buffers,
         "source_sha256": source_hash(module.source),
     }
-    return Network(role, "torch", header, tensors)
+    # The classes of the two releases have the same names.
+    form = "stylegan3" if "synthesis.input.freqs" in tensors else "torch"
+    return Network(role, form, header, tensors)
 
 
 def _arguments(value: Any) -> list[Any]:

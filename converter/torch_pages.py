@@ -16,7 +16,7 @@ from converter.table import Kept, Row, Table
 from stylegan_torch import stylegan2
 from stylegan_torch.layers import ACTIVATIONS, make_filter, resolutions
 
-_SIZE: dict[str, Any] = {"c_dim": 0, "img_resolution": 1024, "img_channels": 3}
+SIZE: dict[str, Any] = {"c_dim": 0, "img_resolution": 1024, "img_channels": 3}
 _CHANNELS: dict[str, Any] = {"channel_base": 32768, "channel_max": 512}
 _PRECISION: dict[str, dict[str, Any]] = {
     "stylegan2-ada-pytorch": {"num_fp16_res": 0, "conv_clamp": None},
@@ -24,7 +24,6 @@ _PRECISION: dict[str, dict[str, Any]] = {
 }
 _LAYERS: dict[str, Any] = {"activation": "lrelu", "resample_filter": [1, 3, 3, 1]}
 _MAPPING: dict[str, Any] = {
-    "num_layers": 8,
     "embed_features": None,
     "layer_features": None,
     "activation": "lrelu",
@@ -38,7 +37,12 @@ _POSITIONAL = {
 }
 
 
-def _arguments(network: Network) -> dict[str, Any]:
+def arguments_of(network: Network) -> dict[str, Any]:
+    """Return the arguments that a network's class was given.
+
+    Raises:
+        ConvertError: if there are more positional ones than the class takes.
+    """
     header = network.header
     names = _POSITIONAL[header["class_name"]].split()
     if len(header["init_args"]) > len(names):
@@ -53,8 +57,12 @@ def _nested(arguments: dict[str, Any], key: str) -> dict[str, Any]:
     return value
 
 
-def _mapping(arguments: dict[str, Any], z_dim: int, c_dim: int, w_dim: int) -> stylegan2.MappingConfig:
-    kw = Keywords("MappingNetwork", _MAPPING, _nested(arguments, "mapping_kwargs"))
+def mapping_config(
+    arguments: dict[str, Any], z_dim: int, c_dim: int, w_dim: int, num_layers: int = 8
+) -> stylegan2.MappingConfig:
+    """Return the config of a mapping network; `num_layers` is what its class assumes."""
+    defaults = {**_MAPPING, "num_layers": num_layers}
+    kw = Keywords("MappingNetwork", defaults, _nested(arguments, "mapping_kwargs"))
     return stylegan2.MappingConfig(
         z_dim=z_dim,
         c_dim=c_dim,
@@ -74,8 +82,8 @@ def _channels(kw: Keywords, resolution: int) -> tuple[int, ...]:
 
 def generator_config(network: Network) -> stylegan2.GeneratorConfig:
     """Return the config of a `Generator`."""
-    arguments = _arguments(network)
-    top = Keywords("Generator", {**_SIZE, "z_dim": 512, "w_dim": 512}, arguments)
+    arguments = arguments_of(network)
+    top = Keywords("Generator", {**SIZE, "z_dim": 512, "w_dim": 512}, arguments)
     defaults = {
         **_CHANNELS,
         **_LAYERS,
@@ -87,7 +95,7 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
     resolution = top.resolution("img_resolution")
     channels = _channels(kw, resolution)
     return stylegan2.GeneratorConfig(
-        mapping=_mapping(arguments, top.integer("z_dim", 0), top.integer("c_dim"), top.integer("w_dim", 1)),
+        mapping=mapping_config(arguments, top.integer("z_dim", 0), top.integer("c_dim"), top.integer("w_dim", 1)),
         img_resolution=resolution,
         img_channels=top.integer("img_channels", 1),
         channels=channels,
@@ -103,8 +111,8 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
 
 def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
     """Return the config of a `Discriminator`."""
-    arguments = _arguments(network)
-    top = Keywords("Discriminator", {**_SIZE, **_CHANNELS, **_PRECISION[network.header["repository"]],
+    arguments = arguments_of(network)
+    top = Keywords("Discriminator", {**SIZE, **_CHANNELS, **_PRECISION[network.header["repository"]],
                                      "architecture": "resnet", "cmap_dim": None}, arguments)  # fmt: skip
     kw = Keywords("DiscriminatorBlock", _LAYERS, _nested(arguments, "block_kwargs"))
     end = Keywords("DiscriminatorEpilogue", _EPILOGUE, _nested(arguments, "epilogue_kwargs"))
@@ -127,7 +135,7 @@ def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
         mbstd_group_size=end.optional_integer("mbstd_group_size", 1),
         mbstd_num_features=end.integer("mbstd_num_channels"),
         conditioning="project" if cmap_dim else "none",
-        mapping=_mapping(arguments, 0, c_dim, cmap_dim) if cmap_dim else None,
+        mapping=mapping_config(arguments, 0, c_dim, cmap_dim) if cmap_dim else None,
         num_outputs=cmap_dim or 1,
     )
 

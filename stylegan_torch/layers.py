@@ -80,7 +80,14 @@ def make_filter(taps: Sequence[float]) -> Tensor:
 
 
 def upfirdn2d(
-    x: Tensor, f: Tensor, *, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0), gain: float = 1.0
+    x: Tensor,
+    f: Tensor,
+    *,
+    up: int = 1,
+    down: int = 1,
+    pad: tuple[int, int] = (0, 0),
+    pad_x: tuple[int, int] | None = None,
+    gain: float = 1.0,
 ) -> Tensor:
     """Insert zeros, pad, convolve with `f`, keep every `down`-th sample; the same on both axes (spec TF.md 0.1).
 
@@ -90,12 +97,14 @@ def upfirdn2d(
         up: factor of the zero insertion; every sample is followed by up - 1 zeros.
         down: factor of the sub-sampling that starts with the first sample.
         pad: zeros before and after each axis; negative crops.
+        pad_x: those of the rows, if not the same as of the columns.
         gain: factor on the filter, counted in two dimensions.
     """
+    pad_x = pad if pad_x is None else pad_x
     if f.ndim == 1:
-        x = _fir(x, f[None, :] * math.sqrt(gain), (1, up), (1, down), (0, 0), pad)
+        x = _fir(x, f[None, :] * math.sqrt(gain), (1, up), (1, down), (0, 0), pad_x)
         return _fir(x, f[:, None] * math.sqrt(gain), (up, 1), (down, 1), pad, (0, 0))
-    return _fir(x, f * gain, (up, up), (down, down), pad, pad)
+    return _fir(x, f * gain, (up, up), (down, down), pad, pad_x)
 
 
 def _fir(

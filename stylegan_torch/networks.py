@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stylegan_torch import progan, stylegan1, stylegan2
+from stylegan_torch import progan, stylegan1, stylegan2, stylegan3
 from stylegan_torch.errors import CheckpointError
 
-_FAMILIES = {module.__name__.rpartition(".")[2]: module for module in (progan, stylegan1, stylegan2)}
+_FAMILIES = {module.__name__.rpartition(".")[2]: module for module in (progan, stylegan1, stylegan2, stylegan3)}
 
 MAX_LAYERS = 1024
 """A mapping network with more layers is damage, or an attempt to use up the machine."""
@@ -26,6 +26,7 @@ Config = (
     | stylegan1.DiscriminatorConfig
     | stylegan2.GeneratorConfig
     | stylegan2.DiscriminatorConfig
+    | stylegan3.GeneratorConfig
 )
 """The config of any network; the network is rebuilt from it alone."""
 
@@ -33,11 +34,12 @@ _NETWORKS: dict[type, tuple[str, str, type[nn.Module]]] = {
     getattr(module, f"{kind}Config"): (family, kind, getattr(module, kind))
     for family, module in _FAMILIES.items()
     for kind in ("Generator", "Discriminator")
+    if hasattr(module, kind)
 }
 
 
 def kind_of(config: Config) -> tuple[str, str]:
-    """Return the family ("progan", "stylegan1", "stylegan2") and kind ("Generator", "Discriminator") of a config."""
+    """Return the family ("progan", "stylegan1", "stylegan2", "stylegan3") and kind ("Generator", "Discriminator") of a config."""
     family, kind, _ = _NETWORKS[type(config)]
     return family, kind
 
@@ -102,7 +104,7 @@ def config_from_json(data: dict[str, Any]) -> Config:
     fields = dict(data)
     family, kind = fields.pop("family", None), fields.pop("kind", None)
     module = _FAMILIES.get(str(family))
-    if module is None or kind not in ("Generator", "Discriminator"):
+    if module is None or kind not in ("Generator", "Discriminator") or not hasattr(module, kind):
         raise CheckpointError(f"network of the unknown family {family!r}, kind {kind!r}; a newer version may know it")
     return typing.cast(Config, _decode(getattr(module, f"{kind}Config"), fields))
 
