@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import track
 
 from stylegan_torch import __version__
-from stylegan_torch.command import finite, one_line_errors, reading
+from stylegan_torch.command import finite, one_line_errors, pair, reading
 from stylegan_torch.files import make_folder, refuse_existing
 from stylegan_torch.generate import DTYPES, NOISE_MODES, Style, best_device, draw, resolve, usable_device
 from stylegan_torch.images import ContactSheet, save_png, to_pil
@@ -49,6 +49,10 @@ Examples:
     show_default=True,
     help="official = what the network's own release does for a seed; const = stored noise; random = not repeatable.",
 )
+@click.option("--translate", callback=reading(pair), metavar="X,Y", help="Move StyleGAN3's images, in picture heights.")
+@click.option(
+    "--rotate", callback=reading(finite), metavar="DEGREES", help="Turn StyleGAN3's images counter-clockwise."
+)
 @click.option("--outdir", type=click.Path(path_type=Path), default="out", show_default=True, help="Where pictures go.")
 @click.option("--grid", type=click.Path(path_type=Path), help="Also write a contact sheet to this file (.png).")
 @click.option(
@@ -73,6 +77,8 @@ def main(
     truncation_cutoff: int | None,
     class_index: int | None,
     noise_mode: str,
+    translate: tuple[float, float] | None,
+    rotate: float | None,
     outdir: Path,
     grid: Path | None,
     weights: str,
@@ -93,7 +99,7 @@ def main(
     refuse_existing([*paths.values(), *([grid] if grid else [])], force)
     checkpoint = _load(network, weights)
     G: Any = checkpoint.network(weights)
-    style = Style(truncation, truncation_cutoff, class_index, noise_mode, dtype)
+    style = Style(truncation, truncation_cutoff, class_index, noise_mode, dtype, translate, rotate)
     try:
         settings = resolve(G, style)
     except ValueError as error:

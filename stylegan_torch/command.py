@@ -63,6 +63,14 @@ def finite(text: str) -> float:
     return value
 
 
+def pair(text: str) -> tuple[float, float]:
+    """Read two finite numbers with a comma between."""
+    first, comma, second = text.partition(",")
+    if not comma:
+        raise ValueError(f"{text!r} is not two numbers such as 0.1,-0.2")
+    return finite(first), finite(second)
+
+
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a table."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from stylegan_torch import progan
+from stylegan_torch import progan, stylegan3
 from stylegan_torch.images import to_uint8
 from stylegan_torch.seeds import latents_from_seeds, noise_from_seeds
 
@@ -33,6 +33,8 @@ class Style:
     class_index: the class of a conditional network; None = an all-zero label.
     noise_mode: "official" (what the release's script does for a seed), "const", "random" (not repeatable) or "none".
     dtype: a name in `DTYPES`; the half types hold for synthesis only.
+    translate, rotate: of StyleGAN3's images, to the right and down in picture heights, and in degrees. Without them its
+        images are drawn upright, whatever transform the file has, as the release's script does.
     """
 
     truncation_psi: float | None = None
@@ -40,6 +42,8 @@ class Style:
     class_index: int | None = None
     noise_mode: str = "official"
     dtype: str = "float32"
+    translate: tuple[float, float] | None = None
+    rotate: float | None = None
 
 
 def resolve(G: nn.Module, style: Style) -> dict[str, Any]:
@@ -56,6 +60,10 @@ def resolve(G: nn.Module, style: Style) -> dict[str, Any]:
             known = f"classes 0 to {c_dim - 1}" if c_dim else "no classes"
             raise ValueError(f"there is no class {style.class_index}: this network has {known}")
         settings["class"] = style.class_index
+    if isinstance(config, stylegan3.GeneratorConfig):
+        settings |= {"translate": style.translate or (0.0, 0.0), "rotate": style.rotate or 0.0}
+    elif style.translate is not None or style.rotate is not None:
+        raise ValueError("only StyleGAN3's images can be moved and turned")
     if isinstance(config, progan.GeneratorConfig):
         if style.truncation_psi not in (None, 1.0) or style.truncation_cutoff is not None:
             raise ValueError("ProGAN has no truncation")
@@ -101,7 +109,8 @@ def draw(
         seeds: which pictures.
         style: how to draw them.
         batch: pictures drawn at once; a matter of speed and memory only.
-        device: where to draw. The network itself is moved there, and to float64 if the style says so.
+        device: where to draw. The network itself is moved there, to float64 if the style says so, and gets the style's
+            transform.
 
     Raises:
         ValueError: if the style asks for something the network doesn't have.
@@ -111,6 +120,8 @@ def draw(
     dtype = DTYPES[style.dtype]
     G = G.to(device) if dtype in HALF else G.to(device, dtype)
     rounding = "nearest" if isinstance(G, progan.Generator) else "truncate"
+    if isinstance(G, stylegan3.Generator):
+        G.synthesis.input.transform.copy_(stylegan3.image_transform(settings["translate"], settings["rotate"]))
     for start in range(0, len(seeds), batch):
         some = seeds[start : start + batch]
         with _exact_float32():

@@ -39,7 +39,7 @@ _NETWORKS: dict[type, tuple[str, str, type[nn.Module]]] = {
 
 
 def kind_of(config: Config) -> tuple[str, str]:
-    """Return the family ("progan", "stylegan1", "stylegan2", "stylegan3") and kind ("Generator", "Discriminator") of a config."""
+    """Return the family of a config, such as "stylegan2", and its kind, "Generator" or "Discriminator"."""
     family, kind, _ = _NETWORKS[type(config)]
     return family, kind
 

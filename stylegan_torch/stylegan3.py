@@ -1,10 +1,10 @@
 """StyleGAN3 (Karras et al. 2021, "Alias-Free Generative Adversarial Networks"), configs T and R.
 
-Every layer works on samples of a continuous signal: its size follows from a sampling rate and a margin, its filters from
-a cutoff and a transition band, and its non-linearity runs at a higher rate so as not to alias. Module and tensor names are
-the official release's; its discriminator is StyleGAN2's.
+Every layer works on samples of a continuous signal: its size follows from a sampling rate and a margin, its filters
+from a cutoff and a transition band, and its non-linearity runs at a higher rate so as not to alias. Module and tensor
+names are the official release's; its discriminator is StyleGAN2's.
 
-    z, c ─► mapping ─► ws [N, num_ws, w_dim] ─► synthesis: input (Fourier features) → L0 → L1 → … → RGB layer ─► image
+    z, c ─► mapping ─► ws [N, num_ws, w_dim] ─► synthesis: input (Fourier features) → L0 → … → RGB layer ─► image
 """
 
 from __future__ import annotations
@@ -198,11 +198,23 @@ def _kaiser_beta(taps: int, width: float) -> float:
     return 0.0
 
 
+def image_transform(translate: tuple[float, float] = (0.0, 0.0), rotate: float = 0.0) -> Tensor:
+    """Return the `transform` [3, 3] that moves and turns images, as the official script makes it.
+
+    Args:
+        translate: to the right and down, in picture heights.
+        rotate: counter-clockwise, in degrees.
+    """
+    cos, sin = math.cos(math.radians(rotate)), math.sin(math.radians(rotate))
+    x, y = translate
+    return torch.tensor(np.linalg.inv([[cos, sin, x], [-sin, cos, y], [0.0, 0.0, 1.0]]), dtype=torch.float32)
+
+
 class SynthesisInput(nn.Module):
     """Fourier features of a grid that w moves and turns (section 3.1).
 
-    `transform` [3, 3] is the user's: the inverse of what the image shall do, in units of its height; the identity at
-    first. `freqs` [C, 2] and `phases` [C] are fixed by training.
+    `transform` [3, 3] is the user's: the inverse of what the image shall do, in units of its height (`image_transform`
+    makes it); the identity at first. `freqs` [C, 2] and `phases` [C] are fixed by training.
     """
 
     transform: Tensor
@@ -218,9 +230,8 @@ class SynthesisInput(nn.Module):
         self.register_buffer("transform", torch.eye(3))
         freqs, phases = torch.empty(channels, 2), torch.empty(channels)
         if not self.weight.is_meta:
-            with torch.no_grad():
-                self.affine.weight.zero_()
-                self.affine.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 0.0]))
+            self.affine.weight = nn.Parameter(torch.zeros(4, w_dim))
+            self.affine.bias = nn.Parameter(torch.tensor([1.0, 0.0, 0.0, 0.0]))
             angle, radius = torch.rand(channels) * (2 * math.pi), torch.rand(channels).sqrt() * self.bandwidth
             freqs = torch.stack([radius * angle.cos(), radius * angle.sin()], dim=1)
             phases = torch.rand(channels) - 0.5
@@ -287,12 +298,11 @@ class SynthesisLayer(nn.Module):
         return _resample(x, self.down_filter, down=spec.down)
 
     def _convolve(self, x: Tensor, styles: Tensor) -> Tensor:
-        weight, fan_in = self.weight, self.weight[0].numel()
         padding = self.spec.kernel - 1
         if self.spec.is_rgb:
-            scale = torch.rsqrt(self.magnitude_ema) / math.sqrt(fan_in)
-            return F.conv2d(x * (styles * scale)[:, :, None, None], weight, padding=padding)
-        weight = weight * torch.rsqrt(weight.square().mean(dim=(1, 2, 3), keepdim=True))
+            scale = torch.rsqrt(self.magnitude_ema) / math.sqrt(self.weight[0].numel())
+            return F.conv2d(x * (styles * scale)[:, :, None, None], self.weight, padding=padding)
+        weight = self.weight * torch.rsqrt(self.weight.square().mean(dim=(1, 2, 3), keepdim=True))
         styles = styles * torch.rsqrt(styles.square().mean())  # over the whole batch, as in the original
         demodulation = torch.rsqrt(styles.square() @ weight.square().sum(dim=(2, 3)).t() + 1e-8)
         x = F.conv2d(x * styles[:, :, None, None], weight, padding=padding)

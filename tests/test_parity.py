@@ -24,7 +24,9 @@ DATA = Path(__file__).parent / "data"
 STYLE_BASED = ["ada", "ada-cond", "sg1", "sg1-cond", "sg1-fused", "sg2-cond", "sg2-orig", "sg2-resnet", "sg2-revised"]
 STYLE_BASED += ["sg2-skip"]
 PROGAN = ["pg", "pg-unfused"]
-PYTORCH = ["ada1_skip64", "ada2_cond5", "ada3_resnetG_skipD", "ada4_orig_cifar", "ada5_fp16_nhwc_gray"]
+STYLEGAN3 = ["sg3t_64", "sg3r_64"]
+PYTORCH = ["ada1_skip64", "ada2_cond5", "ada3_resnetG_skipD", "ada4_orig_cifar", "ada5_fp16_nhwc_gray", "sg3repo_sg2"]
+PYTORCH += STYLEGAN3
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
@@ -111,9 +113,23 @@ def test_pytorch_generator(name: str) -> None:
     _close(G(z, c), arrays["img_const"])
     _close(G(z, c, truncation_psi=0.7), arrays["img_const_trunc"])
     _close(G(z, c, **cut), arrays["img_const_cut"])
-    _close(G(z, c, noise_mode="none"), arrays["img_none"])
+    if name not in STYLEGAN3:
+        _close(G(z, c, noise_mode="none"), arrays["img_none"])
     _close(checkpoint.network("G")(z, c), arrays["img_const_G"])
     _close(G.synthesis(torch.from_numpy(arrays["w_mix"])), arrays["img_mix"])
+
+
+@pytest.mark.parametrize("name", STYLEGAN3)
+def test_stylegan3_moved_and_turned(name: str) -> None:
+    checkpoint, arrays = _case(name)
+    G = checkpoint.network("G_ema")
+    z, transform = torch.from_numpy(arrays["z"]), G.synthesis.input.transform
+    assert np.array_equal(transform.numpy(), arrays["transform_stored"])
+    _close(G.synthesis.input(G.mapping(z[:1])[:, 0]), arrays["input_features_b1"])
+    _close(G(z[1:2]), arrays["img_const_b1"])
+    for what in ("rot", "zoom"):
+        transform.copy_(torch.from_numpy(arrays[f"transform_{what}"]))
+        _close(G(z), arrays[f"img_{what}"])
 
 
 @pytest.mark.parametrize("name", PYTORCH)
