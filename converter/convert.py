@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from converter import progan_pages, stylegan1_pages, stylegan2_pages, stylegan3_pages, torch_pages
+from converter import progan_pages, rosinality2, stylegan1_pages, stylegan2_pages, stylegan3_pages, torch_pages
 from converter.errors import ConvertError, naming, sound, within
 from converter.npz import all_variables, write_npz
 from converter.opening import check_file, locate, open_source
@@ -24,30 +24,47 @@ from stylegan_torch.checkpoint import ROLES, Checkpoint
 from stylegan_torch.files import new_file, refuse_existing
 from stylegan_torch.networks import Config, count_parameters, shapes
 
-Page = tuple[Callable[[Network], Config], Callable[[Network], Table]]
 
-_PROGAN: dict[str, Page] = {
-    "G_paper": (progan_pages.generator_config, progan_pages.generator_table),
-    "D_paper": (progan_pages.discriminator_config, progan_pages.discriminator_table),
-}
-_SG2_D: Page = (stylegan2_pages.discriminator_config, stylegan2_pages.discriminator_table)
+class Page(NamedTuple):
+    """How one kind of network of one form is read.
+
+    config: its config, from header and tensors.
+    table: the rows of its tensors.
+    complete: makes what some files of this form lack.
+    """
+
+    config: Callable[[Network], Any]
+    table: Callable[[Network, Any], Table]
+    complete: Callable[[Network], Network] = lambda network: network
+
+
+def _page(module: Any, kind: str) -> Page:
+    return Page(getattr(module, f"{kind}_config"), getattr(module, f"{kind}_table"))
+
+
+_PROGAN = {"G_paper": _page(progan_pages, "generator"), "D_paper": _page(progan_pages, "discriminator")}
+_SG2_D = _page(stylegan2_pages, "discriminator")
 
 # form -> build function or class -> its config and its table
 PAGES: dict[str, dict[str, Page]] = {
     "theano": _PROGAN,
     "tf": {
         **_PROGAN,
-        "G_style": (stylegan1_pages.generator_config, stylegan1_pages.generator_table),
-        "D_basic": (stylegan1_pages.discriminator_config, stylegan1_pages.discriminator_table),
-        "G_main": (stylegan2_pages.generator_config, stylegan2_pages.generator_table),
+        "G_style": _page(stylegan1_pages, "generator"),
+        "D_basic": _page(stylegan1_pages, "discriminator"),
+        "G_main": _page(stylegan2_pages, "generator"),
         "D_stylegan": _SG2_D,
         "D_stylegan2": _SG2_D,
         "D_main": _SG2_D,
     },
-    "stylegan3": {"Generator": (stylegan3_pages.generator_config, stylegan3_pages.generator_table)},
     "torch": {
-        "Generator": (torch_pages.generator_config, torch_pages.generator_table),
-        "Discriminator": (torch_pages.discriminator_config, torch_pages.discriminator_table),
+        "Generator": _page(torch_pages, "generator"),
+        "Discriminator": _page(torch_pages, "discriminator"),
+    },
+    "stylegan3": {"Generator": _page(stylegan3_pages, "generator")},
+    rosinality2.FORM: {
+        "Generator": _page(rosinality2, "generator")._replace(complete=rosinality2.complete),
+        "Discriminator": _page(rosinality2, "discriminator"),
     },
 }
 
@@ -80,9 +97,10 @@ def import_network(network: Network) -> checkpoint.Network:
         ConvertError: naming the network, and the keyword or tensor at fault.
     """
     with within(f"network {network.role}"), sound("its record"):
-        make_config, make_table = page(network)
-        config = make_config(network)
-        ours, kept = make_table(network).import_tensors(shapes(config), network.tensors)
+        how = page(network)
+        config = how.config(network)
+        table = how.table(network, config)
+        ours, kept = table.import_tensors(shapes(config), how.complete(network).tensors)
     return checkpoint.Network(config, ours, kept)
 
 
@@ -101,8 +119,8 @@ def export_network(role: str, ours: checkpoint.Network, record: dict[str, Any]) 
         header = {key: value for key, value in record.items() if key != "form"}
         lod = torch.tensor(getattr(ours.config, "lod", 0.0))
         template = Network(role, record["form"], header, {"lod": lod, "cur_lod": lod, **ours.source})
-        _, make_table = page(template)
-        tensors = make_table(template).export_tensors(ours.state_dict, ours.source, all_variables(header))
+        table = page(template).table(template, ours.config)
+        tensors = table.export_tensors(ours.state_dict, ours.source, all_variables(header))
     return replace(template, tensors=tensors)
 
 
@@ -255,7 +273,7 @@ def _records(source: Source | Checkpoint) -> dict[str, dict[str, Any]]:
 
 def _config(network: Network) -> Config:
     with within(f"network {network.role}"), sound("its record"):
-        return page(network)[0](network)
+        return page(network).config(network)
 
 
 def _summarize(source: Source | Checkpoint, origin: dict[str, Any]) -> Summary:

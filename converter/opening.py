@@ -16,6 +16,7 @@ from converter.errors import ConvertError, sound
 from converter.npz import is_dump, read_npz
 from converter.pickles import read_pickle
 from converter.source import Source
+from converter.state_dicts import read_state_dicts
 from stylegan_torch import checkpoint
 from stylegan_torch.checkpoint import Checkpoint
 
@@ -99,6 +100,8 @@ def _map(path: Path) -> memoryview:
 
 def _open(path: Path, data: memoryview) -> Source | Checkpoint:
     head = bytes(data[:32])
+    if head.startswith(_LEGACY_TORCH):
+        return read_state_dicts(path)
     for magic, (name, opener) in _COMPRESSIONS.items():
         if head.startswith(magic):
             data = _unpack(path, name, opener, len(data))
@@ -111,8 +114,6 @@ def _open(path: Path, data: memoryview) -> Source | Checkpoint:
 
 
 def _read_data(data: memoryview, head: bytes) -> Source:
-    if head.startswith(_LEGACY_TORCH):
-        raise ConvertError("is a PyTorch file of the old kind, which holds no official network")
     if len(head) < 2 or head[0] != 0x80 or not 2 <= head[1] <= 5:
         kinds = [kind for magic, kind in _OTHER_FILES.items() if head.lstrip().startswith(magic)]
         raise ConvertError(f"is {kinds[0] if kinds else 'no kind of file known here'}, not a network")
@@ -125,7 +126,8 @@ def _open_zip(path: Path) -> Source | Checkpoint:
     try:
         with zipfile.ZipFile(path) as file:
             _check_ratio(sum(entry.file_size for entry in file.infolist()), path.stat().st_size)
-            names = file.namelist()
+            content = next((name for name in file.namelist() if name.endswith("/data.pkl")), None)
+            start = b"" if content is None else file.open(content).read(1 << 12)
         dump = is_dump(path)
     except (ConvertError, OSError):
         raise
@@ -133,9 +135,9 @@ def _open_zip(path: Path) -> Source | Checkpoint:
         raise ConvertError("is a zip file that is damaged or cut off") from error
     if dump:
         return read_npz(path)
-    if not any(name.endswith("/data.pkl") for name in names):
+    if content is None:
         raise ConvertError("is a zip file without networks")
-    return checkpoint.read(path)
+    return checkpoint.read(path) if checkpoint.FORMAT.encode() in start else read_state_dicts(path)
 
 
 def _unpack(path: Path, name: str, opener: Callable[[Any], Any], size: int) -> memoryview:

@@ -258,10 +258,10 @@ def _read_back(header: Header, result: dict[str, Any], notes: list[str]) -> Head
 
 def _layers(network: Network, recorded: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Name the modules of ours that recorded layers correspond to; layers without one are dropped."""
-    make_config, make_table = page(network)
-    table = make_table(network)
+    config = page(network).config(network)
+    table = page(network).table(network, config)
     modules: dict[str, str] = {}
-    for ours in shapes(make_config(network)):
+    for ours in shapes(config):
         module, _, leaf = ours.rpartition(".")
         theirs, _ = table.source_name(ours)
         # Labels and styles are embedded by layers of a single product, which sources cut in different ways.

@@ -114,16 +114,16 @@ def _ships_with_stylegan(network: Network) -> bool:
 
 
 def _fields(resolution: int) -> Any:
-    return lambda r: {"lod": log2_resolution(resolution) - log2_resolution(r)}
+    return lambda r, i: {"lod": log2_resolution(resolution) - log2_resolution(r)}
 
 
-def generator_table(network: Network) -> Table:
+def generator_table(network: Network, config: progan.GeneratorConfig) -> Table:
     """Return the table of a `G_paper` network.
 
     The fused enlargement applies a kernel rotated with respect to the unfused one, and stores it [k, k, out, in] in
     the original release, [k, k, in, out] in StyleGAN's copy; ours is that of the unfused one.
     """
-    kw, config = keywords(network), generator_config(network)
+    kw = keywords(network)
     conv: Transform = HWIO
     enlarge, name = (HWIO_FLIPPED, "Conv0_up") if kw.flag("fused_scale") else (HWIO, "Conv0")
     if kw.flag("fused_scale") and not _ships_with_stylegan(network):
@@ -145,9 +145,9 @@ def generator_table(network: Network) -> Table:
     )
 
 
-def discriminator_table(network: Network) -> Table:
+def discriminator_table(network: Network, config: progan.DiscriminatorConfig) -> Table:
     """Return the table of a `D_paper` network."""
-    kw, config = keywords(network), discriminator_config(network)
+    kw = keywords(network)
     conv, rgb, fc, out = HWIO, HWIO, TRANSPOSE, TRANSPOSE
     kept = kept_lod(config.lod, _lod(network))
     if network.form == "theano":

@@ -131,9 +131,8 @@ def discriminator_config(network: Network) -> stylegan1.DiscriminatorConfig:
     )
 
 
-def generator_table(network: Network) -> Table:
+def generator_table(network: Network, config: stylegan1.GeneratorConfig) -> Table:
     """Return the table of a `G_style` network; kernels of fused enlargements are stored rotated."""
-    config = generator_config(network)
     fused_from = _fused_from(_keywords(network, "synthesis", "G_synthesis"))
     levels = log2_resolution(config.img_resolution)
     parts = network.header["components"]
@@ -180,7 +179,7 @@ def generator_table(network: Network) -> Table:
     return Table(
         rows,
         kept_lod(config.lod, "lod", f"{s}/lod"),
-        lambda r: {
+        lambda r, i: {
             "lod": levels - log2_resolution(r),
             "even": 2 * log2_resolution(r) - 4,
             "odd": 2 * log2_resolution(r) - 3,
@@ -188,9 +187,8 @@ def generator_table(network: Network) -> Table:
     )
 
 
-def discriminator_table(network: Network) -> Table:
+def discriminator_table(network: Network, config: stylegan1.DiscriminatorConfig) -> Table:
     """Return the table of a `D_basic` network."""
-    config = discriminator_config(network)
     levels = log2_resolution(config.img_resolution)
     scopes = {
         "b{r}.fromrgb": "FromRGB_lod{lod}",
@@ -205,4 +203,4 @@ def discriminator_table(network: Network) -> Table:
             {"weight": ("weight", TRANSPOSE), "bias": ("bias", SAME)},
         ),
     ]
-    return Table(rows, kept_lod(config.lod, "lod"), lambda r: {"lod": levels - log2_resolution(r)})
+    return Table(rows, kept_lod(config.lod, "lod"), lambda r, i: {"lod": levels - log2_resolution(r)})

@@ -212,9 +212,8 @@ def _ada_discriminator_options(kw: Keywords, labels: int, width: int) -> dict[st
     }
 
 
-def generator_table(network: Network) -> Table:
+def generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Table:
     """Return the table of a `G_main` network; kernels of enlarging convolutions are rotated for ours."""
-    config = generator_config(network)
     levels = log2_resolution(config.img_resolution)
     parts = network.header["components"]
     m, s = parts["mapping"]["name"], parts["synthesis"]["name"]
@@ -246,7 +245,7 @@ def generator_table(network: Network) -> Table:
     return Table(
         rows,
         kept_lod(config.lod, "lod", f"{s}/lod"),
-        lambda r: {
+        lambda r, i: {
             "lod": levels - log2_resolution(r),
             "odd": 2 * log2_resolution(r) - 5,
             "even": 2 * log2_resolution(r) - 4,
@@ -254,9 +253,8 @@ def generator_table(network: Network) -> Table:
     )
 
 
-def discriminator_table(network: Network) -> Table:
+def discriminator_table(network: Network, config: stylegan2.DiscriminatorConfig) -> Table:
     """Return the table of a `D_stylegan`, `D_stylegan2` or `D_main` network."""
-    config = discriminator_config(network)
     levels = log2_resolution(config.img_resolution)
     fromrgb = "FromRGB_lod{lod}" if config.architecture == "revised" else "{r}x{r}/FromRGB"
     convs = {
@@ -279,4 +277,4 @@ def discriminator_table(network: Network) -> Table:
     # PA-GAN's vectors add to the first layer in proportion to its augmentation strength, which is 0 outside training.
     pagan = Kept(r"\d+x\d+/FromRGB/PAGAN/weight", default=lambda name: None)
     kept = [*kept_lod(config.lod, "lod"), *([pagan] if network.header["build_func_name"] == "D_main" else [])]
-    return Table(rows, kept, lambda r: {"lod": levels - log2_resolution(r)})
+    return Table(rows, kept, lambda r, i: {"lod": levels - log2_resolution(r)})

@@ -58,6 +58,6 @@ def generator_config(network: Network) -> stylegan3.GeneratorConfig:
     )
 
 
-def generator_table(network: Network) -> Table:
+def generator_table(network: Network, config: stylegan3.GeneratorConfig) -> Table:
     """Return the table of a `Generator`: every tensor, the filters too, is stored as we have it."""
     return Table([Row("{name}", "{name}")])

@@ -95,6 +95,8 @@ HWIO_FLIPPED = rotated_kernel(3, 2, 0, 1)
 HWOI_FLIPPED = rotated_kernel(2, 3, 0, 1)
 UNBATCH = Transform(Step(lambda x: x[0], lambda x: x[None]))
 """[1, ...] to [...]."""
+CHANNELS = Transform(Step(lambda x: x.reshape(-1), lambda x: x[None, :, None, None]))
+"""[1, C, 1, 1] to [C]."""
 NOISE = Transform(Step(lambda x: x[0, 0], lambda x: x[None, None]))
 """[1, 1, H, W] to [H, W]."""
 
@@ -124,11 +126,15 @@ class Kept:
 
 @dataclass(frozen=True)
 class Table:
-    """All rows of one network. Rows are tried in order; `fields` fill further braces of source names from `{r}`."""
+    """All rows of one network. Rows are tried in order; `fields` fill further braces of source names from `{r}`, `{i}`.
+
+    optional: regular expression for source names that a file may lack; an export makes only those the file had.
+    """
 
     rows: Sequence[Row]
     kept: Sequence[Kept] = ()
-    fields: Callable[[int], Mapping[str, Any]] = lambda r: {}
+    fields: Callable[[int, int], Mapping[str, Any]] = lambda r, i: {}
+    optional: str = "(?!)"
 
     def source_name(self, ours: str) -> tuple[str, Transform]:
         """Return what one of our tensors is called in the source, and the transform."""
@@ -136,7 +142,8 @@ class Table:
             match = re.fullmatch(_regex(row.ours), ours)
             if match:
                 found = match.groupdict()
-                return row.theirs.format(**found, **self.fields(int(found.get("r", 4)))), row.transform
+                fields = self.fields(int(found.get("r", 4)), int(found.get("i", 0)))
+                return row.theirs.format(**found, **fields), row.transform
         raise ConvertError(f"no row of the table names our tensor {ours}")
 
     def import_tensors(
@@ -192,8 +199,9 @@ class Table:
             if value_ is None:
                 raise ConvertError(f"variable {name} of the original form is not in this file")
             result[name] = value_
-        if exported:
-            raise ConvertError(f"variable {next(iter(exported))} has no place in the original form")
+        for name in exported:
+            if not re.fullmatch(self.optional, name):
+                raise ConvertError(f"variable {name} has no place in the original form")
         return result
 
     def _kept(self, name: str) -> Kept | None:
@@ -233,10 +241,10 @@ def _regex(pattern: str) -> str:
     return re.sub(r"\\{(\w+)\\}", group, re.escape(pattern))
 
 
-def product(scopes: Mapping[str, str], leaves: Mapping[str, tuple[str, Transform]]) -> list[Row]:
+def product(scopes: Mapping[str, str], leaves: Mapping[str, tuple[str, Transform]], separator: str = "/") -> list[Row]:
     """Return the rows of several layers alike: our scope → their scope, times our leaf → their leaf."""
     return [
-        Row(f"{ours}.{leaf}", f"{theirs}/{their_leaf}", transform)
+        Row(f"{ours}.{leaf}", f"{theirs}{separator}{their_leaf}", transform)
         for ours, theirs in scopes.items()
         for leaf, (their_leaf, transform) in leaves.items()
     ]

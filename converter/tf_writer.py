@@ -111,8 +111,8 @@ def fresh_network(
     header = _header(name, function, keywords, parts)
     header["variables"] += ["lod"] if parts else []  # of no use here, but made by the releases' G_main
     template = Network(role, "tf", header, {})
-    make_config, make_table = page(template)
-    config, table = make_config(template), make_table(template)
+    config = page(template).config(template)
+    table = page(template).table(template, config)
     for ours in shapes(config):
         theirs, _ = table.source_name(ours)
         owner = next((part for part in parts.values() if theirs.startswith(f"{part['name']}/")), header)

@@ -163,13 +163,13 @@ def _matters(used: str, name: str) -> bool:
     return re.fullmatch(used, name) is not None
 
 
-def generator_table(network: Network) -> Table:
+def generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Table:
     """Return the table of a `Generator`."""
     used = r"synthesis\.b(?!4\.)\d+\.(conv0\.|skip\.)?resample_filter"
-    return _table(generator_config(network).resample_filter, used)
+    return _table(config.resample_filter, used)
 
 
-def discriminator_table(network: Network) -> Table:
+def discriminator_table(network: Network, config: stylegan2.DiscriminatorConfig) -> Table:
     """Return the table of a `Discriminator`."""
     used = r"b(?!4\.)\d+\.(conv1\.|skip\.)?resample_filter"
-    return _table(discriminator_config(network).resample_filter, used)
+    return _table(config.resample_filter, used)

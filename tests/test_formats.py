@@ -475,7 +475,7 @@ CHANGERS = {".pt": change_pt, ".safetensors": change_safetensors}
     ("key", "value", "words"),
     [
         ("version", 2, "has version 2; this program reads 1, so update it"),
-        ("format", "somebody's", "is not a file of ours"),
+        ("format", "somebody's", "is not a file of ours|no network known here"),
     ],
 )
 def test_files_of_other_versions_and_programs(suffix: str, key: str, value: Any, words: str, tmp_path: Path) -> None:

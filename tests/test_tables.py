@@ -261,8 +261,8 @@ def test_unknown_tensor_is_named(form: str, name: str, tmp_path: Path) -> None:
 @every_form
 def test_rows_name_every_tensor_once(form: str, tmp_path: Path) -> None:
     network = foreign(form, tmp_path / "net.pkl")
-    make_config, make_table = page(network)
-    rows, ours = make_table(network), shapes(make_config(network))
+    config = page(network).config(network)
+    rows, ours = page(network).table(network, config), shapes(config)
     theirs = [rows.source_name(name)[0] for name in ours]
     assert len(set(theirs)) == len(theirs)
     assert {*theirs, *carried_along(network)} == set(network.tensors)
@@ -345,12 +345,14 @@ def test_rows_translate_names(r: int, i: int, name: str) -> None:
         [
             Row("b{r}.conv{i}.weight", "{r}x{r}/Conv{i}/weight"),
             Row("b{r}.torgb.weight", "ToRGB_lod{lod}/weight"),
+            Row("fc{i}.bias", "Dense{next}/bias"),
             Row("rest.{name}", "Rest/{name}"),
         ],
-        fields=lambda r: {"lod": 10 * r},
+        fields=lambda r, i: {"lod": 10 * r, "next": i + 1},
     )
     assert rows.source_name(f"b{r}.conv{i}.weight")[0] == f"{r}x{r}/Conv{i}/weight"
     assert rows.source_name(f"b{r}.torgb.weight")[0] == f"ToRGB_lod{10 * r}/weight"
+    assert rows.source_name(f"fc{i}.bias")[0] == f"Dense{i + 1}/bias"
     assert rows.source_name(f"rest.{name}")[0] == f"Rest/{name}"
 
 

@@ -1,0 +1,63 @@
+"""Reader of PyTorch files that hold state dicts, new and old containers; tells whose they are (spec COMMUNITY.md 0)."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from converter import rosinality2
+from converter.errors import ConvertError, UnsafePickleError, sound
+from converter.source import Network, Source
+
+READERS: tuple[Callable[[dict[str, Any]], dict[str, Network] | None], ...] = (rosinality2.read,)
+"""Each returns the networks of a file of its own kind, None for other files."""
+
+
+def read_state_dicts(path: Path) -> Source:
+    """Read a PyTorch file, nothing of it is run.
+
+    Raises:
+        ConvertError: if it is unsafe, damaged, or of no known kind.
+    """
+    top = load_container(path)
+    if isinstance(top, dict):
+        with sound("this file"):
+            for read in READERS:
+                networks = read(top)
+                if networks is not None:
+                    return Source(networks)
+    raise ConvertError(f"is a PyTorch file of {_describe(top)}, which is no network known here")
+
+
+def load_container(path: Path) -> Any:
+    """Return what `torch.save` saved: tensors, plain containers and numbers.
+
+    Raises:
+        UnsafePickleError: if it holds anything else.
+        ConvertError: if it is damaged.
+    """
+    try:
+        with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
+            warnings.simplefilter("ignore")
+            mapped = path.open("rb").read(2) == b"PK"
+            return torch.load(path, weights_only=True, mmap=mapped, map_location="cpu")
+    except OSError:
+        raise
+    except Exception as error:  # what torch raises for a damaged file is anything
+        refused = str(error).partition("Unsupported global: GLOBAL ")[2].partition(" ")[0]
+        if refused:
+            raise UnsafePickleError(
+                f"asks for {refused}, which no network of a known release needs; refused, nothing was run"
+            ) from error
+        raise ConvertError("is a PyTorch file that is damaged, or holds more than tensors") from error
+
+
+def _describe(top: Any) -> str:
+    if isinstance(top, dict):
+        return "a dict with keys " + ", ".join(str(key)[:40] for key in list(top)[:8])
+    return f"a {type(top).__name__}"

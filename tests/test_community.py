@@ -1,0 +1,123 @@
+"""Community checkpoints against what their own programs computed, and back to their own tensors, bit for bit."""
+
+from __future__ import annotations
+
+import argparse
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import converter
+from converter.convert import export_network
+from converter.errors import ConvertError, UnsafePickleError
+from converter.opening import open_source
+from converter.source import Source
+from stylegan_torch.checkpoint import Checkpoint
+
+DATA = Path(__file__).parent / "data" / "community"
+FILES = {"rosinality_sg2_convert": ".pt", "rosinality_sg2_train_010000": ".pt"}
+
+
+@cache
+def _case(name: str) -> tuple[Checkpoint, dict[str, np.ndarray[Any, Any]]]:
+    with np.load(DATA / f"{name}.npz") as arrays:
+        return converter.load(DATA / f"{name}{FILES[name]}"), dict(arrays)
+
+
+def _close(actual: torch.Tensor, expected: np.ndarray[Any, Any], image: bool = True) -> None:
+    limit = 1e-4 if image else 1e-4 * max(1.0, float(np.abs(expected).max()))
+    assert actual.shape == expected.shape
+    assert float(np.abs(actual.numpy() - expected).max()) <= limit
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_rosinality_stylegan2(name: str) -> None:
+    checkpoint, arrays = _case(name)
+    G, D = checkpoint.network("G_ema"), checkpoint.network("D")
+    z, images = torch.from_numpy(arrays["z"]), torch.from_numpy(arrays["D_images8"])
+    _close(G.mapping(z)[:, 0], arrays["w"], image=False)
+    _close(G(z), arrays["img_buffers"])
+    _close(G(z, noise=[torch.from_numpy(arrays[f"noise_{k}"]) for k in range(G.num_ws - 1)]), arrays["img_noise_given"])
+    _close(G.synthesis(torch.from_numpy(arrays["latents_mix"])), arrays["img_mix_inject3"])
+    _close(checkpoint.network("G")(z), arrays["img_g"])
+    average = torch.from_numpy(arrays["truncation_latent"]).reshape(-1)
+    if "latent_avg" in arrays:
+        torch.testing.assert_close(G.mapping.w_avg, average)
+    G.mapping.w_avg.copy_(average)
+    _close(G(z, truncation_psi=0.7), arrays["img_trunc0.7"])
+    for key, count in {"D_b1": 1, "D_b3": 3, "D_b4": 4, "D_b8_group4": 8}.items():
+        _close(D(images[:count]), arrays[key], image=False)
+
+
+def test_a_training_file_gets_the_average_its_sampler_would_take() -> None:
+    G = converter.load(DATA / "rosinality_sg2_train_010000.pt").network("G_ema")
+    many = G.mapping(torch.randn(40_000, G.z_dim))[:, 0]
+    deviations = (G.mapping.w_avg - many.mean(dim=0)) / (many.std(dim=0) / 64)  # 64² samples
+    assert float(deviations.abs().max()) < 5
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".npz"])
+@pytest.mark.parametrize("name", FILES)
+def test_back_to_its_own_tensors(name: str, suffix: str, tmp_path: Path) -> None:
+    path = DATA / f"{name}{FILES[name]}"
+    source = open_source(path)
+    assert isinstance(source, Source)
+    converter.convert(path, tmp_path / f"ours{suffix}")
+    ours = converter.load(tmp_path / f"ours{suffix}")
+    for role, network in source.networks.items():
+        record = ours.provenance["networks"][role]
+        back = export_network(role, ours.networks[role], record).tensors
+        assert list(back) == list(network.tensors)
+        assert all(torch.equal(back[key], value) for key, value in network.tensors.items())
+
+
+def test_files_from_before_there_were_noise_maps_get_some(tmp_path: Path) -> None:
+    content = torch.load(DATA / "rosinality_sg2_convert.pt", weights_only=True)
+    for state in (content["g_ema"], content["g"]):
+        for name in [name for name in state if name.startswith("noises.")]:
+            del state[name]
+    torch.save(content, tmp_path / "old.pt")
+    first, second = (converter.load(tmp_path / "old.pt").network() for _ in range(2))
+    complete = _case("rosinality_sg2_convert")[0].network()
+    z = torch.randn(1, 32)
+    assert torch.equal(first(z), second(z))
+    assert not torch.equal(first(z), complete(z))
+    torch.testing.assert_close(first(z, noise_mode="none"), complete(z, noise_mode="none"))
+
+
+def test_containers_of_old_torch_are_read(tmp_path: Path) -> None:
+    content = torch.load(DATA / "rosinality_sg2_convert.pt", weights_only=True)
+    torch.save(content, tmp_path / "legacy.pt", _use_new_zipfile_serialization=False)
+    z = torch.randn(2, 32)
+    old, new = converter.load(tmp_path / "legacy.pt").network(), _case("rosinality_sg2_convert")[0].network()
+    assert torch.equal(old(z), new(z))
+
+
+class Stranger:
+    """What no file of networks needs."""
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_other_pytorch_files_are_refused_in_a_line(new: bool, tmp_path: Path) -> None:
+    path = tmp_path / "other.pt"
+    for content, kind, message in (
+        (
+            {"model": {"a": torch.zeros(1)}, "args": argparse.Namespace(x=1)},
+            ConvertError,
+            "a dict with keys model, args",
+        ),
+        ([torch.zeros(1)], ConvertError, "is a PyTorch file of a list"),
+        ({"g_ema": Stranger()}, UnsafePickleError, r"asks for test_community\.Stranger"),
+        ({"g_ema": {"to_rgb1.conv.weight": torch.zeros(1)}}, ConvertError, "variable conv1.conv.weight is missing"),
+        ({"g_ema": {"to_rgb1.conv.weight": 1}}, ConvertError, "to_rgb1.conv.weight is no tensor of float32 numbers"),
+    ):
+        torch.save(content, path, _use_new_zipfile_serialization=new)
+        with pytest.raises(kind, match=message):
+            converter.load(path)
+    path.write_bytes(path.read_bytes()[:-150])
+    with pytest.raises(ConvertError, match=r"damaged|cut off"):
+        converter.load(path)
