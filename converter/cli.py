@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from converter import catalogue
-from converter.convert import SUFFIXES, Summary, convert, inspect
+from converter.convert import FORMATS, SUFFIXES, Summary, convert, inspect
 from converter.errors import ConvertError
 from stylegan_torch import __version__
 from stylegan_torch.checkpoint import ROLES
@@ -29,6 +29,7 @@ Examples:
   stylegan-convert --inspect snapshot.pkl.xz
   stylegan-convert ffhq.pkl ffhq.npz                    (the original tensors)
   stylegan-convert ffhq.pkl ffhq.pt --verify --trust-embedded-code
+  stylegan-convert ffhq.pkl stylegan2-ffhq.pt --format rosinality      (for pSp, e4e, StyleCLIP …)
 """
 
 
@@ -44,8 +45,10 @@ def _roles(ctx: click.Context, param: click.Parameter, value: str) -> list[str] 
 
 
 def _target(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
-    if value and value.suffix not in SUFFIXES:
-        raise click.BadParameter(f"{value} must end in {', '.join(SUFFIXES)}")
+    form = ctx.params.get("format")
+    suffixes = FORMATS[form][1] if form else SUFFIXES
+    if value and value.suffix not in suffixes:
+        raise click.BadParameter(f"{value} must end in {', '.join(suffixes)}")
     return value
 
 
@@ -53,6 +56,9 @@ def _target(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
 @click.argument("src", required=False)
 @click.argument("dst", type=click.Path(path_type=Path), callback=_target, required=False)
 @click.option("--networks", callback=_roles, default="all", show_default=True, help="Some of g_ema,g,d, or all.")
+@click.option(
+    "--format", is_eager=True, type=click.Choice(list(FORMATS)), help="Write another program's form to DST (.pt, .pth)."
+)
 @click.option("--inspect", "only_inspect", is_flag=True, help="Tell what is in SRC, and write nothing.")
 @click.option("--list", "only_list", is_flag=True, help="List the catalogue; SRC may be a pattern such as '*ffhq*'.")
 @click.option("--verify", "with_proof", is_flag=True, help="Run the original too; write DST only if ours is the same.")
@@ -64,6 +70,7 @@ def main(
     src: str | None,
     dst: Path | None,
     networks: list[str] | None,
+    format: str | None,
     only_inspect: bool,
     only_list: bool,
     with_proof: bool,
@@ -98,7 +105,7 @@ def main(
         refuse_existing([dst], force)
         _verify(src, trust)
     with Console(stderr=True).status(f"Converting {escape(src)}"):
-        summary = convert(src, dst, networks, force)
+        summary = convert(src, dst, networks, force, format)
     for note in summary.notes:
         click.echo(f"Note: passed over {note}.", err=True)
     click.echo("\n".join(table(summary)))

@@ -19,6 +19,7 @@ from converter.npz import all_variables, write_npz
 from converter.opening import check_file, locate, open_source
 from converter.source import Network, Source, walk
 from converter.table import Table
+from converter.to_rosinality import to_rosinality
 from stylegan_torch import __version__, checkpoint
 from stylegan_torch.checkpoint import ROLES, Checkpoint
 from stylegan_torch.files import new_file, refuse_existing
@@ -69,6 +70,10 @@ PAGES: dict[str, dict[str, Page]] = {
 }
 
 
+FORMATS: dict[str, tuple[Callable[[Checkpoint], tuple[dict[str, Any], list[str]]], tuple[str, ...]]] = {
+    "rosinality": (to_rosinality, (".pt", ".pth")),
+}
+"""Forms of other programs: what makes their content, and what the name of the file may end in."""
 HASH_CHUNK = 1 << 20
 """Bytes; large enough that the hashing thread seldom waits for its turn."""
 SUFFIXES = (".pt", ".safetensors", ".npz")
@@ -142,19 +147,30 @@ class Summary:
     notes: tuple[str, ...] = ()
 
 
-def convert(src: str | Path, dst: str | Path, networks: Iterable[str] | None = None, force: bool = False) -> Summary:
-    """Convert any file we read to `.pt`, `.safetensors` or `.npz`; what `stylegan-convert` does.
+def convert(
+    src: str | Path,
+    dst: str | Path,
+    networks: Iterable[str] | None = None,
+    force: bool = False,
+    format: str | None = None,
+) -> Summary:
+    """Convert any file we read to `.pt`, `.safetensors` or `.npz`, or to another program's form.
+
+    It is what `stylegan-convert` does.
 
     Args:
         src: a file, a URL or a catalogue name.
         dst: the file to write; its suffix decides the format.
         networks: roles among "G_ema", "G", "D"; None = all the file has.
         force: replace an existing `dst`.
+        format: a name in `FORMATS`; None = ours.
 
     Raises:
         StyleGANError: one line that names what is wrong; nothing is written then.
     """
     dst = Path(dst)
+    if format is not None:
+        return _convert_to_form(src, dst, networks, force, format)
     if dst.suffix not in SUFFIXES:
         raise ConvertError(f"{dst}: the name must end in {', '.join(SUFFIXES)}")
     refuse_existing([dst], force)
@@ -169,6 +185,31 @@ def convert(src: str | Path, dst: str | Path, networks: Iterable[str] | None = N
         ours = _as_checkpoint(source, origin)
         checkpoint.write(dst, ours, force)
         return _summarize(source, ours.provenance["origin"])
+
+
+def _convert_to_form(src: str | Path, dst: Path, networks: Iterable[str] | None, force: bool, format: str) -> Summary:
+    if format not in FORMATS:
+        raise ConvertError(f"there is no format {format}, only {', '.join(FORMATS)}")
+    make, suffixes = FORMATS[format]
+    if dst.suffix not in suffixes:
+        raise ConvertError(f"{dst}: the name must end in {', '.join(suffixes)}")
+    refuse_existing([dst], force)
+    with opened(src, networks) as (source, origin):
+        ours = _as_checkpoint(source, origin)
+        content, notes = make(ours)
+        with new_file(dst, force) as file:
+            torch.save(content, file)
+            file.seek(0)
+            if not _same(torch.load(file, weights_only=True), content):
+                raise ConvertError(f"{dst}: what was written reads back otherwise; is the disk sound?")
+        summary = _summarize(ours, ours.provenance["origin"])
+    return replace(summary, notes=(*summary.notes, *notes))
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(_same(a[key], b[key]) for key in a)
+    return torch.equal(a, b)
 
 
 def inspect(src: str | Path) -> Summary:

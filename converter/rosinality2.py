@@ -116,7 +116,7 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
     )
 
 
-def generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Table:
+def generator_table(network: Network | None, config: stylegan2.GeneratorConfig) -> Table:
     """Return the table of a `Generator`."""
     convs = {
         "synthesis.b4.conv1": "conv1",
@@ -182,7 +182,7 @@ def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
     )
 
 
-def discriminator_table(network: Network, config: stylegan2.DiscriminatorConfig) -> Table:
+def discriminator_table(network: Network | None, config: stylegan2.DiscriminatorConfig) -> Table:
     """Return the table of a `Discriminator`."""
     top = int(math.log2(config.img_resolution))
     rows = [

@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 
 import converter
+from converter.cli import main
 from converter.convert import export_network
 from converter.errors import ConvertError, UnsafePickleError
 from converter.opening import open_source
 from converter.source import Source
+from converter.tf_writer import fresh_network, write_pickle
 from stylegan_torch.checkpoint import Checkpoint
 
 DATA = Path(__file__).parent / "data" / "community"
@@ -121,3 +124,86 @@ def test_other_pytorch_files_are_refused_in_a_line(new: bool, tmp_path: Path) ->
     path.write_bytes(path.read_bytes()[:-150])
     with pytest.raises(ConvertError, match=r"damaged|cut off"):
         converter.load(path)
+
+
+# The way out.
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_format_rosinality_gives_the_file_back(name: str, tmp_path: Path) -> None:
+    path = DATA / f"{name}{FILES[name]}"
+    with torch.serialization.safe_globals([argparse.Namespace]):
+        original = torch.load(path, weights_only=True)
+    converter.convert(path, tmp_path / "ours.safetensors")
+    converter.convert(tmp_path / "ours.safetensors", tmp_path / "back.pt", format="rosinality")
+    back = torch.load(tmp_path / "back.pt", weights_only=True)
+    assert list(back) == [key for key in ("g_ema", "latent_avg", "g", "d") if key in original]
+    for key, state in back.items():
+        pairs = (
+            [(state, original[key])] if key == "latent_avg" else [(state[n], original[key][n]) for n in original[key]]
+        )
+        assert len(pairs) == (1 if key == "latent_avg" else len(state))
+        assert all(torch.equal(a, b) for a, b in pairs)
+
+
+WIDE = {"num_channels": 3, "resolution": 16, "label_size": 0, "mapping_layers": 2}
+PARTS = [("synthesis", "G_synthesis_stylegan2"), ("mapping", "G_mapping")]
+
+
+def _wide(path: Path, **keywords: Any) -> Path:
+    """A StyleGAN2 pickle of TensorFlow, small but as wide as the form wants it."""
+    torch.manual_seed(0)
+
+    def unsettle(module: torch.nn.Module) -> None:
+        with torch.no_grad():
+            for name, value in module.named_parameters():
+                if name.endswith(("bias", "noise_strength")):
+                    value.add_(torch.randn_like(value) * 0.1)
+
+    networks = [
+        fresh_network("G", "G", "G_main", {**WIDE, **keywords}, PARTS, unsettle),
+        fresh_network("D", "D", "D_stylegan2", {**WIDE, **keywords}, finish=unsettle),
+        fresh_network("G_ema", "Gs", "G_main", {**WIDE, **keywords}, PARTS, unsettle),
+    ]
+    write_pickle(path, networks)
+    return path
+
+
+def test_an_official_network_draws_the_same_in_format_rosinality(tmp_path: Path) -> None:
+    path = _wide(tmp_path / "official.pkl")
+    converter.convert(path, tmp_path / "theirs.pt", format="rosinality")
+    official, theirs = converter.load(path), converter.load(tmp_path / "theirs.pt")
+    assert set(torch.load(tmp_path / "theirs.pt", weights_only=True)) == {"g_ema", "latent_avg", "g", "d"}
+    z = torch.randn(4, 512)
+    for role in ("G_ema", "G"):
+        a, b = official.network(role), theirs.network(role)
+        images = a(z, truncation_psi=0.7)
+        torch.testing.assert_close(b(z, truncation_psi=0.7), images, atol=1e-4, rtol=0)
+    torch.testing.assert_close(theirs.network("D")(images), official.network("D")(images), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "reason"),
+    [
+        ({"label_size": 3}, "it has 3 classes"),
+        ({"num_channels": 1}, "its images have 1 channels, not 3"),
+        ({"architecture": "orig"}, "its architecture is orig, not skip"),
+        ({"resample_kernel": [1, 2, 1]}, r"its filter is \[1.0, 2.0, 1.0\]"),
+        ({"fmap_max": 64}, r"its levels have \[64, 64, 64\] feature maps"),
+        ({"dlatent_size": 64}, "its z, w and mapping are 512, 64 and 512 wide, not 512"),
+        ({"nonlinearity": "relu"}, "its activation is relu, not lrelu"),
+    ],
+)
+def test_what_format_rosinality_cannot_hold_is_refused(keywords: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    path = _wide(tmp_path / "official.pkl", **keywords)
+    with pytest.raises(ConvertError, match=f"network G_ema has no place in format rosinality: {reason}"):
+        converter.convert(path, tmp_path / "theirs.pt", format="rosinality")
+    assert not (tmp_path / "theirs.pt").exists()
+
+
+def test_the_command_knows_the_format(tmp_path: Path) -> None:
+    path = str(DATA / "rosinality_sg2_convert.pt")
+    for name, expected in (("out.npz", 2), ("out.pt", 0), ("out.pt", 1)):
+        result = CliRunner().invoke(main, [path, str(tmp_path / name), "--format", "rosinality"])
+        assert result.exit_code == expected, result.output
+    assert "use --force" in result.output
