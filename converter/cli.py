@@ -79,10 +79,12 @@ def main(
 ) -> None:
     """Convert the checkpoint SRC to DST. No code in SRC is run, unless you ask for it with --trust-embedded-code.
 
-    SRC is an official pickle of ProGAN, StyleGAN, StyleGAN2 or StyleGAN2-ADA (.pkl, also .xz, .gz, .bz2), a .npz dump,
-    a file of ours, a URL, or a name in the catalogue of published networks.
+    SRC is an official pickle of ProGAN, StyleGAN, StyleGAN2, StyleGAN2-ADA or StyleGAN3 (.pkl, also .xz, .gz, .bz2), a
+    file of rosinality's stylegan2-pytorch (.pt), a .npz dump, a file of ours, a URL, or a name in the catalogue of
+    published networks.
 
-    DST ends in .pt, .safetensors, or .npz (the original tensors under their original names).
+    DST ends in .pt, .safetensors, or .npz (the original tensors under their original names). With --format rosinality
+    it is what pSp, e4e, ReStyle, StyleCLIP, StyleGAN-NADA and others load.
     """
     if only_list:
         lines = listing(src or "*")
