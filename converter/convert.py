@@ -13,7 +13,15 @@ from typing import Any, NamedTuple
 
 import torch
 
-from converter import progan_pages, rosinality2, stylegan1_pages, stylegan2_pages, stylegan3_pages, torch_pages
+from converter import (
+    genforce,
+    progan_pages,
+    rosinality2,
+    stylegan1_pages,
+    stylegan2_pages,
+    stylegan3_pages,
+    torch_pages,
+)
 from converter.errors import ConvertError, naming, sound, within
 from converter.npz import all_variables, write_npz
 from converter.opening import check_file, locate, open_source
@@ -63,6 +71,11 @@ PAGES: dict[str, dict[str, Page]] = {
         "Discriminator": _page(torch_pages, "discriminator"),
     },
     "stylegan3": {"Generator": _page(stylegan3_pages, "generator")},
+    genforce.FORM: {
+        f"{family}{kind}": _page(genforce, f"{family.lower()}_{kind.lower()}")
+        for family in ("PGGAN", "StyleGAN", "StyleGAN2")
+        for kind in ("Generator", "Discriminator")
+    },
     rosinality2.FORM: {
         "Generator": _page(rosinality2, "generator")._replace(complete=rosinality2.complete),
         "Discriminator": _page(rosinality2, "discriminator"),

@@ -131,7 +131,7 @@ def generator_table(network: Network, config: progan.GeneratorConfig) -> Table:
     dense, rgb = TRANSPOSE, HWIO
     if network.form == "theano":
         conv = enlarge = FLIP  # Theano convolves where TensorFlow correlates
-        dense, rgb = _dense_from_4x4(config.z_dim), _IO_TO_1X1
+        dense, rgb = dense_from_4x4(config.z_dim), _IO_TO_1X1
     rows = [
         *_layers({"b4.fc": "4x4/Dense"}, dense),
         *_layers({"b4.conv1": "4x4/Conv", "b{r}.conv1": "{r}x{r}/Conv1"}, conv),
@@ -174,7 +174,7 @@ _4X4_TO_DENSE = chain(FLIP, Transform(Step(lambda x: x.flatten(1), lambda x: x.r
 """Theano 4×4 kernel [out, in, 4, 4] of the first dense layer to [out, in · 16]."""
 
 
-def _dense_from_4x4(inputs: int) -> Transform:
+def dense_from_4x4(inputs: int) -> Transform:
     """Theano "full" 4×4 kernel [out, in, 4, 4] of a 1×1 input to [out · 16, in]."""
     flat = Transform(Step(lambda x: x.flatten(0, 2), lambda x: x.reshape(-1, 4, 4, inputs)))
     return chain(permute(0, 2, 3, 1), flat)

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from converter.errors import ConvertError, within
+from converter.errors import within
 from converter.source import Network
-from converter.table import CHANNELS, NOISE, SAME, UNBATCH, Kept, Row, Table, product
+from converter.table import CHANNELS, NOISE, SAME, UNBATCH, Row, Table, product
+from converter.torch_shared import count, float_tensors, shape_of, stored_filters, taps_of
 from stylegan_torch import stylegan2
-from stylegan_torch.layers import make_filter
 from stylegan_torch.networks import shapes
 
 FORM = "rosinality-stylegan2"
@@ -32,19 +32,13 @@ def read(top: dict[str, Any]) -> dict[str, Network] | None:
     networks = {}
     for role, state in found.items():
         with within(f"network {role}"):
-            tensors = {str(name): _tensor(str(name), value) for name, value in state.items()}
+            tensors = float_tensors(state)
             kind = "Discriminator" if role == "D" else "Generator"
             if kind == "Generator" and isinstance(top.get("latent_avg"), Tensor):
                 tensors["latent_avg"] = top["latent_avg"].clone()  # each generator has its own
             header = {"build_func_name": kind, "variables": list(tensors)}
             networks[role] = Network(role, FORM, header, tensors)
     return networks
-
-
-def _tensor(name: str, value: Any) -> Tensor:
-    if not isinstance(value, Tensor) or value.dtype != torch.float32:
-        raise ConvertError(f"variable {name} is no tensor of float32 numbers")
-    return value
 
 
 def complete(network: Network) -> Network:
@@ -65,53 +59,26 @@ def _mean_w(config: stylegan2.GeneratorConfig, tensors: dict[str, Tensor]) -> Te
     for i in range(config.mapping.num_layers):
         layer = mapping.get_submodule(f"fc{i}")
         for leaf in ("weight", "bias"):
-            getattr(layer, leaf).copy_(_shaped(tensors, f"style.{i + 1}.{leaf}", getattr(layer, leaf).ndim))
+            getattr(layer, leaf).copy_(tensors[f"style.{i + 1}.{leaf}"])
     z = np.random.RandomState(0).randn(MEAN_SAMPLES, config.mapping.z_dim).astype(np.float32)
     return mapping(torch.from_numpy(z))[:, 0].mean(dim=0)
-
-
-def _shaped(tensors: dict[str, Tensor], name: str, ndim: int) -> Tensor:
-    value = tensors.get(name)
-    if value is None:
-        raise ConvertError(f"variable {name} is missing")
-    if value.ndim != ndim:
-        raise ConvertError(f"variable {name} has shape {list(value.shape)}, which no network of this kind has")
-    return value
-
-
-def _count(tensors: dict[str, Tensor], pattern: str, start: int = 0) -> int:
-    index = start
-    while pattern.format(index) in tensors:
-        index += 1
-    return index - start
-
-
-def _taps(tensors: dict[str, Tensor], name: str) -> tuple[float, ...]:
-    """Return the taps of a stored blur kernel, which is the outer product of them with itself."""
-    kernel = _shaped(tensors, name, 2)
-    taps = kernel.double().sum(dim=0)
-    taps = taps / taps.sum()
-    usual = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=torch.float64) / 8
-    if taps.shape == usual.shape and torch.allclose(taps, usual, atol=1e-6):
-        return (1.0, 3.0, 3.0, 1.0)
-    return tuple(taps.tolist())
 
 
 def generator_config(network: Network) -> stylegan2.GeneratorConfig:
     """Return the config of a `Generator`, read off its tensors."""
     tensors = network.tensors
-    levels = _count(tensors, "to_rgbs.{}.conv.weight") + 1
+    levels = count(tensors, "to_rgbs.{}.conv.weight") + 1
     convs = ["conv1", *(f"convs.{2 * j + 1}" for j in range(levels - 1))]
-    channels = tuple(_shaped(tensors, f"{conv}.conv.weight", 5).shape[1] for conv in convs)
-    w_dim, z_dim = _shaped(tensors, "style.1.weight", 2).shape
-    count = _count(tensors, "style.{}.weight", 1)
+    channels = tuple(shape_of(tensors, f"{conv}.conv.weight", 5)[1] for conv in convs)
+    w_dim, z_dim = shape_of(tensors, "style.1.weight", 2)
+    depth = count(tensors, "style.{}.weight", 1)
     return stylegan2.GeneratorConfig(
-        mapping=stylegan2.MappingConfig(z_dim=z_dim, c_dim=0, w_dim=w_dim, num_layers=count, layer_dim=w_dim),
+        mapping=stylegan2.MappingConfig(z_dim=z_dim, c_dim=0, w_dim=w_dim, num_layers=depth, layer_dim=w_dim),
         img_resolution=4 * 2 ** (levels - 1),
-        img_channels=_shaped(tensors, "to_rgb1.conv.weight", 5).shape[1],
+        img_channels=shape_of(tensors, "to_rgb1.conv.weight", 5)[1],
         channels=channels,
-        const_channels=_shaped(tensors, "input.input", 4).shape[1],
-        resample_filter=_taps(tensors, "convs.0.conv.blur.kernel") if levels > 1 else (1.0, 3.0, 3.0, 1.0),
+        const_channels=shape_of(tensors, "input.input", 4)[1],
+        resample_filter=taps_of(tensors, "convs.0.conv.blur.kernel"),
         equalized_modulation=True,
     )
 
@@ -140,7 +107,9 @@ def generator_table(network: Network | None, config: stylegan2.GeneratorConfig) 
         *product(convs, {**styled, "noise_strength": ("noise.weight", UNBATCH), "bias": ("activate.bias", SAME)}, "."),
         *product(rgbs, {**styled, "bias": ("bias", CHANNELS)}, "."),
     ]
-    blur = _blurs(r"convs\.\d+\.conv\.blur\.kernel|to_rgbs\.\d+\.upsample\.kernel", config.resample_filter, gain=4)
+    blur = stored_filters(
+        r"convs\.\d+\.conv\.blur\.kernel|to_rgbs\.\d+\.upsample\.kernel", config.resample_filter, gain=4
+    )
     return Table(rows, [blur], _indices, r"latent_avg|noises\.noise_\d+")
 
 
@@ -156,29 +125,19 @@ def _indices(r: int, i: int) -> dict[str, int]:
     }
 
 
-def _blurs(pattern: str, taps: tuple[float, ...], gain: float = 1.0) -> Kept:
-    expected = make_filter(taps) * gain
-
-    def check(name: str, value: Tensor) -> None:
-        if value.shape != expected.shape or not torch.allclose(value, expected, atol=1e-5):
-            raise ConvertError(f"variable {name} is not the filter of the other levels")
-
-    return Kept(pattern, lambda name: expected, check)
-
-
 def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
     """Return the config of a `Discriminator`, read off its tensors."""
     tensors = network.tensors
-    levels = _count(tensors, "convs.{}.conv1.0.weight", 1)
-    before = [_shaped(tensors, f"convs.{i}.conv1.0.weight", 4).shape[1] for i in range(levels, 0, -1)]
-    final = _shaped(tensors, "final_conv.0.weight", 4)
+    levels = count(tensors, "convs.{}.conv1.0.weight", 1)
+    before = [shape_of(tensors, f"convs.{i}.conv1.0.weight", 4)[1] for i in range(levels, 0, -1)]
+    final = shape_of(tensors, "final_conv.0.weight", 4)
     return stylegan2.DiscriminatorConfig(
         img_resolution=4 * 2**levels,
-        img_channels=_shaped(tensors, "convs.0.0.weight", 4).shape[1],
-        channels=(final.shape[0], *before),
-        fc_dim=_shaped(tensors, "final_linear.0.weight", 2).shape[0],
-        resample_filter=_taps(tensors, "convs.1.conv2.0.kernel") if levels else (1.0, 3.0, 3.0, 1.0),
-        mbstd_num_features=final.shape[1] - final.shape[0],
+        img_channels=shape_of(tensors, "convs.0.0.weight", 4)[1],
+        channels=(final[0], *before),
+        fc_dim=shape_of(tensors, "final_linear.0.weight", 2)[0],
+        resample_filter=taps_of(tensors, "convs.1.conv2.0.kernel"),
+        mbstd_num_features=final[1] - final[0],
     )
 
 
@@ -199,5 +158,5 @@ def discriminator_table(network: Network | None, config: stylegan2.Discriminator
             {"b4.fc": "final_linear.0", "b4.out": "final_linear.1"}, {n: (n, SAME) for n in ("weight", "bias")}, "."
         ),
     ]
-    blur = _blurs(r"convs\.\d+\.(conv2|skip)\.0\.kernel", config.resample_filter)
+    blur = stored_filters(r"convs\.\d+\.(conv2|skip)\.0\.kernel", config.resample_filter)
     return Table(rows, [blur], lambda r, i: {"block": top - int(math.log2(r)) + 1})

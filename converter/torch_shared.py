@@ -1,0 +1,78 @@
+"""What the readers of state dicts share: sizes read off the tensors, stored filters (spec COMMUNITY.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from converter.errors import ConvertError
+from converter.table import Kept
+from stylegan_torch.layers import make_filter
+
+USUAL_TAPS = (1.0, 3.0, 3.0, 1.0)
+Tensors = Mapping[str, Tensor]
+
+
+def float_tensors(state: Mapping[Any, Any]) -> dict[str, Tensor]:
+    """Return a state dict whose values are float32 tensors, without the prefix that parallel training puts to names.
+
+    Raises:
+        ConvertError: naming a value of another kind.
+    """
+    tensors = {}
+    for key, value in state.items():
+        name = str(key).removeprefix("module.")
+        if not isinstance(value, Tensor) or value.dtype != torch.float32:
+            raise ConvertError(f"variable {name} is no tensor of float32 numbers")
+        tensors[name] = value
+    return tensors
+
+
+def shape_of(tensors: Tensors, name: str, ndim: int) -> torch.Size:
+    """Return the shape of a tensor.
+
+    Raises:
+        ConvertError: if it is not there, or has another number of axes.
+    """
+    value = tensors.get(name)
+    if value is None:
+        raise ConvertError(f"variable {name} is missing")
+    if value.ndim != ndim:
+        raise ConvertError(f"variable {name} has shape {list(value.shape)}, which no network of this kind has")
+    return value.shape
+
+
+def count(tensors: Tensors, pattern: str, start: int = 0) -> int:
+    """Return how many of the names "layer0", "layer1", … (for the pattern "layer{}") there are without a gap."""
+    index = start
+    while pattern.format(index) in tensors:
+        index += 1
+    return index - start
+
+
+def taps_of(tensors: Tensors, name: str) -> tuple[float, ...]:
+    """Return the taps of a stored filter [..., n, n], which is the outer product of them with itself times a gain."""
+    kernel = tensors[name] if name in tensors else make_filter(USUAL_TAPS)
+    if kernel.ndim < 2 or kernel.shape[-1] != kernel.shape[-2] or not float(kernel.abs().sum()) > 0:
+        raise ConvertError(f"variable {name} has shape {list(kernel.shape)}, which no filter has")
+    taps = kernel.double().reshape(-1, *kernel.shape[-2:])[0].sum(dim=0)
+    taps = taps / taps.sum()
+    for usual in (USUAL_TAPS, (1.0, 2.0, 1.0)):
+        expected = torch.tensor(usual, dtype=torch.float64) / sum(usual)
+        if taps.shape == expected.shape and torch.allclose(taps, expected, atol=1e-6):
+            return usual
+    return tuple(taps.tolist())
+
+
+def stored_filters(pattern: str, taps: tuple[float, ...] | None, gain: float = 1.0, ndim: int = 2) -> Kept:
+    """Carry stored filters along, after a check that they are the network's."""
+    expected = make_filter(taps or (1.0,)) * gain
+
+    def check(name: str, value: Tensor) -> None:
+        if value.shape[-2:] != expected.shape or not torch.allclose(value, expected.expand(value.shape), atol=1e-5):
+            raise ConvertError(f"variable {name} is not the filter of the other levels")
+
+    return Kept(pattern, lambda name: expected.reshape(*[1] * (ndim - 2), *expected.shape), check)
