@@ -151,8 +151,11 @@ def run_original(
         _check(source, recording)
     with job_folder() as name:
         folder = Path(name)
-        _write_job(folder, source, code, recording)
-        isolation = run_child(folder, memory, on_progress)
+        try:
+            _write_job(folder, source, code, recording)
+            isolation = run_child(folder, memory, on_progress)
+        except OSError as error:
+            raise ConvertError(f"cannot run its source: {error.strerror or error}") from error
         for result in RESULTS:
             path = folder / result
             if path.is_symlink() or not path.is_file():

@@ -14,13 +14,18 @@ from threading import Thread
 from typing import Any
 
 from converter.errors import ConvertError
+from converter.tf_runtime.isolation import SIGNALLED
+from stylegan_torch.command import one_line
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); import tf_runtime.child; "
     "sys.path.pop(); tf_runtime.child.main()"
 )
-_SHOWN = 20
-"""Last lines of what the child printed that are shown on failure."""
+_SHOWN, _LOG = 20, 1 << 16
+"""How many of the last lines, and bytes, of what the child printed are looked at on failure."""
+PATIENCE = 5.0
+"""Seconds in which those that outlive the child, against all odds, may still hold the line."""
+_OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "OOM", "can't start new thread", "Cannot allocate memory", "OpenBLAS")
 
 
 def memory_of_machine() -> int:
@@ -46,9 +51,10 @@ def run_child(folder: Path, memory: int, on_progress: Callable[[str], None]) -> 
         ConvertError: saying how it failed.
     """
     # Folders of the running Python only, then the one that has tf_runtime, which the child takes off again.
-    paths = [path for path in sys.path if Path(path).is_absolute() and Path(path) != Path.cwd()]
+    here = sys.path[1:] if sys.path[:1] == [_folder()] else sys.path
+    paths = [str(path) for path in here if Path(path).is_absolute()]
     start = [sys.executable, "-I", "-c", _START, json.dumps([*paths, str(Path(__file__).parent)])]
-    with (folder / "log.txt").open("wb") as log:
+    with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [*start, str(folder), str(memory)],
             stdin=subprocess.DEVNULL,
@@ -66,10 +72,12 @@ def run_child(folder: Path, memory: int, on_progress: Callable[[str], None]) -> 
             process.wait()
         finally:
             _stop(process)
-            listener.join()
-    if process.returncode or "error" in told:
-        raise ConvertError(_failure(process.returncode, told.get("error"), folder, memory))
-    return list(told.get("isolation", []))
+            listener.join(PATIENCE)
+        if process.returncode or "error" in told:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG))
+            lines = log.read().decode(errors="replace").strip().splitlines()
+            raise ConvertError(_failure(process.returncode, told.get("error"), lines[-_SHOWN:], memory))
+    return told.get("isolation", [])
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -87,11 +95,15 @@ def _listen(process: subprocess.Popen[bytes], told: dict[str, Any], on_progress:
         while line := lines.readline(1 << 16):
             try:
                 message = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue  # the source can write here too, if it tries
-            if isinstance(message, dict):
-                told.update(message)
-                on_progress(str(message.get("progress", ""))[:80])
+            if not isinstance(message, dict):
+                continue
+            if isinstance(message.get("error"), str):
+                told["error"] = message["error"]
+            if isinstance(message.get("isolation"), list):
+                told["isolation"] = [str(words) for words in message["isolation"]]
+            on_progress(one_line(str(message.get("progress", "")))[:80])
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -103,14 +115,23 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _failure(status: int, error: Any, folder: Path, memory: int) -> str:
-    if error and "MemoryError" not in str(error):
-        return f"running its source failed: {error}"
-    log = (folder / "log.txt").read_text(errors="replace").strip().splitlines()[-_SHOWN:]
-    if error or status < 0 or any("bad_alloc" in line or "OOM" in line for line in log):
-        how = "ran out of memory" if error else f"was ended by signal {-status}"
+def _failure(status: int, error: str | None, log: list[str], memory: int) -> str:
+    hungry = any(sign in line for line in [*log, error or ""] for sign in _OUT_OF_MEMORY)
+    if error and not hungry:
+        return f"running its source failed: {one_line(error)}"
+    if hungry or status < 0 or status > SIGNALLED:
+        signal = -status if status < 0 else status - SIGNALLED
+        how = "ran out of memory" if hungry else f"was ended by signal {signal}"
         return f"the process that ran its source {how}; it may hold {memory / (1 << 30):.1f} GB (--memory sets it)"
-    return f"the process that ran its source ended with status {status}: {' / '.join(log[-3:]) or 'it said nothing'}"
+    said = one_line(" / ".join(log[-3:]))[:500] or "it said nothing"
+    return f"the process that ran its source ended with status {status}: {said}"
+
+
+def _folder() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:
+        return ""
 
 
 def job_folder() -> tempfile.TemporaryDirectory[str]:

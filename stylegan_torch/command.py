@@ -13,7 +13,8 @@ import click
 from stylegan_torch.errors import StyleGANError
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Return text without line breaks and control characters, cut in the middle if it is very long."""
     text = " ".join(text.split())
     text = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
     return text if len(text) <= 1000 else f"{text[:800]} … {text[-150:]}"  # names in a hostile file may be long
@@ -32,7 +33,7 @@ def one_line_errors(function: Callable[..., Any]) -> Callable[..., Any]:
             if debug:
                 raise
             text = str(error) if isinstance(error, StyleGANError) else f"unexpected {type(error).__name__}: {error}"
-            click.echo("Error: " + _one_line(text), err=True)
+            click.echo("Error: " + one_line(text), err=True)
             if not isinstance(error, StyleGANError):
                 click.echo("Run again with --debug for the whole story, and please report it.", err=True)
             sys.exit(1)

@@ -23,6 +23,8 @@ TOLERANCE = 1e-4
 """Of images in [-1, 1]; of other arrays times the largest value of the reference, if that is over 1."""
 IDENTICAL = 0.999
 """Share of 8-bit values that must be identical; none may be off by more than 1."""
+_MAIN_PATH = ("conv", "fc", "out")
+"""Layers that depend on all such before them in their network."""
 HEAD = ("array", "shape", "max |Δ|", "mean |Δ|", "allowed", "identical", "PSNR", "")
 """Of the table that `Comparison.cells` fills."""
 
@@ -84,8 +86,22 @@ class Verdict:
 
     @property
     def first_departure(self) -> Layer | None:
-        """The first layer that is not the same."""
-        return next((layer for layer, comparison in self.layers if not comparison.passed), None)
+        """The first layer that is not the same, if an array is not either.
+
+        What differs before a layer that depends on it and agrees only ends elsewhere in the original. No layer depends
+        on those that make pictures, so they come last.
+        """
+        if self.passed:
+            return None
+        departed: list[Layer] = []
+        pictures: list[Layer] = []
+        for layer, comparison in self.layers:
+            leaf = layer.module.rpartition(".")[2]
+            if not comparison.passed:
+                (pictures if leaf == "torgb" else departed).append(layer)
+            elif leaf.startswith(_MAIN_PATH):
+                departed = [before for before in departed if before.network != layer.network]
+        return next(iter([*departed, *pictures]), None)
 
     def table(self) -> list[str]:
         """Return the lines of a table, one an array."""
@@ -219,7 +235,7 @@ def _watched(
     def watch(module: str) -> Any:
         def hook(_: nn.Module, inputs: Any, output: Tensor) -> None:
             layer = wanted[module]
-            if output.numel() == math.prod(layer.shape):
+            if tuple(output.shape) == layer.shape:
                 values = output.reshape(-1)[:: layer.step]
                 results[module] = compare(module, values, layer.values)
 

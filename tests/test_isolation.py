@@ -61,8 +61,8 @@ def G_paper(latents_in, labels_in, **_kwargs):
         "make": attempt(open, "SECRET.new", "w"),
         "remove": attempt(os.remove, "SECRET"),
         "own": attempt(open, "mine", "w"),
-        "parent": attempt(open, f"/proc/{os.getppid()}/environ"),
-        "kill": attempt(os.kill, os.getppid(), 0),
+        "parent": attempt(open, "/proc/PARENT/environ"),
+        "kill": attempt(os.kill, PARENT, 0),
         "namespace": os.readlink("/proc/self/ns/net"),
     }))
 """
@@ -93,7 +93,8 @@ def test_it_sees_and_reaches_nothing_of_the_users(tmp_path: Path, monkeypatch: p
         local.bind(f"\0{abstract}")
         local.listen()
         code = LOOK_AROUND.replace("PORT", str(server.getsockname()[1]))
-        error = run(code.replace("ABSTRACT", abstract).replace("SECRET", str(secret)), tmp_path)
+        code = code.replace("ABSTRACT", abstract).replace("PARENT", str(os.getpid()))
+        error = run(code.replace("SECRET", str(secret)), tmp_path)
     prefix, _, rest = error.partition("{")
     assert prefix == f"{tmp_path / 'in.pkl'}: running its source failed: "
     seen = json.loads("{" + rest.rpartition("}")[0] + "}")
@@ -108,6 +109,7 @@ def test_it_sees_and_reaches_nothing_of_the_users(tmp_path: Path, monkeypatch: p
     assert seen["abstract"] != "done"
     for what in ("read", "write", "make", "remove", "parent"):
         assert seen[what] == "PermissionError", what
+    assert seen["kill"] == "ProcessLookupError"
     assert seen["own"] == "done"
     assert secret.read_text() == "secret"
 
@@ -132,10 +134,41 @@ def test_however_it_ends_it_is_one_line(code: str, message: str, tmp_path: Path)
     assert error.startswith(str(tmp_path / "in.pkl"))
 
 
+def test_it_cannot_play_with_the_terminal_or_the_line_to_us(tmp_path: Path) -> None:
+    code = """
+import os
+for line in (b"[" * 60_000, b'{"isolation": 5, "error": 7}', b"[]", b"\\xff"):
+    for channel in range(3, 20):
+        try:
+            os.write(channel, line + b"\\n")
+        except OSError:
+            pass
+raise ValueError("one\\ntwo \\x1b[31mred" + "x" * 100_000)
+"""
+    error = run(code, tmp_path)
+    assert "running its source failed: one two \\x1b[31mredxxx" in error
+    assert len(error.splitlines()) == 1
+    assert len(error) < 3000
+
+
 def test_nothing_it_started_outlives_it(tmp_path: Path) -> None:
-    code = "import os, time\nchild = os.fork()\nif not child:\n    time.sleep(60)\nraise ValueError(child)"
+    code = """
+import os, time
+if not os.fork():
+    os.setsid()
+    os.execve("/bin/sleep", ["sleep", "97.125"], {})
+time.sleep(0.5)
+raise ValueError("done")
+"""
     started = time.monotonic()
-    child = run(code, tmp_path).rpartition(": ")[2].partition(" ")[0]
-    assert time.monotonic() - started < 50
-    status = Path("/proc", child, "status")
-    assert not status.exists() or "State:\tZ" in status.read_text()
+    assert "running its source failed: done" in run(code, tmp_path)
+    assert time.monotonic() - started < 60
+    alive = [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"97.125" in _read(path)]
+    assert alive == []
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

@@ -316,6 +316,42 @@ def test_setting_a_variable_to_a_value_of_another_shape_names_it(modules: Any, s
         modules.tflib.set_vars({variable: np.zeros(3)})
 
 
+def test_variables_with_the_same_initial_value_get_their_own(modules: Any, session: Any) -> None:
+    tf, tflib = modules.tf, modules.tflib
+    initial = tf.zeros([2])
+    variables = [tf.get_variable(name, initializer=initial) for name in "abc"]
+    tflib.set_vars({variable: [i, i] for i, variable in enumerate(variables)})
+    assert [value.tolist() for value in tflib.run(variables)] == [[0, 0], [1, 1], [2, 2]]
+
+
+def test_a_source_is_a_module(modules: Any) -> None:
+    code = """
+from __future__ import annotations
+import sys
+from dataclasses import dataclass
+import dnnlib
+@dataclass
+class Options:
+    width: int = 3
+def double(x): return 2 * x
+me = sys.modules[__name__].double
+called = dnnlib.util.call_func_by_name(4, func_name=__name__ + '.double')
+"""
+    found = load(modules, code)
+    assert (found.me(1), found.called, found.Options().width) == (2, 8, 3)
+
+
+def test_a_function_gets_only_what_it_takes(modules: Any, session: Any) -> None:
+    code = "def plain(x_in, width=3):\n    x_in.set_shape([None, width])\n    return x_in + 1"
+    network = modules.network.Network("plain", load(modules, code).plain, width=2)
+    assert network.run(np.zeros([1, 2])).tolist() == [[1, 1]]
+
+
+def test_an_input_without_a_shape_is_named(modules: Any, session: Any) -> None:
+    with pytest.raises(ValueError, match="network odd does not set the shape of its input x_in"):
+        modules.network.Network("odd", load(modules, "def f(x_in): return x_in + 1").f)
+
+
 # Networks.
 
 TOP = """

@@ -27,9 +27,9 @@ import checkpoints
 import converter
 from stylegan_torch import to_uint8
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.reference import read_reference, write_reference
+from stylegan_torch.reference import Layer, read_reference, write_reference
 from stylegan_torch.report import amplification
-from stylegan_torch.verify import compare
+from stylegan_torch.verify import Comparison, Verdict, compare
 from stylegan_torch.verify_cli import main
 
 Arrays = dict[str, Any]
@@ -129,6 +129,36 @@ def test_layers_of_another_shape_or_name_are_passed_over(computed: Arrays, tmp_p
     result = run(checkpoints.DEMO, reference(tmp_path / "ref.npz", arrays, layers=others))
     assert result.exit_code == 0
     assert "layers" not in result.output
+
+
+def _verdict(*passed: tuple[str, str, bool], arrays: bool = False) -> Verdict:
+    layers = [
+        (Layer(network, module, "", (1,), 1, torch.zeros(1)), Comparison(module, (1,), 0.0 if same else 1.0, 0.0, 0.1))
+        for network, module, same in passed
+    ]
+    return Verdict([Comparison("images", (1,), 0.0 if arrays else 1.0, 0.0, 0.1)], layers, torch.zeros(1))
+
+
+@pytest.mark.parametrize(
+    ("layers", "first"),
+    [
+        ([("G_ema", "a.conv0", True), ("G_ema", "b.conv0", False), ("G_ema", "b.conv1", False)], "b.conv0"),
+        ([("G_ema", "a.skip", False), ("G_ema", "b.conv0", True), ("G_ema", "b.conv1", False)], "b.conv1"),
+        ([("G_ema", "a.torgb", False), ("G_ema", "b.conv0", True), ("G_ema", "b.torgb", True)], "a.torgb"),
+        ([("G_ema", "a.torgb", False), ("G_ema", "b.conv0", False)], "b.conv0"),
+        ([("G_ema", "a.conv0", False), ("D", "b.conv0", True)], "a.conv0"),
+        ([("G_ema", "a.conv0", True), ("D", "b.conv0", False)], "b.conv0"),
+        ([("G_ema", "a.conv0", False), ("G_ema", "a.conv1", False), ("G_ema", "a.skip", True)], "a.conv0"),
+        ([("D", "a.conv0", False), ("D", "a.conv1", False), ("D", "b.fromrgb", True)], "a.conv0"),
+        ([("G_ema", "a.conv0", True)], None),
+    ],
+)
+def test_the_first_departure_is_no_layer_that_only_ends_elsewhere(
+    layers: list[tuple[str, str, bool]], first: str | None
+) -> None:
+    found = _verdict(*layers).first_departure
+    assert (found and found.module) == first
+    assert _verdict(*layers, arrays=True).first_departure is None
 
 
 # The tolerances.

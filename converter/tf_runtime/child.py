@@ -40,4 +40,4 @@ def _describe(error: BaseException) -> str:
     lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith("<source of")]
     where = f" (line {lines[-1].lineno} of its {lines[-1].filename.strip('<>').partition(',')[0]})" if lines else ""
     text = traceback.format_exception_only(error)[-1].strip()  # which survives errors that cannot be printed
-    return text.removeprefix("ValueError: ") + where
+    return " ".join(text.split())[:2000].removeprefix("ValueError: ") + where

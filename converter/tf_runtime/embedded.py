@@ -8,6 +8,7 @@ import itertools
 import linecache
 import sys
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 from typing import Any
 
 from . import tensorflow1
@@ -45,13 +46,13 @@ def load_source(source: str, name: str) -> dict[str, Any]:
     """
     filename = f"<source of {name}, {next(_count)}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    names: dict[str, Any] = {
-        "__name__": f"embedded_{name}",
-        "__builtins__": {**vars(builtins), "__import__": _import},
-        "__embedded_source__": source,
-    }
-    exec(compile(source, filename, "exec", dont_inherit=True), names)
-    return names
+    module = ModuleType(f"_embedded_{next(_count)}_{name}")
+    module.__dict__.update(
+        __builtins__={**vars(builtins), "__import__": _import}, __embedded_source__=source, __file__=filename
+    )
+    sys.modules[module.__name__] = module
+    exec(compile(source, filename, "exec", dont_inherit=True), module.__dict__)
+    return module.__dict__
 
 
 def _import(

@@ -9,7 +9,8 @@ from .network import Network
 from .tensorflow1 import noting_variables, tf
 
 _PASSING = ("Identity", "IdentityN", "StopGradient")
-_SUMS = ("Add", "AddV2")
+_SUMS = ("Add", "AddV2", "AddN")
+_OF_CONSTANTS = ("Cast", "Sqrt", "Rsqrt", "Reciprocal", "Identity")
 _VARIABLES = ("Variable", "VariableV2", "VarHandleOp", "ReadVariableOp")
 
 
@@ -20,21 +21,34 @@ def outputs_and_layers(
 
     Scopes are those of the dump, such as "G_synthesis/8x8/Conv0_up", in the order in which the source builds them.
     """
-    if any(function.takes("structure") for function in (network, *network.components.values())):
+    if network.takes("structure") and network.static_kwargs.get("structure") != "fixed":
         # Other structures of grown networks compute the same inside conditions, where nothing can be looked at.
         keywords = {**keywords, "structure": "linear"}
     with noting_variables() as uses:
         outputs = network.get_output_for(*inputs, return_as_list=True, **keywords)
-    scopes: dict[str, str] = {}
+    needed = _ancestors(outputs)
+    owners: dict[str, set[str]] = {}
     for variable, scope in uses:
-        scopes.setdefault(variable.rpartition("/")[0], scope)
-    results = {}
-    for variables, scope in scopes.items():
-        result = _result(scope, list(scopes.values()).count(scope), outputs)
-        name = _dumped_name(network, variables)
-        if result is not None and name is not None:
-            results[name] = result
+        owners.setdefault(scope, set()).add(variable.rpartition("/")[0])
+    results: dict[str, Any] = {}
+    for variable, scope in uses:
+        name = _dumped_name(network, variable.rpartition("/")[0])
+        if name is not None and name not in results and scope and len(owners[scope]) == 1:
+            result = _result(f"{scope}/", outputs, needed)
+            if result is not None:
+                results[name] = result
     return outputs, results
+
+
+def _ancestors(outputs: Sequence[Any]) -> set[Any]:
+    """Return the operations that the outputs depend on."""
+    found, waiting = set(), [output.op for output in outputs]
+    while waiting:
+        operation = waiting.pop()
+        if operation not in found:
+            found.add(operation)
+            waiting += [x.op for x in operation.inputs]
+    return found
 
 
 def _dumped_name(network: Network, scope: str) -> str | None:
@@ -47,17 +61,18 @@ def _dumped_name(network: Network, scope: str) -> str | None:
     return None
 
 
-def _result(scope: str, sharing: int, outputs: Sequence[Any]) -> Any:
-    """Return the last tensor that leaves a scope; None if there is none, or several layers share the scope."""
-    if not scope or sharing > 1:
-        return None
-    prefix, found = f"{scope}/", None
+def _result(prefix: str, outputs: Sequence[Any], needed: set[Any]) -> Any:
+    """Return the last needed tensor that leaves a scope; None if there is none."""
+    found = None
     for operation in tf.get_default_graph().get_operations():
-        if not operation.name.startswith(prefix) or operation._get_control_flow_context() is not None:
+        if not operation.name.startswith(prefix) or operation not in needed:
+            continue
+        if operation._get_control_flow_context() is not None:
             continue
         for tensor in operation.outputs:
-            leaves = any(not user.name.startswith(prefix) for user in tensor.consumers())
-            if tensor.dtype == tf.float32 and (tensor.shape.ndims or 0) >= 2 and (leaves or tensor in outputs):
+            leaves = any(user in needed and not user.name.startswith(prefix) for user in tensor.consumers())
+            is_output = any(tensor is output for output in outputs)
+            if tensor.dtype == tf.float32 and (tensor.shape.ndims or 0) >= 2 and (leaves or is_output):
                 found = tensor
     return None if found is None else _own_part(found, prefix)
 
@@ -65,13 +80,13 @@ def _result(scope: str, sharing: int, outputs: Sequence[Any]) -> Any:
 def _own_part(tensor: Any, prefix: str) -> Any:
     """Undo the joining of a layer's result with a branch from outside, which some sources do within the scope.
 
-    That is: result + branch, or (result + branch) · constant.
+    That is: result + branch, or (result + branch) times or divided by a constant.
     """
     inner = _skip_passing(tensor, prefix)
-    if inner.op.type == "Mul":
+    if inner.op.type in ("Mul", "RealDiv"):
         factors = [_skip_passing(x, prefix) for x in inner.op.inputs]
         sums = [x for x in factors if x.op.type in _SUMS]
-        if len(sums) == 1 and any(x.op.type == "Const" for x in factors):
+        if len(sums) == 1 and any(_is_constant(x) for x in factors):
             inner = sums[0]
     if inner.op.type in _SUMS and inner.op.name.startswith(prefix):
         inside = [x for x in inner.op.inputs if x.op.name.startswith(prefix) or _is_variable(x)]
@@ -86,7 +101,13 @@ def _skip_passing(tensor: Any, prefix: str) -> Any:
     return tensor
 
 
+def _is_constant(tensor: Any) -> bool:
+    while tensor.op.type in _OF_CONSTANTS:
+        tensor = tensor.op.inputs[0]
+    return bool(tensor.op.type == "Const")
+
+
 def _is_variable(tensor: Any) -> bool:
     while tensor.op.type == "Identity":
         tensor = tensor.op.inputs[0]
-    return tensor.op.type in _VARIABLES
+    return bool(tensor.op.type in _VARIABLES)

@@ -108,6 +108,9 @@ class Network:
         self._several = isinstance(outputs, list | tuple)
         self.output_templates = list(outputs) if self._several else [outputs]
         self.output_names = [output.name.split("/")[-1].split(":")[0] for output in self.output_templates]
+        for name, x in zip(self.input_names, self.input_templates, strict=True):
+            if x.shape.ndims is None:
+                raise ValueError(f"the source of network {self.name} does not set the shape of its input {name}")
         self.input_shapes = [tflib.shape_to_list(x.shape) for x in self.input_templates]
         self.output_shapes = [tflib.shape_to_list(x.shape) for x in self.output_templates]
         self.num_inputs, self.num_outputs = len(self.input_names), len(self.output_names)
@@ -121,7 +124,8 @@ class Network:
         self.trainables = {name: variable for name, variable in self.vars.items() if variable.trainable}
 
     def _call(self, inputs: Sequence[Any], keywords: dict[str, Any], is_template_graph: bool) -> Any:
-        keywords = {**keywords, "is_template_graph": is_template_graph, "components": self.components}
+        about = {"is_template_graph": is_template_graph, "components": self.components}
+        keywords = {**keywords, **{name: value for name, value in about.items() if self.takes(name, swallowed=True)}}
         outputs = self._build_func(*inputs, **keywords)
         for output in outputs if isinstance(outputs, list | tuple) else [outputs]:
             if not isinstance(output, tf.Tensor):
@@ -226,9 +230,15 @@ class Network:
         tflib.run([self.own_vars[name].initializer for name in self.without_value])
         tflib.set_vars({self.own_vars[name]: value for name, value in values.items()})
 
-    def takes(self, keyword: str) -> bool:
-        """Tell whether the build function names a keyword among its parameters."""
-        return keyword in inspect.signature(self._build_func).parameters
+    def takes(self, keyword: str, swallowed: bool = False) -> bool:
+        """Tell whether a build function, this network's or a component's, names a keyword among its parameters.
+
+        `swallowed` counts this network's own alone, and as well if it takes any keyword.
+        """
+        parameters = inspect.signature(self._build_func).parameters
+        if swallowed:
+            return keyword in parameters or any(p.kind == p.VAR_KEYWORD for p in parameters.values())
+        return keyword in parameters or any(part.takes(keyword) for part in self.components.values())
 
     def find_var(self, var_or_local_name: Any) -> Any:
         """Return a variable by its local name."""

@@ -28,7 +28,7 @@ _UTIL = StandIn(
 )
 _RESAMPLING = _public(resampling)
 _FUSED = {"fused_bias_act": _RESAMPLING.pop("fused_bias_act")}
-_HELPERS = _public(tflib)
+_HELPERS = {**_public(tflib), "TfExpression": tflib.TfExpression, "TfExpressionEx": tflib.TfExpressionEx}
 _AUTOSUMMARY = {"autosummary": _HELPERS.pop("autosummary")}
 
 _OPS = StandIn(

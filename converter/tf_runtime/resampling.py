@@ -202,9 +202,7 @@ def fused_bias_act(
     if b is not None:
         x = x + tf.reshape(b, [-1 if i == axis else 1 for i in range(x.shape.ndims)])
     x = function(x, default_alpha if alpha is None else alpha)
-    gain = default_gain if gain is None else gain
-    if gain != 1:
-        x = x * tf.constant(gain, x.dtype)
+    x = x * tf.cast(default_gain if gain is None else gain, x.dtype)
     if clamp is not None and clamp >= 0:
         x = tf.clip_by_value(x, tf.constant(-clamp, x.dtype), tf.constant(clamp, x.dtype))
     return x

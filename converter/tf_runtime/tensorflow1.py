@@ -61,7 +61,9 @@ def _nchw_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
             value = call.arguments.get(name)
             if isinstance(value, list | tuple | tf.TensorShape) and len(value) == 4:
                 call.arguments[name] = [value[axis] for axis in TO_NHWC]
-            elif isinstance(value, tf.Tensor | np.ndarray):
+            elif isinstance(value, np.ndarray):
+                call.arguments[name] = value[list(TO_NHWC)].tolist()
+            elif isinstance(value, tf.Tensor):
                 call.arguments[name] = tf.gather(value, TO_NHWC)
         call.arguments["data_format"] = "NHWC"
         result = function(*call.args, **call.kwargs)
@@ -89,7 +91,10 @@ def noting_variables() -> Iterator[list[tuple[str, str]]]:
 def _get_variable(*args: Any, **kwargs: Any) -> Any:
     variable = tf.get_variable(*args, **kwargs)
     if _uses is not None:
-        _uses.append((variable.name.removesuffix(":0"), tf.get_default_graph().get_name_scope()))
+        scope, current = tf.get_variable_scope().original_name_scope or "", tf.get_default_graph().get_name_scope()
+        # A name scope inside that of the variable scope is no layer of its own.
+        scope = scope if scope and f"{current}/".startswith(scope) else current
+        _uses.append((variable.name.removesuffix(":0"), scope.rstrip("/")))
     return variable
 
 
@@ -136,6 +141,15 @@ _DROPPED_BY_NUMPY = {
     "str": str,
     "complex": complex,
     "float_": np.float64,
+    "complex_": np.complex128,
+    "unicode": str,
+    "unicode_": np.str_,
+    "string_": np.bytes_,
+    "round_": np.round,
+    "asscalar": lambda a: a.item(),
+    "asfarray": lambda a, dtype=np.float64: np.asarray(a, dtype),
+    "PINF": np.inf,
+    "NINF": -np.inf,
     "product": np.prod,
     "alltrue": np.all,
     "sometrue": np.any,

@@ -16,6 +16,10 @@ def new_session() -> Any:
     return tf.Session(config=tf.ConfigProto(allow_soft_placement=True))
 
 
+TfExpression = TfExpressionEx = Any
+"""What the releases call tensors, variables and operations, and values besides, in annotations."""
+
+
 def run(*args: Any, **kwargs: Any) -> Any:
     """Evaluate in the default session."""
     return tf.get_default_session().run(*args, **kwargs)
@@ -23,7 +27,7 @@ def run(*args: Any, **kwargs: Any) -> Any:
 
 def is_tf_expression(x: Any) -> bool:
     """Tell whether x is part of a graph."""
-    return isinstance(x, tf.Tensor | tf.Variable | tf.Operation)
+    return bool(tf.is_tensor(x)) or isinstance(x, tf.Variable | tf.Operation)
 
 
 def lerp(a: Any, b: Any, t: Any) -> Any:
@@ -102,14 +106,22 @@ def set_vars(var_to_value_dict: Mapping[Any, Any]) -> None:
     Raises:
         ValueError: naming a variable that a value does not fit.
     """
-    feeds = {}
+    feeds: dict[Any, tuple[Any, Any]] = {}
     for variable, value in var_to_value_dict.items():
         array = np.asarray(value)
         if variable.shape.is_fully_defined() and tuple(variable.shape.as_list()) != array.shape:
             name, shape = variable.name.removesuffix(":0"), variable.shape.as_list()
             raise ValueError(f"variable {name} has shape {shape} by the source, but {list(array.shape)} in the file")
-        feeds[variable.initializer.inputs[1]] = array
-    run([variable.initializer for variable in var_to_value_dict], feeds)
+        initial = variable.initializer.inputs[1]
+        if initial.ref() in feeds:  # variables with the same initial value take turns
+            _assign(feeds)
+            feeds = {}
+        feeds[initial.ref()] = (variable, array)
+    _assign(feeds)
+
+
+def _assign(feeds: Mapping[Any, tuple[Any, Any]]) -> None:
+    run([variable.initializer for variable, _ in feeds.values()], {x.deref(): value for x, (_, value) in feeds.items()})
 
 
 def convert_images_from_uint8(images: Any, drange: tuple[float, float] = (-1, 1), nhwc_to_nchw: bool = False) -> Any:

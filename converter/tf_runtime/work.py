@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,7 +67,7 @@ def _network(folder: Path, header: dict[str, Any], prefix: str, values: Any) -> 
             **header,
             "static_kwargs": {key: PRECISION.get(key, value) for key, value in keywords.items()},
             "components": parts,
-            "build_module_src": (folder / f"{header['source_sha256']}.py").read_text(),
+            "build_module_src": (folder / f"{header['source_sha256']}.py").read_text("utf-8"),
             "variables": [(name, values[f"{prefix}/{name}"]) for name in header["variables"]],
         }
     )
@@ -99,7 +100,8 @@ def _record_generator(
     z_dim, c_dim = ([shape[1] or 0 for shape in network.input_shapes] + [0])[:2]
     z, labels = tf.placeholder(tf.float32, [None, z_dim]), tf.placeholder(tf.float32, [None, c_dim])
     inputs = [z, labels][: network.num_inputs]
-    keywords = {"randomize_noise": False} if network.components else {}
+    keywords: dict[str, Any] = {"randomize_noise": False} if network.components else {}
+    keywords |= _precision(network)
     if options["truncation_psi"] is not None:
         keywords["truncation_psi"] = options["truncation_psi"]
     images = network.get_output_for(*inputs, return_as_list=True, **keywords)[0]
@@ -125,12 +127,18 @@ def _record_generator(
     if options["noise"] == "stored":
         recorded |= {name: tflib.run(variable) for name, variable in noise.items()}
     recorded["images_uint8"] = _to_uint8(recorded["images"], rounding=mapping is None)
-    record: dict[str, Any] = {"noise": list(noise), "layers": []}
+    by_number = sorted(noise, key=lambda name: (len(name), name))
+    record: dict[str, Any] = {"noise": by_number, "layers": []}
     if options["layers"]:
         tflib.set_vars({noise[name]: recorded[name][:1] for name in noise})
         feeds = {z: recorded["z"][:1], labels: recorded["labels"][:1]}
         record["layers"] = _record_layers(network, inputs, keywords, feeds, "G_ema", recorded, progress)
     return record
+
+
+def _precision(network: Network) -> dict[str, Any]:
+    """Return the keywords that make a source compute in float32 that would not by its own defaults."""
+    return {key: value for key, value in PRECISION.items() if network.takes(key)}
 
 
 def _noise_variables(network: Network) -> dict[str, Any]:
@@ -154,7 +162,8 @@ def _record_discriminator(
     images = tf.placeholder(tf.float32, [None, *recorded["images"].shape[1:]])
     labels = tf.placeholder(tf.float32, [None, recorded["labels"].shape[1]])
     inputs = [images, labels][: network.num_inputs]
-    outputs = network.get_output_for(*inputs, return_as_list=True)
+    keywords = _precision(network)
+    outputs = network.get_output_for(*inputs, return_as_list=True, **keywords)
     group = network.static_kwargs.get("mbstd_group_size", USUAL_BATCH)
     batch = group if isinstance(group, int) and 1 < group <= 2 * USUAL_BATCH else USUAL_BATCH
     start = {name: tflib.run(variable) for name, variable in network.own_vars.items() if name.endswith("_sn")}
@@ -170,7 +179,7 @@ def _record_discriminator(
     if options["layers"]:
         tflib.set_vars({network.own_vars[name]: value for name, value in start.items()})
         feeds = {images: recorded["images"][:batch], labels: recorded["labels"][:batch]}
-        record["layers"] = _record_layers(network, inputs, {}, feeds, "D", recorded, progress)
+        record["layers"] = _record_layers(network, inputs, keywords, feeds, "D", recorded, progress)
     return record
 
 
@@ -185,8 +194,12 @@ def _record_layers(
 ) -> list[dict[str, Any]]:
     """Record a sample of every layer's result; return where each comes from."""
     progress(f"recording the layers of {network.name}")
-    _, layers = outputs_and_layers(network, inputs, keywords)
-    values = tflib.run(layers, feeds)
+    try:
+        _, layers = outputs_and_layers(network, inputs, keywords)
+        values = tflib.run(layers, feeds)
+    except Exception:  # an odd source can still be held against ours without its layers
+        traceback.print_exc()
+        return []
     records = []
     for scope, value in values.items():
         name = f"layers/{role}/{scope}"
