@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from converter import (
+    akanimax,
     genforce,
     progan_pages,
     rosinality2,
@@ -75,6 +76,10 @@ PAGES: dict[str, dict[str, Page]] = {
         f"{family}{kind}": _page(genforce, f"{family.lower()}_{kind.lower()}")
         for family in ("PGGAN", "StyleGAN", "StyleGAN2")
         for kind in ("Generator", "Discriminator")
+    },
+    akanimax.FORM: {
+        "Generator": _page(akanimax, "generator"),
+        "Discriminator": _page(akanimax, "discriminator"),
     },
     rosinality2.FORM: {
         "Generator": _page(rosinality2, "generator")._replace(complete=rosinality2.complete),

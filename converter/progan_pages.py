@@ -170,8 +170,10 @@ def _layers(scopes: dict[str, str], weight: Transform) -> list[Row]:
 
 _IO_TO_1X1 = chain(TRANSPOSE, Transform(Step(lambda x: x[:, :, None, None], lambda x: x[:, :, 0, 0])))
 """Theano 1×1 kernel [in, out] to [out, in, 1, 1]."""
-_4X4_TO_DENSE = chain(FLIP, Transform(Step(lambda x: x.flatten(1), lambda x: x.reshape(len(x), -1, 4, 4))))
-"""Theano 4×4 kernel [out, in, 4, 4] of the first dense layer to [out, in · 16]."""
+FOUR_TO_DENSE = Transform(Step(lambda x: x.flatten(1), lambda x: x.reshape(len(x), -1, 4, 4)))
+"""4×4 kernel [out, in, 4, 4] of the first dense layer to [out, in · 16]."""
+_4X4_TO_DENSE = chain(FLIP, FOUR_TO_DENSE)
+"""The same of Theano, which convolves where others correlate."""
 
 
 def dense_from_4x4(inputs: int) -> Transform:

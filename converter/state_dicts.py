@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 
-from converter import genforce, rosinality2
+from converter import akanimax, genforce, rosinality2
 from converter.errors import ConvertError, UnsafePickleError, sound
 from converter.source import Network, Source
 
 READERS: tuple[Callable[[dict[str, Any]], dict[str, Network] | None], ...] = (
     rosinality2.read,
     genforce.read,
+    akanimax.read,
 )
 """Each returns the networks of a file of its own kind, None for other files."""
 

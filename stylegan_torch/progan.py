@@ -39,6 +39,8 @@ WeightScale = Literal["equalized", "stored", "none"]
 class GeneratorConfig:
     """A generator. `channels` counts the feature maps of the levels 4², 8², … in order.
 
+    first_gain, rgb_gain: of the equalized dense layer and RGB layers.
+    first_pixel_norm: whether pixel normalisation follows the dense layer too.
     growing: False if only the finest RGB layer exists.
     lod: level of detail of a snapshot saved mid-growth, 0 = finished.
     """
@@ -53,6 +55,9 @@ class GeneratorConfig:
     use_pixel_norm: bool = True
     pixel_norm_eps: float = 1e-8
     weight_scale: WeightScale = "equalized"
+    first_gain: float = math.sqrt(2.0) / 4
+    rgb_gain: float = 1.0
+    first_pixel_norm: bool = True
     growing: bool = True
     lod: float = 0.0
 
@@ -63,6 +68,8 @@ class DiscriminatorConfig:
 
     fc_dim: width of the first dense layer.
     num_label_logits: label logits given besides the score (auxiliary classifier).
+    score_gain: of the equalized last layer.
+    rgb_activation: whether RGB layers end in one.
     pool_first: average before bias and activation ("fused scale") rather than after.
     mbstd_group_size: members of a minibatch-stddev group; None = the whole batch. mbstd_num_features 0 = no such layer.
     """
@@ -77,6 +84,8 @@ class DiscriminatorConfig:
     mbstd_group_size: int | None = 4
     mbstd_num_features: int = 1
     weight_scale: WeightScale = "equalized"
+    score_gain: float = 1.0
+    rgb_activation: bool = True
     growing: bool = True
     lod: float = 0.0
 
@@ -136,13 +145,14 @@ class SynthesisBlock(nn.Module):
         scale, out, act = config.weight_scale, config.channels[level], config.activation
         eps = config.pixel_norm_eps if config.use_pixel_norm else None
         if level == 0:
-            features, gain = config.z_dim + config.c_dim, math.sqrt(2.0) / 4
-            self.fc = Layer(scale, out * 16, features, stage="latents", activation=act, gain=gain, eps=eps)
+            features, gain = config.z_dim + config.c_dim, config.first_gain
+            first_eps = eps if config.first_pixel_norm else None
+            self.fc = Layer(scale, out * 16, features, stage="latents", activation=act, gain=gain, eps=first_eps)
         else:
             self.conv0 = Layer(scale, out, config.channels[level - 1], 3, 3, stage="up", activation=act, eps=eps)
         self.conv1 = Layer(scale, out, out, 3, 3, activation=act, eps=eps)
         if config.growing or level == len(config.channels) - 1:
-            self.torgb = Layer(scale, config.img_channels, out, 1, 1, gain=1.0)
+            self.torgb = Layer(scale, config.img_channels, out, 1, 1, gain=config.rgb_gain)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the features of the level below (at 4×4: the latents [N, z_dim + c_dim]) to this level's."""
@@ -188,6 +198,11 @@ class Generator(nn.Module):
         return nearest_up2d(image, 2**skipped)
 
 
+def _from_rgb(config: DiscriminatorConfig, channels: int) -> Layer:
+    act = "lrelu" if config.rgb_activation else "linear"
+    return Layer(config.weight_scale, channels, config.img_channels, 1, 1, activation=act)
+
+
 class DiscriminatorBlock(nn.Module):
     """One level: features [N, C, H, W] to [N, C', H/2, W/2]; `fromrgb` for pictures that enter here."""
 
@@ -195,7 +210,7 @@ class DiscriminatorBlock(nn.Module):
         super().__init__()
         scale, channels, out = config.weight_scale, config.channels[level], config.channels[level - 1]
         if config.growing or level == len(config.channels) - 1:
-            self.fromrgb = Layer(scale, channels, config.img_channels, 1, 1, activation="lrelu")
+            self.fromrgb = _from_rgb(config, channels)
         self.conv0 = Layer(scale, channels, channels, 3, 3, activation="lrelu")
         self.pool_first = config.pool_first
         stage = "down" if config.pool_first else "conv"
@@ -215,11 +230,11 @@ class DiscriminatorEpilogue(nn.Module):
         self.config = config
         scale, channels = config.weight_scale, config.channels[0]
         if config.growing or len(config.channels) == 1:
-            self.fromrgb = Layer(scale, channels, config.img_channels, 1, 1, activation="lrelu")
+            self.fromrgb = _from_rgb(config, channels)
         self.mbstd_group_size = config.mbstd_group_size
         self.conv = Layer(scale, channels, channels + config.mbstd_num_features, 3, 3, activation="lrelu")
         self.fc = Layer(scale, config.fc_dim, channels * 16, stage="dense", activation="lrelu")
-        self.out = Layer(scale, 1 + config.num_label_logits, config.fc_dim, stage="dense", gain=1.0)
+        self.out = Layer(scale, 1 + config.num_label_logits, config.fc_dim, stage="dense", gain=config.score_gain)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features [N, C, 4, 4] to [N, 1 + num_label_logits]."""

@@ -26,12 +26,13 @@ from stylegan_torch.networks import assemble
 DATA = Path(__file__).parent / "data" / "community"
 ROSINALITY = ["rosinality_sg2_convert", "rosinality_sg2_train_010000"]
 GENFORCE = ["genforce_pggan32", "genforce_stylegan2_64", "genforce_stylegan32_label"]
-FILES = {**dict.fromkeys(ROSINALITY, ".pt"), **dict.fromkeys(GENFORCE, ".pth")}
+AKANIMAX = "akanimax_v3_depth_5_epoch_1"
+FILES = {AKANIMAX: ".bin", **dict.fromkeys(ROSINALITY, ".pt"), **dict.fromkeys(GENFORCE, ".pth")}
 
 
 @cache
 def _case(name: str) -> tuple[Checkpoint, dict[str, np.ndarray[Any, Any]]]:
-    with np.load(DATA / f"{name}.npz") as arrays:
+    with np.load(DATA / f"{name.replace('_depth_5_epoch_1', '')}.npz") as arrays:
         return converter.load(DATA / f"{name}{FILES[name]}"), dict(arrays)
 
 
@@ -96,6 +97,59 @@ def test_genforce(name: str) -> None:
     for key in (key for key in arrays if key.startswith("D_b")):
         n = int(key[3:])
         _close(D(images[:n], labels.repeat(2, 1)[:n]), arrays[key], image=False)
+
+
+def _at(network: Any, lod: float) -> Any:
+    return assemble(replace(network.config, lod=lod), network.state_dict)
+
+
+def test_akanimax_version_3() -> None:
+    checkpoint, arrays = _case(AKANIMAX)
+    networks = checkpoint.networks
+    z, images = torch.from_numpy(arrays["z"]), torch.from_numpy(arrays["D_images8"])
+    _close(checkpoint.network("G_ema")(z), arrays["img_depth5_alpha1.0"])
+    _close(checkpoint.network("G")(z), arrays["img_generator_depth5"])
+    _close(_at(networks["G_ema"], 0.65)(z), arrays["img_depth5_alpha0.35"])
+    _close(_at(networks["G_ema"], 1.0)(z)[:, :, ::2, ::2], arrays["img_depth4_alpha1.0"])
+    _close(_at(networks["G_ema"], 3.0)(z)[:, :, ::8, ::8], arrays["img_depth2_alpha1.0"])
+    D = checkpoint.network("D")
+    for name, count in {"b1": 1, "b3": 3, "b4": 4, "b8_group4": 8}.items():
+        _close(D(images[:count])[:, 0], arrays[f"D_depth5_alpha1_{name}"], image=False)
+    _close(_at(networks["D"], 0.65)(images[:4])[:, 0], arrays["D_depth5_alpha0.35_b4"], image=False)
+    small = torch.nn.functional.interpolate(torch.from_numpy(arrays["D_depth2_b3_images"]), scale_factor=8.0)
+    _close(_at(networks["D"], 3.0)(small)[:, 0], arrays["D_depth2_b3"], image=False)
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_akanimax_version_2_differs_as_its_program_does(prefix: str, tmp_path: Path) -> None:
+    content = torch.load(DATA / f"{AKANIMAX}.bin", weights_only=True)
+    G = {prefix + _old_name(name, 0): value for name, value in content["shadow_generator"]["state_dict"].items()}
+    D = {prefix + _old_name(name, 3): value for name, value in content["discriminator"]["state_dict"].items()}
+    torch.save(G, tmp_path / "GAN_GEN_SHADOW_3.pth")
+    torch.save(D, tmp_path / "GAN_DIS_3.pth")
+    new = _case(AKANIMAX)[0]
+    z, images = torch.randn(2, 32), torch.randn(2, 3, 32, 32)
+    normalised = z / z.norm(dim=1, keepdim=True) * 32**0.5
+    old = converter.load(tmp_path / "GAN_GEN_SHADOW_3.pth").network()
+    torch.testing.assert_close(old(normalised), new.network("G_ema")(z), atol=1e-4, rtol=0)
+    ours = converter.load(tmp_path / "GAN_DIS_3.pth").networks["D"]
+    config: Any = new.networks["D"].config
+    assert ours.config == replace(config, mbstd_group_size=None, rgb_activation=False)
+    same = assemble(config, ours.state_dict)
+    torch.testing.assert_close(same(images), new.network("D")(images))
+
+
+def _old_name(name: str, last: int) -> str:
+    """What version 2 calls a tensor of version 3; `last` is the number of the block at 4x4."""
+    part, _, rest = name.partition(".")
+    number, _, rest = rest.partition(".")
+    if part == "rgb_converters":
+        return name
+    if part == "from_rgb":
+        return f"rgb_to_features.{last - int(number)}.{rest.removeprefix('0.')}"
+    if int(number) == last:
+        return f"{'final_block' if last else 'initial_block'}.{rest}"
+    return f"layers.{last - 1 - int(number) if last else int(number) - 1}.{rest}"
 
 
 def test_a_training_file_gets_the_average_its_sampler_would_take() -> None:
