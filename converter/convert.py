@@ -22,6 +22,7 @@ from converter import (
     stylegan2_pages,
     stylegan3_pages,
     torch_pages,
+    yuuho,
 )
 from converter.errors import ConvertError, naming, sound, within
 from converter.npz import all_variables, write_npz
@@ -76,6 +77,13 @@ PAGES: dict[str, dict[str, Page]] = {
         f"{family}{kind}": _page(genforce, f"{family.lower()}_{kind.lower()}")
         for family in ("PGGAN", "StyleGAN", "StyleGAN2")
         for kind in ("Generator", "Discriminator")
+    },
+    **{
+        form: {
+            "StyleGAN": Page(yuuho.stylegan_config, yuuho.stylegan_table),
+            "StyleGAN2": Page(yuuho.stylegan2_config, yuuho.stylegan2_table),
+        }
+        for form in (yuuho.ARRAYS, yuuho.STATE)
     },
     akanimax.FORM: {
         "Generator": _page(akanimax, "generator"),

@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
+from converter import yuuho
 from converter.arrays import CONTAINER_NAMES, NUMPY_NAMES, TORCH_NAMES, Array, to_tensor
 from converter.errors import ConvertError, within
 from converter.source import Header, Network, mapping
@@ -70,7 +71,8 @@ def read_pickle(data: memoryview) -> tuple[dict[str, Network], tuple[str, ...]]:
     """
     top = load(data, NAMES).value
     if isinstance(top, dict):
-        return _torch_networks(top)
+        arrays = yuuho.read_arrays(top)
+        return _torch_networks(top) if arrays is None else (arrays, ())
     objects = top if isinstance(top, tuple | list) else [top]
     if not objects or not all(isinstance(item, TFNetwork) for item in objects):
         raise ConvertError(f"is a pickle of {_describe(top)}, not of networks")

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from converter import akanimax, genforce, rosinality2
+from converter import akanimax, genforce, rosinality2, yuuho
 from converter.errors import ConvertError, UnsafePickleError, sound
 from converter.source import Network, Source
 
@@ -18,6 +18,7 @@ READERS: tuple[Callable[[dict[str, Any]], dict[str, Network] | None], ...] = (
     rosinality2.read,
     genforce.read,
     akanimax.read,
+    yuuho.read,
 )
 """Each returns the networks of a file of its own kind, None for other files."""
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan_torch.layers import (
@@ -73,6 +74,7 @@ class MappingConfig:
 class GeneratorConfig:
     """A generator. `channels` counts the feature maps of the levels 4², 8², … in order.
 
+    image_upsampling: how the picture of a level is enlarged for the next: by `resample_filter`, or bilinearly.
     style_bias: added to every style (TensorFlow releases store biases around 0 and add 1).
     equalized_modulation: scale convolution weights by 1/√fan_in before demodulation (TensorFlow releases).
     num_fp16_res: finest levels trained in half precision; kept for export, everything here runs in the input's dtype.
@@ -93,6 +95,7 @@ class GeneratorConfig:
     use_noise: bool = True
     conv_clamp: float | None = None
     num_fp16_res: int = 0
+    image_upsampling: Literal["filter", "bilinear"] = "filter"
     style_bias: float = 0.0
     equalized_modulation: bool = False
     growing: bool = True
@@ -418,12 +421,17 @@ class SynthesisNetwork(nn.Module):
         for level, block in enumerate(self.blocks()):
             x = self._features(block, level, x, ws, maps)
             if image is not None:
-                image = upsample2d(image, block.resample_filter)
+                image = self._enlarged(image, block)
             if hasattr(block, "torgb"):
                 rgb = block.torgb(x, ws[:, 2 * level + 1])
                 image = rgb if image is None else image + rgb
         assert image is not None
         return image
+
+    def _enlarged(self, image: Tensor, block: SynthesisBlock) -> Tensor:
+        if self.config.image_upsampling == "bilinear":
+            return F.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
+        return upsample2d(image, block.resample_filter)
 
     def _features(
         self, block: SynthesisBlock, level: int, x: Tensor | None, ws: Tensor, maps: Sequence[Tensor | None]

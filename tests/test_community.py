@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -27,12 +28,16 @@ DATA = Path(__file__).parent / "data" / "community"
 ROSINALITY = ["rosinality_sg2_convert", "rosinality_sg2_train_010000"]
 GENFORCE = ["genforce_pggan32", "genforce_stylegan2_64", "genforce_stylegan32_label"]
 AKANIMAX = "akanimax_v3_depth_5_epoch_1"
-FILES = {AKANIMAX: ".bin", **dict.fromkeys(ROSINALITY, ".pt"), **dict.fromkeys(GENFORCE, ".pth")}
+YUUHO = {
+    f"yuuho_stylegan{v}_{kind}": end for v in (1, 2) for kind, end in (("ndarray", ".pkl"), ("state_dict", ".pth"))
+}
+FILES = {**YUUHO, AKANIMAX: ".bin", **dict.fromkeys(ROSINALITY, ".pt"), **dict.fromkeys(GENFORCE, ".pth")}
 
 
 @cache
 def _case(name: str) -> tuple[Checkpoint, dict[str, np.ndarray[Any, Any]]]:
-    with np.load(DATA / f"{name.replace('_depth_5_epoch_1', '')}.npz") as arrays:
+    arrays_of = re.sub("_(depth_5_epoch_1|ndarray|state_dict)", "", name)
+    with np.load(DATA / f"{arrays_of}.npz") as arrays:
         return converter.load(DATA / f"{name}{FILES[name]}"), dict(arrays)
 
 
@@ -97,6 +102,17 @@ def test_genforce(name: str) -> None:
     for key in (key for key in arrays if key.startswith("D_b")):
         n = int(key[3:])
         _close(D(images[:n], labels.repeat(2, 1)[:n]), arrays[key], image=False)
+
+
+@pytest.mark.parametrize("name", YUUHO)
+def test_yuuho(name: str) -> None:
+    checkpoint, arrays = _case(name)
+    G, z = checkpoint.network(), torch.from_numpy(arrays["z"])
+    own = {"truncation_psi": G.config.truncation_psi, "truncation_cutoff": G.config.truncation_cutoff}
+    _close(G.mapping(z)[:, 0], arrays["w_untruncated"], image=False)
+    _close(G.mapping(z, **own), arrays["styles"][:, : G.num_ws], image=False)
+    _close(G(z), arrays["image_psi1"])
+    _close(G(z, **own), arrays["image"])
 
 
 def _at(network: Any, lod: float) -> Any:
