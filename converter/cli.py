@@ -136,12 +136,12 @@ def table(summary: Summary) -> list[str]:
     rows = [("network", "family", "resolution", "labels", "parameters")]
     for role, config in summary.configs.items():
         family, _ = kind_of(config)
-        side = config.img_resolution
+        height, width = config.img_size
         rows.append(
             (
                 role,
                 family,
-                f"{side}x{side}x{config.img_channels}",
+                f"{height}x{width}x{config.img_channels}",
                 str(config.c_dim),
                 f"{summary.parameters[role]:,}",
             )

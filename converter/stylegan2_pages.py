@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from converter.errors import ConvertError
 from converter.source import Keywords, Network
 from converter.table import (
     HWIO,
@@ -102,7 +103,7 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
     kw = _synthesis_keywords(network)
     ada = _is_ada(network)
     top = Keywords("G_main", DEFAULTS["G_main", ada], network.header["static_kwargs"])
-    low, resolution = kw.integer("fmap_min"), kw.resolution("resolution")
+    low, resolution = kw.integer("fmap_min"), _nominal_resolution(network, kw)
     revised = kw.function == "G_synthesis_stylegan_revised"
     psi = top.optional_number("truncation_psi")
     options: dict[str, Any] = {}
@@ -125,10 +126,49 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
         equalized_modulation=True,
         truncation_psi=1.0 if psi is None else psi,
         truncation_cutoff=top.optional_integer("truncation_cutoff", -(1 << 20)),
-        official_noise="seeded",
+        official_noise="stored" if "init_res" in network.header["static_kwargs"] else "seeded",
+        base_size=base_size(network.header["static_kwargs"]),
         **options,
         **(growing_state(network, kw) if revised else {}),
     )
+
+
+def _nominal_resolution(network: Network, kw: Keywords) -> int:
+    """Return the side that a square network with as many levels has; skyflynil's fork counts levels instead."""
+    keywords = network.header["static_kwargs"]
+    if not set(keywords) >= _REAL_SIZES:
+        return kw.resolution("resolution")
+    return 4 << Keywords(kw.function, {"res_log2": 8}, keywords).integer("res_log2", 0, 12)
+
+
+_REAL_SIZES = {"min_h", "min_w"}
+"""Keywords of skyflynil's fork, whose scopes are named by real sizes (spec NONSQUARE.md A)."""
+
+
+def base_size(keywords: dict[str, Any]) -> tuple[int, int]:
+    """Return height and width of the first level, by the keywords of public forks (spec NONSQUARE.md A to C)."""
+    sides = keywords.get("init_res", [keywords.get("min_h", 4), keywords.get("min_w", 4)])
+    if keywords.get("square") is False:
+        sides = [4, 2]
+    if not isinstance(sides, list) or len(sides) != 2 or not all(isinstance(n, int) and 0 < n < 256 for n in sides):
+        raise ConvertError(f"keywords give {sides!r} as the size of the first level, which is not two small numbers")
+    return sides[0], sides[1]
+
+
+def _averages(network: Network, channels: int) -> bool:
+    dense = network.tensors.get("4x4/Dense0/weight")
+    return dense is not None and dense.ndim == 2 and dense.shape[0] == channels
+
+
+def _real_names(network: Network, rows: list[Row], size: tuple[int, int]) -> tuple[list[Row], Any]:
+    """Return rows whose scopes are named by real sizes where the network's are, and what fills their braces."""
+    if not set(network.header["static_kwargs"]) >= _REAL_SIZES:
+        return rows, lambda r: {}
+    first = f"{size[0]}x{size[1]}"
+    renamed = [
+        Row(row.ours, row.theirs.replace("{r}x{r}", "{scope}").replace("4x4", first), row.transform) for row in rows
+    ]
+    return renamed, lambda r: {"scope": f"{size[0] * r // 4}x{size[1] * r // 4}"}
 
 
 def _const_channels(kw: Keywords, ada: bool, low: int) -> int:
@@ -162,7 +202,7 @@ def _discriminator_keywords(network: Network) -> Keywords:
 def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
     """Return the config of a `D_stylegan`, `D_stylegan2` or `D_main` network."""
     kw = _discriminator_keywords(network)
-    low, resolution = kw.integer("fmap_min"), kw.resolution("resolution")
+    low, resolution = kw.integer("fmap_min"), _nominal_resolution(network, kw)
     labels = kw.integer("label_size")
     group = kw.optional_integer("mbstd_group_size")
     features = kw.integer("mbstd_num_features")
@@ -183,6 +223,8 @@ def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
         activation=kw.choice("nonlinearity", *ACTIVATIONS),
         mbstd_group_size=group,
         mbstd_num_features=features,
+        base_size=base_size(network.header["static_kwargs"]),
+        average_pooling=_averages(network, feature_maps(kw, 1, low)),
         **options,
         **(growing_state(network, kw) if revised else {}),
     )
@@ -242,10 +284,12 @@ def generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Tabl
         *product({"synthesis.b{r}.torgb": s + torgb}, {**leaves, "weight": ("weight", HWIO)}),
         Row("synthesis.b{r}.skip.weight", s + "/{r}x{r}/Skip/weight", HWIO),
     ]
+    rows, scopes = _real_names(network, rows, config.base_size)
     return Table(
         rows,
         kept_lod(config.lod, "lod", f"{s}/lod"),
         lambda r, i: {
+            **scopes(r),
             "lod": levels - log2_resolution(r),
             "odd": 2 * log2_resolution(r) - 5,
             "even": 2 * log2_resolution(r) - 4,
@@ -277,4 +321,5 @@ def discriminator_table(network: Network, config: stylegan2.DiscriminatorConfig)
     # PA-GAN's vectors add to the first layer in proportion to its augmentation strength, which is 0 outside training.
     pagan = Kept(r"\d+x\d+/FromRGB/PAGAN/weight", default=lambda name: None)
     kept = [*kept_lod(config.lod, "lod"), *([pagan] if network.header["build_func_name"] == "D_main" else [])]
-    return Table(rows, kept, lambda r, i: {"lod": levels - log2_resolution(r)})
+    rows, scopes = _real_names(network, rows, config.base_size)
+    return Table(rows, kept, lambda r, i: {"lod": levels - log2_resolution(r), **scopes(r)})

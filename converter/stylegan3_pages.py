@@ -55,6 +55,7 @@ def generator_config(network: Network) -> stylegan3.GeneratorConfig:
         conv_clamp=kw.optional_number("conv_clamp"),
         num_fp16_res=kw.integer("num_fp16_res"),
         magnitude_ema_beta=kw.number("magnitude_ema_beta"),
+        aspect=0.5 if arguments.get("square") is False else 1.0,
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from converter.errors import ConvertError
 from converter.source import Keywords, Network
+from converter.stylegan2_pages import base_size
 from converter.table import Kept, Row, Table
 from stylegan_torch import stylegan2
 from stylegan_torch.layers import ACTIVATIONS, make_filter, resolutions
@@ -103,6 +104,7 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
         architecture=kw.choice("architecture", "skip", "resnet", "orig"),
         resample_filter=kw.taps("resample_filter") or (1.0,),
         activation=kw.choice("activation", *ACTIVATIONS),
+        base_size=base_size(arguments),
         use_noise=kw.flag("use_noise"),
         conv_clamp=kw.optional_number("conv_clamp"),
         num_fp16_res=kw.integer("num_fp16_res"),
@@ -118,6 +120,11 @@ def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
     end = Keywords("DiscriminatorEpilogue", _EPILOGUE, _nested(arguments, "epilogue_kwargs"))
     resolution, c_dim = top.resolution("img_resolution"), top.integer("c_dim")
     channels = _channels(top, resolution)
+    size = base_size(arguments)
+    # StyleGAN-Human's discriminators may not say that they are half as wide as high.
+    dense = network.tensors.get("b4.fc.weight")
+    if size == (4, 4) and dense is not None and dense.ndim == 2 and dense.shape[1] == channels[0] * 8:
+        size = (4, 2)
     cmap_dim = channels[0] if top.get("cmap_dim") is None else top.integer("cmap_dim")
     cmap_dim = cmap_dim if c_dim else 0
     return stylegan2.DiscriminatorConfig(
@@ -137,6 +144,7 @@ def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
         conditioning="project" if cmap_dim else "none",
         mapping=mapping_config(arguments, 0, c_dim, cmap_dim) if cmap_dim else None,
         num_outputs=cmap_dim or 1,
+        base_size=size,
     )
 
 

@@ -328,7 +328,8 @@ class StyleGenerator(nn.Module):
         self.z_dim: int = config.mapping.z_dim
         self.c_dim: int = config.mapping.c_dim
         self.w_dim: int = config.mapping.w_dim
-        self.img_resolution: int = config.img_resolution
+        self.img_size: tuple[int, int] = config.img_size
+        self.img_resolution: int = max(config.img_size)
         self.img_channels: int = config.img_channels
         self.num_ws: int = synthesis.num_ws
         self.synthesis = synthesis

@@ -61,6 +61,11 @@ class GeneratorConfig:
     growing: bool = True
     lod: float = 0.0
 
+    @property
+    def img_size(self) -> tuple[int, int]:
+        """Height and width of images."""
+        return self.img_resolution, self.img_resolution
+
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
@@ -88,6 +93,11 @@ class DiscriminatorConfig:
     rgb_activation: bool = True
     growing: bool = True
     lod: float = 0.0
+
+    @property
+    def img_size(self) -> tuple[int, int]:
+        """Height and width of images."""
+        return self.img_resolution, self.img_resolution
 
 
 # stage of a layer -> what it does with its input and its weight
@@ -167,6 +177,7 @@ class Generator(nn.Module):
         self.config = config
         self.z_dim = config.z_dim
         self.c_dim = config.c_dim
+        self.img_size = config.img_size
         self.img_resolution = config.img_resolution
         self.img_channels = config.img_channels
         for level, resolution in enumerate(resolutions(config.img_resolution)):
@@ -253,6 +264,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.config = config
         self.c_dim = config.c_dim
+        self.img_size = config.img_size
         self.img_resolution = config.img_resolution
         self.img_channels = config.img_channels
         sides = resolutions(config.img_resolution)

@@ -96,6 +96,11 @@ class GeneratorConfig:
         """Number of classes."""
         return self.mapping.c_dim
 
+    @property
+    def img_size(self) -> tuple[int, int]:
+        """Height and width of images."""
+        return self.img_resolution, self.img_resolution
+
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
@@ -118,6 +123,11 @@ class DiscriminatorConfig:
     equalized: bool = True
     growing: bool = True
     lod: float = 0.0
+
+    @property
+    def img_size(self) -> tuple[int, int]:
+        """Height and width of images."""
+        return self.img_resolution, self.img_resolution
 
 
 def _gain(fan_in: int, equalized: bool, gain: float = math.sqrt(2.0)) -> float:
@@ -418,6 +428,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.config = config
         self.c_dim = config.c_dim
+        self.img_size = config.img_size
         self.img_resolution = config.img_resolution
         self.img_channels = config.img_channels
         sides = resolutions(config.img_resolution)

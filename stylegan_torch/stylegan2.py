@@ -74,6 +74,8 @@ class MappingConfig:
 class GeneratorConfig:
     """A generator. `channels` counts the feature maps of the levels 4², 8², … in order.
 
+    img_resolution: larger side of a square network with as many levels.
+    base_size: height and width of the first level; each further one doubles them.
     image_upsampling: how the picture of a level is enlarged for the next: by `resample_filter`, or bilinearly.
     style_bias: added to every style (TensorFlow releases store biases around 0 and add 1).
     equalized_modulation: scale convolution weights by 1/√fan_in before demodulation (TensorFlow releases).
@@ -95,6 +97,7 @@ class GeneratorConfig:
     use_noise: bool = True
     conv_clamp: float | None = None
     num_fp16_res: int = 0
+    base_size: tuple[int, int] = (4, 4)
     image_upsampling: Literal["filter", "bilinear"] = "filter"
     style_bias: float = 0.0
     equalized_modulation: bool = False
@@ -109,12 +112,24 @@ class GeneratorConfig:
         """Number of classes."""
         return self.mapping.c_dim
 
+    @property
+    def img_size(self) -> tuple[int, int]:
+        """Height and width of images."""
+        return _size(self, len(self.channels) - 1)
+
+
+def _size(config: GeneratorConfig | DiscriminatorConfig, level: int) -> tuple[int, int]:
+    height, width = config.base_size
+    return height << level, width << level
+
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
     """A discriminator. `channels` counts the feature maps entering the levels 4², 8², … in order.
 
+    img_resolution, base_size: as of the generator.
     fc_dim: width of the first dense layer.
+    average_pooling: average over all positions before the first dense layer.
     conditioning: how labels choose the score: not at all, by selecting an output ("select", StyleGAN2), or by the
         scalar product of the outputs with a mapping of the labels ("project", ADA).
     num_outputs, num_scores: columns of the last layer and how many of the first are returned (auxiliary rotation).
@@ -145,6 +160,13 @@ class DiscriminatorConfig:
     spectral_norm: bool = False
     growing: bool = True
     lod: float = 0.0
+    base_size: tuple[int, int] = (4, 4)
+    average_pooling: bool = False
+
+    @property
+    def img_size(self) -> tuple[int, int]:
+        """Height and width of images."""
+        return _size(self, len(self.channels) - 1)
 
 
 class MappingNetwork(nn.Module):
@@ -234,7 +256,7 @@ class SynthesisLayer(nn.Module):
 
     noise_const: Tensor
 
-    def __init__(self, config: GeneratorConfig, in_channels: int, out_channels: int, resolution: int, up: bool) -> None:
+    def __init__(self, config: GeneratorConfig, in_channels: int, out_channels: int, level: int, up: bool) -> None:
         super().__init__()
         w_dim = config.mapping.w_dim
         self.config = config
@@ -245,7 +267,7 @@ class SynthesisLayer(nn.Module):
         self.up_filter: Tensor | None
         self.register_buffer("up_filter", make_filter(config.resample_filter) if up else None, persistent=False)
         if config.use_noise:
-            self.register_buffer("noise_const", normal(resolution, resolution).detach())
+            self.register_buffer("noise_const", normal(*_size(config, level)).detach())
             self.noise_strength = nn.Parameter(torch.zeros([]))
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
@@ -348,12 +370,12 @@ class SynthesisBlock(nn.Module):
         self.resolution = resolution
         self.residual = level > 0 and config.architecture == "resnet"
         if level == 0:
-            self.const = normal(config.const_channels, 4, 4)
-            self.conv1 = SynthesisLayer(config, config.const_channels, out, resolution, up=False)
+            self.const = normal(config.const_channels, *config.base_size)
+            self.conv1 = SynthesisLayer(config, config.const_channels, out, level, up=False)
         else:
             before = config.channels[level - 1]
-            self.conv0 = SynthesisLayer(config, before, out, resolution, up=True)
-            self.conv1 = SynthesisLayer(config, out, out, resolution, up=False)
+            self.conv0 = SynthesisLayer(config, before, out, level, up=True)
+            self.conv1 = SynthesisLayer(config, out, out, level, up=False)
             if self.residual:
                 self.skip = ConvLayer(before, out, 1, bias=False, up=config.resample_filter)
         if last or config.architecture == "skip" or (config.architecture == "revised" and config.growing):
@@ -381,7 +403,7 @@ class SynthesisNetwork(nn.Module):
         self.config = config
         self.num_ws = 2 * log2_resolution(config.img_resolution) - 2
         self.w_dim, self.img_channels = config.mapping.w_dim, config.img_channels
-        self.img_resolution = config.img_resolution
+        self.img_resolution = max(config.img_size)
         self.block_resolutions = resolutions(config.img_resolution)
         for level, resolution in enumerate(self.block_resolutions):
             self.add_module(f"b{resolution}", SynthesisBlock(config, level))
@@ -510,14 +532,16 @@ class DiscriminatorEpilogue(nn.Module):
         self.mbstd_group_size = config.mbstd_group_size
         width = channels + config.mbstd_num_features
         self.conv = ConvLayer(width, channels, 3, activation=act, clamp=clamp, spectral_norm=config.spectral_norm)
-        self.fc = Linear(channels * 16, config.fc_dim, gain=1 / math.sqrt(channels * 16), activation=act)
+        features = channels if config.average_pooling else channels * math.prod(config.base_size)
+        self.fc = Linear(features, config.fc_dim, gain=1 / math.sqrt(features), activation=act)
         self.out = Linear(config.fc_dim, config.num_outputs, gain=1 / math.sqrt(config.fc_dim))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features [N, C, 4, 4] to outputs [N, num_outputs]."""
         if self.config.mbstd_num_features:
             x = minibatch_stddev(x, self.mbstd_group_size, self.config.mbstd_num_features)
-        return self.out(self.fc(self.conv(x).flatten(1)))
+        x = self.conv(x)
+        return self.out(self.fc(x.mean(dim=(2, 3)) if self.config.average_pooling else x.flatten(1)))
 
 
 class Discriminator(nn.Module):
@@ -531,7 +555,8 @@ class Discriminator(nn.Module):
         super().__init__()
         self.config = config
         self.c_dim = config.c_dim
-        self.img_resolution = config.img_resolution
+        self.img_size = config.img_size
+        self.img_resolution = max(config.img_size)
         self.img_channels = config.img_channels
         sides = resolutions(config.img_resolution)
         for level in range(len(sides) - 1, 0, -1):
@@ -555,7 +580,7 @@ class Discriminator(nn.Module):
             ValueError: if images, labels or batch size do not fit the network.
         """
         cfg = self.config
-        check_shape("images", img, cfg.img_channels, cfg.img_resolution, cfg.img_resolution)
+        check_shape("images", img, cfg.img_channels, *cfg.img_size)
         c = labels_or_zeros(c, cfg.c_dim, img)
         x = self.b4(self._grown_features(img) if cfg.architecture == "revised" else self._features(img))
         if cfg.conditioning == "select":

@@ -28,6 +28,7 @@ class GeneratorConfig:
     """A generator. Rates, cutoffs and sizes are in samples per picture height.
 
     channel_base, channel_max: a layer has about channel_base / 2 / cutoff feature maps.
+    img_resolution: height of images.
     num_layers, num_critical: layers besides the RGB layer, and how many of the last are critically sampled.
     first_cutoff, first_stopband, last_stopband_rel: where the geometric progressions of section 3.2 begin and end.
     margin_size: samples beyond the picture on every side.
@@ -67,6 +68,11 @@ class GeneratorConfig:
     def c_dim(self) -> int:
         """Number of classes."""
         return self.mapping.c_dim
+
+    @property
+    def img_size(self) -> tuple[int, int]:
+        """Height and width of images."""
+        return self.img_resolution, int(self.img_resolution * self.aspect)
 
     @property
     def official_noise(self) -> str:
@@ -332,7 +338,7 @@ class SynthesisNetwork(nn.Module):
         specs = layer_specs(config)
         self.num_ws = len(specs) + 1
         self.w_dim, self.img_channels = config.mapping.w_dim, config.img_channels
-        self.img_resolution = config.img_resolution
+        self.img_resolution = max(config.img_size)
         self.input = SynthesisInput(config.mapping.w_dim, specs[0].before)
         self.layer_names = [spec.name for spec in specs]
         for spec in specs:

@@ -176,7 +176,7 @@ def _psnr(difference: Tensor, peak: float) -> float:
 def _check_fit(G: Any, reference: Reference) -> None:
     arrays = reference.arrays
     found = (arrays["z"].shape[1], arrays["labels"].shape[1], *arrays["images"].shape[1:])
-    ours = (G.z_dim, G.c_dim, G.img_channels, G.img_resolution, G.img_resolution)
+    ours = (G.z_dim, G.c_dim, G.img_channels, *G.img_size)
     for name, theirs, here in zip(("z_dim", "c_dim", "channels", "height", "width"), found, ours, strict=True):
         if theirs != here:
             raise StyleGANError(f"the reference is of another network: its {name} is {theirs}, here it is {here}")

@@ -30,8 +30,6 @@ GENFORCE = ["genforce_pggan32", "genforce_stylegan2_64", "genforce_stylegan32_la
 AKANIMAX = "akanimax_v3_depth_5_epoch_1"
 _KINDS = {"ndarray": ".pkl", "state_dict": ".pth"}
 YUUHO = {f"yuuho_stylegan{v}_{kind}": end for kind, end in _KINDS.items() for v in (1, 2)}
-    f"yuuho_stylegan{v}_{kind}": end for v in (1, 2) for kind, end in (("ndarray", ".pkl"), ("state_dict", ".pth"))
-}
 FILES = {**YUUHO, AKANIMAX: ".bin", **dict.fromkeys(ROSINALITY, ".pt"), **dict.fromkeys(GENFORCE, ".pth")}
 
 
