@@ -59,6 +59,7 @@ def _target(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
 @click.option(
     "--format", is_eager=True, type=click.Choice(list(FORMATS)), help="Write another program's form to DST (.pt, .pth)."
 )
+@click.option("--resolution", type=int, help="Side that was trained, where SRC holds more levels and doesn't say.")
 @click.option("--inspect", "only_inspect", is_flag=True, help="Tell what is in SRC, and write nothing.")
 @click.option("--list", "only_list", is_flag=True, help="List the catalogue; SRC may be a pattern such as '*ffhq*'.")
 @click.option("--verify", "with_proof", is_flag=True, help="Run the original too; write DST only if ours is the same.")
@@ -71,6 +72,7 @@ def main(
     dst: Path | None,
     networks: list[str] | None,
     format: str | None,
+    resolution: int | None,
     only_inspect: bool,
     only_list: bool,
     with_proof: bool,
@@ -80,8 +82,8 @@ def main(
     """Convert the checkpoint SRC to DST. No code in SRC is run, unless you ask for it with --trust-embedded-code.
 
     SRC is an official pickle of ProGAN, StyleGAN, StyleGAN2, StyleGAN2-ADA or StyleGAN3 (.pkl, also .xz, .gz, .bz2), a
-    file of rosinality's stylegan2-pytorch (.pt), a .npz dump, a file of ours, a URL, or a name in the catalogue of
-    published networks.
+    file of rosinality's stylegan2-pytorch or style-based-gan-pytorch, genforce, akanimax's pro_gan_pytorch or yuuho's
+    stylegans-pytorch, a .npz dump, a file of ours, a URL, or a name in the catalogue of published networks.
 
     DST ends in .pt, .safetensors, or .npz (the original tensors under their original names). With --format rosinality
     it is what pSp, e4e, ReStyle, StyleCLIP, StyleGAN-NADA and others load.
@@ -107,7 +109,7 @@ def main(
         refuse_existing([dst], force)
         _verify(src, trust)
     with Console(stderr=True).status(f"Converting {escape(src)}"):
-        summary = convert(src, dst, networks, force, format)
+        summary = convert(src, dst, networks, force, format, resolution)
     for note in summary.notes:
         click.echo(f"Note: passed over {note}.", err=True)
     click.echo("\n".join(table(summary)))

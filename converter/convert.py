@@ -17,6 +17,7 @@ from converter import (
     akanimax,
     genforce,
     progan_pages,
+    rosinality1,
     rosinality2,
     stylegan1_pages,
     stylegan2_pages,
@@ -85,6 +86,7 @@ PAGES: dict[str, dict[str, Page]] = {
         }
         for form in (yuuho.ARRAYS, yuuho.STATE)
     },
+    rosinality1.FORM: {"StyledGenerator": _page(rosinality1, "generator")._replace(complete=rosinality1.complete)},
     akanimax.FORM: {
         "Generator": _page(akanimax, "generator"),
         "Discriminator": _page(akanimax, "discriminator"),
@@ -179,6 +181,7 @@ def convert(
     networks: Iterable[str] | None = None,
     force: bool = False,
     format: str | None = None,
+    resolution: int | None = None,
 ) -> Summary:
     """Convert any file we read to `.pt`, `.safetensors` or `.npz`, or to another program's form.
 
@@ -190,17 +193,18 @@ def convert(
         networks: roles among "G_ema", "G", "D"; None = all the file has.
         force: replace an existing `dst`.
         format: a name in `FORMATS`; None = ours.
+        resolution: side of the pictures, for files that hold more levels than were trained; None = the largest.
 
     Raises:
         StyleGANError: one line that names what is wrong; nothing is written then.
     """
     dst = Path(dst)
     if format is not None:
-        return _convert_to_form(src, dst, networks, force, format)
+        return _convert_to_form(src, dst, networks, force, format, resolution)
     if dst.suffix not in SUFFIXES:
         raise ConvertError(f"{dst}: the name must end in {', '.join(SUFFIXES)}")
     refuse_existing([dst], force)
-    with opened(src, networks) as (source, origin):
+    with opened(src, networks, resolution) as (source, origin):
         if dst.suffix == ".npz":
             dump = _as_source(source, origin)
             for network in walk(dump.networks):
@@ -213,14 +217,16 @@ def convert(
         return _summarize(source, ours.provenance["origin"])
 
 
-def _convert_to_form(src: str | Path, dst: Path, networks: Iterable[str] | None, force: bool, format: str) -> Summary:
+def _convert_to_form(
+    src: str | Path, dst: Path, networks: Iterable[str] | None, force: bool, format: str, resolution: int | None
+) -> Summary:
     if format not in FORMATS:
         raise ConvertError(f"there is no format {format}, only {', '.join(FORMATS)}")
     make, suffixes = FORMATS[format]
     if dst.suffix not in suffixes:
         raise ConvertError(f"{dst}: the name must end in {', '.join(suffixes)}")
     refuse_existing([dst], force)
-    with opened(src, networks) as (source, origin):
+    with opened(src, networks, resolution) as (source, origin):
         ours = _as_checkpoint(source, origin)
         content, notes = make(ours)
         with new_file(dst, force) as file:
@@ -263,7 +269,7 @@ def load(src: str | Path, networks: Iterable[str] | None = None) -> Checkpoint:
 
 @contextmanager
 def opened(
-    src: str | Path, networks: Iterable[str] | None = None
+    src: str | Path, networks: Iterable[str] | None = None, resolution: int | None = None
 ) -> Iterator[tuple[Source | Checkpoint, Future[dict[str, Any]]]]:
     """Open a file, and hash it meanwhile; errors inside the block name the file."""
     path = locate(src)
@@ -273,6 +279,8 @@ def opened(
         origin = hasher.submit(file_origin, path, unneeded)
         try:
             source = _select(open_source(path), networks)
+            if resolution is not None:
+                source = _trained_to(source, resolution)
             # A dump and a file of ours remember the file they came from; only an original is its own origin.
             known = source.origin if isinstance(source, Source) else source.provenance.get("origin")
             if known:
@@ -305,6 +313,20 @@ def _select(source: Source | Checkpoint, networks: Iterable[str] | None) -> Sour
     if isinstance(source, Source):
         return Source(chosen, source.origin, source.notes)
     return Checkpoint(chosen, source.provenance)
+
+
+def _trained_to(source: Source | Checkpoint, resolution: int) -> Source:
+    """Tell the networks of a file that does not say so which side was trained."""
+    networks = source.networks if isinstance(source, Source) else {}
+    told = {}
+    for role, network in networks.items():
+        assumed = network.header.get("assumed", {})
+        if "img_resolution" in assumed:
+            header = {**network.header, "assumed": {**assumed, "img_resolution": resolution}}
+            told[role] = replace(network, header=header)
+    if not isinstance(source, Source) or len(told) != len(networks):
+        raise ConvertError("says its own resolution, which can't be another")
+    return replace(source, networks=told)
 
 
 def _as_source(source: Source | Checkpoint, origin: Future[dict[str, Any]]) -> Source:

@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 
-from converter import akanimax, genforce, rosinality2, yuuho
+from converter import akanimax, genforce, rosinality1, rosinality2, yuuho
 from converter.errors import ConvertError, UnsafePickleError, sound
 from converter.source import Network, Source
 
 READERS: tuple[Callable[[dict[str, Any]], dict[str, Network] | None], ...] = (
     rosinality2.read,
+    rosinality1.read,
     genforce.read,
     akanimax.read,
     yuuho.read,

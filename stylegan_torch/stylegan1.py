@@ -67,6 +67,14 @@ class GeneratorConfig:
     blur_filter: taps applied after every enlargement; None = none.
     use_styles: AdaIN's scale and shift by w; without, ws has a single row that only a dense input reads.
     const_input: start from a learned constant rather than a dense layer of w.
+    instance_norm_eps: added to the variance in AdaIN.
+    style_bias, style_gain: added to the scale of AdaIN; gain of the equalized layers that make scale and shift.
+    rgb_gain: of the equalized RGB layers.
+    equalized_noise: scale noise weights as those of a layer with one input for every feature map.
+    shared_noise: both layers of a level get one noise map.
+    const_bias: whether the constant has a bias.
+    bias_first: add biases of convolutions before blur and noise.
+    average_from: side from which the four copies of an enlarging kernel are averaged rather than summed; None = never.
     growing: False if only the finest RGB layer exists.
     lod: level of detail of a snapshot saved mid-growth, 0 = finished.
     truncation_psi, truncation_cutoff: the network's own defaults; cutoff None = all layers, 0 = none.
@@ -85,6 +93,15 @@ class GeneratorConfig:
     use_pixel_norm: bool = False
     use_instance_norm: bool = True
     equalized: bool = True
+    instance_norm_eps: float = 1e-8
+    style_bias: float = 1.0
+    style_gain: float = 1.0
+    rgb_gain: float = 1.0
+    equalized_noise: bool = False
+    shared_noise: bool = False
+    const_bias: bool = True
+    bias_first: bool = False
+    average_from: int | None = None
     growing: bool = True
     lod: float = 0.0
     truncation_psi: float = 0.7
@@ -217,13 +234,17 @@ class SynthesisLayer(nn.Module):
             self.weight_gain = _gain(w_dim, config.equalized, math.sqrt(2.0) / 4)
         else:
             self.weight = normal(out_channels, in_channels, 3, 3)
-            self.weight_gain = _gain(in_channels * 9, config.equalized)
-        self.bias = nn.Parameter(torch.zeros(out_channels))
+            averaged = stage == "up" and config.average_from is not None and resolution >= config.average_from
+            self.weight_gain = _gain(in_channels * 9, config.equalized) / (4 if averaged else 1)
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if stage != "const" or config.const_bias else None
+        self.noise_gain = math.sqrt(2.0 / out_channels) if config.equalized_noise else 1.0
         if config.use_noise:
-            self.register_buffer("noise_const", normal(resolution, resolution).detach())
             self.noise_strength = nn.Parameter(torch.zeros(out_channels))
+            if stage != "conv" or not config.shared_noise:
+                self.register_buffer("noise_const", normal(resolution, resolution).detach())
         if config.use_styles:
-            self.affine = Linear(w_dim, out_channels * 2, gain=_gain(w_dim, config.equalized, 1.0))
+            gain = _gain(w_dim, config.equalized, config.style_gain)
+            self.affine = Linear(w_dim, out_channels * 2, gain=gain)
         self.blur_filter: Tensor | None
         blur = make_filter(config.blur_filter) if stage == "up" and config.blur_filter else None
         self.register_buffer("blur_filter", blur, persistent=False)
@@ -233,36 +254,41 @@ class SynthesisLayer(nn.Module):
         cfg = self.config
         x = self._input(x, w)
         if noise is not None:
-            x = x + noise * self.noise_strength[:, None, None]
-        x = activate(x + self.bias[:, None, None], cfg.activation, with_gain=False)
+            x = x + noise * (self.noise_strength * self.noise_gain)[:, None, None]
+        x = activate(x if cfg.bias_first else self._add_bias(x), cfg.activation, with_gain=False)
         x = pixel_norm(x) if cfg.use_pixel_norm else x
-        x = instance_norm(x) if cfg.use_instance_norm else x
+        x = instance_norm(x, cfg.instance_norm_eps) if cfg.use_instance_norm else x
         if cfg.use_styles:
             scale, shift = self.affine(w)[:, :, None, None].chunk(2, dim=1)
-            x = x * (scale + 1) + shift
+            x = x * (scale + cfg.style_bias) + shift
         return x
 
+    def _add_bias(self, x: Tensor) -> Tensor:
+        return x if self.bias is None else x + self.bias[:, None, None]
+
     def _input(self, x: Tensor | None, w: Tensor) -> Tensor:
+        early = self._add_bias if self.config.bias_first else nn.Identity()
         if self.stage == "const":
-            return self.const.expand(len(w), -1, -1, -1)
+            return early(self.const.expand(len(w), -1, -1, -1))
         weight = self.weight * self.weight_gain
         if self.stage == "dense":
-            return (w @ weight.t()).reshape(len(w), -1, 4, 4)
+            return early((w @ weight.t()).reshape(len(w), -1, 4, 4))
         assert x is not None
         if self.stage == "conv":
-            return conv2d(x, weight)
-        x = conv2d_nearest_up(x, weight)
+            return early(conv2d(x, weight))
+        x = early(conv2d_nearest_up(x, weight))
         return x if self.blur_filter is None else blur2d(x, self.blur_filter)
 
 
 class ToRGB(nn.Module):
     """1×1 convolution to image channels."""
 
-    def __init__(self, in_channels: int, img_channels: int, equalized: bool) -> None:
+    def __init__(self, config: GeneratorConfig, in_channels: int) -> None:
         super().__init__()
+        img_channels = config.img_channels
         self.weight = normal(img_channels, in_channels, 1, 1)
         self.bias = nn.Parameter(torch.zeros(img_channels))
-        self.weight_gain = _gain(in_channels, equalized, 1.0)
+        self.weight_gain = _gain(in_channels, config.equalized, config.rgb_gain)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features [N, I, H, W] to an image [N, img_channels, H, W]."""
@@ -281,7 +307,7 @@ class SynthesisBlock(nn.Module):
         self.conv0 = SynthesisLayer(config, before, out, resolution, first)
         self.conv1 = SynthesisLayer(config, out, out, resolution, "conv")
         if config.growing or resolution == config.img_resolution:
-            self.torgb = ToRGB(out, config.img_channels, config.equalized)
+            self.torgb = ToRGB(config, out)
 
     def forward(self, x: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None]) -> Tensor:
         """Map the features of the level below (None at 4×4) to this level's, with ws [N, 2, w_dim]."""
@@ -308,9 +334,9 @@ class SynthesisNetwork(nn.Module):
         return [block for block in self.children() if isinstance(block, SynthesisBlock)]
 
     def noise_buffers(self) -> list[Tensor]:
-        """Return the stored noise maps [H, W] in layer order; empty if the network has no noise."""
+        """Return the stored noise maps [H, W] in layer order, one a level if layers share it; empty without noise."""
         layers = [layer for block in self.blocks() for layer in (block.conv0, block.conv1)]
-        return [layer.noise_const for layer in layers] if self.config.use_noise else []
+        return [layer.noise_const for layer in layers if hasattr(layer, "noise_const")]
 
     def forward(
         self,
@@ -332,6 +358,8 @@ class SynthesisNetwork(nn.Module):
         """
         check_shape("ws", ws, self.num_ws, self.config.mapping.w_dim)
         maps = pick_noise(self.noise_buffers(), ws, noise_mode, noise) or [None] * self.num_layers
+        if self.config.shared_noise and self.config.use_noise:
+            maps = [each for each in maps for _ in range(2)]
         ws = ws.expand(-1, self.num_layers, -1)
         blocks = self.blocks()
         finest = len(blocks) - 1

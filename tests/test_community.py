@@ -30,12 +30,19 @@ GENFORCE = ["genforce_pggan32", "genforce_stylegan2_64", "genforce_stylegan32_la
 AKANIMAX = "akanimax_v3_depth_5_epoch_1"
 _KINDS = {"ndarray": ".pkl", "state_dict": ".pth"}
 YUUHO = {f"yuuho_stylegan{v}_{kind}": end for kind, end in _KINDS.items() for v in (1, 2)}
-FILES = {**YUUHO, AKANIMAX: ".bin", **dict.fromkeys(ROSINALITY, ".pt"), **dict.fromkeys(GENFORCE, ".pth")}
+STYLEGAN1 = "rosinality_sg1_running_100000"
+FILES = {
+    STYLEGAN1: ".model",
+    **YUUHO,
+    AKANIMAX: ".bin",
+    **dict.fromkeys(ROSINALITY, ".pt"),
+    **dict.fromkeys(GENFORCE, ".pth"),
+}
 
 
 @cache
 def _case(name: str) -> tuple[Checkpoint, dict[str, np.ndarray[Any, Any]]]:
-    arrays_of = re.sub("_(depth_5_epoch_1|ndarray|state_dict)", "", name)
+    arrays_of = re.sub("_(depth_5_epoch_1|running_100000|ndarray|state_dict)", "", name)
     with np.load(DATA / f"{arrays_of}.npz") as arrays:
         return converter.load(DATA / f"{name}{FILES[name]}"), dict(arrays)
 
@@ -116,6 +123,35 @@ def test_yuuho(name: str) -> None:
 
 def _at(network: Any, lod: float) -> Any:
     return assemble(replace(network.config, lod=lod), network.state_dict)
+
+
+def test_rosinality_stylegan(tmp_path: Path) -> None:
+    _, arrays = _case(STYLEGAN1)
+    z, noise = torch.from_numpy(arrays["z"]), [torch.from_numpy(arrays[f"noise_{i}"]) for i in range(6)]
+    networks = {}
+    for side in (4, 32, 128):
+        converter.convert(DATA / f"{STYLEGAN1}.model", tmp_path / f"{side}.pt", resolution=side)
+        networks[side] = converter.load(tmp_path / f"{side}.pt").networks["G_ema"]
+    G = _at(networks[32], 0.0)
+    _close(G.mapping(z)[:, 0], arrays["w"], image=False)
+    _close(G(z, noise=noise[:4]), arrays["img_step3_alpha1"])
+    _close(_at(networks[32], 0.6)(z, noise=noise[:4]), arrays["img_step3_alpha0.4"])
+    _close(G(z, noise_mode="none"), arrays["img_step3_zero_noise"])
+    _close(_at(networks[4], 0.0)(z, noise=noise[:1]), arrays["img_step0"])
+    _close(_at(networks[128], 0.0)(z[:2], noise=[maps[:2] for maps in noise]), arrays["img_step5_alpha1"])
+    G.mapping.w_avg.copy_(torch.from_numpy(arrays["mean_style"][0]))
+    _close(G(z, truncation_psi=0.7, noise=noise[:4]), arrays["img_step3_trunc0.7"])
+
+
+def test_the_resolution_that_was_trained(tmp_path: Path) -> None:
+    assert _case(STYLEGAN1)[0].network().img_size == (1024, 1024)
+    path = str(DATA / f"{STYLEGAN1}.model")
+    for side, status in (("32", 0), ("48", 1), ("2048", 1)):
+        result = CliRunner().invoke(main, [path, str(tmp_path / f"{side}.pt"), "--resolution", side])
+        assert result.exit_code == status, result.output
+    assert "has levels to 1024x1024, and none of 2048x2048" in result.output
+    result = CliRunner().invoke(main, [str(DATA / f"{AKANIMAX}.bin"), str(tmp_path / "a.pt"), "--resolution", "16"])
+    assert "says its own resolution" in result.output
 
 
 def test_akanimax_version_3() -> None:
