@@ -54,6 +54,13 @@ def _tf_class(module: str) -> Any:
     return lambda: TFNetwork(module)
 
 
+_OTHER_CLASSES = {
+    "TriPlaneGenerator": "EG3D",
+    "SuperresGenerator": "StyleGAN-XL",
+    "ProjectedDiscriminator": "StyleGAN-XL or StyleGAN-T",
+}
+"""Classes of programs that build on the official releases, but are other networks."""
+
 NAMES: Names = {
     **NUMPY_NAMES,
     **TORCH_NAMES,
@@ -175,6 +182,10 @@ def _torch_networks(top: dict[Any, Any]) -> tuple[dict[str, Network], tuple[str,
             if not isinstance(top[role], TorchModule):
                 raise ConvertError(f"is a pickle of {_describe(top)}, whose {role} is no network of a known release")
             expected = "Discriminator" if role == "D" else "Generator"
+            if top[role].class_name in _OTHER_CLASSES:
+                raise ConvertError(
+                    f"network {role} is of {_OTHER_CLASSES[top[role].class_name]}, which is not read here"
+                )
             if top[role].class_name != expected:
                 raise ConvertError(f"network {role} is of the unknown class {top[role].class_name}, not {expected}")
             with within(f"network {role}"):

@@ -37,7 +37,12 @@ def read_state_dicts(path: Path) -> Source:
                 networks = read(top)
                 if networks is not None:
                     return Source(networks)
-    raise ConvertError(f"is a PyTorch file of {_describe(top)}, which is no network known here")
+    if isinstance(top, dict) and {"GAN", "version"} <= set(top):
+        raise ConvertError("is of lucidrains' stylegan2-pytorch, whose networks are other ones; it is not read here")
+    raise ConvertError(
+        f"is a PyTorch file of {_describe(top)}, which is no network known here; "
+        "PyTorch files of rosinality, genforce, akanimax and yuuho are read, and our own"
+    )
 
 
 def load_container(path: Path) -> Any:

@@ -233,7 +233,7 @@ class SynthesisInput(nn.Module):
         channels = signal.channels
         self.weight = normal(channels, channels)
         self.affine = Linear(w_dim, 4, gain=1 / math.sqrt(w_dim))
-        self.register_buffer("transform", torch.eye(3))
+        self.register_buffer("transform", torch.from_numpy(np.eye(3, dtype=np.float32)))
         freqs, phases = torch.empty(channels, 2), torch.empty(channels)
         if not self.weight.is_meta:
             self.affine.weight = nn.Parameter(torch.zeros(4, w_dim))

@@ -248,6 +248,8 @@ def _conv(module: Module) -> Module:
 
 TORCH_CASES: dict[str, tuple[Callable[[Module], object], str]] = {
     "unknown class": (lambda m: setattr(m, "class_name", "Generator2"), "Generator2"),
+    "class of EG3D": (lambda m: setattr(m, "class_name", "TriPlaneGenerator"), "is of EG3D, which is not read here"),
+    "class of StyleGAN-XL": (lambda m: setattr(m, "class_name", "SuperresGenerator"), "is of StyleGAN-XL"),
     "class that is no text": (lambda m: setattr(m, "class_name", ["Generator"]), "class"),
     "missing tensor": (lambda m: _conv(m).parameters.pop("weight"), TENSOR),
     "misshapen tensor": (

@@ -261,6 +261,7 @@ def test_other_pytorch_files_are_refused_in_a_line(new: bool, tmp_path: Path) ->
             "a dict with keys model, args",
         ),
         ([torch.zeros(1)], ConvertError, "is a PyTorch file of a list"),
+        ({"GAN": {}, "version": "1.8"}, ConvertError, "is of lucidrains' stylegan2-pytorch"),
         ({"g_ema": Stranger()}, UnsafePickleError, r"asks for test_community\.Stranger"),
         ({"g_ema": {"to_rgb1.conv.weight": torch.zeros(1)}}, ConvertError, "variable conv1.conv.weight is missing"),
         ({"g_ema": {"to_rgb1.conv.weight": 1}}, ConvertError, "to_rgb1.conv.weight is no tensor of float32 numbers"),
