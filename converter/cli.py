@@ -86,7 +86,8 @@ def main(
     stylegans-pytorch, a .npz dump, a file of ours, a URL, or a name in the catalogue of published networks.
 
     DST ends in .pt, .safetensors, or .npz (the original tensors under their original names). With --format rosinality
-    it is what pSp, e4e, ReStyle, StyleCLIP, StyleGAN-NADA and others load.
+    it is what pSp, e4e, ReStyle, StyleCLIP, StyleGAN-NADA and others load; with --format stylegan3 the plain state dict
+    of StyleGAN3's generator.
     """
     if only_list:
         lines = listing(src or "*")

@@ -31,6 +31,7 @@ from converter.opening import check_file, locate, open_source
 from converter.source import Network, Source, walk
 from converter.table import Table
 from converter.to_rosinality import to_rosinality
+from converter.to_stylegan3 import to_stylegan3
 from stylegan_torch import __version__, checkpoint
 from stylegan_torch.checkpoint import ROLES, Checkpoint
 from stylegan_torch.files import new_file, refuse_existing
@@ -100,6 +101,7 @@ PAGES: dict[str, dict[str, Page]] = {
 
 FORMATS: dict[str, tuple[Callable[[Checkpoint], tuple[dict[str, Any], list[str]]], tuple[str, ...]]] = {
     "rosinality": (to_rosinality, (".pt", ".pth")),
+    "stylegan3": (to_stylegan3, (".pt", ".pth")),
 }
 """Forms of other programs: what makes their content, and what the name of the file may end in."""
 HASH_CHUNK = 1 << 20

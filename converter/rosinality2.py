@@ -71,13 +71,15 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
     convs = ["conv1", *(f"convs.{2 * j + 1}" for j in range(levels - 1))]
     channels = tuple(shape_of(tensors, f"{conv}.conv.weight", 5)[1] for conv in convs)
     w_dim, z_dim = shape_of(tensors, "style.1.weight", 2)
+    _, const_channels, height, width = shape_of(tensors, "input.input", 4)
     depth = count(tensors, "style.{}.weight", 1)
     return stylegan2.GeneratorConfig(
         mapping=stylegan2.MappingConfig(z_dim=z_dim, c_dim=0, w_dim=w_dim, num_layers=depth, layer_dim=w_dim),
         img_resolution=4 * 2 ** (levels - 1),
         img_channels=shape_of(tensors, "to_rgb1.conv.weight", 5)[1],
         channels=channels,
-        const_channels=shape_of(tensors, "input.input", 4)[1],
+        const_channels=const_channels,
+        base_size=(height, width),
         resample_filter=taps_of(tensors, "convs.0.conv.blur.kernel"),
         equalized_modulation=True,
     )

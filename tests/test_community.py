@@ -239,6 +239,17 @@ def test_files_from_before_there_were_noise_maps_get_some(tmp_path: Path) -> Non
     torch.testing.assert_close(first(z, noise_mode="none"), complete(z, noise_mode="none"))
 
 
+def test_converted_networks_of_stylegan_human_are_half_as_wide(tmp_path: Path) -> None:
+    content = torch.load(DATA / "rosinality_sg2_convert.pt", weights_only=True)
+    state = content["g_ema"]
+    for name in state:
+        if name.startswith("noises.") or name == "input.input":
+            state[name] = state[name][..., : state[name].shape[-1] // 2].clone()
+    torch.save({"g_ema": state, "latent_avg": content["latent_avg"]}, tmp_path / "human.pth")
+    G = converter.load(tmp_path / "human.pth").network()
+    assert (G.img_size, G(torch.randn(1, 32)).shape) == ((64, 32), (1, 3, 64, 32))
+
+
 def test_containers_of_old_torch_are_read(tmp_path: Path) -> None:
     content = torch.load(DATA / "rosinality_sg2_convert.pt", weights_only=True)
     torch.save(content, tmp_path / "legacy.pt", _use_new_zipfile_serialization=False)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import converter
+from converter.errors import ConvertError
 from converter.opening import open_source
 from converter.source import Source
 from stylegan_torch import networks, stylegan3
@@ -162,3 +163,21 @@ def test_files_of_ours_lead_back_to_the_same_tensors(case: str, suffix: str, tmp
         for role, network in source.networks.items():
             for name, value in network.tensors.items():
                 assert back[f"{role}/{name}"].tobytes() == value.contiguous().numpy().tobytes()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_format_stylegan3_is_the_official_state_dict(case: str, tmp_path: Path) -> None:
+    source = open_source(DATA / f"{case}.pkl")
+    assert isinstance(source, Source)
+    converter.convert(DATA / f"{case}.pkl", tmp_path / "ours.safetensors")
+    summary = converter.convert(tmp_path / "ours.safetensors", tmp_path / "theirs.pth", format="stylegan3")
+    state, original = torch.load(tmp_path / "theirs.pth", weights_only=True), source.networks["G_ema"].tensors
+    assert set(state) == set(original)
+    assert all(torch.equal(state[name], value) for name, value in original.items())
+    assert [note.partition(",")[0] for note in summary.notes] == ["network G", "network D"]
+
+
+def test_format_stylegan3_holds_nothing_else(tmp_path: Path) -> None:
+    with pytest.raises(ConvertError, match="format stylegan3 holds a G_ema of StyleGAN3, and there is none"):
+        converter.convert(DATA / "sg2-skip.pkl", tmp_path / "theirs.pt", format="stylegan3")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,22 @@
+"""Writer of StyleGAN3's plain `state_dict`, which the official module and stylegan3-editing load."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from converter.errors import ConvertError
+from stylegan_torch import stylegan3
+from stylegan_torch.checkpoint import Checkpoint
+
+
+def to_stylegan3(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
+    """Return the tensors of G_ema under the official names, which are ours too, and notes on what is lost.
+
+    Raises:
+        ConvertError: if there is no generator of StyleGAN3.
+    """
+    network = checkpoint.networks.get("G_ema")
+    if network is None or not isinstance(network.config, stylegan3.GeneratorConfig):
+        raise ConvertError("format stylegan3 holds a G_ema of StyleGAN3, and there is none")
+    others = [role for role in checkpoint.networks if role != "G_ema"]
+    return dict(network.state_dict), [f"network {role}, for which that form has no place" for role in others]
