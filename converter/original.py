@@ -225,13 +225,15 @@ def _take(
             prefix = "Gs" if network.role == "G_ema" else network.role
             tensors = {name: torch.from_numpy(file[f"{prefix}/{name}"]) for name in all_variables(header)}
             networks[network.role] = replace(network, header=header, tensors=tensors)
-    dump = Source(networks, origin, (*source.notes, *notes))
     if not recording:
-        return Original(dump, {}, {}, isolation)
-    layers = [
-        *_layers(networks["G_ema"], result["generator"]["layers"]),
-        *(_layers(networks["D"], result["discriminator"]["layers"]) if "D" in networks else []),
-    ]
+        return Original(Source(networks, origin, (*source.notes, *notes)), {}, {}, isolation)
+    layers = []
+    for role, part in (("G_ema", "generator"), ("D", "discriminator")):
+        found = _layers(networks[role], result[part]["layers"]) if role in networks else []
+        if recording.layers and role in networks and not found:
+            notes.append(f"no layers of network {role}: they could not be told apart in its graph")
+        layers += found
+    dump = Source(networks, origin, (*source.notes, *notes))
     record = {
         "created_by": f"stylegan-torch {__version__}",
         "origin": origin,

@@ -196,3 +196,15 @@ def test_sources_in_other_styles(case: str, edits: list[tuple[str, str]], tmp_pa
     verdict = verify(_modules(converter.load(path)), read_reference(tmp_path / "ref.npz"))
     assert verdict.passed
     assert sum(comparison.passed for _, comparison in verdict.layers) > 10
+
+
+def test_layers_that_cannot_be_told_apart_are_noted(tmp_path: Path) -> None:
+    source = open_source(DATA / "pg-unfused.pkl")
+    assert isinstance(source, Source)
+    old = '    if structure in ("fixed", "linear"):'
+    code = (SOURCES / "progan.py").read_text().replace(old, "    assert structure != 'linear'\n" + old)
+    assert "assert structure" in code
+    write_pickle(tmp_path / "in.pkl", [carrying(source.networks["G_ema"], code)])
+    original = export(tmp_path / "in.pkl", tmp_path / "out.npz", tmp_path / "ref.npz", Recording([1], layers=True))
+    assert original.source.notes == ("no layers of network G_ema: they could not be told apart in its graph",)
+    assert verify({"G_ema": converter.load(tmp_path / "in.pkl").network()}, read_reference(tmp_path / "ref.npz")).passed
