@@ -25,7 +25,14 @@ _SHOWN, _LOG = 20, 1 << 16
 """How many of the last lines, and bytes, of what the child printed are looked at on failure."""
 PATIENCE = 5.0
 """Seconds in which those that outlive the child, against all odds, may still hold the line."""
-_OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "OOM", "can't start new thread", "Cannot allocate memory", "OpenBLAS")
+_OUT_OF_MEMORY = (
+    "MemoryError",
+    "bad_alloc",
+    "OOM when allocating",
+    "can't start new thread",
+    "Cannot allocate memory",
+    "OpenBLAS",
+)
 
 
 def memory_of_machine() -> int:
@@ -116,7 +123,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _failure(status: int, error: str | None, log: list[str], memory: int) -> str:
-    hungry = any(sign in line for line in [*log, error or ""] for sign in _OUT_OF_MEMORY)
+    hungry = any(sign in line for line in ([error] if error else log) for sign in _OUT_OF_MEMORY)
     if error and not hungry:
         return f"running its source failed: {one_line(error)}"
     if hungry or status < 0 or status > SIGNALLED:
