@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from converter.errors import within
+from converter.errors import ConvertError, within
 from converter.progan_pages import dense_from_4x4
 from converter.source import Network
 from converter.table import FLIP, NOISE, SAME, TRANSPOSE, UNBATCH, Row, Table, Transform, chain, permute, product
@@ -49,6 +49,9 @@ def read(top: dict[str, Any]) -> dict[str, Network] | None:
             tensors = float_tensors(state)
             header = {"build_func_name": kind, "variables": list(tensors), "assumed": _ASSUMED[kind]}
             networks[role] = Network(role, FORM, header, tensors)
+    d = networks.get("D")
+    if d and d.header["build_func_name"] == "PGGANDiscriminator" and pggan_discriminator_config(d).num_label_logits:
+        raise ConvertError("holds a ProGAN with labels, which genforce normalises in its own way; not read yet")
     return networks
 
 
