@@ -16,7 +16,7 @@ import torch
 from converter.errors import ConvertError, within
 from converter.source import Network
 from converter.table import CHANNELS, FLIP, NOISE, SAME, UNBATCH, Kept, Row, Table, chain, permute
-from converter.torch_shared import count, float_tensors, shape_of, stored_filters
+from converter.torch_shared import bounded, count, float_tensors, shape_of, stored_filters
 from stylegan_torch import stylegan1
 from stylegan_torch.layers import log2_resolution, resolutions
 from stylegan_torch.networks import shapes
@@ -81,7 +81,9 @@ def generator_config(network: Network) -> stylegan1.GeneratorConfig:
 def complete(network: Network) -> Network:
     """Make what no file of this kind has: noise maps, which are always random there, and the average w."""
     config, tensors = generator_config(network), dict(network.tensors)
+    bounded(*config.img_size)
     table, random = generator_table(network, config), np.random.RandomState(0)
+    table.check(shapes(config), tensors, table.optional)
     for ours, shape in shapes(config).items():
         theirs, transform = table.source_name(ours)
         if theirs not in tensors and theirs.startswith("noise."):

@@ -14,7 +14,7 @@ from torch import Tensor
 from converter.errors import within
 from converter.source import Network
 from converter.table import CHANNELS, NOISE, SAME, UNBATCH, Row, Table, product
-from converter.torch_shared import count, float_tensors, shape_of, stored_filters, taps_of
+from converter.torch_shared import bounded, count, float_tensors, shape_of, stored_filters, taps_of
 from stylegan_torch import stylegan2
 from stylegan_torch.networks import shapes
 
@@ -44,7 +44,9 @@ def read(top: dict[str, Any]) -> dict[str, Network] | None:
 def complete(network: Network) -> Network:
     """Make what older and training files lack: noise maps (which were always random then), and the average w."""
     config, tensors = generator_config(network), dict(network.tensors)
+    bounded(*config.img_size)
     table, random = generator_table(network, config), np.random.RandomState(0)
+    table.check(shapes(config), tensors, table.optional)
     for ours, shape in shapes(config).items():
         theirs, transform = table.source_name(ours)
         if theirs not in tensors and theirs.startswith("noises."):

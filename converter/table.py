@@ -146,6 +146,33 @@ class Table:
                 return row.theirs.format(**found, **fields), row.transform
         raise ConvertError(f"no row of the table names our tensor {ours}")
 
+    def check(
+        self, shapes: Mapping[str, torch.Size], tensors: Mapping[str, Tensor], may_lack: str = "(?!)"
+    ) -> dict[str, tuple[str, Transform]]:
+        """Return source name and transform of each of our tensors.
+
+        Args:
+            shapes: name and shape of every tensor our network has.
+            tensors: the source's.
+            may_lack: regular expression for source names that need not be there.
+
+        Raises:
+            ConvertError: naming a missing or misshapen source tensor.
+        """
+        plan = {ours: self.source_name(ours) for ours in shapes}
+        for ours, (theirs, transform) in plan.items():
+            if theirs not in tensors:
+                if re.fullmatch(may_lack, theirs):
+                    continue
+                raise ConvertError(f"variable {theirs} is missing")
+            expected = transform.source_shape(shapes[ours])
+            if tensors[theirs].shape != expected:
+                found = list(tensors[theirs].shape)
+                raise ConvertError(
+                    f"variable {theirs} has shape {found}; by the keywords it should be {list(expected)}"
+                )
+        return plan
+
     def import_tensors(
         self, shapes: Mapping[str, torch.Size], tensors: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -158,16 +185,7 @@ class Table:
         Raises:
             ConvertError: naming a missing, extra or misshapen source tensor.
         """
-        plan = {ours: self.source_name(ours) for ours in shapes}
-        for ours, (theirs, transform) in plan.items():
-            if theirs not in tensors:
-                raise ConvertError(f"variable {theirs} is missing")
-            expected = transform.source_shape(shapes[ours])
-            if tensors[theirs].shape != expected:
-                found = list(tensors[theirs].shape)
-                raise ConvertError(
-                    f"variable {theirs} has shape {found}; by the keywords it should be {list(expected)}"
-                )
+        plan = self.check(shapes, tensors)
         used = {theirs for theirs, _ in plan.values()}
         kept = {name: value for name, value in tensors.items() if name not in used}
         for name, value in kept.items():

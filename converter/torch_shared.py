@@ -13,6 +13,7 @@ from converter.table import Kept
 from stylegan_torch.layers import make_filter
 
 USUAL_TAPS = (1.0, 3.0, 3.0, 1.0)
+MAX_PIXELS = 4096 * 4096
 Tensors = Mapping[str, Tensor]
 
 
@@ -51,6 +52,12 @@ def count(tensors: Tensors, pattern: str, start: int = 0) -> int:
     while pattern.format(index) in tensors:
         index += 1
     return index - start
+
+
+def bounded(height: int, width: int) -> None:
+    """Raise ConvertError if no known network draws pictures that large; noise maps would be made for them."""
+    if height * width > MAX_PIXELS:
+        raise ConvertError(f"has levels to {height}x{width}, which no network of this kind has")
 
 
 def taps_of(tensors: Tensors, name: str) -> tuple[float, ...]:

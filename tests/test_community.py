@@ -250,6 +250,37 @@ def test_converted_networks_of_stylegan_human_are_half_as_wide(tmp_path: Path) -
     assert (G.img_size, G(torch.randn(1, 32)).shape) == ((64, 32), (1, 3, 64, 32))
 
 
+def _changed(tmp_path: Path, changes: dict[str, torch.Tensor | None]) -> Path:
+    """A rosinality file with some tensors of its average changed, or taken out, and no noise or average w."""
+    state = torch.load(DATA / "rosinality_sg2_convert.pt", weights_only=True)["g_ema"]
+    state = {name: value for name, value in state.items() if not name.startswith("noises.")} | changes
+    torch.save({"g_ema": {k: v for k, v in state.items() if v is not None}}, tmp_path / "changed.pt")
+    return tmp_path / "changed.pt"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"style.2.bias": None}, "variable style.2.bias is missing"),
+        ({"style.3.weight": torch.zeros(3, 32)}, r"variable style.3.weight has shape \[3, 32\]"),
+        ({"input.input": torch.zeros(1, 32, 4, 50_000)}, "has levels to 64x800000, which no network of this kind has"),
+    ],
+)
+def test_nothing_is_made_for_a_file_that_is_not_sound(changes: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConvertError, match=message):
+        converter.load(_changed(tmp_path, changes))
+
+
+def test_a_progan_of_genforce_with_labels_is_refused(tmp_path: Path) -> None:
+    content = torch.load(DATA / "genforce_pggan32.pth", weights_only=True)
+    last = [name for name in content["discriminator"] if name.startswith("layer")][-2:]
+    for name in last:
+        content["discriminator"][name] = content["discriminator"][name].repeat_interleave(3, dim=0)
+    torch.save(content, tmp_path / "labels.pth")
+    with pytest.raises(ConvertError, match="holds a ProGAN with labels"):
+        converter.load(tmp_path / "labels.pth")
+
+
 def test_containers_of_old_torch_are_read(tmp_path: Path) -> None:
     content = torch.load(DATA / "rosinality_sg2_convert.pt", weights_only=True)
     torch.save(content, tmp_path / "legacy.pt", _use_new_zipfile_serialization=False)
