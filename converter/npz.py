@@ -24,7 +24,8 @@ VERSION = 1
 RECORD = "stylegan_torch"
 
 
-def _prefix(network: Network) -> str:
+def prefix_of(network: Network) -> str:
+    """Return what the names of a network's arrays begin with."""
     return "Gs" if network.role == "G_ema" and network.form in ("tf", "theano") else network.role
 
 
@@ -35,11 +36,11 @@ def write_npz(file: IO[bytes], source: Source) -> None:
         "version": VERSION,
         "origin": source.origin,
         "networks": {
-            net.role: {"form": net.form, "prefix": _prefix(net), **net.header} for net in walk(source.networks)
+            net.role: {"form": net.form, "prefix": prefix_of(net), **net.header} for net in walk(source.networks)
         },
     }
     arrays: dict[str, Any] = {
-        f"{_prefix(net)}/{name}": np.asarray(value.numpy(), order="C")
+        f"{prefix_of(net)}/{name}": np.asarray(value.numpy(), order="C")
         for net in walk(source.networks)
         for name, value in net.tensors.items()
     }

@@ -15,7 +15,7 @@ import torch
 
 from converter.convert import import_network, opened, page
 from converter.errors import ConvertError, sound
-from converter.npz import all_variables, write_npz
+from converter.npz import all_variables, prefix_of, write_npz
 from converter.sandbox import job_folder, memory_of_machine, run_child
 from converter.source import Header, Network, Source, walk
 from stylegan_torch import __version__
@@ -207,10 +207,7 @@ def _write_job(folder: Path, source: Source, code: Mapping[str, str], recording:
     options = None
     if recording:
         options = {**asdict(recording), "seeds": list(recording.seeds), "class": recording.class_index}
-    headers = {
-        network.role: {**network.header, "prefix": "Gs" if network.role == "G_ema" else network.role}
-        for network in walk(source.networks)
-    }
+    headers = {network.role: {**network.header, "prefix": prefix_of(network)} for network in walk(source.networks)}
     (folder / "job.json").write_text(json.dumps({"networks": headers, "reference": options}))
 
 
@@ -222,8 +219,7 @@ def _take(
     with np.load(folder / "variables.npz", allow_pickle=False) as file:
         for network in walk(source.networks):
             header = _read_back(network.header, result["networks"][network.role], notes)
-            prefix = "Gs" if network.role == "G_ema" else network.role
-            tensors = {name: torch.from_numpy(file[f"{prefix}/{name}"]) for name in all_variables(header)}
+            tensors = {name: torch.from_numpy(file[f"{prefix_of(network)}/{name}"]) for name in all_variables(header)}
             networks[network.role] = replace(network, header=header, tensors=tensors)
     if not recording:
         return Original(Source(networks, origin, (*source.notes, *notes)), {}, {}, isolation)

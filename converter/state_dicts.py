@@ -55,7 +55,8 @@ def load_container(path: Path) -> Any:
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals([argparse.Namespace]):
             warnings.simplefilter("ignore")
-            mapped = path.open("rb").read(2) == b"PK"
+            with path.open("rb") as file:
+                mapped = file.read(2) == b"PK"
             return torch.load(path, weights_only=True, mmap=mapped, map_location="cpu")
     except OSError:
         raise

@@ -92,7 +92,8 @@ def write_reference(file: IO[bytes], record: dict[str, Any], arrays: dict[str, n
         arrays: by name.
     """
     record = {"format": FORMAT, "version": VERSION, **record}
-    np.savez(file, **{RECORD: np.array(json.dumps(record))}, **arrays)  # type: ignore[arg-type]
+    content: dict[str, Any] = {RECORD: np.array(json.dumps(record)), **arrays}
+    np.savez(file, **content)
 
 
 def read_reference(path: Path) -> Reference:

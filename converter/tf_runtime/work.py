@@ -22,7 +22,7 @@ Arrays = dict[str, Any]
 Progress = Callable[[str], None]
 
 PRECISION = {"num_fp16_res": 0, "dtype": "float32"}
-"""Keywords that are overridden where a file gives them: references are float32."""
+"""Keywords that are overridden, whether a file gives them or a source assumes others: references are float32."""
 LAYER_SAMPLE = 1 << 16
 """Values recorded of a layer, at most; evenly spread."""
 USUAL_BATCH = 4
@@ -33,7 +33,6 @@ def work(folder: Path, progress: Progress) -> None:
     packages.install()
     job = json.loads((folder / "job.json").read_text())
     result: dict[str, Any] = {"tensorflow": tf.version.VERSION, "numpy": np.__version__, "networks": {}}
-    images: list[np.ndarray[Any, Any]] = []
     dumped: Arrays = {}
     recorded: Arrays = {}
     for role, header in job["networks"].items():
@@ -42,8 +41,7 @@ def work(folder: Path, progress: Progress) -> None:
             result["networks"][role] = _dump(network, header, dumped)
             if job["reference"] and role == "G_ema":
                 result["generator"] = _record_generator(network, job["reference"], recorded, progress)
-                images = [recorded["images"]]
-            elif job["reference"] and role == "D" and images:
+            elif job["reference"] and role == "D" and "images" in recorded:
                 result["discriminator"] = _record_discriminator(network, job["reference"], recorded, progress)
     np.savez(folder / "variables.npz", **dumped)
     np.savez(folder / "reference.npz", **recorded)
