@@ -1,4 +1,4 @@
-"""Foreign file in, our file (or a dump) out: the pages of every form by name, and what the command does."""
+"""Foreign file in, our file, a dump or another program's file out: what the command does."""
 
 from __future__ import annotations
 
@@ -9,95 +9,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
-from converter import (
-    akanimax,
-    genforce,
-    progan_pages,
-    rosinality1,
-    rosinality2,
-    stylegan1_pages,
-    stylegan2_pages,
-    stylegan3_pages,
-    torch_pages,
-    yuuho,
-)
 from converter.errors import ConvertError, naming, sound, within
-from converter.npz import all_variables, write_npz
+from converter.npz import write_npz
 from converter.opening import check_file, locate, open_source
+from converter.pages import export_network, import_network, page
 from converter.source import Network, Source, walk
-from converter.table import Table
 from converter.to_rosinality import to_rosinality
 from converter.to_stylegan3 import to_stylegan3
 from stylegan_torch import __version__, checkpoint
 from stylegan_torch.checkpoint import ROLES, Checkpoint
 from stylegan_torch.files import new_file, refuse_existing
-from stylegan_torch.networks import Config, count_parameters, shapes
-
-
-class Page(NamedTuple):
-    """How one kind of network of one form is read.
-
-    config: its config, from header and tensors.
-    table: the rows of its tensors.
-    complete: makes what some files of this form lack.
-    """
-
-    config: Callable[[Network], Any]
-    table: Callable[[Network, Any], Table]
-    complete: Callable[[Network], Network] = lambda network: network
-
-
-def _page(module: Any, kind: str) -> Page:
-    return Page(getattr(module, f"{kind}_config"), getattr(module, f"{kind}_table"))
-
-
-_PROGAN = {"G_paper": _page(progan_pages, "generator"), "D_paper": _page(progan_pages, "discriminator")}
-_SG2_D = _page(stylegan2_pages, "discriminator")
-
-# form -> build function or class -> its config and its table
-PAGES: dict[str, dict[str, Page]] = {
-    "theano": _PROGAN,
-    "tf": {
-        **_PROGAN,
-        "G_style": _page(stylegan1_pages, "generator"),
-        "D_basic": _page(stylegan1_pages, "discriminator"),
-        "G_main": _page(stylegan2_pages, "generator"),
-        "D_stylegan": _SG2_D,
-        "D_stylegan2": _SG2_D,
-        "D_main": _SG2_D,
-    },
-    "torch": {
-        "Generator": _page(torch_pages, "generator"),
-        "Discriminator": _page(torch_pages, "discriminator"),
-    },
-    "stylegan3": {"Generator": _page(stylegan3_pages, "generator")},
-    genforce.FORM: {
-        f"{family}{kind}": _page(genforce, f"{family.lower()}_{kind.lower()}")
-        for family in ("PGGAN", "StyleGAN", "StyleGAN2")
-        for kind in ("Generator", "Discriminator")
-    },
-    **{
-        form: {
-            "StyleGAN": Page(yuuho.stylegan_config, yuuho.stylegan_table),
-            "StyleGAN2": Page(yuuho.stylegan2_config, yuuho.stylegan2_table),
-        }
-        for form in (yuuho.ARRAYS, yuuho.STATE)
-    },
-    rosinality1.FORM: {"StyledGenerator": _page(rosinality1, "generator")._replace(complete=rosinality1.complete)},
-    akanimax.FORM: {
-        "Generator": _page(akanimax, "generator"),
-        "Discriminator": _page(akanimax, "discriminator"),
-    },
-    rosinality2.FORM: {
-        "Generator": _page(rosinality2, "generator")._replace(complete=rosinality2.complete),
-        "Discriminator": _page(rosinality2, "discriminator"),
-    },
-}
-
+from stylegan_torch.networks import Config, count_parameters
 
 FORMATS: dict[str, tuple[Callable[[Checkpoint], tuple[dict[str, Any], list[str]]], tuple[str, ...]]] = {
     "rosinality": (to_rosinality, (".pt", ".pth")),
@@ -108,55 +34,6 @@ HASH_CHUNK = 1 << 20
 """Bytes; large enough that the hashing thread seldom waits for its turn."""
 SUFFIXES = (".pt", ".safetensors", ".npz")
 """What the name of a converted file may end in; it decides the format."""
-
-
-def page(network: Network) -> Page:
-    """Return how a network's config and table are made.
-
-    Raises:
-        ConvertError: naming an unknown build function.
-    """
-    function = network.header["build_func_name"]
-    known = PAGES[network.form]
-    if function not in known:
-        raise ConvertError(
-            f"network {network.role} has the unknown build function {function}; known: {', '.join(known)}"
-        )
-    return known[function]
-
-
-def import_network(network: Network) -> checkpoint.Network:
-    """Turn a foreign network into ours.
-
-    Raises:
-        ConvertError: naming the network, and the keyword or tensor at fault.
-    """
-    with within(f"network {network.role}"), sound("its record"):
-        how = page(network)
-        config = how.config(network)
-        table = how.table(network, config)
-        ours, kept = table.import_tensors(shapes(config), how.complete(network).tensors)
-    return checkpoint.Network(config, ours, kept)
-
-
-def export_network(role: str, ours: checkpoint.Network, record: dict[str, Any]) -> Network:
-    """Turn one of our networks back into the foreign one it came from, bit for bit.
-
-    Args:
-        role: "G_ema", "G" or "D".
-        ours: the network.
-        record: what the provenance says of it.
-
-    Raises:
-        ConvertError: naming what is missing for that.
-    """
-    with within(f"network {role}"), sound("its record"):
-        header = {key: value for key, value in record.items() if key != "form"}
-        lod = torch.tensor(getattr(ours.config, "lod", 0.0))
-        template = Network(role, record["form"], header, {"lod": lod, "cur_lod": lod, **ours.source})
-        table = page(template).table(template, ours.config)
-        tensors = table.export_tensors(ours.state_dict, ours.source, all_variables(header))
-    return replace(template, tensors=tensors)
 
 
 @dataclass(frozen=True)

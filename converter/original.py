@@ -13,9 +13,10 @@ from typing import IO, Any
 import numpy as np
 import torch
 
-from converter.convert import import_network, opened, page
+from converter.convert import opened
 from converter.errors import ConvertError, sound
 from converter.npz import all_variables, prefix_of, write_npz
+from converter.pages import import_network, page
 from converter.sandbox import job_folder, memory_of_machine, run_child
 from converter.source import Header, Network, Source, walk
 from stylegan_torch import __version__

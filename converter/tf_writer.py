@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from converter.convert import export_network, page
+from converter.pages import export_network, page
 from converter.source import Header, Network
 from stylegan_torch import checkpoint
 from stylegan_torch.layers import log2_resolution

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from converter import rosinality2
 from converter.errors import ConvertError
+from converter.pages import export_network
 from stylegan_torch import stylegan2
 from stylegan_torch.checkpoint import Checkpoint, Network
 from stylegan_torch.networks import shapes
@@ -36,8 +37,6 @@ def to_rosinality(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
     for role, network in checkpoint.networks.items():
         record = records.get(role, {})
         if record.get("form") == rosinality2.FORM:
-            from converter.convert import export_network
-
             tensors = export_network(role, network, record).tensors
         else:
             tensors = _export(role, network, notes)

@@ -16,9 +16,9 @@ from click.testing import CliRunner
 
 import converter
 from converter.cli import main
-from converter.convert import export_network, import_network
 from converter.errors import ConvertError, UnsafePickleError
 from converter.opening import open_source
+from converter.pages import export_network, import_network
 from converter.source import Source
 from converter.tf_writer import fresh_network, write_pickle
 from stylegan_torch.checkpoint import Checkpoint

@@ -14,9 +14,9 @@ from PIL import Image
 
 import converter
 from converter.cli import main as convert_command
-from converter.convert import export_network
 from converter.errors import ConvertError
 from converter.opening import open_source
+from converter.pages import export_network
 from converter.source import Source
 from converter.stylegan2_pages import base_size
 from stylegan_torch.checkpoint import Checkpoint

@@ -26,8 +26,8 @@ from official_torch import Module, persistence_network
 
 import converter
 from converter import table
-from converter.convert import export_network, import_network, page
 from converter.opening import open_source
+from converter.pages import export_network, import_network, page
 from converter.source import Keywords, Network, Source
 from converter.table import Kept, Row, Table, Transform
 from converter.tf_shared import feature_maps
