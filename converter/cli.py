@@ -6,20 +6,21 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.markup import escape
 
 from converter import catalogue
-from converter.convert import FORMATS, SUFFIXES, Summary, convert, inspect
 from converter.errors import ConvertError
+from converter.formats import FORMATS, NOISES, Options, suffixes_of
 from stylegan_torch import __version__
-from stylegan_torch.checkpoint import ROLES
-from stylegan_torch.command import columns, one_line_errors
+from stylegan_torch.command import columns, one_line_errors, quick_imports
 from stylegan_torch.files import refuse_existing
-from stylegan_torch.networks import kind_of
+
+if TYPE_CHECKING:
+    from converter.conversion import Summary
 
 EXAMPLES = """\b
 Examples:
@@ -30,13 +31,14 @@ Examples:
   stylegan-convert ffhq.pkl ffhq.npz                    (the original tensors)
   stylegan-convert ffhq.pkl ffhq.pt --verify --trust-embedded-code
   stylegan-convert ffhq.pkl stylegan2-ffhq.pt --format rosinality      (for pSp, e4e, StyleCLIP …)
+  stylegan-convert ffhq.pkl ffhq.onnx --noise inputs
 """
 
 
 def _roles(ctx: click.Context, param: click.Parameter, value: str) -> list[str] | None:
     if value.strip().lower() == "all":
         return None
-    known = {role.lower(): role for role in ROLES}
+    known = {"g_ema": "G_ema", "g": "G", "d": "D"}
     names = [part.strip().lower() for part in value.split(",")]
     wrong = [name for name in names if name not in known]
     if wrong:
@@ -45,21 +47,34 @@ def _roles(ctx: click.Context, param: click.Parameter, value: str) -> list[str] 
 
 
 def _target(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
-    form = ctx.params.get("format")
-    suffixes = FORMATS[form][1] if form else SUFFIXES
+    suffixes = suffixes_of(ctx.params.get("format"))
     if value and value.suffix not in suffixes:
         raise click.BadParameter(f"{value} must end in {', '.join(suffixes)}")
     return value
+
+
+def _assumptions(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    try:
+        return {name: json.loads(value) for name, _, value in (text.partition("=") for text in values)}
+    except ValueError as error:
+        raise click.BadParameter(f"{values[-1]!r} is not like mbstd_group_size=8 or fused_scale=true") from error
 
 
 @click.command(epilog=EXAMPLES)
 @click.argument("src", required=False)
 @click.argument("dst", type=click.Path(path_type=Path), callback=_target, required=False)
 @click.option("--networks", callback=_roles, default="all", show_default=True, help="Some of g_ema,g,d, or all.")
-@click.option(
-    "--format", is_eager=True, type=click.Choice(list(FORMATS)), help="Write another program's form to DST (.pt, .pth)."
-)
+@click.option("--format", is_eager=True, type=click.Choice(list(FORMATS)), help="Write another program's form to DST.")
+@click.option("--fresh-d", is_flag=True, help="Make an untrained D, where SRC has none and --format nvidia needs it.")
+@click.option("--noise", type=click.Choice(NOISES), default=NOISES[0], show_default=True, help="Of .onnx and .pt2.")
 @click.option("--resolution", type=int, help="Side that was trained, where SRC holds more levels and doesn't say.")
+@click.option(
+    "--assume",
+    multiple=True,
+    callback=_assumptions,
+    metavar="NAME=VALUE",
+    help="What SRC doesn't say and --inspect shows as assumed, such as mbstd_group_size=8.",
+)
 @click.option("--inspect", "only_inspect", is_flag=True, help="Tell what is in SRC, and write nothing.")
 @click.option("--list", "only_list", is_flag=True, help="List the catalogue; SRC may be a pattern such as '*ffhq*'.")
 @click.option("--verify", "with_proof", is_flag=True, help="Run the original too; write DST only if ours is the same.")
@@ -72,7 +87,10 @@ def main(
     dst: Path | None,
     networks: list[str] | None,
     format: str | None,
+    fresh_d: bool,
+    noise: str,
     resolution: int | None,
+    assume: dict[str, Any],
     only_inspect: bool,
     only_list: bool,
     with_proof: bool,
@@ -85,9 +103,9 @@ def main(
     file of rosinality's stylegan2-pytorch or style-based-gan-pytorch, genforce, akanimax's pro_gan_pytorch or yuuho's
     stylegans-pytorch, a .npz dump, a file of ours, a URL, or a name in the catalogue of published networks.
 
-    DST ends in .pt, .safetensors, or .npz (the original tensors under their original names). With --format rosinality
-    it is what pSp, e4e, ReStyle, StyleCLIP, StyleGAN-NADA and others load; with --format stylegan3 the plain state dict
-    of StyleGAN3's generator.
+    DST ends in .pt, .safetensors, or .npz (the original tensors under their original names), or is of another program's
+    form: .pkl (official pickle), .onnx, .pt2, or as --format says: rosinality (for pSp, e4e, ReStyle, StyleCLIP …),
+    genforce, stylegan3 (plain state dict). A network that a form can't hold is refused.
     """
     if only_list:
         lines = listing(src or "*")
@@ -97,10 +115,14 @@ def main(
         return
     if src is None:
         raise click.UsageError("name the file, URL or published network to convert")
+    with quick_imports():
+        from converter.conversion import convert, inspect
+
+    assumed = assume if resolution is None else {**assume, "img_resolution": resolution}
     if only_inspect:
         if dst:
             raise click.UsageError("--inspect takes no DST: it writes nothing")
-        click.echo(describe(src, inspect(src)))
+        click.echo(describe(src, inspect(src, assumed)))
         return
     if not dst:
         raise click.UsageError("name the file to write, or give --inspect")
@@ -110,9 +132,9 @@ def main(
         refuse_existing([dst], force)
         _verify(src, trust)
     with Console(stderr=True).status(f"Converting {escape(src)}"):
-        summary = convert(src, dst, networks, force, format, resolution)
+        summary = convert(src, dst, networks, force, format, assumed, Options(fresh_d, noise))
     for note in summary.notes:
-        click.echo(f"Note: passed over {note}.", err=True)
+        click.echo(f"Note: {note}.", err=True)
     click.echo("\n".join(table(summary)))
     click.echo(f"from  {origin(summary)}")
     click.echo(f"to    {dst}, {dst.stat().st_size:,} bytes")
@@ -136,6 +158,8 @@ def _verify(src: str, trust: bool) -> None:
 
 def table(summary: Summary) -> list[str]:
     """Return the lines of a table, one a network."""
+    from stylegan_torch.networks import kind_of
+
     rows = [("network", "family", "resolution", "labels", "parameters")]
     for role, config in summary.configs.items():
         family, _ = kind_of(config)
@@ -170,7 +194,7 @@ def describe(src: str, summary: Summary) -> str:
     """Return all there is to know of a file, as text."""
     lines = [*table(summary), f"file  {origin(summary)}"]
     for note in summary.notes:
-        lines.append(f"also  {note}")
+        lines.append(f"note  {note}")
     for role, config in summary.configs.items():
         lines += ["", f"{role}: config"]
         lines += [f"  {key} = {json.dumps(value)}" for key, value in dataclasses.asdict(config).items()]

@@ -20,7 +20,7 @@ from stylegan_torch import progan, stylegan1, stylegan2
 from stylegan_torch.layers import log2_resolution, resolutions
 
 FORM = "genforce"
-_ASSUMED: dict[str, dict[str, Any]] = {
+ASSUMED: dict[str, dict[str, Any]] = {
     "StyleGAN2Generator": {},
     "StyleGAN2Discriminator": {"mbstd_group_size": 4},
     "StyleGANGenerator": {"fused_from": 128},
@@ -47,7 +47,7 @@ def read(top: dict[str, Any]) -> dict[str, Network] | None:
             return None
         with within(f"network {role}"):
             tensors = float_tensors(state)
-            header = {"build_func_name": kind, "variables": list(tensors), "assumed": _ASSUMED[kind]}
+            header = {"build_func_name": kind, "variables": list(tensors), "assumed": ASSUMED[kind]}
             networks[role] = Network(role, FORM, header, tensors)
     d = networks.get("D")
     if d and d.header["build_func_name"] == "PGGANDiscriminator" and pggan_discriminator_config(d).num_label_logits:

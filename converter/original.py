@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 import torch
 
-from converter.convert import opened
+from converter.conversion import opened
 from converter.errors import ConvertError, sound
 from converter.npz import all_variables, prefix_of, write_npz
 from converter.pages import import_network, page

@@ -192,7 +192,11 @@ def _torch_networks(top: dict[Any, Any]) -> tuple[dict[str, Network], tuple[str,
                 networks[role] = _torch_network(role, top[role])
     if not networks:
         raise ConvertError(f"is a pickle of {_describe(top)}, not of networks")
-    notes = ("an augment pipe, which drawing and scoring do not need",) if top.get("augment_pipe") is not None else ()
+    notes = (
+        ("an augment pipe is passed over: drawing and scoring do not need it",)
+        if top.get("augment_pipe") is not None
+        else ()
+    )
     return networks, notes
 
 

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from converter.convert import opened
+from converter.conversion import opened
 from converter.original import Original, Recording, ask_consent, embedded_code, memory_limit, run_original
 from converter.source import Source
 from stylegan_torch import __version__

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
+from torch import Tensor
 
 from converter.pages import export_network, page
 from converter.source import Header, Network
@@ -17,6 +18,7 @@ from stylegan_torch import checkpoint
 from stylegan_torch.layers import log2_resolution
 from stylegan_torch.networks import build, shapes
 
+_NUMPY_2 = "numpy._core.multiarray"
 _STATE_KEYS = ("version", "name", "static_kwargs", "components", "build_module_src", "build_func_name", "variables")
 
 
@@ -36,7 +38,7 @@ class _Class:
 
 
 class _Pickler(pickle._Pickler):
-    """Writes `_Object` and `_Class` as what they stand for."""
+    """Writes `_Object` and `_Class` as what they stand for, numpy's functions by names that old releases have too."""
 
     write: Callable[[bytes], object]
 
@@ -49,15 +51,21 @@ class _Pickler(pickle._Pickler):
             self.write(pickle.EMPTY_TUPLE + pickle.NEWOBJ)
             self.save(obj.state)
             self.write(pickle.BUILD)
+        elif getattr(obj, "__module__", None) == _NUMPY_2:
+            self.save(_Class(f"numpy.core.multiarray.{obj.__name__}"))
         else:
             super().save(obj, save_persistent_id)  # type: ignore[misc]
 
 
 def write_pickle(path: Path, networks: Sequence[Network]) -> None:
     """Write networks of the form "tf", usually (G, D, Gs), as one official pickle of protocol 4."""
-    objects = tuple(_object(network.header, "", network) for network in networks)
     with path.open("wb") as file:
-        _Pickler(file, protocol=4).dump(objects)
+        dump_networks(file, networks)
+
+
+def dump_networks(file: IO[bytes], networks: Sequence[Network]) -> None:
+    """Write what `write_pickle` does to an open file."""
+    _Pickler(file, protocol=4).dump(tuple(_object(network.header, "", network) for network in networks))
 
 
 def carrying(network: Network, code: str) -> Network:
@@ -106,21 +114,44 @@ def fresh_network(
         components: (key, build function) of a generator's parts.
         finish: may change the weights, which come from torch's global generator.
     """
-    own = {"mapping": {"dlatent_broadcast": 2 * log2_resolution(keywords["resolution"]) - 2}}
-    parts = {key: _header(f"G_{key}", part, {**keywords, **own.get(key, {})}, {}) for key, part in components}
-    header = _header(name, function, keywords, parts)
-    header["variables"] += ["lod"] if parts else []  # of no use here, but made by the releases' G_main
-    template = Network(role, "tf", header, {})
-    config = page(template).config(template)
-    table = page(template).table(template, config)
-    for ours in shapes(config):
-        theirs, _ = table.source_name(ours)
-        owner = next((part for part in parts.values() if theirs.startswith(f"{part['name']}/")), header)
-        owner["variables"].append(theirs.removeprefix(f"{owner['name']}/"))
-    module = build(config)
+    template = Network(role, "tf", network_header(name, function, keywords, components), {})
+    module = build(page(template).config(template))
     finish(module)
     state = {key: value.detach() for key, value in module.state_dict().items()}
-    return export_network(role, checkpoint.Network(config, state), {"form": "tf", **header})
+    lods = ["lod"] if function == "G_main" else []  # of no use here, but made by StyleGAN2's G_main
+    return official_network(template, state, lods)
+
+
+def network_header(
+    name: str, function: str, keywords: dict[str, Any], components: Iterable[tuple[str, str]] = ()
+) -> Header:
+    """Return the header of a StyleGAN2 network without variables; arguments as of `fresh_network`."""
+    own = {"mapping": {"dlatent_broadcast": 2 * log2_resolution(keywords["resolution"]) - 2}}
+    parts = {key: _header(f"G_{key}", part, {**keywords, **own.get(key, {})}, {}) for key, part in components}
+    return _header(name, function, keywords, parts)
+
+
+def official_network(template: Network, state: Mapping[str, Tensor], more: Iterable[str] = ()) -> Network:
+    """Return the network that a header without variables and tensors of ours describe.
+
+    Args:
+        template: has the header.
+        state: our tensors.
+        more: variables that are not ours, such as "lod".
+    """
+    header, config = template.header, page(template).config(template)
+    table = page(template).table(template, config)
+    parts = {key: {**part, "variables": []} for key, part in header["components"].items()}
+    variables = list(more)
+    for ours in shapes(config):
+        theirs, _ = table.source_name(ours)
+        owner = next((part for part in parts.values() if theirs.startswith(f"{part['name']}/")), None)
+        if owner is None:
+            variables.append(theirs)
+        else:
+            owner["variables"].append(theirs.removeprefix(f"{owner['name']}/"))
+    record = {"form": "tf", **header, "variables": variables, "components": parts}
+    return export_network(template.role, checkpoint.Network(config, dict(state)), record)
 
 
 def _header(name: str, function: str, keywords: dict[str, Any], components: dict[str, Header]) -> Header:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
 
 from converter import rosinality2
 from converter.errors import ConvertError
+from converter.fits import note_clamp
+from converter.formats import Options
 from converter.pages import export_network
+from converter.torch_shared import write_state_dicts
 from stylegan_torch import stylegan2
 from stylegan_torch.checkpoint import Checkpoint, Network
 from stylegan_torch.networks import shapes
@@ -19,6 +22,17 @@ from stylegan_torch.networks import shapes
 _KEYS = {"G_ema": "g_ema", "G": "g", "D": "d"}
 _WIDTHS = (512, 512, 512, 512)
 """Feature maps of the levels 4² to 32²; from 64² on they are 256·m, halved at every level."""
+
+
+def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> list[str]:
+    """Write a file and return notes on what is not as it was.
+
+    Raises:
+        ConvertError: saying why the form cannot hold a network.
+    """
+    content, notes = to_rosinality(checkpoint)
+    write_state_dicts(file, content)
+    return notes
 
 
 def to_rosinality(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
@@ -53,8 +67,7 @@ def _export(role: str, network: Network, notes: list[str]) -> dict[str, Tensor]:
     if reasons:
         raise ConvertError(f"network {role} has no place in format rosinality: {reasons[0]}")
     config: Any = network.config
-    if config.conv_clamp is not None:
-        notes.append(f"the limit of ±{config.conv_clamp:g} on activations of {role}, which that form does not have")
+    note_clamp(role, config, notes)
     state = dict(network.state_dict)
     if isinstance(config, stylegan2.GeneratorConfig):
         for name in state if config.style_bias else ():

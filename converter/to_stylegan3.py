@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import IO, Any
 
 from converter.errors import ConvertError
+from converter.formats import Options
+from converter.torch_shared import write_state_dicts
 from stylegan_torch import stylegan3
 from stylegan_torch.checkpoint import Checkpoint
+
+
+def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> list[str]:
+    """Write a file and return notes on what is not as it was.
+
+    Raises:
+        ConvertError: saying why the form cannot hold a network.
+    """
+    content, notes = to_stylegan3(checkpoint)
+    write_state_dicts(file, content)
+    return notes
 
 
 def to_stylegan3(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
@@ -19,4 +32,4 @@ def to_stylegan3(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
     if network is None or not isinstance(network.config, stylegan3.GeneratorConfig):
         raise ConvertError("format stylegan3 holds a G_ema of StyleGAN3, and there is none")
     others = [role for role in checkpoint.networks if role != "G_ema"]
-    return dict(network.state_dict), [f"network {role}, for which that form has no place" for role in others]
+    return dict(network.state_dict), [f"{role} is left out: that form has no place for it" for role in others]

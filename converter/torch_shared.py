@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any
 
 import torch
 from torch import Tensor
@@ -83,3 +83,26 @@ def stored_filters(pattern: str, taps: tuple[float, ...] | None, gain: float = 1
             raise ConvertError(f"variable {name} is not the filter of the other levels")
 
     return Kept(pattern, lambda name: expected.reshape(*[1] * (ndim - 2), *expected.shape), check)
+
+
+def expanded_filter(taps: tuple[float, ...], width: int, gain: float = 1.0) -> Tensor:
+    """Return a filter as programs store it for a depthwise convolution: [width, 1, n, n]."""
+    return (make_filter(taps) * gain).repeat(width, 1, 1, 1)
+
+
+def write_state_dicts(file: IO[bytes], content: dict[str, Any]) -> None:
+    """Write state dicts to an open file, read them back and compare.
+
+    Raises:
+        ConvertError: if what was written reads back otherwise.
+    """
+    torch.save(content, file)
+    file.seek(0)
+    if not _same(torch.load(file, weights_only=True), content):
+        raise ConvertError("what was written reads back otherwise; is the disk sound?")
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(_same(a[key], b[key]) for key in a)
+    return torch.equal(a, b)

@@ -5,10 +5,26 @@ z = stylegan_torch.latents_from_seeds([0, 1], G.z_dim)
 images = G(z, truncation_psi=0.7)      # [2, 3, H, W] in about [-1, 1]
 """
 
-from stylegan_torch.checkpoint import load, save
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from stylegan_torch.errors import CheckpointError, StyleGANError
-from stylegan_torch.images import to_uint8
-from stylegan_torch.seeds import latents_from_seeds
+
+if TYPE_CHECKING:
+    from stylegan_torch.checkpoint import load, save
+    from stylegan_torch.images import to_uint8
+    from stylegan_torch.seeds import latents_from_seeds
 
 __version__ = "0.1.0"
 __all__ = ["CheckpointError", "StyleGANError", "latents_from_seeds", "load", "save", "to_uint8"]
+
+_HOMES = {"latents_from_seeds": "seeds", "load": "checkpoint", "save": "checkpoint", "to_uint8": "images"}
+
+
+def __getattr__(name: str) -> Any:
+    # Only when used: with these comes PyTorch, which takes a second.
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"stylegan_torch.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__} has no attribute {name}")

@@ -103,7 +103,7 @@ class DiscriminatorConfig:
 # stage of a layer -> what it does with its input and its weight
 _STAGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "dense": lambda x, weight: x @ weight.t(),
-    "latents": lambda x, weight: (x @ weight.t()).reshape(len(x), -1, 4, 4),
+    "latents": lambda x, weight: (x @ weight.t()).reshape(x.shape[0], -1, 4, 4),
     "conv": conv2d,
     "up": conv2d_nearest_up,
     "down": conv2d_box_down,

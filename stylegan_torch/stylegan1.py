@@ -269,10 +269,10 @@ class SynthesisLayer(nn.Module):
     def _input(self, x: Tensor | None, w: Tensor) -> Tensor:
         early = self._add_bias if self.config.bias_first else nn.Identity()
         if self.stage == "const":
-            return early(self.const.expand(len(w), -1, -1, -1))
+            return early(self.const.expand(w.shape[0], -1, -1, -1))
         weight = self.weight * self.weight_gain
         if self.stage == "dense":
-            return early((w @ weight.t()).reshape(len(w), -1, 4, 4))
+            return early((w @ weight.t()).reshape(w.shape[0], -1, 4, 4))
         assert x is not None
         if self.stage == "conv":
             return early(conv2d(x, weight))

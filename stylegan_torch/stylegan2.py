@@ -586,7 +586,7 @@ class Discriminator(nn.Module):
         if cfg.conditioning == "select":
             return (x * c).sum(dim=1, keepdim=True)
         if cfg.conditioning == "project":
-            cmap = self.mapping(c.new_zeros(len(c), 0), c)
+            cmap = self.mapping(c.new_zeros(c.shape[0], 0), c)
             return (x * cmap).sum(dim=1, keepdim=True) / math.sqrt(cmap.shape[1])
         return x[:, : cfg.num_scores]
 

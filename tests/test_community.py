@@ -130,7 +130,7 @@ def test_rosinality_stylegan(tmp_path: Path) -> None:
     z, noise = torch.from_numpy(arrays["z"]), [torch.from_numpy(arrays[f"noise_{i}"]) for i in range(6)]
     networks = {}
     for side in (4, 32, 128):
-        converter.convert(DATA / f"{STYLEGAN1}.model", tmp_path / f"{side}.pt", resolution=side)
+        converter.convert(DATA / f"{STYLEGAN1}.model", tmp_path / f"{side}.pt", assumed={"img_resolution": side})
         networks[side] = converter.load(tmp_path / f"{side}.pt").networks["G_ema"]
     G = _at(networks[32], 0.0)
     _close(G.mapping(z)[:, 0], arrays["w"], image=False)
@@ -151,7 +151,7 @@ def test_the_resolution_that_was_trained(tmp_path: Path) -> None:
         assert result.exit_code == status, result.output
     assert "has levels to 1024x1024, and none of 2048x2048" in result.output
     result = CliRunner().invoke(main, [str(DATA / f"{AKANIMAX}.bin"), str(tmp_path / "a.pt"), "--resolution", "16"])
-    assert "says its own resolution" in result.output
+    assert "leaves nothing open, not img_resolution" in result.output
 
 
 def test_akanimax_version_3() -> None:

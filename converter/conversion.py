@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,29 +11,19 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import torch
-
 from converter.errors import ConvertError, naming, sound, within
+from converter.formats import FORMATS, Options, by_suffix, suffixes_of
 from converter.npz import write_npz
 from converter.opening import check_file, locate, open_source
 from converter.pages import export_network, import_network, page
 from converter.source import Network, Source, walk
-from converter.to_rosinality import to_rosinality
-from converter.to_stylegan3 import to_stylegan3
 from stylegan_torch import __version__, checkpoint
 from stylegan_torch.checkpoint import ROLES, Checkpoint
 from stylegan_torch.files import new_file, refuse_existing
 from stylegan_torch.networks import Config, count_parameters
 
-FORMATS: dict[str, tuple[Callable[[Checkpoint], tuple[dict[str, Any], list[str]]], tuple[str, ...]]] = {
-    "rosinality": (to_rosinality, (".pt", ".pth")),
-    "stylegan3": (to_stylegan3, (".pt", ".pth")),
-}
-"""Forms of other programs: what makes their content, and what the name of the file may end in."""
 HASH_CHUNK = 1 << 20
 """Bytes; large enough that the hashing thread seldom waits for its turn."""
-SUFFIXES = (".pt", ".safetensors", ".npz")
-"""What the name of a converted file may end in; it decides the format."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +34,7 @@ class Summary:
     parameters: numbers of trainable values, by role.
     records: by role, how the original wrote the network: build function, keywords and so on.
     origin: name, sha256 and size in bytes of the file the networks came from.
-    notes: what was passed over.
+    notes: what was passed over, or is not as it was.
     """
 
     configs: dict[str, Config]
@@ -60,7 +50,8 @@ def convert(
     networks: Iterable[str] | None = None,
     force: bool = False,
     format: str | None = None,
-    resolution: int | None = None,
+    assumed: Mapping[str, Any] | None = None,
+    options: Options | None = None,
 ) -> Summary:
     """Convert any file we read to `.pt`, `.safetensors` or `.npz`, or to another program's form.
 
@@ -71,19 +62,22 @@ def convert(
         dst: the file to write; its suffix decides the format.
         networks: roles among "G_ema", "G", "D"; None = all the file has.
         force: replace an existing `dst`.
-        format: a name in `FORMATS`; None = ours.
-        resolution: side of the pictures, for files that hold more levels than were trained; None = the largest.
+        format: a name in `FORMATS`; None = what the suffix of `dst` says.
+        assumed: what the file doesn't say, instead of what we assume: `img_resolution`, the side of the pictures, for
+            files that hold more levels than were trained; `mbstd_group_size` and others as `inspect` shows them.
+        options: what some formats leave to choose.
 
     Raises:
         StyleGANError: one line that names what is wrong; nothing is written then.
     """
     dst = Path(dst)
-    if format is not None:
-        return _convert_to_form(src, dst, networks, force, format, resolution)
-    if dst.suffix not in SUFFIXES:
-        raise ConvertError(f"{dst}: the name must end in {', '.join(SUFFIXES)}")
+    if format is not None and format not in FORMATS:
+        raise ConvertError(f"there is no format {format}, only {', '.join(FORMATS)}")
+    if dst.suffix not in suffixes_of(format):
+        raise ConvertError(f"{dst}: the name must end in {', '.join(suffixes_of(format))}")
+    format = format or by_suffix(dst.suffix)
     refuse_existing([dst], force)
-    with opened(src, networks, resolution) as (source, origin):
+    with opened(src, networks, assumed) as (source, origin):
         if dst.suffix == ".npz":
             dump = _as_source(source, origin)
             for network in walk(dump.networks):
@@ -92,44 +86,23 @@ def convert(
                 write_npz(file, dump)
             return _summarize(dump, dump.origin)
         ours = _as_checkpoint(source, origin)
-        checkpoint.write(dst, ours, force)
-        return _summarize(source, ours.provenance["origin"])
+        notes: list[str] = []
+        if format is None:
+            checkpoint.write(dst, ours, force)
+        else:
+            with new_file(dst, force) as file:
+                notes = FORMATS[format].write(file, ours, options or Options())
+        summary = _summarize(source, ours.provenance["origin"])
+        return replace(summary, notes=(*summary.notes, *notes))
 
 
-def _convert_to_form(
-    src: str | Path, dst: Path, networks: Iterable[str] | None, force: bool, format: str, resolution: int | None
-) -> Summary:
-    if format not in FORMATS:
-        raise ConvertError(f"there is no format {format}, only {', '.join(FORMATS)}")
-    make, suffixes = FORMATS[format]
-    if dst.suffix not in suffixes:
-        raise ConvertError(f"{dst}: the name must end in {', '.join(suffixes)}")
-    refuse_existing([dst], force)
-    with opened(src, networks, resolution) as (source, origin):
-        ours = _as_checkpoint(source, origin)
-        content, notes = make(ours)
-        with new_file(dst, force) as file:
-            torch.save(content, file)
-            file.seek(0)
-            if not _same(torch.load(file, weights_only=True), content):
-                raise ConvertError(f"{dst}: what was written reads back otherwise; is the disk sound?")
-        summary = _summarize(ours, ours.provenance["origin"])
-    return replace(summary, notes=(*summary.notes, *notes))
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, dict):
-        return list(a) == list(b) and all(_same(a[key], b[key]) for key in a)
-    return torch.equal(a, b)
-
-
-def inspect(src: str | Path) -> Summary:
-    """Tell what is in a file; runs nothing of it.
+def inspect(src: str | Path, assumed: Mapping[str, Any] | None = None) -> Summary:
+    """Tell what is in a file; runs nothing of it. `assumed` as of `convert`.
 
     Raises:
         StyleGANError: if it is no file of networks.
     """
-    with opened(src) as (source, origin):
+    with opened(src, assumed=assumed) as (source, origin):
         return _summarize(source, origin.result())
 
 
@@ -148,7 +121,7 @@ def load(src: str | Path, networks: Iterable[str] | None = None) -> Checkpoint:
 
 @contextmanager
 def opened(
-    src: str | Path, networks: Iterable[str] | None = None, resolution: int | None = None
+    src: str | Path, networks: Iterable[str] | None = None, assumed: Mapping[str, Any] | None = None
 ) -> Iterator[tuple[Source | Checkpoint, Future[dict[str, Any]]]]:
     """Open a file, and hash it meanwhile; errors inside the block name the file."""
     path = locate(src)
@@ -158,8 +131,8 @@ def opened(
         origin = hasher.submit(file_origin, path, unneeded)
         try:
             source = _select(open_source(path), networks)
-            if resolution is not None:
-                source = _trained_to(source, resolution)
+            if assumed:
+                source = _assuming(source, assumed)
             # A dump and a file of ours remember the file they came from; only an original is its own origin.
             known = source.origin if isinstance(source, Source) else source.provenance.get("origin")
             if known:
@@ -194,18 +167,20 @@ def _select(source: Source | Checkpoint, networks: Iterable[str] | None) -> Sour
     return Checkpoint(chosen, source.provenance)
 
 
-def _trained_to(source: Source | Checkpoint, resolution: int) -> Source:
-    """Tell the networks of a file that does not say so which side was trained."""
+def _assuming(source: Source | Checkpoint, assumed: Mapping[str, Any]) -> Source:
+    """Tell the networks of a file what it does not say."""
     networks = source.networks if isinstance(source, Source) else {}
+    open_points = {name for network in networks.values() for name in network.header.get("assumed", {})}
+    for name in assumed:
+        if name not in open_points:
+            known = ", ".join(sorted(open_points)) or "nothing"
+            raise ConvertError(f"leaves {known} open, not {name}")
     told = {}
     for role, network in networks.items():
-        assumed = network.header.get("assumed", {})
-        if "img_resolution" in assumed:
-            header = {**network.header, "assumed": {**assumed, "img_resolution": resolution}}
-            told[role] = replace(network, header=header)
-    if not isinstance(source, Source) or len(told) != len(networks):
-        raise ConvertError("says its own resolution, which can't be another")
-    return replace(source, networks=told)
+        own = network.header.get("assumed", {})
+        said = {name: value for name, value in assumed.items() if name in own}
+        told[role] = replace(network, header={**network.header, "assumed": {**own, **said}}) if said else network
+    return Source(told, source.origin, source.notes) if isinstance(source, Source) else Source(told)
 
 
 def _as_source(source: Source | Checkpoint, origin: Future[dict[str, Any]]) -> Source:

@@ -1,0 +1,113 @@
+"""Writer of genforce files: ProGAN, StyleGAN, StyleGAN2 and StyleGAN2-ADA (spec COMMUNITY.md 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+from converter import genforce
+from converter.errors import ConvertError, within
+from converter.fits import channel_base, note_clamp, refuse_others, styles_around_0
+from converter.formats import Options
+from converter.pages import export_network, page
+from converter.source import Network
+from converter.torch_shared import expanded_filter, write_state_dicts
+from stylegan_torch import checkpoint
+from stylegan_torch.checkpoint import Checkpoint
+from stylegan_torch.networks import kind_of
+
+_KEYS = {"G": "generator", "D": "discriminator", "G_ema": "generator_smooth"}
+_CLASSES = {"progan": "PGGAN", "stylegan1": "StyleGAN", "stylegan2": "StyleGAN2"}
+_TOLD = {"mbstd_group_size": "minibatch_std_group_size", "fused_scale": "fused_scale"}
+"""What files don't tell, but constructors of theirs can be told."""
+
+
+def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> list[str]:
+    """Write a file and return notes on what is not as it was.
+
+    Raises:
+        ConvertError: saying why the form cannot hold a network.
+    """
+    content, notes = to_genforce(checkpoint)
+    write_state_dicts(file, content)
+    return notes
+
+
+def to_genforce(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
+    """Return the content of a file, and notes on what is not as it was.
+
+    Networks that came from such a file get their tensors back bit for bit.
+
+    Raises:
+        ConvertError: saying why the form cannot hold a network.
+    """
+    records = checkpoint.provenance.get("networks", {})
+    content: dict[str, Any] = {}
+    notes: list[str] = []
+    for role, key in _KEYS.items():
+        network, record = checkpoint.networks.get(role), records.get(role, {})
+        if network is None:
+            continue
+        if record.get("form") == genforce.FORM:
+            content[key] = export_network(role, network, record).tensors
+        else:
+            with within(f"network {role} has no place in format genforce"):
+                content[key] = _anew(role, network, notes)
+    return content, notes
+
+
+def _anew(role: str, network: checkpoint.Network, notes: list[str]) -> dict[str, Tensor]:
+    network = styles_around_0(role, network, notes)
+    config: Any = network.config
+    family, kind = kind_of(config)
+    if family not in _CLASSES:
+        raise ConvertError(f"it is of the family {family}")
+    function = f"{_CLASSES[family]}{kind}"
+    assumed = {**genforce.ASSUMED[function], **_told(config)}
+    template = Network(role, genforce.FORM, {"build_func_name": function, "variables": [], "assumed": assumed}, {})
+    table = page(template).table(template, config)
+    stored = dict(_stored(family, kind, config))
+    order = [*(table.source_name(name)[0] for name in network.state_dict), *stored]
+    tensors = table.export_tensors(network.state_dict, stored, order)
+    channel_base(config.channels, config.img_resolution)
+    written = Network(role, genforce.FORM, {**template.header, "variables": order}, tensors)
+    refuse_others(config, page(written).config(written))
+    note_clamp(role, config, notes)
+    for name, value in assumed.items():
+        if name in _TOLD and value != genforce.ASSUMED[function][name]:
+            notes.append(f"genforce must be told that {_TOLD[name]} of {role} is {value}; the file can't say so")
+    return tensors
+
+
+def _told(config: Any) -> dict[str, Any]:
+    fields = {"mbstd_group_size": "mbstd_group_size", "fused_scale": "pool_first"}
+    return {name: getattr(config, field) for name, field in fields.items() if hasattr(config, field)}
+
+
+def _stored(family: str, kind: str, config: Any) -> Iterator[tuple[str, Tensor]]:
+    """Yield what those networks store besides our tensors: the growing state, and the filter of every resampling."""
+    levels = range(1, len(config.channels))
+    if family != "stylegan2":
+        yield ("synthesis.lod" if (family, kind) == ("stylegan1", "Generator") else "lod"), torch.tensor(config.lod)
+    if family == "stylegan1" and config.blur_filter:
+        for level in levels:
+            up, width = kind == "Generator", config.channels[level]
+            name = f"synthesis.layer{2 * level}" if up else f"layer{2 * (len(levels) - level) + 1}"
+            yield f"{name}.blur.kernel", expanded_filter(config.blur_filter, width)
+    if family == "stylegan2" and kind == "Generator":
+        kernel = expanded_filter(config.resample_filter, 1, gain=4)
+        for level in levels:
+            yield f"synthesis.layer{2 * level - 1}.filter.kernel", kernel
+        if config.architecture == "skip":
+            yield "synthesis.upsample.kernel", kernel
+    if family == "stylegan2" and kind == "Discriminator":
+        kernel = expanded_filter(config.resample_filter, 1)
+        for block in range(len(levels)):
+            yield f"layer{2 * block + 1}.filter.kernel", kernel
+            if config.architecture == "resnet":
+                yield f"skip_layer{block}.filter.kernel", kernel
+        if config.architecture == "skip":
+            yield "downsample.kernel", kernel
