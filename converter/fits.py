@@ -45,6 +45,8 @@ def _essential(config: Any) -> dict[str, Any]:
     mapping = fields.pop("mapping", None)
     if mapping and not mapping["c_dim"]:
         mapping = {name: value for name, value in mapping.items() if name not in ("labels", "embed_dim")}
+    if mapping and not mapping["num_layers"]:
+        mapping = {name: value for name, value in mapping.items() if name not in ("lr_multiplier", "layer_dim")}
     return fields | {f"mapping.{name}": value for name, value in (mapping or {}).items()}
 
 

@@ -144,7 +144,7 @@ class Table:
                 found = match.groupdict()
                 fields = self.fields(int(found.get("r", 4)), int(found.get("i", 0)))
                 return row.theirs.format(**found, **fields), row.transform
-        raise ConvertError(f"no row of the table names our tensor {ours}")
+        raise ConvertError(f"this form has no name for our tensor {ours}")
 
     def check(
         self, shapes: Mapping[str, torch.Size], tensors: Mapping[str, Tensor], may_lack: str = "(?!)"

@@ -36,6 +36,11 @@ from stylegan_torch.networks import assemble, config_to_json
 
 RECORD = "stylegan_torch"
 """Key of the JSON record, of config and provenance, in the metadata of ONNX and the extra files of `.pt2`."""
+_BATCHES = {
+    **{"z": "z_batch", "c": "z_batch", "ws": "ws_batch", "noise": "noise_batch"},
+    **dict.fromkeys(("images", "all_ws"), "batch"),
+}
+"""What the first dimensions of inputs and outputs are called."""
 _TOLERANCE = 1e-4
 
 
@@ -101,11 +106,10 @@ def write_onnx(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> lis
         )
         model = program.model_proto
     del model.graph.value_info[:]
-    for value in model.graph.input:
-        if value.name.startswith("noise"):
-            value.type.tensor_type.shape.dim[0].dim_param = "noise_batch"
-    for value in model.graph.output:
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    for value in [*model.graph.input, *model.graph.output]:
+        batch = _BATCHES.get(value.name.rstrip("0123456789"))
+        if batch:
+            value.type.tensor_type.shape.dim[0].dim_param = batch
     onnx.helper.set_model_props(model, {RECORD: job.record})
     content = model.SerializeToString()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])

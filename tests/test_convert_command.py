@@ -69,7 +69,7 @@ def test_augment_pipe_is_mentioned(tmp_path: Path) -> None:
     write_persistence_pickle(tmp_path / "x.pkl", G=G, D=D, G_ema=G, augment_pipe=True)
     result = run(tmp_path / "x.pkl", tmp_path / "x.pt")
     assert result.exit_code == 0
-    assert "Note: passed over an augment pipe" in result.stderr
+    assert "Note: an augment pipe is passed over" in result.stderr
 
 
 def test_existing_file_needs_force(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_list() -> None:
     [
         ([], "name the file"),
         (["x.pkl"], "name the file to write"),
-        (["x.pkl", "x.onnx"], ".safetensors"),
+        (["x.pkl", "x.zip"], ".safetensors"),
         (["x.pkl", "x.pt", "--networks", "h"], "g_ema, g, d, all"),
         (["x.pkl", "x.pt", "--inspect"], "writes nothing"),
         (["x.pkl", "x.pt", "--unknown"], "--unknown"),

@@ -361,7 +361,7 @@ def test_rows_translate_names(r: int, i: int, name: str) -> None:
 )
 def test_names_match_as_a_whole_and_dots_are_dots(name: str) -> None:
     rows = Table([Row("b{r}.conv{i}.weight", "{r}/{i}")])
-    with pytest.raises(converter.ConvertError, match=f"no row of the table names our tensor {name}"):
+    with pytest.raises(converter.ConvertError, match=f"this form has no name for our tensor {name}"):
         rows.source_name(name)
 
 
