@@ -143,14 +143,22 @@ def save(
 
     What stylegan-convert records of the original file is not saved with it, so the result can't become `.npz` again.
     """
+    write(path, of_modules(networks, provenance), force)
+
+
+def of_modules(networks: Mapping[str, nn.Module], provenance: dict[str, Any] | None = None) -> Checkpoint:
+    """Return what a file of these modules would hold; their tensors are shared.
+
+    Raises:
+        CheckpointError: for other roles, or modules that are not of this package.
+    """
     parts = {}
-    provenance = plain(provenance or {}, "provenance")
     for role, module in networks.items():
         config: Any = getattr(module, "config", None)
         if not isinstance(config, Config):
             raise CheckpointError(f"{role} is a {type(module).__name__}, not a network of this package")
         parts[role] = Network(config, {name: value.detach() for name, value in module.state_dict().items()})
-    write(path, Checkpoint(parts, provenance), force)
+    return Checkpoint(parts, plain(provenance or {}, "provenance"))
 
 
 def _record(checkpoint: Checkpoint) -> str:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from stylegan_torch import progan, stylegan1, stylegan2, stylegan3
 from stylegan_torch.errors import CheckpointError
 
-_FAMILIES = {module.__name__.rpartition(".")[2]: module for module in (progan, stylegan1, stylegan2, stylegan3)}
+FAMILIES = {module.__name__.rpartition(".")[2]: module for module in (progan, stylegan1, stylegan2, stylegan3)}
+"""The families by name, oldest first."""
 
 MAX_LAYERS = 1024
 """A mapping network with more layers is damage, or an attempt to use up the machine."""
@@ -32,7 +33,7 @@ Config = (
 
 _NETWORKS: dict[type, tuple[str, str, type[nn.Module]]] = {
     getattr(module, f"{kind}Config"): (family, kind, getattr(module, kind))
-    for family, module in _FAMILIES.items()
+    for family, module in FAMILIES.items()
     for kind in ("Generator", "Discriminator")
     if hasattr(module, kind)
 }
@@ -40,7 +41,12 @@ _NETWORKS: dict[type, tuple[str, str, type[nn.Module]]] = {
 
 def kind_of(config: Config) -> tuple[str, str]:
     """Return the family of a config, such as "stylegan2", and its kind, "Generator" or "Discriminator"."""
-    family, kind, _ = _NETWORKS[type(config)]
+    return kind_of_type(type(config))
+
+
+def kind_of_type(config: type) -> tuple[str, str]:
+    """Return what `kind_of` does for the class of a config."""
+    family, kind, _ = _NETWORKS[config]
     return family, kind
 
 
@@ -103,7 +109,7 @@ def config_from_json(data: dict[str, Any]) -> Config:
     """
     fields = dict(data)
     family, kind = fields.pop("family", None), fields.pop("kind", None)
-    module = _FAMILIES.get(str(family))
+    module = FAMILIES.get(str(family))
     if module is None or kind not in ("Generator", "Discriminator") or not hasattr(module, kind):
         raise CheckpointError(f"network of the unknown family {family!r}, kind {kind!r}; a newer version may know it")
     return typing.cast(Config, _decode(getattr(module, f"{kind}Config"), fields))

@@ -1,0 +1,32 @@
+"""The README's table of formats is what the code can do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from converter.formats import FORMATS
+from converter.pages import PAGES
+from converter.registry import BEGIN, END, markdown, renewed, rows
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_the_readme_is_up_to_date() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert renewed(text) == text, "run: python -m converter.registry README.md"
+
+
+def test_the_table_has_every_form_and_writer() -> None:
+    table = markdown()
+    assert len(rows()) == len(PAGES) + 3 + sum(format.form is None for format in FORMATS.values())
+    for name, format in FORMATS.items():
+        assert f"`--format {name}`" in table or f"`{format.suffixes[0]}`" in table
+    assert "| genforce | yes | `--format genforce` | G, D | progan, stylegan1, stylegan2 |" in table
+
+
+def test_a_stale_table_is_renewed() -> None:
+    assert renewed(f"a{BEGIN}old{END}b") == f"a{BEGIN}\n\n{markdown()}\n\n{END}b"
+    with pytest.raises(ValueError, match="no marks"):
+        renewed("nothing")
