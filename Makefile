@@ -11,10 +11,10 @@ demo: $(VENV)/.installed
 	$(BIN)/stylegan-generate --network out/demo/demo.pt --truncation 0.7 --seeds 0-15 --outdir out/demo --grid out/demo/grid.png --force
 	@echo "Open out/demo/grid.png"
 
-test: $(VENV)/.installed-tf
+test: $(VENV)/.installed-all
 	$(BIN)/python -m pytest
 
-lint: $(VENV)/.installed
+lint: $(VENV)/.installed-all
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -24,10 +24,10 @@ clean:
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
-# The tests run original programs too, which takes TensorFlow.
-$(VENV)/.installed-tf: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tf]'
+# The tests run original programs too, and what other programs open; that takes TensorFlow and onnxruntime.
+$(VENV)/.installed-all: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tf,onnx,hub]'
 	touch $@

@@ -37,7 +37,9 @@ _OURS = {
 
 def rows() -> list[tuple[str, ...]]:
     """Return the lines of the table: format, read, write, networks, families."""
-    lines = [(title, "yes", f"`{suffix}`", ", ".join(ROLES), "all") for suffix, title in _OURS.items()]
+    lines: list[tuple[str, ...]] = [
+        (title, "yes", f"`{suffix}`", ", ".join(ROLES), "all") for suffix, title in _OURS.items()
+    ]
     writers = {format.form: name for name, format in FORMATS.items() if format.form}
     for form in PAGES:
         networks, families = _held(form)
