@@ -188,6 +188,8 @@ def _torch_networks(top: dict[Any, Any]) -> tuple[dict[str, Network], tuple[str,
                 )
             if top[role].class_name != expected:
                 raise ConvertError(f"network {role} is of the unknown class {top[role].class_name}, not {expected}")
+            if _has_clip(top[role]):
+                raise ConvertError(f"network {role} is of StyleGAN-T, which is not read here")
             with within(f"network {role}"):
                 networks[role] = _torch_network(role, top[role])
     if not networks:
@@ -198,6 +200,14 @@ def _torch_networks(top: dict[Any, Any]) -> tuple[dict[str, Network], tuple[str,
         else ()
     )
     return networks, notes
+
+
+def _has_clip(module: TorchModule) -> bool:
+    """Tell whether a generator's mapping network reads text, as StyleGAN-T's does."""
+    parts = module.state.get("_modules")
+    mapping_network = parts.get("mapping") if isinstance(parts, dict) else None
+    inner = mapping_network.state.get("_modules") if isinstance(mapping_network, TorchModule) else None
+    return isinstance(inner, dict) and "clip" in inner
 
 
 def _torch_network(role: str, module: TorchModule) -> Network:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from converter import akanimax, genforce, rosinality1, rosinality2, yuuho
 from converter.errors import ConvertError, UnsafePickleError, sound
@@ -22,6 +23,10 @@ READERS: tuple[Callable[[dict[str, Any]], dict[str, Network] | None], ...] = (
     yuuho.read,
 )
 """Each returns the networks of a file of its own kind, None for other files."""
+_NETWORK_KEYS = {
+    *("g_ema", "g", "d", "latent_avg", "g_running", "generator", "discriminator", "generator_smooth"),
+    *("shadow_generator", "models"),
+}
 
 
 def read_state_dicts(path: Path) -> Source:
@@ -36,13 +41,21 @@ def read_state_dicts(path: Path) -> Source:
             for read in READERS:
                 networks = read(top)
                 if networks is not None:
-                    return Source(networks)
+                    return Source(networks, notes=_training_state(top))
     if isinstance(top, dict) and {"GAN", "version"} <= set(top):
         raise ConvertError("is of lucidrains' stylegan2-pytorch, whose networks are other ones; it is not read here")
     raise ConvertError(
         f"is a PyTorch file of {_describe(top)}, which is no network known here; "
         "PyTorch files of rosinality, genforce, akanimax and yuuho are read, and our own"
     )
+
+
+def _training_state(top: dict[str, Any]) -> tuple[str, ...]:
+    """Return a note on what a training file holds besides networks: optimisers, arguments, counters."""
+    if any(isinstance(value, Tensor) for key, value in top.items() if key != "latent_avg"):
+        return ()
+    others = [str(key)[:40] for key in top if key not in _NETWORK_KEYS]
+    return (f"{', '.join(others[:8])} of the training passed over",) if others else ()
 
 
 def load_container(path: Path) -> Any:
