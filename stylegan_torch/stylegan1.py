@@ -126,6 +126,8 @@ class DiscriminatorConfig:
     fc_dim: width of the first dense layer.
     c_dim: labels; each has an output of its own, selected by the one-hot label.
     mbstd_group_size: members of a minibatch-stddev group; None = the whole batch. mbstd_num_features 0 = no such layer.
+    score_gain: of the equalized last layer.
+    rgb_activation: whether RGB layers end in one.
     """
 
     img_resolution: int
@@ -138,6 +140,8 @@ class DiscriminatorConfig:
     mbstd_group_size: int | None = 4
     mbstd_num_features: int = 1
     equalized: bool = True
+    score_gain: float = 1.0
+    rgb_activation: bool = True
     growing: bool = True
     lod: float = 0.0
 
@@ -384,12 +388,20 @@ class Generator(StyleGenerator):
 class ConvLayer(nn.Module):
     """Convolution, bias and activation; `down` blurs first and halves the size."""
 
-    def __init__(self, config: DiscriminatorConfig, in_channels: int, out_channels: int, size: int, down: bool) -> None:
+    def __init__(
+        self,
+        config: DiscriminatorConfig,
+        in_channels: int,
+        out_channels: int,
+        size: int = 3,
+        down: bool = False,
+        activation: str | None = None,
+    ) -> None:
         super().__init__()
         self.weight = normal(out_channels, in_channels, size, size)
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.weight_gain = _gain(in_channels * size**2, config.equalized)
-        self.activation = config.activation
+        self.activation = activation or config.activation
         self.down = down
         self.blur_filter: Tensor | None
         blur = make_filter(config.blur_filter) if down and config.blur_filter else None
@@ -404,6 +416,11 @@ class ConvLayer(nn.Module):
         return activate(x + self.bias[:, None, None], self.activation, with_gain=False)
 
 
+def _from_rgb(config: DiscriminatorConfig, channels: int) -> ConvLayer:
+    activation = config.activation if config.rgb_activation else "linear"
+    return ConvLayer(config, config.img_channels, channels, size=1, activation=activation)
+
+
 class DiscriminatorBlock(nn.Module):
     """One level: features [N, C, H, W] to [N, C', H/2, W/2]; `fromrgb` for pictures that enter here."""
 
@@ -413,9 +430,9 @@ class DiscriminatorBlock(nn.Module):
         super().__init__()
         channels, out = config.channels[level], config.channels[level - 1]
         if config.growing or level == len(config.channels) - 1:
-            self.fromrgb = ConvLayer(config, config.img_channels, channels, 1, down=False)
-        self.conv0 = ConvLayer(config, channels, channels, 3, down=False)
-        self.conv1 = ConvLayer(config, channels, out, 3, down=True)
+            self.fromrgb = _from_rgb(config, channels)
+        self.conv0 = ConvLayer(config, channels, channels)
+        self.conv1 = ConvLayer(config, channels, out, down=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the features of this level to those of the next coarser one."""
@@ -432,12 +449,12 @@ class DiscriminatorEpilogue(nn.Module):
         self.config = config
         channels, equalized = config.channels[0], config.equalized
         if config.growing or len(config.channels) == 1:
-            self.fromrgb = ConvLayer(config, config.img_channels, channels, 1, down=False)
+            self.fromrgb = _from_rgb(config, channels)
         self.mbstd_group_size = config.mbstd_group_size
-        self.conv = ConvLayer(config, channels + config.mbstd_num_features, channels, 3, down=False)
+        self.conv = ConvLayer(config, channels + config.mbstd_num_features, channels)
         gain = _gain(channels * 16, equalized)
         self.fc = Linear(channels * 16, config.fc_dim, gain=gain, activation=config.activation, activation_gain=False)
-        self.out = Linear(config.fc_dim, max(config.c_dim, 1), gain=_gain(config.fc_dim, equalized, 1.0))
+        self.out = Linear(config.fc_dim, max(config.c_dim, 1), gain=_gain(config.fc_dim, equalized, config.score_gain))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features [N, C, 4, 4] to outputs [N, max(c_dim, 1)]."""

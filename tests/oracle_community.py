@@ -1,0 +1,96 @@
+"""Community networks of which no samples exist, as literal float64 formulas by their own tensor names.
+
+Tensors are as stored in PyTorch's layout: [out, in, kh, kw] and [out, in]. Pictures are NCHW.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+from oracle import Array, box, channels, correlate, lerp, pad
+
+Tensors = Mapping[str, npt.NDArray[np.float32]]
+
+
+class Net:
+    """The tensors of one network, in float64."""
+
+    def __init__(self, tensors: Tensors) -> None:
+        self.tensors = tensors
+
+    def __getitem__(self, name: str) -> Array:
+        return np.asarray(self.tensors[name], np.float64)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.tensors
+
+
+def lrelu(x: Array) -> Array:
+    return np.maximum(x, 0.2 * x)
+
+
+def conv(x: Array, weight: Array, padding: int = 0, stride: int = 1) -> Array:
+    return correlate(pad(x, padding, padding), weight.transpose(2, 3, 1, 0), stride)
+
+
+# rosinality's StyleGAN.
+
+
+def _equalized(weight: Array) -> Array:
+    """Every layer has the same gain: √(2 / fan_in)."""
+    return weight * math.sqrt(2 / math.prod(weight.shape[1:]))
+
+
+def _equal_conv(net: Net, scope: str, x: Array, padding: int) -> Array:
+    y = conv(x, _equalized(net[f"{scope}.weight_orig"]), padding)
+    return y + channels(net[f"{scope}.bias"], y)
+
+
+def _stored_blur(x: Array, kernel: Array) -> Array:
+    """Every channel has a stored kernel of its own [C, 1, 3, 3]."""
+    return np.concatenate([conv(x[:, [i]], kernel[[i]], 1) for i in range(x.shape[1])], axis=1)
+
+
+def _mean_of_shifts(weight: Array) -> Array:
+    """A 3x3 kernel averaged over its four places in 4x4."""
+    shifted = np.zeros((*weight.shape[:2], 4, 4))
+    for i in (0, 1):
+        for j in (0, 1):
+            shifted[:, :, i : i + 3, j : j + 3] += weight / 4
+    return shifted
+
+
+def rosinality_stylegan_discriminator(tensors: Tensors, images: npt.ArrayLike, step: int, alpha: float = 1.0) -> Array:
+    """Scores [N, 1] at resolution 4 · 2^step; pictures fade over to the level below by 1 - alpha."""
+    net, x = Net(tensors), np.asarray(images, np.float64)
+    last = max(int(name.split(".")[1]) for name in tensors if name.startswith("progression."))
+
+    def from_rgb(i: int, image: Array) -> Array:
+        if f"from_rgb.{i}.0.conv.bias" in net:
+            return lrelu(_equal_conv(net, f"from_rgb.{i}.0.conv", image, 0))
+        return _equal_conv(net, f"from_rgb.{i}.conv", image, 0)
+
+    def block(i: int, x: Array) -> Array:
+        x = lrelu(_equal_conv(net, f"progression.{i}.conv1.0.conv", x, 1))
+        x = _stored_blur(x, net[f"progression.{i}.conv2.0.weight"])
+        scope = f"progression.{i}.conv2.1"
+        if f"{scope}.weight" in net:
+            y = conv(x, _mean_of_shifts(_equalized(net[f"{scope}.weight"])), 1, stride=2)
+            return lrelu(y + channels(net[f"{scope}.bias"], y))
+        return lrelu(box(_equal_conv(net, f"{scope}.conv", x, 1), 2))
+
+    first = last - step
+    y = from_rgb(first, x)
+    for i in range(first, last):
+        y = block(i, y)
+        if i == first and alpha < 1:
+            y = lerp(from_rgb(i + 1, box(x, 2)), y, alpha)
+    spread = np.sqrt(((y - y.mean(axis=0)) ** 2).mean(axis=0) + 1e-8).mean()
+    y = np.concatenate([y, np.full_like(y[:, :1], spread)], axis=1)
+    y = lrelu(_equal_conv(net, f"progression.{last}.conv1.0.conv", y, 1))
+    y = lrelu(_equal_conv(net, f"progression.{last}.conv2.0.conv", y, 0))
+    scores: Array = y[:, :, 0, 0] @ _equalized(net["linear.linear.weight_orig"]).T + net["linear.linear.bias"]
+    return scores

@@ -1,0 +1,132 @@
+"""Community networks of which no samples exist: random files with the real names, against the formulas of their
+programs, and back to their own tensors, bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import oracle_community as oracle
+import pytest
+import torch
+
+import converter
+from converter.errors import ConvertError
+from converter.opening import open_source
+from converter.pages import export_network
+from converter.source import Source
+from stylegan_torch.checkpoint import Checkpoint
+from stylegan_torch.networks import assemble
+
+DATA = Path(__file__).parent / "data" / "community"
+State = dict[str, torch.Tensor]
+
+
+class Filler:
+    """Makes a state dict of random tensors; none of them is zero."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = np.random.RandomState(seed)
+        self.state: State = {}
+
+    def add(self, name: str, *shape: int, std: float = 1.0) -> None:
+        self.state[name] = torch.from_numpy((self.random.randn(*shape) * std).astype(np.float32))
+
+    def layer(self, scope: str, *shape: int, std: float = 1.0) -> None:
+        self.add(f"{scope}.weight", *shape, std=std)
+        self.add(f"{scope}.bias", shape[0], std=0.3 * std)
+
+
+def _arrays(state: State) -> dict[str, Any]:
+    return {name: value.numpy() for name, value in state.items()}
+
+
+def _saved(path: Path, content: Any) -> Path:
+    torch.save(content, path)
+    return path
+
+
+def _close(actual: torch.Tensor, expected: np.ndarray[Any, Any]) -> None:
+    assert actual.shape == expected.shape
+    assert float(np.abs(actual.numpy() - expected).max()) <= 1e-4 * max(1.0, float(np.abs(expected).max()))
+
+
+def _comes_back(path: Path, resolution: int | None = None) -> Checkpoint:
+    """What we make of a file; asserts that a file of ours gives the original tensors back."""
+    source, ours = open_source(path), path.with_name("ours.safetensors")
+    assert isinstance(source, Source)
+    converter.convert(path, ours, resolution=resolution, force=True)
+    checkpoint = converter.load(ours)
+    for role, network in source.networks.items():
+        record = checkpoint.provenance["networks"][role]
+        back = export_network(role, checkpoint.networks[role], record).tensors
+        assert list(back) == list(network.tensors)
+        assert all(torch.equal(back[key], value) for key, value in network.tensors.items())
+    return checkpoint
+
+
+def _random(*shape: int) -> np.ndarray[Any, Any]:
+    return np.random.RandomState(7).randn(*shape).astype(np.float32)
+
+
+# rosinality's StyleGAN.
+
+WIDTHS = (2, 3, 4, 5, 6, 7)
+"""Feature maps entering the levels of the discriminator, 128² first."""
+
+
+def _equal_layer(filler: Filler, scope: str, *shape: int) -> None:
+    filler.add(f"{scope}.bias", shape[0], std=0.3)
+    filler.add(f"{scope}.weight_orig", *shape)
+
+
+def _rosinality_discriminator(activated: bool = True) -> State:
+    """Up to 128², the coarsest level whose kernel is fused."""
+    filler, last = Filler(1), len(WIDTHS) - 1
+    for i, width in enumerate(WIDTHS[:-1]):
+        scope = f"progression.{i}"
+        _equal_layer(filler, f"{scope}.conv1.0.conv", width, width, 3, 3)
+        kernel = torch.tensor([1.0, 2.0, 1.0]).outer(torch.tensor([1.0, 2.0, 1.0])) / 16
+        for name in ("weight", "weight_flip"):
+            filler.state[f"{scope}.conv2.0.{name}"] = kernel.repeat(width, 1, 1, 1)
+        shape = (WIDTHS[i + 1], width, 3, 3)
+        if 4 << (last - i) >= 128:
+            filler.layer(f"{scope}.conv2.1", *shape)
+        else:
+            _equal_layer(filler, f"{scope}.conv2.1.conv", *shape)
+    _equal_layer(filler, f"progression.{last}.conv1.0.conv", WIDTHS[-1], WIDTHS[-1] + 1, 3, 3)
+    _equal_layer(filler, f"progression.{last}.conv2.0.conv", 9, WIDTHS[-1], 4, 4)
+    for i, width in enumerate(WIDTHS):
+        _equal_layer(filler, f"from_rgb.{i}.0.conv" if activated else f"from_rgb.{i}.conv", width, 3, 1, 1)
+    _equal_layer(filler, "linear.linear", 1, 9)
+    return filler.state
+
+
+@pytest.mark.parametrize(("step", "alpha"), [(0, 1.0), (1, 0.4), (2, 1.0), (5, 1.0), (5, 0.3)])
+@pytest.mark.parametrize("activated", [True, False])
+def test_rosinality_stylegan_discriminator(activated: bool, step: int, alpha: float, tmp_path: Path) -> None:
+    state = _rosinality_discriminator(activated)
+    path = _saved(tmp_path / "train_step-1.model", {"discriminator": state})
+    network = _comes_back(path, 4 << step).networks["D"]
+    config: Any = network.config
+    D = assemble(replace(config, lod=1 - alpha), network.state_dict)
+    for batch in (8, 3):  # more than one group of an official network, and what does not fill one
+        images = _random(batch, 3, 4 << step, 4 << step)
+        expected = oracle.rosinality_stylegan_discriminator(_arrays(state), images, step, alpha)
+        _close(D(torch.from_numpy(images)), expected)
+
+
+def test_rosinality_stylegan_training_file(tmp_path: Path) -> None:
+    G, running = (torch.load(DATA / "rosinality_sg1_running_100000.model", weights_only=True) for _ in range(2))
+    D = _rosinality_discriminator()
+    content = {"generator": G, "discriminator": D, "g_optimizer": {}, "d_optimizer": {}, "g_running": running}
+    checkpoint = _comes_back(_saved(tmp_path / "train_step-4.model", content), 64)
+    assert list(checkpoint.networks) == ["G_ema", "G", "D"]
+    images = checkpoint.network("G_ema")(torch.randn(2, 16))
+    expected = oracle.rosinality_stylegan_discriminator(_arrays(D), images.numpy(), 4)
+    _close(checkpoint.network("D")(images), expected)
+    assert converter.load(tmp_path / "train_step-4.model").network("D").img_size == (128, 128)
+    with pytest.raises(ConvertError, match="network D: has levels to 128x128, and none of 256x256"):
+        converter.convert(tmp_path / "train_step-4.model", tmp_path / "more.pt", resolution=256)
