@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from oracle import Array, box, channels, correlate, lerp, pad
+from oracle import Array, box, channels, correlate, fused_up, lerp, mbstd, near, norm2, pad
 
 Tensors = Mapping[str, npt.NDArray[np.float32]]
 
@@ -94,3 +94,50 @@ def rosinality_stylegan_discriminator(tensors: Tensors, images: npt.ArrayLike, s
     y = lrelu(_equal_conv(net, f"progression.{last}.conv2.0.conv", y, 0))
     scores: Array = y[:, :, 0, 0] @ _equalized(net["linear.linear.weight_orig"]).T + net["linear.linear.bias"]
     return scores
+
+
+# genforce's ProGAN.
+
+
+def _scaled(weight: Array, gain: float = math.sqrt(2)) -> Array:
+    return weight * gain / math.sqrt(math.prod(weight.shape[1:]))
+
+
+def _dense(net: Net, scope: str, x: Array, gain: float = math.sqrt(2)) -> Array:
+    y: Array = x @ _scaled(net[f"{scope}.weight"], gain).T + net[f"{scope}.bias"]
+    return y
+
+
+def _wide_conv(net: Net, scope: str, x: Array, padding: int, gain: float = math.sqrt(2)) -> Array:
+    y = conv(x, _scaled(net[f"{scope}.weight"], gain), padding)
+    return y + channels(net[f"{scope}.bias"], y)
+
+
+def genforce_pggan_generator(tensors: Tensors, z: npt.ArrayLike, labels: npt.ArrayLike, fused: bool = False) -> Array:
+    """Pictures; every layer normalises what it gets. Fused kernels are TensorFlow's [k, k, out, in], axes reversed."""
+    net = Net(tensors)
+    levels = sum(name.startswith("output") for name in tensors) // 2
+    x = np.concatenate([norm2(np.asarray(z, np.float64)), np.asarray(labels, np.float64)], axis=1)[:, :, None, None]
+    for layer in range(2 * levels):
+        x = norm2(x)
+        up = layer > 0 and layer % 2 == 0
+        if up and fused:
+            weight = net[f"layer{layer}.weight"].T.swapaxes(2, 3)
+            y = fused_up(x, weight * math.sqrt(2 / math.prod(weight.shape[:3])))
+            x = lrelu(y + channels(net[f"layer{layer}.bias"], y))
+        else:
+            x = lrelu(_wide_conv(net, f"layer{layer}", near(x, 2) if up else x, 1 if layer else 3))
+    return _wide_conv(net, f"output{levels - 1}", norm2(x), 0, gain=1.0)
+
+
+def genforce_pggan_discriminator(tensors: Tensors, images: npt.ArrayLike) -> Array:
+    """All outputs [N, 1 + L] for a batch of at most 16, which is one group."""
+    net = Net(tensors)
+    levels = sum(name.startswith("input") for name in tensors) // 2
+    x = lrelu(_wide_conv(net, "input0", np.asarray(images, np.float64), 0))
+    for layer in range(2 * levels - 2):
+        x = lrelu(_wide_conv(net, f"layer{layer}", x, 1))
+        x = box(x, 2) if layer % 2 else x
+    x = lrelu(_wide_conv(net, f"layer{2 * levels - 2}", mbstd(x, None, 1), 1))
+    x = lrelu(_dense(net, f"layer{2 * levels - 1}", x.reshape(len(x), -1)))
+    return _dense(net, f"layer{2 * levels}", x, gain=1.0)

@@ -130,3 +130,69 @@ def test_rosinality_stylegan_training_file(tmp_path: Path) -> None:
     assert converter.load(tmp_path / "train_step-4.model").network("D").img_size == (128, 128)
     with pytest.raises(ConvertError, match="network D: has levels to 128x128, and none of 256x256"):
         converter.convert(tmp_path / "train_step-4.model", tmp_path / "more.pt", resolution=256)
+
+
+# genforce's ProGAN with labels.
+
+MAPS = (6, 5, 4)
+"""Feature maps of the levels 4², 8², 16²."""
+
+
+def _pggan_generator(seed: int, fused: bool = False) -> State:
+    filler = Filler(seed)
+    filler.state["lod"] = torch.zeros(())
+    before = 7 + 3  # latents and labels
+    for b, width in enumerate(MAPS):
+        filler.layer(f"layer{2 * b}", width, before, 4 if b == 0 else 3, 4 if b == 0 else 3)
+        if b and fused:
+            filler.state[f"layer{2 * b}.weight"] = filler.state[f"layer{2 * b}.weight"].transpose(0, 1).contiguous()
+        filler.layer(f"layer{2 * b + 1}", width, width, 3, 3)
+        filler.layer(f"output{b}", 3, width, 1, 1)
+        before = width
+    return filler.state
+
+
+def _pggan_discriminator(labels: int = 3) -> State:
+    filler, top = Filler(3), len(MAPS) - 1
+    filler.state["lod"] = torch.zeros(())
+    for b in range(top):
+        filler.layer(f"input{b}", MAPS[top - b], 3, 1, 1)
+        filler.layer(f"layer{2 * b}", MAPS[top - b], MAPS[top - b], 3, 3)
+        filler.layer(f"layer{2 * b + 1}", MAPS[top - b - 1], MAPS[top - b], 3, 3)
+    filler.layer(f"input{top}", MAPS[0], 3, 1, 1)
+    filler.layer(f"layer{2 * top}", MAPS[0], MAPS[0] + 1, 3, 3)
+    filler.layer(f"layer{2 * top + 1}", 8, MAPS[0] * 16)
+    filler.layer(f"layer{2 * top + 2}", 1 + labels, 8)
+    return filler.state
+
+
+def test_genforce_progan_with_labels(tmp_path: Path) -> None:
+    states = {"generator": _pggan_generator(1), "generator_smooth": _pggan_generator(2)}
+    D = _pggan_discriminator()
+    checkpoint = _comes_back(_saved(tmp_path / "pggan.pth", {**states, "discriminator": D}))
+    z, labels = _random(3, 7) * 3, np.eye(3, dtype=np.float32)[[2, 0, 1]]
+    for role, key in {"G": "generator", "G_ema": "generator_smooth"}.items():
+        G = checkpoint.network(role)
+        assert (G.z_dim, G.c_dim) == (7, 3)
+        images = G(torch.from_numpy(z), torch.from_numpy(labels))
+        _close(images, oracle.genforce_pggan_generator(_arrays(states[key]), z, labels))
+    score, logits = checkpoint.network("D")(images, torch.from_numpy(labels), return_labels=True)
+    _close(torch.cat([score, logits], dim=1), oracle.genforce_pggan_discriminator(_arrays(D), images.numpy()))
+
+
+def test_genforce_progan_without_its_discriminator_has_latents_only(tmp_path: Path) -> None:
+    checkpoint = _comes_back(_saved(tmp_path / "pggan.pth", {"generator_smooth": _pggan_generator(1)}))
+    assert (checkpoint.network().z_dim, checkpoint.network().c_dim) == (10, 0)
+
+
+def test_genforce_progan_with_more_labels_than_inputs_is_refused(tmp_path: Path) -> None:
+    content = {"generator": _pggan_generator(1), "discriminator": _pggan_discriminator(labels=10)}
+    with pytest.raises(ConvertError, match=r"network G: variable layer0\.weight has 10 inputs, .* no latents and 10"):
+        converter.load(_saved(tmp_path / "pggan.pth", content))
+
+
+def test_genforce_progan_with_fused_kernels(tmp_path: Path) -> None:
+    state, z = _pggan_generator(1, fused=True), _random(2, 10)
+    checkpoint = _comes_back(_saved(tmp_path / "pggan.pth", {"generator_smooth": state}))
+    expected = oracle.genforce_pggan_generator(_arrays(state), z, z[:, :0], fused=True)
+    _close(checkpoint.network()(torch.from_numpy(z)), expected)
