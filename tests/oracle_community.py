@@ -141,3 +141,58 @@ def genforce_pggan_discriminator(tensors: Tensors, images: npt.ArrayLike) -> Arr
     x = lrelu(_wide_conv(net, f"layer{2 * levels - 2}", mbstd(x, None, 1), 1))
     x = lrelu(_dense(net, f"layer{2 * levels - 1}", x.reshape(len(x), -1)))
     return _dense(net, f"layer{2 * levels}", x, gain=1.0)
+
+
+# genforce's StyleGAN2-ADA: the network of the ADA release, for `oracle_torch`.
+
+
+def genforce_stylegan2_as_ada(t: Tensors) -> dict[str, npt.NDArray[np.float32]]:
+    """The tensors of a generator by their names in the ADA release, enlarging kernels turned, styles about 1."""
+    levels = sum(name.startswith("synthesis.output") and name.endswith("style.bias") for name in t)
+    ada = {"mapping.w_avg": t["truncation.w_avg"], "synthesis.b4.const": t["synthesis.early_layer.const"][0]}
+    for name in (name for name in t if name.startswith("mapping.")):
+        ada[name.replace("dense", "fc").replace("LabelEmbed", "embed")] = t[name]
+    for k in range(2 * levels - 1):
+        theirs, ours = f"synthesis.layer{k}", f"synthesis.b{4 << (k + 1) // 2}.conv{1 - k % 2}"
+        ada |= _styled(t, theirs, ours)
+        ada[f"{ours}.noise_strength"] = t[f"{theirs}.noise_strength"]
+        ada[f"{ours}.noise_const"] = t[f"{theirs}.noise"][0, 0]
+        if k % 2:
+            ada[f"{ours}.weight"] = t[f"{theirs}.weight"][:, :, ::-1, ::-1]
+            ada[f"{ours}.resample_filter"] = t[f"{theirs}.filter.kernel"][0, 0] / 4
+    for b in range(levels):
+        ada |= _styled(t, f"synthesis.output{b}", f"synthesis.b{4 << b}.torgb")
+        ada[f"synthesis.b{4 << b}.resample_filter"] = t["synthesis.upsample.kernel"][0, 0] / 4
+    return ada
+
+
+def _styled(t: Tensors, theirs: str, ours: str) -> dict[str, npt.NDArray[np.float32]]:
+    same = {f"{ours}.{leaf}": t[f"{theirs}.{leaf}"] for leaf in ("weight", "bias")}
+    return {
+        **same,
+        f"{ours}.affine.weight": t[f"{theirs}.style.weight"],
+        f"{ours}.affine.bias": t[f"{theirs}.style.bias"] + 1,
+    }
+
+
+def genforce_stylegan2_discriminator_as_ada(t: Tensors) -> dict[str, npt.NDArray[np.float32]]:
+    """The same of a residual discriminator."""
+    top = sum(name.startswith("skip_layer") and name.endswith(".weight") for name in t)
+    scopes = {f"layer{2 * top}": "b4.conv", f"layer{2 * top + 1}": "b4.fc", f"layer{2 * top + 2}": "b4.out"}
+    scopes |= {"input0": f"b{4 << top}.fromrgb", "LabelEmbed": "mapping.embed"}
+    for b in range(top):
+        ours = f"b{4 << (top - b)}"
+        scopes |= {
+            f"layer{2 * b}": f"{ours}.conv0",
+            f"layer{2 * b + 1}": f"{ours}.conv1",
+            f"skip_layer{b}": f"{ours}.skip",
+        }
+    ada = {}
+    for name, value in t.items():
+        scope, _, leaf = name.partition(".")
+        ours = scopes[scope]
+        if leaf == "filter.kernel":
+            ada[f"{ours}.resample_filter"] = value[0, 0]
+        else:
+            ada[f"{ours}.{leaf}"] = value
+    return ada

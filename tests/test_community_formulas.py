@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import oracle_community as oracle
+import oracle_torch
 import pytest
 import torch
 
@@ -32,7 +33,7 @@ class Filler:
         self.state: State = {}
 
     def add(self, name: str, *shape: int, std: float = 1.0) -> None:
-        self.state[name] = torch.from_numpy((self.random.randn(*shape) * std).astype(np.float32))
+        self.state[name] = torch.tensor(self.random.randn(*shape) * std, dtype=torch.float32)
 
     def layer(self, scope: str, *shape: int, std: float = 1.0) -> None:
         self.add(f"{scope}.weight", *shape, std=std)
@@ -196,3 +197,67 @@ def test_genforce_progan_with_fused_kernels(tmp_path: Path) -> None:
     checkpoint = _comes_back(_saved(tmp_path / "pggan.pth", {"generator_smooth": state}))
     expected = oracle.genforce_pggan_generator(_arrays(state), z, z[:, :0], fused=True)
     _close(checkpoint.network()(torch.from_numpy(z)), expected)
+
+
+# genforce's StyleGAN2-ADA with labels.
+
+_TAPS = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+
+
+def _ada_generator() -> State:
+    filler = Filler(1)
+    filler.layer("mapping.LabelEmbed", 5, 3)
+    filler.layer("mapping.dense0", 9, 7 + 5, std=100.0)
+    filler.layer("mapping.dense1", 8, 9, std=100.0)
+    filler.add("truncation.w_avg", 8)
+    filler.add("synthesis.early_layer.const", 1, MAPS[0], 4, 4)
+    filler.state["synthesis.upsample.kernel"] = _TAPS.outer(_TAPS)[None, None] * 4
+    for k in range(2 * len(MAPS) - 1):
+        layer, width, before = f"synthesis.layer{k}", MAPS[(k + 1) // 2], MAPS[k // 2]
+        filler.layer(layer, width, before, 3, 3)
+        filler.layer(f"{layer}.style", before, 8)
+        filler.add(f"{layer}.noise_strength")
+        filler.add(f"{layer}.noise", 1, 1, 4 << (k + 1) // 2, 4 << (k + 1) // 2)
+        if k % 2:
+            filler.state[f"{layer}.filter.kernel"] = filler.state["synthesis.upsample.kernel"].clone()
+    for b, width in enumerate(MAPS):
+        filler.layer(f"synthesis.output{b}", 3, width, 1, 1)
+        filler.layer(f"synthesis.output{b}.style", width, 8)
+    return filler.state
+
+
+def _ada_discriminator() -> State:
+    filler, top = Filler(2), len(MAPS) - 1
+    filler.layer("input0", MAPS[top], 3, 1, 1)
+    for b in range(top):
+        width, after = MAPS[top - b], MAPS[top - b - 1]
+        filler.layer(f"layer{2 * b}", width, width, 3, 3)
+        filler.layer(f"layer{2 * b + 1}", after, width, 3, 3)
+        filler.add(f"skip_layer{b}.weight", after, width, 1, 1)
+        for name in (f"layer{2 * b + 1}", f"skip_layer{b}"):
+            filler.state[f"{name}.filter.kernel"] = _TAPS.outer(_TAPS)[None, None].clone()
+    filler.layer(f"layer{2 * top}", MAPS[0], MAPS[0] + 1, 3, 3)
+    filler.layer(f"layer{2 * top + 1}", 8, MAPS[0] * 16)
+    filler.layer(f"layer{2 * top + 2}", 10, 8)
+    filler.layer("LabelEmbed", 10, 3)
+    return filler.state
+
+
+def test_genforce_stylegan2_ada_with_labels(tmp_path: Path) -> None:
+    G_state, D_state = _ada_generator(), _ada_discriminator()
+    content = {"generator_smooth": G_state, "discriminator": D_state}
+    checkpoint = _comes_back(_saved(tmp_path / "ada.pth", content))
+    G, D = checkpoint.network("G_ema"), checkpoint.network("D")
+    assert (G.z_dim, G.c_dim, G.w_dim, D.c_dim) == (7, 3, 8, 3)
+    z, labels = _random(4, 7), np.eye(3, dtype=np.float32)[[2, 0, 1, 1]]
+    ada, options = oracle.genforce_stylegan2_as_ada(_arrays(G_state)), {"img_resolution": 16, "c_dim": 3}
+    for psi, cutoff in ((1.0, None), (0.6, 3)):
+        expected = oracle_torch.generator(
+            ada, {**options, "mapping_kwargs": {"num_layers": 2}}, z, labels, psi=psi, cutoff=cutoff
+        )
+        images = G(torch.from_numpy(z), torch.from_numpy(labels), psi, cutoff)
+        _close(G.mapping(torch.from_numpy(z), torch.from_numpy(labels), psi, cutoff), expected[0])
+        _close(images, expected[1])
+    ada = oracle.genforce_stylegan2_discriminator_as_ada(_arrays(D_state))
+    scores = oracle_torch.discriminator(ada, {**options, "mapping_kwargs": {"num_layers": 0}}, images.numpy(), labels)
+    _close(D(images, torch.from_numpy(labels)), scores)
