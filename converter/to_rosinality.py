@@ -88,6 +88,8 @@ def _obstacles(config: Any) -> Iterator[str]:
     if config.base_size != (4, 4):
         height, width = config.img_size
         yield f"its images are {height}x{width}, not square"
+    if config.attention:
+        yield "it has self-attention"
     if config.img_channels != 3:
         yield f"its images have {config.img_channels} channels, not 3"
     architecture = "skip" if is_generator else "resnet"

@@ -12,13 +12,10 @@ import oracle_community as oracle
 import oracle_torch
 import pytest
 import torch
+from there_and_back import comes_back
 
 import converter
 from converter.errors import ConvertError
-from converter.opening import open_source
-from converter.pages import export_network
-from converter.source import Source
-from stylegan_torch.checkpoint import Checkpoint
 from stylegan_torch.networks import assemble
 
 DATA = Path(__file__).parent / "data" / "community"
@@ -52,20 +49,6 @@ def _saved(path: Path, content: Any) -> Path:
 def _close(actual: torch.Tensor, expected: np.ndarray[Any, Any]) -> None:
     assert actual.shape == expected.shape
     assert float(np.abs(actual.numpy() - expected).max()) <= 1e-4 * max(1.0, float(np.abs(expected).max()))
-
-
-def _comes_back(path: Path, resolution: int | None = None) -> Checkpoint:
-    """What we make of a file; asserts that a file of ours gives the original tensors back."""
-    source, ours = open_source(path), path.with_name("ours.safetensors")
-    assert isinstance(source, Source)
-    converter.convert(path, ours, resolution=resolution, force=True)
-    checkpoint = converter.load(ours)
-    for role, network in source.networks.items():
-        record = checkpoint.provenance["networks"][role]
-        back = export_network(role, checkpoint.networks[role], record).tensors
-        assert list(back) == list(network.tensors)
-        assert all(torch.equal(back[key], value) for key, value in network.tensors.items())
-    return checkpoint
 
 
 def _random(*shape: int) -> np.ndarray[Any, Any]:
@@ -110,7 +93,7 @@ def _rosinality_discriminator(activated: bool = True) -> State:
 def test_rosinality_stylegan_discriminator(activated: bool, step: int, alpha: float, tmp_path: Path) -> None:
     state = _rosinality_discriminator(activated)
     path = _saved(tmp_path / "train_step-1.model", {"discriminator": state})
-    network = _comes_back(path, 4 << step).networks["D"]
+    network = comes_back(path, 4 << step).networks["D"]
     config: Any = network.config
     D = assemble(replace(config, lod=1 - alpha), network.state_dict)
     for batch in (8, 3):  # more than one group of an official network, and what does not fill one
@@ -123,7 +106,7 @@ def test_rosinality_stylegan_training_file(tmp_path: Path) -> None:
     G, running = (torch.load(DATA / "rosinality_sg1_running_100000.model", weights_only=True) for _ in range(2))
     D = _rosinality_discriminator()
     content = {"generator": G, "discriminator": D, "g_optimizer": {}, "d_optimizer": {}, "g_running": running}
-    checkpoint = _comes_back(_saved(tmp_path / "train_step-4.model", content), 64)
+    checkpoint = comes_back(_saved(tmp_path / "train_step-4.model", content), 64)
     assert list(checkpoint.networks) == ["G_ema", "G", "D"]
     images = checkpoint.network("G_ema")(torch.randn(2, 16))
     expected = oracle.rosinality_stylegan_discriminator(_arrays(D), images.numpy(), 4)
@@ -170,7 +153,7 @@ def _pggan_discriminator(labels: int = 3) -> State:
 def test_genforce_progan_with_labels(tmp_path: Path) -> None:
     states = {"generator": _pggan_generator(1), "generator_smooth": _pggan_generator(2)}
     D = _pggan_discriminator()
-    checkpoint = _comes_back(_saved(tmp_path / "pggan.pth", {**states, "discriminator": D}))
+    checkpoint = comes_back(_saved(tmp_path / "pggan.pth", {**states, "discriminator": D}))
     z, labels = _random(3, 7) * 3, np.eye(3, dtype=np.float32)[[2, 0, 1]]
     for role, key in {"G": "generator", "G_ema": "generator_smooth"}.items():
         G = checkpoint.network(role)
@@ -182,7 +165,7 @@ def test_genforce_progan_with_labels(tmp_path: Path) -> None:
 
 
 def test_genforce_progan_without_its_discriminator_has_latents_only(tmp_path: Path) -> None:
-    checkpoint = _comes_back(_saved(tmp_path / "pggan.pth", {"generator_smooth": _pggan_generator(1)}))
+    checkpoint = comes_back(_saved(tmp_path / "pggan.pth", {"generator_smooth": _pggan_generator(1)}))
     assert (checkpoint.network().z_dim, checkpoint.network().c_dim) == (10, 0)
 
 
@@ -194,7 +177,7 @@ def test_genforce_progan_with_more_labels_than_inputs_is_refused(tmp_path: Path)
 
 def test_genforce_progan_with_fused_kernels(tmp_path: Path) -> None:
     state, z = _pggan_generator(1, fused=True), _random(2, 10)
-    checkpoint = _comes_back(_saved(tmp_path / "pggan.pth", {"generator_smooth": state}))
+    checkpoint = comes_back(_saved(tmp_path / "pggan.pth", {"generator_smooth": state}))
     expected = oracle.genforce_pggan_generator(_arrays(state), z, z[:, :0], fused=True)
     _close(checkpoint.network()(torch.from_numpy(z)), expected)
 
@@ -246,7 +229,7 @@ def _ada_discriminator() -> State:
 def test_genforce_stylegan2_ada_with_labels(tmp_path: Path) -> None:
     G_state, D_state = _ada_generator(), _ada_discriminator()
     content = {"generator_smooth": G_state, "discriminator": D_state}
-    checkpoint = _comes_back(_saved(tmp_path / "ada.pth", content))
+    checkpoint = comes_back(_saved(tmp_path / "ada.pth", content))
     G, D = checkpoint.network("G_ema"), checkpoint.network("D")
     assert (G.z_dim, G.c_dim, G.w_dim, D.c_dim) == (7, 3, 8, 3)
     z, labels = _random(4, 7), np.eye(3, dtype=np.float32)[[2, 0, 1, 1]]
