@@ -213,3 +213,52 @@ def test_attention_has_no_place_in_format_rosinality(tmp_path: Path) -> None:
     write_pickle(tmp_path / "a.pkl", build("G_main", 1, **TINY, resolution=64, use_attention=True))
     with pytest.raises(ConvertError, match="network G_ema has no place in format rosinality: it has self-attention"):
         converter.convert(tmp_path / "a.pkl", tmp_path / "theirs.pt", format="rosinality")
+
+
+HUMAN: list[dict[str, Any]] = [
+    {},
+    {"lod": 0.6, "num_channels": 1},
+    {"resolution": 128, "fmap_base": 64},  # 128x64: by its smaller side nothing is fused yet
+    {"fused_scale": True, "blur_filter": None},
+]
+
+
+@pytest.mark.parametrize("options", HUMAN)
+def test_stylegan_1_of_stylegan_human(options: dict[str, Any], tmp_path: Path) -> None:
+    keywords = {**TINY, "resolution": 16, "mapping_layers": 2, "mapping_fmaps": 5, **options}
+    states = [_of_base(build(function, 1, **keywords), 4, 2) for function in ("G_style", "D_basic", "G_style")]
+    write_pickle(tmp_path / "human.pkl", states)
+    checkpoint = comes_back(tmp_path / "human.pkl")
+    G, D = checkpoint.network("G_ema"), checkpoint.network("D")
+    assert G.img_size == D.img_size == (keywords["resolution"], keywords["resolution"] // 2)
+    assert G.img_resolution == G.synthesis.img_resolution == D.img_resolution == keywords["resolution"]
+    images = _draws(G, states[2])
+    _draws(G, states[2], 0.7, 3)
+    _close(D(images), oracle.discriminator(states[1], images.numpy()).scores, image=False)
+
+
+def test_stylegan_1_of_another_first_level(tmp_path: Path) -> None:
+    state = _of_base(build("G_style", 1, **TINY, resolution=16), 3, 5)
+    write_pickle(tmp_path / "wide.pkl", state)
+    _draws(comes_back(tmp_path / "wide.pkl").network(), state)
+    for part in state["components"].values():
+        part["variables"] = [(name, v[..., :-1] if name == "noise3" else v) for name, v in part["variables"]]
+    write_pickle(tmp_path / "odd.pkl", state)
+    with pytest.raises(
+        ConvertError, match=r"noise3 has shape \[1, 1, 6, 9\]; by the keywords it should be \[1, 1, 6, 10"
+    ):
+        converter.load(tmp_path / "odd.pkl")
+
+
+def test_official_pictures_of_stylegan_1_of_stylegan_human(tmp_path: Path) -> None:
+    # The script neither truncates nor draws noise anew.
+    state = _of_base(build("G_style", 1, **TINY, resolution=16), 4, 2)
+    write_pickle(tmp_path / "human.pkl", state)
+    command = ["--network", tmp_path / "human.pkl", "--seeds", "3", "--outdir", tmp_path]
+    result = CliRunner().invoke(generate_command, [str(option) for option in command])
+    assert result.exit_code == 0, result.output
+    z = np.random.RandomState(3).randn(1, TINY["latent_size"])
+    with Image.open(tmp_path / "seed0003.png") as image:
+        difference = np.asarray(image).astype(int) - oracle.to_uint8(oracle.generator(state, z)[1])[0]
+    assert np.abs(difference).max() <= 1
+    assert np.mean(difference == 0) >= 0.999
