@@ -6,9 +6,9 @@ the tensors. What its files don't say is in the header under `assumed`: the prog
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from typing import Any
-
-from torch import Tensor
 
 from converter.errors import ConvertError, within
 from converter.progan_pages import dense_from_4x4
@@ -25,10 +25,12 @@ ASSUMED: dict[str, dict[str, Any]] = {
     "StyleGAN2Discriminator": {"mbstd_group_size": 4},
     "StyleGANGenerator": {"fused_from": 128},
     "StyleGANDiscriminator": {"mbstd_group_size": 4},
-    "PGGANGenerator": {},
+    "PGGANGenerator": {"label_size": 0, "fused_kernels": False},
     "PGGANDiscriminator": {"mbstd_group_size": 16, "fused_scale": False},
 }
-"""`fused_from`: the side from which enlargement and convolution are one, whose kernels are then stored rotated."""
+"""`label_size`: how many inputs of the first layer are labels, by the discriminator in the same file.
+`fused_kernels`: whether those of enlargements are stored [in, out, k, k], which shows unless all widths are the same.
+`fused_from`: the side from which enlargement and convolution are one, whose kernels are then stored rotated."""
 _ROLES = {"generator_smooth": "G_ema", "generator": "G", "discriminator": "D"}
 _BOTH = {"weight": ("weight", SAME), "bias": ("bias", SAME)}
 
@@ -49,10 +51,23 @@ def read(top: dict[str, Any]) -> dict[str, Network] | None:
             tensors = float_tensors(state)
             header = {"build_func_name": kind, "variables": list(tensors), "assumed": ASSUMED[kind]}
             networks[role] = Network(role, FORM, header, tensors)
-    d = networks.get("D")
-    if d and d.header["build_func_name"] == "PGGANDiscriminator" and pggan_discriminator_config(d).num_label_logits:
-        raise ConvertError("holds a ProGAN with labels, which genforce normalises in its own way; not read yet")
-    return networks
+    return {role: _told(network, networks) for role, network in networks.items()}
+
+
+def _told(network: Network, networks: dict[str, Network]) -> Network:
+    """Tell a ProGAN's network what only the one beside it shows: a generator its labels, a discriminator its order."""
+    others = [other for other in networks.values() if (other.role == "D") != (network.role == "D")]
+    said: dict[str, Any] = {}
+    with within(f"network {network.role}"):
+        if network.header["build_func_name"] == "PGGANGenerator":
+            said["fused_kernels"] = _is_fused(network.tensors)
+    for other in others:
+        with within(f"network {other.role}"):
+            if other.header["build_func_name"] == "PGGANDiscriminator":
+                said["label_size"] = pggan_discriminator_config(other).num_label_logits
+            elif other.header["build_func_name"] == "PGGANGenerator":
+                said["fused_scale"] = _is_fused(other.tensors)
+    return replace(network, header={**network.header, "assumed": {**network.header["assumed"], **said}})
 
 
 _MARKS: tuple[dict[str, set[str]], dict[str, set[str]]] = (
@@ -287,29 +302,37 @@ def stylegan_discriminator_table(network: Network | None, config: stylegan1.Disc
 # ProGAN.
 
 
+def _is_fused(tensors: Tensors) -> bool:
+    """Tell whether enlargements are fused, whose kernels are [in, out, k, k]; equal widths look as if they were not."""
+    widths = [shape_of(tensors, f"output{b}.weight", 4)[1] for b in range(count(tensors, "output{}.weight"))]
+    return any(
+        before != after and shape_of(tensors, f"layer{2 * b}.weight", 4)[:2] == (before, after)
+        for b, (before, after) in enumerate(itertools.pairwise(widths), 1)
+    )
+
+
 def pggan_generator_config(network: Network) -> progan.GeneratorConfig:
     """Return the config of a `PGGANGenerator`."""
     tensors = network.tensors
-    levels = count(tensors, "output{}.weight")
+    levels, labels = count(tensors, "output{}.weight"), network.header["assumed"].get("label_size", 0)
+    inputs = shape_of(tensors, "layer0.weight", 4)[1]
+    if inputs <= labels:
+        raise ConvertError(f"variable layer0.weight has {inputs} inputs, which are no latents and {labels} labels")
     return progan.GeneratorConfig(
-        z_dim=shape_of(tensors, "layer0.weight", 4)[1],
-        c_dim=0,
+        z_dim=inputs - labels,
+        c_dim=labels,
         img_resolution=4 << (levels - 1),
         img_channels=shape_of(tensors, "output0.weight", 4)[0],
         channels=tuple(shape_of(tensors, f"output{b}.weight", 4)[1] for b in range(levels)),
+        normalize_z_first=labels > 0,
         lod=_lod(tensors, "lod"),
     )
 
 
 def pggan_generator_table(network: Network, config: progan.GeneratorConfig) -> Table:
     """Return the table of a `PGGANGenerator`; fused enlargements are stored [in, out, k, k] and rotated."""
-    fused = any(
-        network.tensors.get(f"layer{2 * b}.weight", _NONE).shape[:2] == (before, after)
-        for b, (before, after) in enumerate(zip(config.channels, config.channels[1:], strict=False), 1)
-        if before != after
-    )
-    enlarge = chain(permute(1, 0, 3, 2), FLIP) if fused else SAME
-    first: Transform = chain(FLIP, dense_from_4x4(config.z_dim))
+    enlarge = chain(permute(1, 0, 2, 3), FLIP) if network.header["assumed"].get("fused_kernels") else SAME
+    first: Transform = chain(FLIP, dense_from_4x4(config.z_dim + config.c_dim))
     rows = [
         *product({"b4.fc": "layer0"}, {"weight": ("weight", first), "bias": ("bias", SAME)}, "."),
         *product({"b{r}.conv0": "layer{even}"}, {"weight": ("weight", enlarge), "bias": ("bias", SAME)}, "."),
@@ -320,9 +343,6 @@ def pggan_generator_table(network: Network, config: progan.GeneratorConfig) -> T
         kept_lod(config.lod, "lod"),
         lambda r, i: {"level": _level(r), "even": 2 * _level(r), "odd": 2 * _level(r) + 1},
     )
-
-
-_NONE = Tensor()
 
 
 def pggan_discriminator_config(network: Network) -> progan.DiscriminatorConfig:

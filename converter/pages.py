@@ -77,7 +77,10 @@ PAGES: dict[str, dict[str, Page]] = {
         }
         for form in (yuuho.ARRAYS, yuuho.STATE)
     },
-    rosinality1.FORM: {"StyledGenerator": _page(rosinality1, "generator")._replace(complete=rosinality1.complete)},
+    rosinality1.FORM: {
+        "StyledGenerator": _page(rosinality1, "generator")._replace(complete=rosinality1.complete),
+        "Discriminator": _page(rosinality1, "discriminator"),
+    },
     akanimax.FORM: {
         "Generator": _page(akanimax, "generator"),
         "Discriminator": _page(akanimax, "discriminator"),

@@ -70,9 +70,15 @@ def _keywords(network: Network, key: str, function: str) -> Keywords:
     return Keywords(function, DEFAULTS[function], part["static_kwargs"], network.header["static_kwargs"])
 
 
-def _fused_from(kw: Keywords) -> int:
-    """Return the resolution from which on enlargements are fused."""
-    return {"auto": 128, True: 8, False: 1 << 30}[kw.choice("fused_scale", "auto", True, False)]
+def _fused_from(kw: Keywords, base_size: tuple[int, int]) -> float:
+    """Return the nominal resolution from which on enlargements are fused; "auto" is where no side is below 128."""
+    return {"auto": 512 / min(base_size), True: 8, False: 1 << 30}[kw.choice("fused_scale", "auto", True, False)]
+
+
+def _base_size(network: Network) -> tuple[int, int]:
+    """Return height and width of the first level, which no keyword of StyleGAN-Human tells (spec NONSQUARE.md C)."""
+    const = network.tensors.get(f"{network.header['components']['synthesis']['name']}/4x4/Const/const")
+    return (const.shape[2], const.shape[3]) if const is not None and const.ndim == 4 else (4, 4)
 
 
 def generator_config(network: Network) -> stylegan1.GeneratorConfig:
@@ -82,6 +88,10 @@ def generator_config(network: Network) -> stylegan1.GeneratorConfig:
     resolution = kw.resolution("resolution")
     psi = top.optional_number("truncation_psi")
     cutoff = top.optional_integer("truncation_cutoff", -(1 << 20))
+    size = _base_size(network)
+    own: dict[str, Any] = {"truncation_psi": 1.0 if psi is None else psi}
+    if size != (4, 4):  # what the script of StyleGAN-Human does
+        own = {"truncation_psi": 1.0, "official_noise": "stored"}
     return stylegan1.GeneratorConfig(
         mapping=stylegan1.MappingConfig(
             z_dim=mapping.integer("latent_size", 1),
@@ -105,8 +115,9 @@ def generator_config(network: Network) -> stylegan1.GeneratorConfig:
         use_pixel_norm=kw.flag("use_pixel_norm"),
         use_instance_norm=kw.flag("use_instance_norm"),
         equalized=kw.flag("use_wscale"),
-        truncation_psi=1.0 if psi is None else psi,
+        base_size=size,
         truncation_cutoff=max(cutoff or 0, 0),  # the original truncates nothing where it is given no cutoff
+        **own,
         **growing_state(network, kw),
     )
 
@@ -115,11 +126,13 @@ def discriminator_config(network: Network) -> stylegan1.DiscriminatorConfig:
     """Return the config of a `D_basic` network."""
     kw = Keywords("D_basic", DEFAULTS["D_basic"], network.header["static_kwargs"])
     resolution = kw.resolution("resolution")
-    group = kw.integer("mbstd_group_size")
+    group, channels = kw.integer("mbstd_group_size"), level_channels(kw, resolution)
+    dense = network.tensors.get("4x4/Dense0/weight")
+    halved = dense is not None and dense.ndim == 2 and dense.shape[0] == channels[0] * 8
     return stylegan1.DiscriminatorConfig(
         img_resolution=resolution,
         img_channels=kw.integer("num_channels", 1),
-        channels=level_channels(kw, resolution),
+        channels=channels,
         fc_dim=feature_maps(kw, 0),
         c_dim=kw.integer("label_size"),
         blur_filter=kw.taps("blur_filter"),
@@ -127,13 +140,14 @@ def discriminator_config(network: Network) -> stylegan1.DiscriminatorConfig:
         mbstd_group_size=group,
         mbstd_num_features=kw.integer("mbstd_num_features", 1) if group > 1 else 0,
         equalized=kw.flag("use_wscale"),
+        base_size=(4, 2) if halved else (4, 4),  # StyleGAN-Human's are half as wide as high
         **growing_state(network, kw),
     )
 
 
 def generator_table(network: Network, config: stylegan1.GeneratorConfig) -> Table:
     """Return the table of a `G_style` network; kernels of fused enlargements are stored rotated."""
-    fused_from = _fused_from(_keywords(network, "synthesis", "G_synthesis"))
+    fused_from = _fused_from(_keywords(network, "synthesis", "G_synthesis"), config.base_size)
     levels = log2_resolution(config.img_resolution)
     parts = network.header["components"]
     m, s = parts["mapping"]["name"], parts["synthesis"]["name"]

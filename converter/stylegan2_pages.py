@@ -128,6 +128,7 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
         truncation_cutoff=top.optional_integer("truncation_cutoff", -(1 << 20)),
         official_noise="stored" if "init_res" in network.header["static_kwargs"] else "seeded",
         base_size=base_size(network.header["static_kwargs"]),
+        attention=_has_attention(network, resolution),
         **options,
         **(growing_state(network, kw) if revised else {}),
     )
@@ -153,6 +154,21 @@ def base_size(keywords: dict[str, Any]) -> tuple[int, int]:
     if not isinstance(sides, list) or len(sides) != 2 or not all(isinstance(n, int) and 0 < n < 256 for n in sides):
         raise ConvertError(f"keywords give {sides!r} as the size of the first level, which is not two small numbers")
     return sides[0], sides[1]
+
+
+def _has_attention(network: Network, resolution: int) -> bool:
+    """Tell whether the network has self-attention, as skyflynil's may, and is deep enough for it."""
+    function, keywords = network.header["build_func_name"], network.header["static_kwargs"]
+    asked = Keywords(function, {"use_attention": False}, keywords).flag("use_attention")
+    found = any("/attention_" in name for name in network.tensors)
+    return (asked or found) and resolution >= 4 << stylegan2.ATTENTION_LEVEL
+
+
+def _attention_rows(ours: str, theirs: str) -> list[Row]:
+    layers = {"key": "f_conv", "query": "g_conv", "value": "h_conv", "out": "attn_conv"}
+    scopes = {f"{ours}.{layer}": f"{theirs}/{name}" for layer, name in layers.items()}
+    leaves = {"weight": ("kernel", HWIO), "bias": ("bias", SAME), "u": ("u", SAME)}
+    return [Row(f"{ours}.gamma", f"{theirs}/gamma"), *product(scopes, leaves)]
 
 
 def _averages(network: Network, channels: int) -> bool:
@@ -225,6 +241,7 @@ def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
         mbstd_num_features=features,
         base_size=base_size(network.header["static_kwargs"]),
         average_pooling=_averages(network, feature_maps(kw, 1, low)),
+        attention=_has_attention(network, resolution),
         **options,
         **(growing_state(network, kw) if revised else {}),
     )
@@ -283,6 +300,7 @@ def generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Tabl
         *product(enlarging, {**leaves, "weight": ("weight", HWIO_FLIPPED)}),
         *product({"synthesis.b{r}.torgb": s + torgb}, {**leaves, "weight": ("weight", HWIO)}),
         Row("synthesis.b{r}.skip.weight", s + "/{r}x{r}/Skip/weight", HWIO),
+        *_attention_rows("synthesis.b{r}.attention", s + "/{r}x{r}/attention_g"),
     ]
     rows, scopes = _real_names(network, rows, config.base_size)
     return Table(
@@ -317,6 +335,7 @@ def discriminator_table(network: Network, config: stylegan2.DiscriminatorConfig)
     rows = [
         *product(convs, {"weight": ("weight", HWIO), "bias": ("bias", SAME), "weight_u": ("weight_sn", SAME)}),
         *product(dense, {"weight": ("weight", TRANSPOSE), "bias": ("bias", SAME)}),
+        *_attention_rows("b{r}.attention", "{r}x{r}/attention_d"),
     ]
     # PA-GAN's vectors add to the first layer in proportion to its augmentation strength, which is 0 outside training.
     pagan = Kept(r"\d+x\d+/FromRGB/PAGAN/weight", default=lambda name: None)

@@ -15,7 +15,7 @@ from converter.formats import Options
 from converter.pages import export_network, page
 from converter.source import Network
 from converter.torch_shared import expanded_filter, write_state_dicts
-from stylegan_torch import checkpoint
+from stylegan_torch import checkpoint, progan
 from stylegan_torch.checkpoint import Checkpoint
 from stylegan_torch.networks import kind_of
 
@@ -83,6 +83,8 @@ def _anew(role: str, network: checkpoint.Network, notes: list[str]) -> dict[str,
 
 
 def _told(config: Any) -> dict[str, Any]:
+    if isinstance(config, progan.GeneratorConfig):
+        return {"label_size": config.c_dim}
     fields = {"mbstd_group_size": "mbstd_group_size", "fused_scale": "pool_first"}
     return {name: getattr(config, field) for name, field in fields.items() if hasattr(config, field)}
 

@@ -9,15 +9,15 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from converter import rosinality2
-from converter.errors import ConvertError
-from converter.fits import note_clamp
+from converter import rosinality2, source
+from converter.errors import ConvertError, within
+from converter.fits import note_clamp, refuse_others
 from converter.formats import Options
-from converter.pages import export_network
+from converter.pages import export_network, page
 from converter.torch_shared import write_state_dicts
 from stylegan_torch import stylegan2
 from stylegan_torch.checkpoint import Checkpoint, Network
-from stylegan_torch.networks import shapes
+from stylegan_torch.networks import kind_of, shapes
 
 _KEYS = {"G_ema": "g_ema", "G": "g", "D": "d"}
 _WIDTHS = (512, 512, 512, 512)
@@ -76,10 +76,16 @@ def _export(role: str, network: Network, notes: list[str]) -> dict[str, Tensor]:
         state |= _silence(config, state)
         table = rosinality2.generator_table(None, config)
         order = list(_generator_variables(config))
+        config = replace(config, style_bias=0.0, use_noise=True)
     else:
         table = rosinality2.discriminator_table(None, config)
         order = list(_discriminator_variables(config))
-    return table.export_tensors(state, {}, order)
+    tensors = table.export_tensors(state, {}, order)
+    header = {"build_func_name": kind_of(config)[1], "variables": order}
+    written = source.Network(role, rosinality2.FORM, header, tensors)
+    with within(f"network {role} has no place in format rosinality"):
+        refuse_others(config, page(written).config(written))
+    return tensors
 
 
 def _silence(config: stylegan2.GeneratorConfig, state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -101,6 +107,8 @@ def _obstacles(config: Any) -> Iterator[str]:
     if config.base_size != (4, 4):
         height, width = config.img_size
         yield f"its images are {height}x{width}, not square"
+    if config.attention:
+        yield "it has self-attention"
     if config.img_channels != 3:
         yield f"its images have {config.img_channels} channels, not 3"
     architecture = "skip" if is_generator else "resnet"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import IO, Any
 
 import torch
@@ -46,10 +46,10 @@ def shape_of(tensors: Tensors, name: str, ndim: int) -> torch.Size:
     return value.shape
 
 
-def count(tensors: Tensors, pattern: str, start: int = 0) -> int:
+def count(names: Container[str], pattern: str, start: int = 0) -> int:
     """Return how many of the names "layer0", "layer1", … (for the pattern "layer{}") there are without a gap."""
     index = start
-    while pattern.format(index) in tensors:
+    while pattern.format(index) in names:
         index += 1
     return index - start
 

@@ -194,6 +194,11 @@ def _write_safetensors(file: IO[bytes], checkpoint: Checkpoint) -> None:
         for part, values in (("state_dict", net.state_dict), ("source", net.source))
         for name, value in values.items()
     }
+    seen: set[int] = set()
+    for name, value in tensors.items():  # the format has no two tensors of the same memory
+        if value.untyped_storage().data_ptr() in seen:
+            tensors[name] = value.clone()
+        seen.add(value.untyped_storage().data_ptr())
     # Not `save_file`: it makes a temporary file of its own, which a kill would leave behind.
     file.write(safetensors.torch.save(tensors, metadata={"stylegan_torch": _record(checkpoint)}))
 

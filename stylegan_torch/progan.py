@@ -39,6 +39,7 @@ WeightScale = Literal["equalized", "stored", "none"]
 class GeneratorConfig:
     """A generator. `channels` counts the feature maps of the levels 4², 8², … in order.
 
+    normalize_z, normalize_z_first: normalise z and labels together; normalise z alone before labels join it.
     first_gain, rgb_gain: of the equalized dense layer and RGB layers.
     first_pixel_norm: whether pixel normalisation follows the dense layer too.
     growing: False if only the finest RGB layer exists.
@@ -58,6 +59,7 @@ class GeneratorConfig:
     first_gain: float = math.sqrt(2.0) / 4
     rgb_gain: float = 1.0
     first_pixel_norm: bool = True
+    normalize_z_first: bool = False
     growing: bool = True
     lod: float = 0.0
 
@@ -195,7 +197,8 @@ class Generator(nn.Module):
         """
         cfg = self.config
         check_shape("z", z, cfg.z_dim)
-        x = torch.cat([z, labels_or_zeros(c, cfg.c_dim, z)], dim=1)
+        x = pixel_norm(z, cfg.pixel_norm_eps) if cfg.normalize_z_first else z
+        x = torch.cat([x, labels_or_zeros(c, cfg.c_dim, z)], dim=1)
         x = pixel_norm(x, cfg.pixel_norm_eps) if cfg.normalize_z else x
         blocks = [block for block in self.children() if isinstance(block, SynthesisBlock)]
         finest = len(blocks) - 1

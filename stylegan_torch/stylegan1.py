@@ -64,6 +64,8 @@ class MappingConfig:
 class GeneratorConfig:
     """A generator. `channels` counts the feature maps of the levels 4², 8², … in order.
 
+    img_resolution: larger side of a square network with as many levels.
+    base_size: height and width of the first level; each further one doubles them.
     blur_filter: taps applied after every enlargement; None = none.
     use_styles: AdaIN's scale and shift by w; without, ws has a single row that only a dense input reads.
     const_input: start from a learned constant rather than a dense layer of w.
@@ -102,6 +104,7 @@ class GeneratorConfig:
     const_bias: bool = True
     bias_first: bool = False
     average_from: int | None = None
+    base_size: tuple[int, int] = (4, 4)
     growing: bool = True
     lod: float = 0.0
     truncation_psi: float = 0.7
@@ -116,16 +119,24 @@ class GeneratorConfig:
     @property
     def img_size(self) -> tuple[int, int]:
         """Height and width of images."""
-        return self.img_resolution, self.img_resolution
+        return _size(self, len(self.channels) - 1)
+
+
+def _size(config: GeneratorConfig | DiscriminatorConfig, level: int) -> tuple[int, int]:
+    height, width = config.base_size
+    return height << level, width << level
 
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
     """A discriminator. `channels` counts the feature maps entering the levels 4², 8², … in order.
 
+    img_resolution, base_size: as of the generator.
     fc_dim: width of the first dense layer.
     c_dim: labels; each has an output of its own, selected by the one-hot label.
     mbstd_group_size: members of a minibatch-stddev group; None = the whole batch. mbstd_num_features 0 = no such layer.
+    score_gain: of the equalized last layer.
+    rgb_activation: whether RGB layers end in one.
     """
 
     img_resolution: int
@@ -138,13 +149,16 @@ class DiscriminatorConfig:
     mbstd_group_size: int | None = 4
     mbstd_num_features: int = 1
     equalized: bool = True
+    score_gain: float = 1.0
+    rgb_activation: bool = True
+    base_size: tuple[int, int] = (4, 4)
     growing: bool = True
     lod: float = 0.0
 
     @property
     def img_size(self) -> tuple[int, int]:
         """Height and width of images."""
-        return self.img_resolution, self.img_resolution
+        return _size(self, len(self.channels) - 1)
 
 
 def _gain(fan_in: int, equalized: bool, gain: float = math.sqrt(2.0)) -> float:
@@ -220,7 +234,7 @@ class SynthesisLayer(nn.Module):
         config: GeneratorConfig,
         in_channels: int,
         out_channels: int,
-        resolution: int,
+        level: int,
         stage: Literal["const", "dense", "conv", "up"],
     ) -> None:
         super().__init__()
@@ -228,20 +242,20 @@ class SynthesisLayer(nn.Module):
         self.stage = stage
         w_dim = config.mapping.w_dim
         if stage == "const":
-            self.const = nn.Parameter(torch.ones(out_channels, 4, 4))
+            self.const = nn.Parameter(torch.ones(out_channels, *config.base_size))
         elif stage == "dense":
-            self.weight = normal(out_channels * 16, w_dim)
+            self.weight = normal(out_channels * math.prod(config.base_size), w_dim)
             self.weight_gain = _gain(w_dim, config.equalized, math.sqrt(2.0) / 4)
         else:
             self.weight = normal(out_channels, in_channels, 3, 3)
-            averaged = stage == "up" and config.average_from is not None and resolution >= config.average_from
+            averaged = stage == "up" and config.average_from is not None and 4 << level >= config.average_from
             self.weight_gain = _gain(in_channels * 9, config.equalized) / (4 if averaged else 1)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if stage != "const" or config.const_bias else None
         self.noise_gain = math.sqrt(2.0 / out_channels) if config.equalized_noise else 1.0
         if config.use_noise:
             self.noise_strength = nn.Parameter(torch.zeros(out_channels))
             if stage != "conv" or not config.shared_noise:
-                self.register_buffer("noise_const", normal(resolution, resolution).detach())
+                self.register_buffer("noise_const", normal(*_size(config, level)).detach())
         if config.use_styles:
             gain = _gain(w_dim, config.equalized, config.style_gain)
             self.affine = Linear(w_dim, out_channels * 2, gain=gain)
@@ -272,7 +286,7 @@ class SynthesisLayer(nn.Module):
             return early(self.const.expand(w.shape[0], -1, -1, -1))
         weight = self.weight * self.weight_gain
         if self.stage == "dense":
-            return early((w @ weight.t()).reshape(w.shape[0], -1, 4, 4))
+            return early((w @ weight.t()).reshape(w.shape[0], -1, *self.config.base_size))
         assert x is not None
         if self.stage == "conv":
             return early(conv2d(x, weight))
@@ -300,13 +314,12 @@ class SynthesisBlock(nn.Module):
 
     def __init__(self, config: GeneratorConfig, level: int) -> None:
         super().__init__()
-        resolution = 4 * 2**level
         out = config.channels[level]
         before = config.channels[max(level - 1, 0)]
         first: Literal["const", "dense", "up"] = "up" if level else "const" if config.const_input else "dense"
-        self.conv0 = SynthesisLayer(config, before, out, resolution, first)
-        self.conv1 = SynthesisLayer(config, out, out, resolution, "conv")
-        if config.growing or resolution == config.img_resolution:
+        self.conv0 = SynthesisLayer(config, before, out, level, first)
+        self.conv1 = SynthesisLayer(config, out, out, level, "conv")
+        if config.growing or level == len(config.channels) - 1:
             self.torgb = ToRGB(config, out)
 
     def forward(self, x: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None]) -> Tensor:
@@ -324,7 +337,7 @@ class SynthesisNetwork(nn.Module):
         self.num_layers = 2 * log2_resolution(config.img_resolution) - 2
         self.num_ws = self.num_layers if config.use_styles else 1
         self.w_dim, self.img_channels = config.mapping.w_dim, config.img_channels
-        self.img_resolution = config.img_resolution
+        self.img_resolution = max(config.img_size)
         self.block_resolutions = resolutions(config.img_resolution)
         for level, resolution in enumerate(self.block_resolutions):
             self.add_module(f"b{resolution}", SynthesisBlock(config, level))
@@ -384,12 +397,20 @@ class Generator(StyleGenerator):
 class ConvLayer(nn.Module):
     """Convolution, bias and activation; `down` blurs first and halves the size."""
 
-    def __init__(self, config: DiscriminatorConfig, in_channels: int, out_channels: int, size: int, down: bool) -> None:
+    def __init__(
+        self,
+        config: DiscriminatorConfig,
+        in_channels: int,
+        out_channels: int,
+        size: int = 3,
+        down: bool = False,
+        activation: str | None = None,
+    ) -> None:
         super().__init__()
         self.weight = normal(out_channels, in_channels, size, size)
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.weight_gain = _gain(in_channels * size**2, config.equalized)
-        self.activation = config.activation
+        self.activation = activation or config.activation
         self.down = down
         self.blur_filter: Tensor | None
         blur = make_filter(config.blur_filter) if down and config.blur_filter else None
@@ -404,6 +425,11 @@ class ConvLayer(nn.Module):
         return activate(x + self.bias[:, None, None], self.activation, with_gain=False)
 
 
+def _from_rgb(config: DiscriminatorConfig, channels: int) -> ConvLayer:
+    activation = config.activation if config.rgb_activation else "linear"
+    return ConvLayer(config, config.img_channels, channels, size=1, activation=activation)
+
+
 class DiscriminatorBlock(nn.Module):
     """One level: features [N, C, H, W] to [N, C', H/2, W/2]; `fromrgb` for pictures that enter here."""
 
@@ -413,9 +439,9 @@ class DiscriminatorBlock(nn.Module):
         super().__init__()
         channels, out = config.channels[level], config.channels[level - 1]
         if config.growing or level == len(config.channels) - 1:
-            self.fromrgb = ConvLayer(config, config.img_channels, channels, 1, down=False)
-        self.conv0 = ConvLayer(config, channels, channels, 3, down=False)
-        self.conv1 = ConvLayer(config, channels, out, 3, down=True)
+            self.fromrgb = _from_rgb(config, channels)
+        self.conv0 = ConvLayer(config, channels, channels)
+        self.conv1 = ConvLayer(config, channels, out, down=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the features of this level to those of the next coarser one."""
@@ -432,12 +458,13 @@ class DiscriminatorEpilogue(nn.Module):
         self.config = config
         channels, equalized = config.channels[0], config.equalized
         if config.growing or len(config.channels) == 1:
-            self.fromrgb = ConvLayer(config, config.img_channels, channels, 1, down=False)
+            self.fromrgb = _from_rgb(config, channels)
         self.mbstd_group_size = config.mbstd_group_size
-        self.conv = ConvLayer(config, channels + config.mbstd_num_features, channels, 3, down=False)
-        gain = _gain(channels * 16, equalized)
-        self.fc = Linear(channels * 16, config.fc_dim, gain=gain, activation=config.activation, activation_gain=False)
-        self.out = Linear(config.fc_dim, max(config.c_dim, 1), gain=_gain(config.fc_dim, equalized, 1.0))
+        self.conv = ConvLayer(config, channels + config.mbstd_num_features, channels)
+        features = channels * math.prod(config.base_size)
+        gain = _gain(features, equalized)
+        self.fc = Linear(features, config.fc_dim, gain=gain, activation=config.activation, activation_gain=False)
+        self.out = Linear(config.fc_dim, max(config.c_dim, 1), gain=_gain(config.fc_dim, equalized, config.score_gain))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features [N, C, 4, 4] to outputs [N, max(c_dim, 1)]."""
@@ -457,7 +484,7 @@ class Discriminator(nn.Module):
         self.config = config
         self.c_dim = config.c_dim
         self.img_size = config.img_size
-        self.img_resolution = config.img_resolution
+        self.img_resolution = max(config.img_size)
         self.img_channels = config.img_channels
         sides = resolutions(config.img_resolution)
         for level in range(len(sides) - 1, 0, -1):
@@ -473,7 +500,7 @@ class Discriminator(nn.Module):
             ValueError: if images, labels or batch size do not fit the network.
         """
         cfg = self.config
-        check_shape("images", img, cfg.img_channels, cfg.img_resolution, cfg.img_resolution)
+        check_shape("images", img, cfg.img_channels, *cfg.img_size)
         blocks = [block for block in self.children() if isinstance(block, DiscriminatorBlock)]
         skipped, fade = growth(cfg.lod, len(blocks)) if cfg.growing else (0, 0.0)
         levels: list[DiscriminatorBlock | DiscriminatorEpilogue] = [*blocks, self.b4]

@@ -48,6 +48,8 @@ from stylegan_torch.layers import (
 Architecture = Literal["skip", "resnet", "orig", "revised"]
 """How levels meet the picture: summed (`skip`), residual, last level only (`orig`), or progressively grown with one
 active level (`revised`, configs B to D)."""
+ATTENTION_LEVEL = 4
+"""The level, counted from 0, that has self-attention in networks with any."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class GeneratorConfig:
     style_bias: added to every style (TensorFlow releases store biases around 0 and add 1).
     equalized_modulation: scale convolution weights by 1/√fan_in before demodulation (TensorFlow releases).
     num_fp16_res: finest levels trained in half precision; kept for export, everything here runs in the input's dtype.
+    attention: self-attention ends level `ATTENTION_LEVEL`, if there is one.
     growing: False if `revised` has its finest RGB layer only.
     lod: level of detail of a snapshot saved mid-growth (`revised` only), 0 = finished.
     truncation_psi, truncation_cutoff: the network's own defaults; cutoff None = all layers.
@@ -101,6 +104,7 @@ class GeneratorConfig:
     image_upsampling: Literal["filter", "bilinear"] = "filter"
     style_bias: float = 0.0
     equalized_modulation: bool = False
+    attention: bool = False
     growing: bool = True
     lod: float = 0.0
     truncation_psi: float = 1.0
@@ -130,6 +134,7 @@ class DiscriminatorConfig:
     img_resolution, base_size: as of the generator.
     fc_dim: width of the first dense layer.
     average_pooling: average over all positions before the first dense layer.
+    attention: self-attention ends level `ATTENTION_LEVEL`, at half its size, if there is one.
     conditioning: how labels choose the score: not at all, by selecting an output ("select", StyleGAN2), or by the
         scalar product of the outputs with a mapping of the labels ("project", ADA).
     num_outputs, num_scores: columns of the last layer and how many of the first are returned (auxiliary rotation).
@@ -162,6 +167,7 @@ class DiscriminatorConfig:
     lod: float = 0.0
     base_size: tuple[int, int] = (4, 4)
     average_pooling: bool = False
+    attention: bool = False
 
     @property
     def img_size(self) -> tuple[int, int]:
@@ -357,6 +363,57 @@ class ConvLayer(nn.Module):
         return weight * inverse_sigma
 
 
+class SpectralConv(nn.Module):
+    """1×1 convolution whose kernel is divided by its largest singular value (Miyato et al. 2018).
+
+    `u` [1, O] estimates the singular vector; only training advances it, here it stays as stored.
+    """
+
+    u: Tensor
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.weight = normal(out_channels, in_channels, 1, 1)
+        self.bias = nn.Parameter(torch.zeros(out_channels))
+        self.register_buffer("u", normal(1, out_channels).detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, I, H, W] to [N, O, H, W]."""
+        matrix = self.weight.flatten(1)
+        v = F.normalize(self.u @ matrix, eps=1e-6)
+        u = F.normalize(v @ matrix.t(), eps=1e-6)
+        sigma = v @ matrix.t() @ u.t()
+        return conv2d(x, self.weight / sigma) + self.bias[:, None, None]
+
+
+class SelfAttention(nn.Module):
+    """Adds to each position a mixture of all, weighted by likeness (Zhang et al. 2019, "Self-Attention GANs").
+
+    Keys and queries have C/8 channels, values C/2; keys and values are max-pooled 2×2. `gamma` [1] says how much is
+    added.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.key = SpectralConv(channels, channels // 8)
+        self.query = SpectralConv(channels, channels // 8)
+        self.value = SpectralConv(channels, channels // 2)
+        self.out = SpectralConv(channels // 2, channels)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, C, H, W], H and W even, to the same shape."""
+        keys, values = (F.max_pool2d(conv(x), 2).flatten(2) for conv in (self.key, self.value))
+        queries = self.query(x).flatten(2)
+        weights = (queries.transpose(1, 2) @ keys).softmax(dim=2)
+        mixture = (values @ weights.transpose(1, 2)).unflatten(2, x.shape[2:])
+        return x + self.gamma * self.out(mixture)
+
+
+def _attention(config: GeneratorConfig | DiscriminatorConfig, level: int, channels: int) -> nn.Module:
+    return SelfAttention(channels) if config.attention and level == ATTENTION_LEVEL else nn.Identity()
+
+
 class SynthesisBlock(nn.Module):
     """One level: one (4×4) or two convolutions, and the RGB layer if the architecture has one here."""
 
@@ -380,6 +437,7 @@ class SynthesisBlock(nn.Module):
                 self.skip = ConvLayer(before, out, 1, bias=False, up=config.resample_filter)
         if last or config.architecture == "skip" or (config.architecture == "revised" and config.growing):
             self.torgb = ToRGB(config, out)
+        self.attention = _attention(config, level, out)
         self.register_buffer("resample_filter", make_filter(config.resample_filter), persistent=False)
 
     def layers(self) -> list[SynthesisLayer]:
@@ -391,7 +449,7 @@ class SynthesisBlock(nn.Module):
         if x is None:
             x = self.const.expand(ws.shape[0], -1, -1, -1)
             return self.conv1(x, ws[:, 0], noise[0])
-        y = self.conv1(self.conv0(x, ws[:, 0], noise[0]), ws[:, 1], noise[1])
+        y = self.attention(self.conv1(self.conv0(x, ws[:, 0], noise[0]), ws[:, 1], noise[1]))
         return (self.skip(x) + y) * math.sqrt(0.5) if self.residual else y
 
 
@@ -501,15 +559,15 @@ class DiscriminatorBlock(nn.Module):
             self.fromrgb = ConvLayer(config.img_channels, channels, 1, activation=act, clamp=clamp)
         self.conv0 = ConvLayer(channels, channels, 3, activation=act, clamp=clamp, spectral_norm=sn)
         self.conv1 = ConvLayer(channels, out, 3, activation=act, clamp=clamp, down=taps, spectral_norm=sn)
+        self.attention = _attention(config, level, out)
         self.residual = config.architecture == "resnet"
         if self.residual:
             self.skip = ConvLayer(channels, out, 1, bias=False, down=taps)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the features of this level to those of the next coarser one."""
-        if self.residual:
-            return (self.skip(x) + self.conv1(self.conv0(x))) * math.sqrt(0.5)
-        return self.conv1(self.conv0(x))
+        y = self.attention(self.conv1(self.conv0(x)))
+        return (self.skip(x) + y) * math.sqrt(0.5) if self.residual else y
 
 
 def _rgb_everywhere(config: DiscriminatorConfig) -> bool:

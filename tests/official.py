@@ -59,9 +59,11 @@ _D_MAIN: Options = {
 _DEFAULTS: dict[str, Options] = {
     "G_paper": _G_PAPER, "D_paper": {**_PG, "mbstd_group_size": 4},
     "SG1.G_mapping": {**_MAPPING, "use_wscale": True}, "SG1.G_synthesis": _STYLE, "D_basic": _D_BASIC,
-    "SG2.G_mapping": _MAPPING, "G_synthesis_stylegan2": {**_SYNTHESIS2, "architecture": "skip"},
+    "SG2.G_mapping": _MAPPING,
+    "G_synthesis_stylegan2": {**_SYNTHESIS2, "architecture": "skip", "use_attention": False},  # the last is a fork's
     "G_synthesis_stylegan_revised": {**_SYNTHESIS2, "structure": "auto"},
-    "D_stylegan": {**_D2, "structure": "auto"}, "D_stylegan2": {**_D2, "architecture": "resnet"},
+    "D_stylegan": {**_D2, "structure": "auto"},
+    "D_stylegan2": {**_D2, "architecture": "resnet", "use_attention": False},
     "ADA.G_mapping": {**_MAPPING, "mapping_fmaps": None, "label_fmaps": None}, "D_main": _D_MAIN,
     "ADA.G_synthesis": {
         **_SYNTHESIS2, "architecture": "skip", "fmap_const": None, "use_noise": True, "conv_clamp": None,
@@ -233,6 +235,20 @@ def _modulated(r: Recipe, scope: str, kernel: int, inp: int, out: int) -> None:
     r.add(f"{scope}/bias", out, std=0.2)
 
 
+def _attention(r: Recipe, scope: str, channels: int) -> None:
+    """The fifth level of skyflynil's fork has these."""
+    for layer, inp, out in (
+        ("f_conv", channels, channels // 8),
+        ("g_conv", channels, channels // 8),
+        ("h_conv", channels, channels // 2),
+        ("attn_conv", channels // 2, channels),
+    ):
+        r.add(f"{scope}/{layer}/kernel", 1, 1, inp, out)
+        r.add(f"{scope}/{layer}/bias", out, std=0.2)
+        r.add(f"{scope}/{layer}/u", 1, out)
+    r.add(f"{scope}/gamma", 1)
+
+
 def _g_synthesis2(r: Recipe) -> None:
     """G_synthesis_stylegan2, G_synthesis_stylegan_revised and the G_synthesis of ADA."""
     o, top, nf = r.o, log2(r.o["resolution"]), r.nf
@@ -249,6 +265,8 @@ def _g_synthesis2(r: Recipe) -> None:
         if res > 2:
             _modulated(r, f"{_side(res)}/Conv0_up", 3, nf(res - 2), nf(res - 1))
             _modulated(r, f"{_side(res)}/Conv1", 3, nf(res - 1), nf(res - 1))
+        if res == 6 and o.get("use_attention"):
+            _attention(r, "64x64/attention_g", nf(5))
         if res > 2 and arch == "resnet":
             r.add(f"{_side(res)}/Skip/weight", 1, 1, nf(res - 2), nf(res - 1))
         if res in rgb:
@@ -289,6 +307,8 @@ def _discriminator2(r: Recipe, function: str) -> None:
             _from_rgb(r, res)
         _spectral(r, f"{_side(res)}/Conv0", nf(res - 1), nf(res - 1))
         _spectral(r, f"{_side(res)}/Conv1_down", nf(res - 1), nf(res - 2))
+        if res == 6 and o.get("use_attention"):
+            _attention(r, "64x64/attention_d", nf(4))
         if arch == "resnet":
             r.add(f"{_side(res)}/Skip/weight", 1, 1, nf(res - 1), nf(res - 2))
     if arch == "skip":

@@ -381,6 +381,36 @@ def _modulated(net: Net, scope: str, x: Array, w: Array, *, demodulate: bool, k:
     return y
 
 
+def _spectral_conv(net: Net, scope: str, x: Array) -> Array:
+    """1x1 convolution by the kernel over its largest singular value, as the stored u estimates it."""
+
+    def norm(v: Array) -> Array:
+        return v / np.sqrt(np.maximum((v**2).sum(), 1e-12))
+
+    kernel = net.v[f"{scope}/kernel"][0, 0]
+    v = norm(net.v[f"{scope}/u"] @ kernel.T)
+    sigma = (v @ kernel @ norm(v @ kernel).T).item()
+    return np.einsum("nihw,io->nohw", x, kernel / sigma) + net.b(scope, x)
+
+
+def attention(net: Net, scope: str, x: Array) -> Array:
+    """Self-attention of skyflynil's fork; x itself where there is none."""
+    if f"{scope}/gamma" not in net.v:
+        return x
+    n, _, h, w = x.shape
+
+    def pooled(name: str) -> Array:
+        y = _spectral_conv(net, f"{scope}/{name}", x)
+        y = y.reshape(n, -1, h // 2, 2, w // 2, 2).max(axis=(3, 5))
+        return y.reshape(n, y.shape[1], -1)
+
+    g = _spectral_conv(net, f"{scope}/g_conv", x).reshape(n, -1, h * w)
+    likeness = np.exp(np.einsum("ncq,nck->nqk", g, pooled("f_conv")))
+    weights = likeness / likeness.sum(axis=2, keepdims=True)
+    mixed = np.einsum("nqk,nck->ncq", weights, pooled("h_conv")).reshape(n, -1, h, w)
+    return net.v[f"{scope}/gamma"] * _spectral_conv(net, f"{scope}/attn_conv", mixed) + x
+
+
 def _synthesis2(net: Net, w: Array, noise: Sequence[Array]) -> Array:
     o, k = net.o, filter_2d(net.o["resample_kernel"])
     arch, clamp = o.get("architecture", "growing"), o.get("conv_clamp")
@@ -400,6 +430,7 @@ def _synthesis2(net: Net, w: Array, noise: Sequence[Array]) -> Array:
         t = x
         x = layer(f"{side(res)}/Conv0_up", x, 2 * res - 5, up=True)
         x = layer(f"{side(res)}/Conv1", x, 2 * res - 4)
+        x = attention(net, f"{side(res)}/attention_g", x)
         return (x + conv_up2(t, net.w1(f"{side(res)}/Skip"), k)) / SQRT2 if arch == "resnet" else x
 
     x = layer("4x4/Conv", net.v["4x4/Const/const"].repeat(len(w), axis=0), 0)
@@ -572,6 +603,7 @@ def _discriminator2(state: State, images: Array, labels: Array, u: dict[str, Arr
         t, scope, down = x, f"{side(res)}/Conv0", f"{side(res)}/Conv1_down"
         x = ba(corr(x, _conv_weight(net, scope, u)), scope)
         x = ba(conv_down2(x, _conv_weight(net, down, u), k), down)
+        x = attention(net, f"{side(res)}/attention_d", x)
         return (x + conv_down2(t, net.w1(f"{side(res)}/Skip"), k)) / SQRT2 if arch == "resnet" else x
 
     if arch == "growing" and net.top > 2:

@@ -271,16 +271,6 @@ def test_nothing_is_made_for_a_file_that_is_not_sound(changes: Any, message: str
         converter.load(_changed(tmp_path, changes))
 
 
-def test_a_progan_of_genforce_with_labels_is_refused(tmp_path: Path) -> None:
-    content = torch.load(DATA / "genforce_pggan32.pth", weights_only=True)
-    last = [name for name in content["discriminator"] if name.startswith("layer")][-2:]
-    for name in last:
-        content["discriminator"][name] = content["discriminator"][name].repeat_interleave(3, dim=0)
-    torch.save(content, tmp_path / "labels.pth")
-    with pytest.raises(ConvertError, match="holds a ProGAN with labels"):
-        converter.load(tmp_path / "labels.pth")
-
-
 def test_containers_of_old_torch_are_read(tmp_path: Path) -> None:
     content = torch.load(DATA / "rosinality_sg2_convert.pt", weights_only=True)
     torch.save(content, tmp_path / "legacy.pt", _use_new_zipfile_serialization=False)

@@ -252,7 +252,9 @@ GENERATORS: dict[str, networks.Config] = {
     "ProGAN growing": progan.GeneratorConfig(z_dim=3, c_dim=2, lod=0.4, **SIZES),
     "StyleGAN": stylegan1.GeneratorConfig(mapping=W1, growing=False, **SIZES),
     "StyleGAN growing": stylegan1.GeneratorConfig(mapping=W1, lod=0.4, use_pixel_norm=True, **SIZES),
-    "StyleGAN dense": stylegan1.GeneratorConfig(mapping=W1, const_input=False, growing=False, **SIZES),
+    "StyleGAN dense": stylegan1.GeneratorConfig(
+        mapping=W1, const_input=False, base_size=(4, 2), **SIZES, growing=False
+    ),
     "StyleGAN2 skip": stylegan2.GeneratorConfig(**SG2_G),
     "StyleGAN2 resnet": stylegan2.GeneratorConfig(architecture="resnet", activation="swish", **SG2_G),
     "StyleGAN2 orig": stylegan2.GeneratorConfig(

@@ -178,3 +178,10 @@ def test_training_does_not_touch_the_file(tmp_path: Path) -> None:
 def test_every_public_name_is_documented() -> None:
     for name in stylegan_torch.__all__:
         assert getattr(stylegan_torch, name).__doc__
+
+
+def test_networks_that_share_tensors_are_saved(tmp_path: Path) -> None:
+    G = converter.load(DATA / "ada.pkl").network("G_ema")
+    stylegan_torch.save(tmp_path / "shared.safetensors", {"G_ema": G, "G": G})
+    z = torch.randn(1, G.z_dim)
+    assert torch.equal(stylegan_torch.load(tmp_path / "shared.safetensors", network="G")(z), G(z))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import oracle
 import pytest
 import torch
 from click.testing import CliRunner
+from official import State, build, log2, write_pickle
 from PIL import Image
+from there_and_back import comes_back
 
 import converter
 from converter.cli import main as convert_command
@@ -114,3 +118,147 @@ def test_the_first_level_of_each_fork(keywords: dict[str, Any], size: tuple[int,
 def test_an_odd_first_level_is_refused(sides: Any) -> None:
     with pytest.raises(ConvertError, match="as the size of the first level"):
         base_size({"init_res": sides})
+
+
+# What no samples exist of: official networks of another first level, with the fork's variables, against the formulas.
+
+TINY: dict[str, Any] = {"num_channels": 3, "fmap_base": 256, "fmap_max": 16, "latent_size": 6, "dlatent_size": 7}
+
+
+def _of_base(state: State, height: int, width: int) -> State:
+    """An official network with another first level: what has a size is drawn again in the other one."""
+    rng = np.random.RandomState(5)
+
+    def resized(name: str, value: Any) -> Any:
+        if name.startswith("noise"):
+            scale = value.shape[2] // 4
+            return rng.randn(1, 1, height * scale, width * scale).astype(np.float32)
+        if name == "4x4/Const/const":
+            return rng.randn(1, value.shape[1], height, width).astype(np.float32)
+        if name == "4x4/Dense0/weight":
+            return rng.randn(value.shape[0] * height * width // 16, value.shape[1]).astype(np.float32)
+        return value
+
+    parts = {key: _of_base(part, height, width) for key, part in state.get("components", {}).items()}
+    variables = [(name, resized(name, value)) for name, value in state["variables"]]
+    return {**state, "variables": variables, **({"components": parts} if "components" in state else {})}
+
+
+def _skyflynil(state: State, height: int, width: int) -> State:
+    """The same as this fork saves it: scopes have real sizes, the keyword `resolution` no meaning."""
+
+    def real(match: re.Match[str]) -> str:
+        return f"{height * int(match[1]) // 4}x{width * int(match[1]) // 4}/"
+
+    levels = log2(state["static_kwargs"]["resolution"]) - 2
+    own = {"resolution": height << levels, "min_h": height, "min_w": width, "res_log2": levels}
+    variables = [(re.sub(r"^(\d+)x\d+/", real, name), value) for name, value in state["variables"]]
+    parts = {key: _skyflynil(part, height, width) for key, part in state.get("components", {}).items()}
+    keywords = {**state["static_kwargs"], **own}
+    return {**state, "static_kwargs": keywords, "variables": variables, **({"components": parts} if parts else {})}
+
+
+def _draws(G: Any, state: State, psi: float | None = 1.0, cutoff: int | None = None) -> torch.Tensor:
+    """Pictures, held against the formulas."""
+    z = np.random.RandomState(6).randn(2, G.z_dim)
+    w, images = oracle.generator(state, z, None, psi, cutoff)
+    x = torch.from_numpy(z).float()
+    _close(G.mapping(x, None, psi, cutoff), w, image=False)
+    drawn: torch.Tensor = G(x, None, psi, cutoff)
+    _close(drawn, images, image=False)
+    return drawn
+
+
+ATTENTIVE: list[tuple[tuple[int, int], int, dict[str, Any]]] = [
+    ((3, 4), 64, {}),
+    ((3, 4), 128, {"architecture": "resnet"}),
+    ((4, 4), 64, {"architecture": "orig"}),
+    ((3, 5), 32, {}),
+]
+"""First level, side of a square network with as many levels, options. The last has no level for attention."""
+
+
+@pytest.mark.parametrize(("base", "resolution", "options"), ATTENTIVE)
+def test_attention(base: tuple[int, int], resolution: int, options: dict[str, Any], tmp_path: Path) -> None:
+    keywords = {**TINY, "resolution": resolution, "mapping_layers": 2, "use_attention": True, **options}
+    official = [_of_base(build(function, 1, **keywords), *base) for function in ("G_main", "D_stylegan2", "G_main")]
+    write_pickle(tmp_path / "attentive.pkl", [_skyflynil(state, *base) for state in official])
+    checkpoint = comes_back(tmp_path / "attentive.pkl")
+    G, D = checkpoint.network("G_ema"), checkpoint.network("D")
+    assert [G.config.attention, D.config.attention] == [resolution >= 64] * 2
+    for _ in range(2):  # u is not advanced
+        images = _draws(G, official[2])
+        _close(D(images), oracle.discriminator(official[1], images.numpy()).scores, image=False)
+
+
+def _attentive(path: Path, without: str = "", **keywords: Any) -> Path:
+    """A discriminator with attention, of which some variables may be missing."""
+    state = _skyflynil(build("D_stylegan2", 1, **TINY, resolution=64, use_attention=True), 4, 4)
+    state["static_kwargs"] |= keywords
+    state["variables"] = [(name, value) for name, value in state["variables"] if not without or without not in name]
+    write_pickle(path, state)
+    return path
+
+
+def test_attention_is_recognised_by_its_variables_and_missing_ones_are_named(tmp_path: Path) -> None:
+    D = converter.load(_attentive(tmp_path / "a.pkl", use_attention=False)).network("D")
+    assert D.config.attention
+    with pytest.raises(ConvertError, match="network D: variable 64x64/attention_d/h_conv/u is missing"):
+        converter.load(_attentive(tmp_path / "b.pkl", without="h_conv/u"))
+    with pytest.raises(ConvertError, match=r"network D: variable 64x64/attention_d/.* is missing"):
+        converter.load(_attentive(tmp_path / "c.pkl", without="attention_d"))
+
+
+def test_attention_has_no_place_in_format_rosinality(tmp_path: Path) -> None:
+    write_pickle(tmp_path / "a.pkl", build("G_main", 1, **TINY, resolution=64, use_attention=True))
+    with pytest.raises(ConvertError, match="network G_ema has no place in format rosinality: it has self-attention"):
+        converter.convert(tmp_path / "a.pkl", tmp_path / "theirs.pt", format="rosinality")
+
+
+HUMAN: list[dict[str, Any]] = [
+    {},
+    {"lod": 0.6, "num_channels": 1},
+    {"resolution": 128, "fmap_base": 64},  # 128x64: by its smaller side nothing is fused yet
+    {"fused_scale": True, "blur_filter": None},
+]
+
+
+@pytest.mark.parametrize("options", HUMAN)
+def test_stylegan_1_of_stylegan_human(options: dict[str, Any], tmp_path: Path) -> None:
+    keywords = {**TINY, "resolution": 16, "mapping_layers": 2, "mapping_fmaps": 5, **options}
+    states = [_of_base(build(function, 1, **keywords), 4, 2) for function in ("G_style", "D_basic", "G_style")]
+    write_pickle(tmp_path / "human.pkl", states)
+    checkpoint = comes_back(tmp_path / "human.pkl")
+    G, D = checkpoint.network("G_ema"), checkpoint.network("D")
+    assert G.img_size == D.img_size == (keywords["resolution"], keywords["resolution"] // 2)
+    assert G.img_resolution == G.synthesis.img_resolution == D.img_resolution == keywords["resolution"]
+    images = _draws(G, states[2])
+    _draws(G, states[2], 0.7, 3)
+    _close(D(images), oracle.discriminator(states[1], images.numpy()).scores, image=False)
+
+
+def test_stylegan_1_of_another_first_level(tmp_path: Path) -> None:
+    state = _of_base(build("G_style", 1, **TINY, resolution=16), 3, 5)
+    write_pickle(tmp_path / "wide.pkl", state)
+    _draws(comes_back(tmp_path / "wide.pkl").network(), state)
+    for part in state["components"].values():
+        part["variables"] = [(name, v[..., :-1] if name == "noise3" else v) for name, v in part["variables"]]
+    write_pickle(tmp_path / "odd.pkl", state)
+    with pytest.raises(
+        ConvertError, match=r"noise3 has shape \[1, 1, 6, 9\]; by the keywords it should be \[1, 1, 6, 10"
+    ):
+        converter.load(tmp_path / "odd.pkl")
+
+
+def test_official_pictures_of_stylegan_1_of_stylegan_human(tmp_path: Path) -> None:
+    # The script neither truncates nor draws noise anew.
+    state = _of_base(build("G_style", 1, **TINY, resolution=16), 4, 2)
+    write_pickle(tmp_path / "human.pkl", state)
+    command = ["--network", tmp_path / "human.pkl", "--seeds", "3", "--outdir", tmp_path]
+    result = CliRunner().invoke(generate_command, [str(option) for option in command])
+    assert result.exit_code == 0, result.output
+    z = np.random.RandomState(3).randn(1, TINY["latent_size"])
+    with Image.open(tmp_path / "seed0003.png") as image:
+        difference = np.asarray(image).astype(int) - oracle.to_uint8(oracle.generator(state, z)[1])[0]
+    assert np.abs(difference).max() <= 1
+    assert np.mean(difference == 0) >= 0.999

@@ -186,7 +186,7 @@ def test_what_genforce_files_leave_open_is_told(tmp_path: Path) -> None:
     assert "Note: genforce must be told that fused_scale of D is True; the file can't say so." in result.stderr
     for assumption, status, words in (
         ("fused_scale=true", 0, '"fused_scale": true'),
-        ("group=3", 1, "leaves fused_scale, mbstd_group_size open, not group"),
+        ("group=3", 1, "label_size, mbstd_group_size open, not group"),
         ("fused_scale", 2, "is not like mbstd_group_size=8 or fused_scale=true"),
     ):
         result = CliRunner().invoke(main, ["--inspect", target, "--assume", assumption])
@@ -199,7 +199,7 @@ def test_what_genforce_files_leave_open_is_told(tmp_path: Path) -> None:
         ("sg3t_64.pkl", "network G has no place in format genforce: it is of the family stylegan3"),
         ("sg2-resnet.pkl", "this form has no name for our tensor synthesis.b8.skip.weight"),
         ("sg2-revised.pkl", 'its architecture is "revised", and there only "skip"'),
-        ("pg-unfused.pkl", "its c_dim is 2, and there only 0"),
+        ("pg-unfused.pkl", "its normalize_z_first is false, and there only true"),
         ("nonsquare/sky-3x5.pkl", r"its base_size is \[3, 5\], and there only \[4, 4\]"),
         ("community/akanimax_v3_depth_5_epoch_1.bin", "its first_gain is 1.41"),
         ("community/yuuho_stylegan2_ndarray.pkl", 'its image_upsampling is "bilinear", and there only "filter"'),
