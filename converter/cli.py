@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.console import Console
@@ -18,9 +17,6 @@ from converter.formats import FORMATS, NOISES, Options, suffixes_of
 from stylegan_torch import __version__
 from stylegan_torch.command import columns, one_line_errors, quick_imports
 from stylegan_torch.files import refuse_existing
-
-if TYPE_CHECKING:
-    from converter.conversion import Summary
 
 EXAMPLES = """\b
 Examples:
@@ -76,6 +72,7 @@ def _assumptions(ctx: click.Context, param: click.Parameter, values: tuple[str, 
     help="What SRC doesn't say and --inspect shows as assumed, such as mbstd_group_size=8.",
 )
 @click.option("--inspect", "only_inspect", is_flag=True, help="Tell what is in SRC, and write nothing.")
+@click.option("--json", "in_json", is_flag=True, help="Let --inspect tell all, for programs.")
 @click.option("--list", "only_list", is_flag=True, help="List the catalogue; SRC may be a pattern such as '*ffhq*'.")
 @click.option("--verify", "with_proof", is_flag=True, help="Run the original too; write DST only if ours is the same.")
 @click.option("--trust-embedded-code", "trust", is_flag=True, help="Let --verify run the program that SRC carries.")
@@ -92,6 +89,7 @@ def main(
     resolution: int | None,
     assume: dict[str, Any],
     only_inspect: bool,
+    in_json: bool,
     only_list: bool,
     with_proof: bool,
     trust: bool,
@@ -117,12 +115,15 @@ def main(
         raise click.UsageError("name the file, URL or published network to convert")
     with quick_imports():
         from converter.conversion import convert, inspect
+        from converter.describe import as_json, as_text, origin, table
 
+    if in_json and not only_inspect:
+        raise click.UsageError("--json goes with --inspect")
     assumed = assume if resolution is None else {**assume, "img_resolution": resolution}
     if only_inspect:
         if dst:
             raise click.UsageError("--inspect takes no DST: it writes nothing")
-        click.echo(describe(src, inspect(src, assumed)))
+        click.echo((as_json if in_json else as_text)(inspect(src, assumed)))
         return
     if not dst:
         raise click.UsageError("name the file to write, or give --inspect")
@@ -156,26 +157,6 @@ def _verify(src: str, trust: bool) -> None:
         raise ConvertError(f"{src}: our network is not the same as the original; nothing was written. Please report it")
 
 
-def table(summary: Summary) -> list[str]:
-    """Return the lines of a table, one a network."""
-    from stylegan_torch.networks import kind_of
-
-    rows = [("network", "family", "resolution", "labels", "parameters")]
-    for role, config in summary.configs.items():
-        family, _ = kind_of(config)
-        height, width = config.img_size
-        rows.append(
-            (
-                role,
-                family,
-                f"{height}x{width}x{config.img_channels}",
-                str(config.c_dim),
-                f"{summary.parameters[role]:,}",
-            )
-        )
-    return columns(rows)
-
-
 def listing(pattern: str) -> list[str]:
     """Return the lines of the catalogue whose name matches a pattern."""
     rows = [
@@ -183,35 +164,3 @@ def listing(pattern: str) -> list[str]:
         for entry in catalogue.entries(pattern)
     ]
     return columns(rows)
-
-
-def origin(summary: Summary) -> str:
-    """Return one line on the file the networks came from."""
-    return f"{summary.origin['name']}, {summary.origin['size']:,} bytes, sha256 {summary.origin['sha256']}"
-
-
-def describe(src: str, summary: Summary) -> str:
-    """Return all there is to know of a file, as text."""
-    lines = [*table(summary), f"file  {origin(summary)}"]
-    for note in summary.notes:
-        lines.append(f"note  {note}")
-    for role, config in summary.configs.items():
-        lines += ["", f"{role}: config"]
-        lines += [f"  {key} = {json.dumps(value)}" for key, value in dataclasses.asdict(config).items()]
-        record = summary.records.get(role)
-        if record:
-            lines += [f"{role}: as the original wrote it", *_record(record, "  ")]
-    return "\n".join(lines)
-
-
-def _record(record: dict[str, Any], indent: str) -> list[str]:
-    lines = []
-    for key, value in record.items():
-        if key == "components":
-            for name, part in value.items():
-                lines += [f"{indent}component {name}", *_record(part, indent + "  ")]
-        elif key in ("variables", "buffers"):
-            lines.append(f"{indent}{key}: {len(value)}")
-        else:
-            lines.append(f"{indent}{key}: {json.dumps(value)}")
-    return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import http.server
+import json
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -12,10 +13,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import converter
 import stylegan_torch
 from converter.cli import main
+from converter.describe import as_text
 
 DATA = Path(__file__).parent / "data"
+FILES = (".pkl", ".pt", ".pth", ".bin", ".model")
 
 
 def run(*arguments: object) -> Result:
@@ -26,7 +30,7 @@ def test_ends_with_a_table(tmp_path: Path) -> None:
     result = run(DATA / "ada-cond.pkl", tmp_path / "net.pt")
     assert result.exit_code == 0
     head, *rows, origin, target = result.stdout.splitlines()
-    assert head.split() == ["network", "family", "resolution", "labels", "parameters"]
+    assert head.split() == ["network", "family", "size", "classes", "parameters"]
     assert [row.split() for row in rows] == [
         ["G_ema", "stylegan2", "16x16x3", "10", "14,520"],
         ["G", "stylegan2", "16x16x3", "10", "14,520"],
@@ -54,9 +58,32 @@ def test_inspect_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     result = run("--inspect", DATA / "sg1-cond.pkl")
     assert result.exit_code == 0
-    for words in ("stylegan1", "16x16x3", "truncation_cutoff = 8", 'build_func_name: "G_style"', '"fmap_max": 16'):
+    for words in (
+        "stylegan1",
+        "16x16x3",
+        "mapping.num_layers=",
+        "G_style of G_synthesis and G_mapping (tf)",
+        "fmap_max=16",
+    ):
         assert words in result.stdout
+    network = json.loads(run("--inspect", "--json", DATA / "sg1-cond.pkl").stdout)["networks"]["G_ema"]
+    assert network["config"]["truncation_cutoff"] == 8
+    assert network["original"]["static_kwargs"]["fmap_max"] == 16
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in sorted(DATA.rglob("*")) if path.suffix in FILES], ids=lambda p: p.name
+)
+def test_inspect_fits_one_screen(path: Path) -> None:
+    summary = converter.inspect(path)
+    lines = as_text(summary).splitlines()
+    assert len(lines) <= 40
+    for role, config in summary.configs.items():
+        row = next(line for line in lines if line.split()[0] == role).split()
+        height, width = config.img_size
+        assert row[2] == f"{height}x{width}x{config.img_channels}"
+        assert int(row[4].replace(",", "")) == summary.parameters[role]
 
 
 def test_augment_pipe_is_mentioned(tmp_path: Path) -> None:
@@ -97,6 +124,7 @@ def test_list() -> None:
         (["x.pkl", "x.zip"], ".safetensors"),
         (["x.pkl", "x.pt", "--networks", "h"], "g_ema, g, d, all"),
         (["x.pkl", "x.pt", "--inspect"], "writes nothing"),
+        (["x.pkl", "x.pt", "--json"], "goes with --inspect"),
         (["x.pkl", "x.pt", "--unknown"], "--unknown"),
     ],
 )

@@ -210,17 +210,3 @@ def test_what_genforce_files_cannot_hold_is_refused(name: str, reason: str, tmp_
     with pytest.raises(ConvertError, match=reason):
         converter.convert(DATA / name, tmp_path / "theirs.pth", format="genforce")
     assert list(tmp_path.iterdir()) == []
-
-
-# StyleGAN3.
-
-
-@pytest.mark.parametrize("name", ["sg3t_64", "sg3r_64"])
-def test_stylegan3_state_dict(name: str, tmp_path: Path) -> None:
-    summary = converter.convert(DATA / f"{name}.pkl", tmp_path / "theirs.pt", format="stylegan3")
-    source = _source(DATA / f"{name}.pkl")
-    state = torch.load(tmp_path / "theirs.pt", weights_only=True)
-    expected = source["G_ema"].tensors
-    assert set(state) == set(expected)
-    assert all(torch.equal(state[key], value) for key, value in expected.items())
-    assert "D is left out: that form has no place for it" in summary.notes
