@@ -61,7 +61,7 @@ def test_inspect_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for words in (
         "stylegan1",
         "16x16x3",
-        "mapping.num_layers=",
+        "mapping.z_dim=16",
         "G_style of G_synthesis and G_mapping (tf)",
         "fmap_max=16",
     ):
