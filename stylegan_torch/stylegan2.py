@@ -424,6 +424,7 @@ class SynthesisBlock(nn.Module):
         resolution = 4 * 2**level
         last = resolution == config.img_resolution
         out = config.channels[level]
+        self.config = config
         self.resolution = resolution
         self.residual = level > 0 and config.architecture == "resnet"
         if level == 0:
@@ -444,13 +445,38 @@ class SynthesisBlock(nn.Module):
         """Return the modulated convolutions in order."""
         return [self.conv1] if self.resolution == 4 else [self.conv0, self.conv1]
 
-    def forward(self, x: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None]) -> Tensor:
+    def features(self, x: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None]) -> Tensor:
         """Map the features of the level below (None at 4×4) to this level's, with the ws [N, 1 or 2, w_dim]."""
         if x is None:
             x = self.const.expand(ws.shape[0], -1, -1, -1)
             return self.conv1(x, ws[:, 0], noise[0])
         y = self.attention(self.conv1(self.conv0(x, ws[:, 0], noise[0]), ws[:, 1], noise[1]))
         return (self.skip(x) + y) * math.sqrt(0.5) if self.residual else y
+
+    def enlarged(self, image: Tensor) -> Tensor:
+        """Return the picture of the level below at twice its size."""
+        if self.config.image_upsampling == "bilinear":
+            return F.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
+        return upsample2d(image, self.resample_filter)
+
+    def forward(
+        self, x: Tensor | None, image: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Map features and picture of the level below to this level's; None is what is not there yet.
+
+        Args:
+            x: features.
+            image: the sum of the pictures of the levels below.
+            ws: [N, 2 or 3, w_dim], the last for the RGB layer.
+            noise: of the one or two convolutions.
+        """
+        x = self.features(x, ws, noise)
+        if image is not None:
+            image = self.enlarged(image)
+        if hasattr(self, "torgb"):
+            rgb = self.torgb(x, ws[:, -1])
+            image = rgb if image is None else image + rgb
+        return x, image
 
 
 class SynthesisNetwork(nn.Module):
@@ -499,25 +525,9 @@ class SynthesisNetwork(nn.Module):
             return self._grown_image(ws, maps)
         x = image = None
         for level, block in enumerate(self.blocks()):
-            x = self._features(block, level, x, ws, maps)
-            if image is not None:
-                image = self._enlarged(image, block)
-            if hasattr(block, "torgb"):
-                rgb = block.torgb(x, ws[:, 2 * level + 1])
-                image = rgb if image is None else image + rgb
+            x, image = block(x, image, ws[:, max(2 * level - 1, 0) : 2 * level + 2], _noise_of(maps, level))
         assert image is not None
         return image
-
-    def _enlarged(self, image: Tensor, block: SynthesisBlock) -> Tensor:
-        if self.config.image_upsampling == "bilinear":
-            return F.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
-        return upsample2d(image, block.resample_filter)
-
-    def _features(
-        self, block: SynthesisBlock, level: int, x: Tensor | None, ws: Tensor, maps: Sequence[Tensor | None]
-    ) -> Tensor:
-        rows = slice(max(2 * level - 1, 0), 2 * level + 1)
-        return block(x, ws[:, rows], maps[rows])
 
     def _grown_image(self, ws: Tensor, maps: Sequence[Tensor | None]) -> Tensor:
         blocks = self.blocks()
@@ -525,12 +535,17 @@ class SynthesisNetwork(nn.Module):
         skipped, fade = growth(self.config.lod, max(finest - 1, 0)) if self.config.growing else (0, 0.0)
         x = before = None
         for level, block in enumerate(blocks[: finest - skipped + 1]):
-            before, x = x, self._features(block, level, x, ws, maps)
+            rows = ws[:, max(2 * level - 1, 0) : 2 * level + 1]
+            before, x = x, block.features(x, rows, _noise_of(maps, level))
         image: Tensor = block.torgb(x, ws[:, 2 * level + 1])
         if fade > 0 and level > 0:
             coarse = blocks[level - 1].torgb(before, ws[:, 2 * level - 1])
             image = image.lerp(nearest_up2d(coarse), fade)
         return nearest_up2d(image, 2**skipped)
+
+
+def _noise_of(maps: Sequence[Tensor | None], level: int) -> Sequence[Tensor | None]:
+    return maps[max(2 * level - 1, 0) : 2 * level + 1]
 
 
 class Generator(StyleGenerator):

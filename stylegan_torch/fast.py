@@ -1,0 +1,320 @@
+"""The fast form of a generator, derived from the plain one for drawing; both draw the same to about 1e-5.
+
+Gains are folded into weights, biases and noise, feature maps are channels-last, pointwise operations work in place,
+large maps are made in strips (`strips.py`), styles scale whichever is smaller, weights or feature maps, and a CPU draws
+a batch picture by picture. The plain form remains the one to read, to train and to look into.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stylegan_torch import stylegan2
+from stylegan_torch.layers import ACTIVATIONS, Linear, StyleGenerator, activate, check_shape, pick_noise, upsample2d
+from stylegan_torch.strips import Conv, Finish, Stage, UpConv, run, strip_rows
+
+_IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda x: x,
+    "relu": F.relu_,
+    "lrelu": lambda x: F.leaky_relu_(x, 0.2),
+}
+"""Activations f with f(ax) = a f(x) for positive a, so that their gain can be folded into what comes before."""
+_SMALL = 64
+"""Levels below this side are drawn in float32 where the rest is in half precision: that costs little and helps much."""
+
+
+def _folded_gain(activation: str) -> float:
+    return ACTIVATIONS[activation][1] if activation in _IN_PLACE else 1.0
+
+
+def finisher(
+    activation: str,
+    noise: Tensor | None = None,
+    clamp: float | None = None,
+    scale: Tensor | None = None,
+    bias: Tensor | None = None,
+) -> Finish:
+    """Return what ends a layer: y · scale + bias + noise, activation, limit.
+
+    Args:
+        activation: its gain must be folded in already if it can be.
+        noise: [1 or N, 1, H, W].
+        clamp: limit of the result.
+        scale: [N, C, 1, 1], for results of unscaled weights.
+        bias: [1, C, 1, 1], where the convolution has none because of `scale`.
+    """
+    in_place = _IN_PLACE.get(activation)
+
+    def finish(y: Tensor, start: int) -> Tensor:
+        if scale is not None:
+            y = y.mul_(scale)
+        if bias is not None:
+            y = y.add_(bias)
+        if noise is not None:
+            y = y.add_(noise[:, :, start : start + y.shape[2]])
+        y = activate(y, activation) if in_place is None else in_place(y)
+        return y if clamp is None else y.clamp_(-clamp, clamp)
+
+    return finish
+
+
+class FoldedLinear(nn.Module):
+    """A dense layer with its gains folded in."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, layer: Linear, added: float = 0.0) -> None:
+        super().__init__()
+        gain = _folded_gain(layer.activation) if layer.activation_gain else 1.0
+        self.register_buffer("weight", layer.weight.detach() * (layer.gain * gain))
+        bias = None if layer.bias is None else layer.bias.detach() * ((layer.bias_gain or 0.0) * gain) + added
+        self.register_buffer("bias", bias)
+        self.activation, self.folded = layer.activation, layer.activation in _IN_PLACE
+        self.activation_gain = layer.activation_gain
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, in] to [N, out]."""
+        x = F.linear(x, self.weight, self.bias)
+        return activate(x, self.activation, with_gain=self.activation_gain and not self.folded)
+
+
+def fold_linear(module: nn.Module) -> nn.Module:
+    """Fold the gains of all dense layers below a module, in place."""
+    for name, child in module.named_children():
+        if isinstance(child, Linear):
+            setattr(module, name, FoldedLinear(child))
+        else:
+            fold_linear(child)
+    return module
+
+
+class ModulatedConv(nn.Module):
+    """StyleGAN2's `SynthesisLayer` or `ToRGB`: makes the stage for a certain w and noise."""
+
+    weight: Tensor
+    energy: Tensor | None
+    bias: Tensor
+    blur: Tensor
+    noise_const: Tensor
+
+    def __init__(self, layer: Any, size: tuple[int, int], dtype: torch.dtype) -> None:
+        super().__init__()
+        cfg = layer.config
+        self.is_rgb = isinstance(layer, stylegan2.ToRGB)
+        self.activation = "linear" if self.is_rgb else cfg.activation
+        self.clamp, self.dtype, self.size = cfg.conv_clamp, dtype, size
+        gain = _folded_gain(self.activation)
+        weight = layer.weight.detach() * layer.weight_gain
+        out_channels, in_channels, k, _ = weight.shape
+        self.register_buffer("energy", None if self.is_rgb else weight.square().sum(dim=(2, 3)).t().contiguous())
+        self.register_buffer("bias", (layer.bias.detach() * gain).to(dtype))
+        self.affine = FoldedLinear(layer.affine, cfg.style_bias)
+        up_filter = getattr(layer, "up_filter", None)
+        pixels = size[0] * size[1]
+        self.scale_weights = out_channels * in_channels * k * k <= pixels * (out_channels + in_channels / 4)
+        weight = weight * gain
+        weight = weight if up_filter is None else weight.transpose(0, 1)
+        weight = weight if self.scale_weights else weight.to(dtype)
+        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
+        self.up = up_filter is not None
+        if up_filter is not None:
+            n = up_filter.shape[-1]
+            self.before = k // 2 + (n + 1) // 2 - (k - 1)
+            blur = (up_filter * 4).flip(0, 1).expand(out_channels, 1, n, n)
+            self.register_buffer("blur", blur.to(dtype).contiguous())
+        self.strength = 0.0
+        if hasattr(layer, "noise_const"):
+            self.register_buffer("noise_const", layer.noise_const.clone())
+            self.strength = float(layer.noise_strength) * gain
+
+    def stage(self, w: Tensor, noise: Tensor | None) -> Stage:
+        """Return the layer for w [N, w_dim] and noise [1 or N, 1, H, W]."""
+        styles = self.affine(w)
+        factor = None if self.energy is None else torch.rsqrt(styles.square() @ self.energy + 1e-8)
+        if noise is not None:
+            noise = (noise * self.strength).to(self.dtype)
+        if len(w) == 1 and self.scale_weights:
+            weight = self.weight * self._per_channel(styles[0], factor if factor is None else factor[0])
+            finish = finisher(self.activation, noise, self.clamp)
+            return self._stage(weight.to(self.dtype), self.bias, finish, None)
+        scale = None if factor is None else factor[:, :, None, None].to(self.dtype)
+        finish = finisher(self.activation, noise, self.clamp, scale, self.bias[:, None, None])
+        return self._stage(self.weight.to(self.dtype), None, finish, styles[:, :, None, None].to(self.dtype))
+
+    def _per_channel(self, style: Tensor, factor: Tensor | None) -> Tensor:
+        scale = style[None, :] if factor is None else factor[:, None] * style[None, :]
+        return (scale.t() if self.up else scale)[:, :, None, None]
+
+    def _stage(self, weight: Tensor, bias: Tensor | None, finish: Finish, scale: Tensor | None) -> Stage:
+        if self.up:
+            return UpConv(weight, self.blur, bias, self.before, finish, scale)
+        return Conv(weight, bias, finish, scale)
+
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Map x [N, I, H, W] at once."""
+        stage, height = self.stage(w, noise), x.shape[2]
+        y = stage.run(x.to(self.dtype), 0, 0, stage.out_height(height), height)
+        return y.float() if self.is_rgb else y
+
+
+class Enlargement(nn.Module):
+    """Twofold enlargement of pictures by a filter, as one convolution to the four kinds of pixels."""
+
+    kernel: Tensor
+
+    def __init__(self, f: Tensor) -> None:
+        super().__init__()
+        reach = f.shape[-1] // 4 + 1
+        impulse = torch.zeros(1, 1, 4 * reach + 1, 4 * reach + 1)
+        impulse[0, 0, 2 * reach, 2 * reach] = 1
+        answer = upsample2d(impulse, f.cpu())[0, 0]
+        # What an input pixel gives to those around it, kind by kind; flipped, what those take from around them.
+        side = len(answer) // 2
+        kinds = answer.reshape(side, 2, side, 2).permute(1, 3, 0, 2).flatten(0, 1)
+        window = slice(reach, 3 * reach + 1)
+        self.register_buffer("kernel", kinds[:, window, window].flip(1, 2)[:, None].to(f.device))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map [N, C, H, W] to [N, C, 2H, 2W]."""
+        N, C, H, W = image.shape
+        y = F.conv2d(image.reshape(N * C, 1, H, W), self.kernel, padding=self.kernel.shape[-1] // 2)
+        return F.pixel_shuffle(y, 2).reshape(N, C, 2 * H, 2 * W)
+
+
+def _map(like: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
+    shape = (len(like), channels, *size)
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
+
+
+class Block2(stylegan2.SynthesisBlock):
+    """A level of StyleGAN2 in its fast form."""
+
+    conv0: Any
+    conv1: Any
+    torgb: Any
+
+    def __init__(self, block: stylegan2.SynthesisBlock, size: tuple[int, int], dtype: torch.dtype) -> None:
+        nn.Module.__init__(self)
+        self.config, self.resolution, self.residual = block.config, block.resolution, block.residual
+        self.dtype, self.size = dtype, size
+        for name, layer in block.named_children():
+            if isinstance(layer, stylegan2.SynthesisLayer | stylegan2.ToRGB):
+                self.add_module(name, ModulatedConv(layer, size, dtype))
+            else:
+                self.add_module(name, copy.deepcopy(layer).to(dtype))
+        if self.resolution == 4:
+            self.register_buffer("const", block.const.detach().to(dtype)[None])
+        self.enlarge = Enlargement(block.resample_filter)
+
+    def enlarged(self, image: Tensor) -> Tensor:
+        """Return the picture of the level below at twice its size."""
+        return super().enlarged(image) if self.config.image_upsampling == "bilinear" else self.enlarge(image)
+
+    def features(self, x: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None]) -> Tensor:
+        """Map the features of the level below (None at 4×4) to this level's, with the ws [N, 1 or 2, w_dim]."""
+        if x is None:
+            x = self.const.expand(len(ws), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+            return self.conv1(x, ws[:, 0], noise[0])
+        x = x.to(self.dtype)
+        y = self.attention(self.conv1(self.conv0(x, ws[:, 0], noise[0]), ws[:, 1], noise[1]))
+        return (self.skip(x) + y) * 0.5**0.5 if self.residual else y
+
+    def forward(
+        self, x: Tensor | None, image: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Map features and picture of the level below to this level's."""
+        rows = strip_rows(len(self.conv1.bias), self.size[1], self.size[0])
+        whole = self.residual or not isinstance(self.attention, nn.Identity)
+        if x is None or whole or rows >= self.size[0] or not ws.is_cpu:
+            return super().forward(x, image, ws, noise)
+        return self._in_strips(x.to(self.dtype), image, ws, noise, rows)
+
+    def _in_strips(
+        self, x: Tensor, image: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None], rows: int
+    ) -> tuple[Tensor, Tensor | None]:
+        stages = [self.conv0.stage(ws[:, 0], noise[0]), self.conv1.stage(ws[:, 1], noise[1])]
+        rgb = self.torgb.stage(ws[:, -1], None) if hasattr(self, "torgb") else None
+        last = self.resolution == self.config.img_resolution
+        y = x.new_empty(0) if last else _map(x, len(self.conv1.bias), self.size)
+        if image is not None:
+            image = self.enlarged(image)
+        elif rgb is not None:
+            image = torch.zeros(len(x), self.config.img_channels, *self.size)
+        for start, stop, strip in run(stages, x, rows):
+            if not last:
+                y[:, :, start:stop] = strip
+            if rgb is not None and image is not None:
+                image[:, :, start:stop] += rgb.run(strip, start, start, stop, self.size[0])
+        return y, image
+
+
+class Synthesis2(stylegan2.SynthesisNetwork):
+    """StyleGAN2's synthesis network in its fast form."""
+
+    def __init__(self, synthesis: stylegan2.SynthesisNetwork, dtype: torch.dtype) -> None:
+        nn.Module.__init__(self)
+        self.config, self.num_ws, self.w_dim = synthesis.config, synthesis.num_ws, synthesis.w_dim
+        self.img_channels, self.img_resolution = synthesis.img_channels, synthesis.img_resolution
+        self.block_resolutions = synthesis.block_resolutions
+        height, width = self.config.base_size
+        for level, block in enumerate(synthesis.blocks()):
+            precision = torch.float32 if block.resolution < _SMALL else dtype
+            self.add_module(f"b{block.resolution}", Block2(block, (height << level, width << level), precision))
+
+    def forward(
+        self,
+        ws: Tensor,
+        noise_mode: str = "const",
+        noise: Sequence[Tensor] | None = None,
+        force_fp32: bool = True,
+    ) -> Tensor:
+        """Draw images as the plain form does."""
+        check_shape("ws", ws, self.num_ws, self.w_dim)
+        return picture_by_picture(super().forward, self.noise_buffers(), ws, noise_mode, noise)
+
+
+def picture_by_picture(
+    draw: Callable[..., Tensor],
+    buffers: Sequence[Tensor],
+    ws: Tensor,
+    noise_mode: str,
+    noise: Sequence[Tensor] | None,
+) -> Tensor:
+    """Draw a batch one by one on a CPU, which has nothing to gain from more, and at once elsewhere."""
+    if len(ws) < 2 or not ws.is_cpu:
+        return draw(ws, noise_mode, noise)
+    maps = [each for each in pick_noise(buffers, ws, noise_mode, noise) if each is not None]
+    images = None
+    for i in range(len(ws)):
+        own = [each[i : i + 1] if len(each) > 1 else each for each in maps]
+        image = draw(ws[i : i + 1], "none" if buffers and not maps else noise_mode, own or None)
+        images = image.new_empty(len(ws), *image.shape[1:]) if images is None else images
+        images[i] = image[0]
+    assert images is not None
+    return images
+
+
+def optimize(G: Any, dtype: torch.dtype = torch.float32) -> Any:
+    """Return the fast form of a generator: the same interface, its own tensors, for drawing only.
+
+    Args:
+        G: a generator of this package, in eval mode.
+        dtype: of feature maps at 64² and above: float32, or bfloat16 (float16 on a GPU) for speed.
+
+    It keeps no state between calls, so threads may share it. A network without a fast form is returned as it is, with a
+    warning.
+    """
+    if not isinstance(G, stylegan2.Generator):
+        warnings.warn(f"{type(G).__module__}.{type(G).__name__} has no fast form; using the plain one", stacklevel=2)
+        return G
+    mapping = fold_linear(copy.deepcopy(G.mapping))
+    fast = StyleGenerator(G.config, mapping, Synthesis2(G.synthesis, dtype))
+    return fast.eval().requires_grad_(False)

@@ -1,0 +1,153 @@
+"""Convolutions in horizontal strips: what makes large pictures fast on a CPU.
+
+A fresh tensor of some ten megabytes costs more in page faults than in arithmetic, and has left the caches before the
+next operation reads it. So a chain of layers runs strip by strip: for some rows of the last layer's result, each layer
+before it makes just the rows that are needed, a few more than asked for, and no whole feature map ever exists between.
+
+All tensors are [N, C, H, W] in the channels-last layout, which CPUs convolve fastest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch.nn.functional as F
+from torch import Tensor
+
+STRIP = 1 << 21
+"""Values in a strip of a layer's result; about what stays in the second-level caches of two cores."""
+Finish = Callable[[Tensor, int], Tensor]
+"""Noise, bias and activation of some rows, in place; the number is that of the first row."""
+
+
+class Stage(Protocol):
+    """A layer that makes rows `start` to `stop` of its result from rows of a map of `height` rows."""
+
+    def out_height(self, height: int) -> int:
+        """Return how many rows there are to make."""
+
+    def reach(self, start: int, stop: int, height: int) -> tuple[int, int]:
+        """Return which rows that takes."""
+
+    def run(self, x: Tensor, first: int, start: int, stop: int, height: int) -> Tensor:
+        """Make them from the rows that it takes, which begin with row `first`."""
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A convolution that keeps the size; `weight` [O, I, k, k], `scale` [N, I, 1, 1] for its input."""
+
+    weight: Tensor
+    bias: Tensor | None
+    finish: Finish
+    scale: Tensor | None = None
+
+    def out_height(self, height: int) -> int:
+        """Return the same."""
+        return height
+
+    def reach(self, start: int, stop: int, height: int) -> tuple[int, int]:
+        """Return the rows and their neighbours."""
+        p = self.weight.shape[-1] // 2
+        return max(start - p, 0), min(stop + p, height)
+
+    def run(self, x: Tensor, first: int, start: int, stop: int, height: int) -> Tensor:
+        """Make rows `start` to `stop`."""
+        p, last = self.weight.shape[-1] // 2, first + x.shape[2]
+        x = x if self.scale is None else x * self.scale
+        if (first, last) == (start - p, stop + p):
+            y = F.conv2d(x, self.weight, self.bias, padding=(0, p))
+        else:
+            y = F.conv2d(x, self.weight, self.bias, padding=p)[:, :, start - first : stop - first]
+        return self.finish(y, start)
+
+
+@dataclass(frozen=True)
+class UpConv:
+    """An enlarging convolution: transposed with stride 2, then smoothed (`layers.conv2d_up`).
+
+    weight: [I, O, k, k].
+    blur: [O, 1, n, n], the filter to correlate with, gain included.
+    bias: goes in with the filter.
+    before: zeros before the first row and column of what is smoothed; less than 0 = that many are cut off.
+    """
+
+    weight: Tensor
+    blur: Tensor
+    bias: Tensor | None
+    before: int
+    finish: Finish
+    scale: Tensor | None = None
+
+    def out_height(self, height: int) -> int:
+        """Return twice the height."""
+        return 2 * height
+
+    def _between(self, start: int, stop: int, height: int) -> tuple[int, int]:
+        """Return the rows of the transposed convolution that some rows are smoothed from."""
+        n, k = self.blur.shape[-1], self.weight.shape[-1]
+        return max(start - self.before, 0), min(stop - self.before + n - 1, 2 * height - 2 + k)
+
+    def reach(self, start: int, stop: int, height: int) -> tuple[int, int]:
+        """Return the rows that touch them."""
+        low, high = self._between(start, stop, height)
+        return max((low - self.weight.shape[-1] + 2) // 2, 0), min((high - 1) // 2 + 1, height)
+
+    def run(self, x: Tensor, first: int, start: int, stop: int, height: int) -> Tensor:
+        """Make rows `start` to `stop`."""
+        n, k = self.blur.shape[-1], self.weight.shape[-1]
+        low, high = self._between(start, stop, height)
+        x = x if self.scale is None else x * self.scale
+        y = F.conv_transpose2d(x, self.weight, stride=2)[:, :, low - 2 * first : high - 2 * first]
+        above, below = low - (start - self.before), stop - self.before + n - 1 - high
+        left, right = self.before, 2 * x.shape[3] - self.before + n - 1 - (2 * x.shape[3] - 2 + k)
+        even = left == right >= 0  # then the convolution pads by itself, and nothing is copied
+        if above or below or not even:
+            y = F.pad(y, (0 if even else left, 0 if even else right, above, below))
+        y = F.conv2d(y, self.blur, self.bias, padding=(0, left if even else 0), groups=y.shape[1])
+        return self.finish(y, start)
+
+
+@dataclass(frozen=True)
+class NearestUpConv:
+    """An enlargement by repetition and a convolution in one: `weight` [I, O, 4, 4] (`layers.conv2d_nearest_up`)."""
+
+    weight: Tensor
+    bias: Tensor | None
+    finish: Finish
+
+    def out_height(self, height: int) -> int:
+        """Return twice the height."""
+        return 2 * height
+
+    def reach(self, start: int, stop: int, height: int) -> tuple[int, int]:
+        """Return the rows that touch them."""
+        return max((start - 1) // 2, 0), min(stop // 2 + 1, height)
+
+    def run(self, x: Tensor, first: int, start: int, stop: int, height: int) -> Tensor:
+        """Make rows `start` to `stop`."""
+        y = F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1)
+        return self.finish(y[:, :, start - 2 * first : stop - 2 * first], start)
+
+
+def run(stages: Sequence[Stage], x: Tensor, rows: int) -> Iterator[tuple[int, int, Tensor]]:
+    """Yield first row, row after the last, and these rows of the last stage's result, `rows` at a time."""
+    heights = [x.shape[2]]
+    for stage in stages:
+        heights.append(stage.out_height(heights[-1]))
+    for start in range(0, heights[-1], rows):
+        wanted = [(start, min(start + rows, heights[-1]))]
+        for stage, height in zip(reversed(stages), reversed(heights[:-1]), strict=True):
+            wanted.append(stage.reach(*wanted[-1], height))
+        wanted.reverse()
+        y = x[:, :, wanted[0][0] : wanted[0][1]]
+        for stage, height, have, want in zip(stages, heights, wanted, wanted[1:], strict=False):
+            y = stage.run(y, have[0], *want, height)
+        yield *wanted[-1], y
+
+
+def strip_rows(channels: int, width: int, height: int) -> int:
+    """Return how many rows a strip of such a map should have."""
+    return min(max(STRIP // (channels * width), 8), height)
