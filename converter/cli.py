@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from converter import catalogue
 from converter.errors import ConvertError
-from converter.formats import FORMATS, NOISES, Options, suffixes_of
+from converter.formats import FORMATS, NOISES, Options, by_suffix, suffixes_of
 from stylegan_torch import __version__
 from stylegan_torch.command import columns, one_line_errors, quick_imports
 from stylegan_torch.files import refuse_existing
@@ -45,15 +45,20 @@ def _roles(ctx: click.Context, param: click.Parameter, value: str) -> list[str] 
 def _target(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
     suffixes = suffixes_of(ctx.params.get("format"))
     if value and value.suffix not in suffixes:
-        raise click.BadParameter(f"{value} must end in {', '.join(suffixes)}")
+        more = "; .pth goes with --format" if ".pth" not in suffixes else ""
+        raise click.BadParameter(f"{value} must end in {', '.join(suffixes)}{more}")
     return value
 
 
 def _assumptions(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
-    try:
-        return {name: json.loads(value) for name, _, value in (text.partition("=") for text in values)}
-    except ValueError as error:
-        raise click.BadParameter(f"{values[-1]!r} is not like mbstd_group_size=8 or fused_scale=true") from error
+    assumed = {}
+    for text in values:
+        name, _, value = text.partition("=")
+        try:
+            assumed[name] = json.loads(value)
+        except ValueError as error:
+            raise click.BadParameter(f"{text!r} is not like mbstd_group_size=8 or fused_scale=true") from error
+    return assumed
 
 
 @click.command(epilog=EXAMPLES)
@@ -62,7 +67,9 @@ def _assumptions(ctx: click.Context, param: click.Parameter, values: tuple[str, 
 @click.option("--networks", callback=_roles, default="all", show_default=True, help="Some of g_ema,g,d, or all.")
 @click.option("--format", is_eager=True, type=click.Choice(list(FORMATS)), help="Write another program's form to DST.")
 @click.option("--fresh-d", is_flag=True, help="Make an untrained D, where SRC has none and --format nvidia needs it.")
-@click.option("--noise", type=click.Choice(NOISES), default=NOISES[0], show_default=True, help="Of .onnx and .pt2.")
+@click.option(
+    "--noise", type=click.Choice(NOISES), help=f"Where .onnx and .pt2 have noise from.  [default: {NOISES[0]}]"
+)
 @click.option("--resolution", type=int, help="Side that was trained, where SRC holds more levels and doesn't say.")
 @click.option(
     "--assume",
@@ -85,7 +92,7 @@ def main(
     networks: list[str] | None,
     format: str | None,
     fresh_d: bool,
-    noise: str,
+    noise: str | None,
     resolution: int | None,
     assume: dict[str, Any],
     only_inspect: bool,
@@ -113,6 +120,7 @@ def main(
         return
     if src is None:
         raise click.UsageError("name the file, URL or published network to convert")
+    _refuse_idle_options(format or (by_suffix(dst.suffix) if dst else None), fresh_d, noise)
     with quick_imports():
         from converter.conversion import convert, inspect
         from converter.describe import as_json, as_text, origin, table
@@ -133,7 +141,7 @@ def main(
         refuse_existing([dst], force)
         _verify(src, trust)
     with Console(stderr=True).status(f"Converting {escape(src)}"):
-        summary = convert(src, dst, networks, force, format, assumed, Options(fresh_d, noise))
+        summary = convert(src, dst, networks, force, format, assumed, Options(fresh_d, noise or NOISES[0]))
     for note in summary.notes:
         click.echo(f"Note: {note}.", err=True)
     click.echo("\n".join(table(summary)))
@@ -142,6 +150,13 @@ def main(
     published = None if Path(src).exists() else catalogue.find(src)
     if published:
         click.echo(f"licence of these weights: {published.licence}")
+
+
+def _refuse_idle_options(form: str | None, fresh_d: bool, noise: str | None) -> None:
+    if fresh_d and form != "nvidia":
+        raise click.UsageError("--fresh-d goes with an official .pkl")
+    if noise and form not in ("onnx", "pt2"):
+        raise click.UsageError("--noise goes with .onnx and .pt2")
 
 
 def _verify(src: str, trust: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from converter.formats import FORMATS, Options, by_suffix, suffixes_of
 from converter.npz import write_npz
 from converter.opening import check_file, locate, open_source
 from converter.pages import export_network, import_network, page
-from converter.source import Network, Source, walk
+from converter.source import Keywords, Network, Source, walk
 from stylegan_torch import __version__, checkpoint
 from stylegan_torch.checkpoint import ROLES, Checkpoint
 from stylegan_torch.files import new_file, refuse_existing
@@ -86,14 +86,13 @@ def convert(
                 write_npz(file, dump)
             return _summarize(dump, dump.origin)
         ours = _as_checkpoint(source, origin)
-        notes: list[str] = []
+        read = _summarize(source, ours.provenance["origin"])
         if format is None:
             checkpoint.write(dst, ours, force)
-        else:
-            with new_file(dst, force) as file:
-                notes = FORMATS[format].write(file, ours, options or Options())
-        summary = _summarize(source, ours.provenance["origin"])
-        return replace(summary, notes=(*summary.notes, *notes))
+            return read
+        with new_file(dst, force) as file:
+            written, notes = FORMATS[format].write(file, ours, options or Options())
+        return replace(_summarize(written, read.origin), notes=(*read.notes, *notes))
 
 
 def inspect(src: str | Path, assumed: Mapping[str, Any] | None = None) -> Summary:
@@ -175,12 +174,27 @@ def _assuming(source: Source | Checkpoint, assumed: Mapping[str, Any]) -> Source
         if name not in open_points:
             known = ", ".join(sorted(open_points)) or "nothing"
             raise ConvertError(f"leaves {known} open, not {name}")
+    assumed = _checked(assumed)
     told = {}
     for role, network in networks.items():
         own = network.header.get("assumed", {})
         said = {name: value for name, value in assumed.items() if name in own}
         told[role] = replace(network, header={**network.header, "assumed": {**own, **said}}) if said else network
     return Source(told, source.origin, source.notes) if isinstance(source, Source) else Source(told)
+
+
+def _checked(assumed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the user says that we should assume, unless it makes no sense."""
+    said = Keywords("what to assume", dict(assumed))
+    read: dict[str, Callable[[str], Any]] = {
+        "img_resolution": said.resolution,
+        "fused_from": said.resolution,
+        "mbstd_group_size": lambda name: said.optional_integer(name, 1),
+        "label_size": said.integer,
+        "fused_scale": lambda name: said.choice(name, True, False),
+        "fused_kernels": lambda name: said.choice(name, True, False),
+    }
+    return {name: read[name](name) for name in assumed}
 
 
 def _as_source(source: Source | Checkpoint, origin: Future[dict[str, Any]]) -> Source:

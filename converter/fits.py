@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from converter.errors import ConvertError
@@ -35,7 +37,13 @@ def refuse_others(wanted: Any, read: Any) -> None:
     after = _essential(read)
     for name, value in _essential(wanted).items():
         if value != after.get(name):
-            raise ConvertError(f"its {name} is {json.dumps(value)}, and there only {json.dumps(after.get(name))}")
+            raise ConvertError(f"its {name} is {_short(value)}, and there only {_short(after.get(name))}")
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f"[{', '.join(map(_short, value))}]" if isinstance(value, list | tuple) else json.dumps(value)
 
 
 def _essential(config: Any) -> dict[str, Any]:
@@ -60,24 +68,38 @@ def channel_base(channels: tuple[int, ...], img_resolution: int, step: int = 1) 
     levels = list(zip(channels, resolutions(img_resolution), strict=True))
     base = -(-max(count * side for count, side in levels) // step) * step
     if any(min(base // side, high) != count for count, side in levels):
-        raise ConvertError(f"its levels have {list(channels)} feature maps, and there they halve from level to level")
+        raise ConvertError(f"its levels have {list(channels)} feature maps, and there min(base // side, highest)")
     return base
 
 
-def styles_around_0(role: str, network: Network, notes: list[str]) -> Network:
-    """Return a network whose style biases lack the 1 that a form's reader adds; notes what does not survive that."""
+def with_style_bias(role: str, network: Network, added: float, notes: list[str]) -> Network:
+    """Return a network whose style biases are stored for a reader that adds `added`; notes what is rounded by that."""
     config = network.config
-    if not isinstance(config, stylegan2.GeneratorConfig) or config.style_bias:
+    if not isinstance(config, stylegan2.GeneratorConfig) or config.style_bias == added:
         return network
+    change = config.style_bias - added
     biases = {name: value for name, value in network.state_dict.items() if name.endswith("affine.bias")}
-    shifted = {name: value - 1 for name, value in biases.items()}
-    rounded = sum(int((shifted[name] + 1 != value).sum()) for name, value in biases.items())
+    changed = {name: value + change for name, value in biases.items()}
+    rounded = sum(int((changed[name] - change != value).sum()) for name, value in biases.items())
     if rounded:
-        notes.append(f"the last digit of {rounded} style biases of {role} is rounded: they are stored less 1 there")
-    return Network(dataclasses.replace(config, style_bias=1.0), network.state_dict | shifted)
+        notes.append(
+            f"the last digit of {rounded} style biases of {role} is rounded: that form stores them {change:+g}"
+        )
+    return Network(dataclasses.replace(config, style_bias=added), network.state_dict | changed)
+
+
+@contextmanager
+def placing(role: str, format: str) -> Iterator[None]:
+    """Say of errors that a network has no place in a format, and how to leave it out."""
+    hint = "; --networks g_ema leaves it out" if role == "D" and format != "nvidia" else ""
+    try:
+        yield
+    except ConvertError as error:
+        raise ConvertError(f"network {role} has no place in format {format}: {error}{hint}") from error
 
 
 def note_clamp(role: str, config: Any, notes: list[str]) -> None:
     """Tell of a limit on activations that a form has no place for."""
     if getattr(config, "conv_clamp", None) is not None:
-        notes.append(f"that form has no limit on activations, which is ±{config.conv_clamp:g} in {role}")
+        limit = f"±{config.conv_clamp:g}"
+        notes.append(f"that form lacks the limit of {limit} on activations of {role}: images that reach it change")

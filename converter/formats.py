@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 NOISES = ("constants", "inputs", "none")
 """Where the noise of a graph comes from: the stored maps, its inputs, or nowhere."""
@@ -24,6 +24,13 @@ class Options:
     noise: str = NOISES[0]
 
 
+class Written(NamedTuple):
+    """What was written, a `Checkpoint`, and notes on what is not as it was."""
+
+    checkpoint: Any
+    notes: list[str]
+
+
 @dataclass(frozen=True)
 class Format:
     """One form.
@@ -41,8 +48,8 @@ class Format:
     families: tuple[str, ...]
     form: str | None = None
 
-    def write(self, file: IO[bytes], checkpoint: Any, options: Options) -> list[str]:
-        """Write networks to an open file, read them back and compare; return notes on what is not as it was.
+    def write(self, file: IO[bytes], checkpoint: Any, options: Options) -> Written:
+        """Write networks to an open file, read them back and compare.
 
         Raises:
             ConvertError: saying why the form cannot hold a network.

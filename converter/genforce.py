@@ -85,7 +85,10 @@ _MARKS: tuple[dict[str, set[str]], dict[str, set[str]]] = (
 
 
 def _lod(tensors: Tensors, name: str) -> float:
-    return float(tensors[name]) if name in tensors and tensors[name].numel() == 1 else 0.0
+    lod = float(tensors[name]) if name in tensors and tensors[name].numel() == 1 else 0.0
+    if not 0 <= lod <= 16:
+        raise ConvertError(f"variable {name} is {lod:g}, which is no level of detail")
+    return lod
 
 
 def _level(r: int) -> int:

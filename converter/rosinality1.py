@@ -53,6 +53,14 @@ def read(top: dict[str, Any]) -> dict[str, Network] | None:
     return networks
 
 
+def made_up(networks: dict[str, Network]) -> list[str]:
+    """Return notes on what `complete` makes."""
+    if all(role == "D" for role in networks):
+        return []
+    mean = f"the average w is that of {MEAN_SAMPLES} z, as its program takes"
+    return [f"files of this kind have no noise maps, which are always random, and no average w; {mean}; noise is made"]
+
+
 def _names(state: dict[Any, Any]) -> set[str]:
     return {str(name).removeprefix("module.") for name in state}
 

@@ -34,11 +34,25 @@ def read(top: dict[str, Any]) -> dict[str, Network] | None:
         with within(f"network {role}"):
             tensors = float_tensors(state)
             kind = "Discriminator" if role == "D" else "Generator"
-            if kind == "Generator" and isinstance(top.get("latent_avg"), Tensor):
-                tensors["latent_avg"] = top["latent_avg"].clone()  # each generator has its own
+            if kind == "Generator" and "latent_avg" in top:
+                average = float_tensors({"latent_avg": top["latent_avg"]})
+                tensors["latent_avg"] = average["latent_avg"].clone()  # each generator has its own
             header = {"build_func_name": kind, "variables": list(tensors)}
             networks[role] = Network(role, FORM, header, tensors)
     return networks
+
+
+def made_up(networks: dict[str, Network]) -> list[str]:
+    """Return notes on what `complete` makes."""
+    generator = next((network for role, network in networks.items() if role != "D"), None)
+    if generator is None:
+        return []
+    notes = []
+    if "latent_avg" not in generator.tensors:
+        notes.append(f"the file has no average w; that of {MEAN_SAMPLES} z is taken, as its program does")
+    if not any(name.startswith("noises.") for name in generator.tensors):
+        notes.append("the file has no noise maps, which were always random then; some are made")
+    return notes
 
 
 def complete(network: Network) -> Network:

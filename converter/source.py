@@ -74,7 +74,7 @@ class Keywords:
     def integer(self, name: str, low: int = 0, high: int = 1 << 20) -> int:
         """Return a whole number between `low` and `high`."""
         value = self._values[name]
-        if isinstance(value, float) and value.is_integer():
+        if isinstance(value, float) and value.is_integer() and abs(value) < 1 << 53:
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise self._wrong(name, f"a whole number from {low} to {high}")

@@ -23,6 +23,11 @@ READERS: tuple[Callable[[dict[str, Any]], dict[str, Network] | None], ...] = (
     yuuho.read,
 )
 """Each returns the networks of a file of its own kind, None for other files."""
+_MADE_UP: dict[Any, Callable[[dict[str, Network]], list[str]]] = {
+    rosinality2.read: rosinality2.made_up,
+    rosinality1.read: rosinality1.made_up,
+}
+"""Notes on what files of a kind lack, and is made for them."""
 _NETWORK_KEYS = {
     *("g_ema", "g", "d", "latent_avg", "g_running", "generator", "discriminator", "generator_smooth"),
     *("shadow_generator", "models"),
@@ -35,13 +40,15 @@ def read_state_dicts(path: Path) -> Source:
     Raises:
         ConvertError: if it is unsafe, damaged, or of no known kind.
     """
-    top = load_container(path)
+    top = _without_prefix(load_container(path))
     if isinstance(top, dict):
         with sound("this file"):
             for read in READERS:
                 networks = read(top)
                 if networks is not None:
-                    return Source(networks, notes=_training_state(top))
+                    _refuse_odd_networks(top)
+                    notes = _MADE_UP[read](networks) if read in _MADE_UP else []
+                    return Source(networks, notes=(*notes, *_training_state(top)))
     if isinstance(top, dict) and {"GAN", "version"} <= set(top):
         raise ConvertError("is of lucidrains' stylegan2-pytorch, whose networks are other ones; it is not read here")
     raise ConvertError(
@@ -50,9 +57,26 @@ def read_state_dicts(path: Path) -> Source:
     )
 
 
+def _without_prefix(value: Any, depth: int = 0) -> Any:
+    """Take the prefix off the names in state dicts that parallel training put there."""
+    if not isinstance(value, dict) or depth > 2:
+        return value
+    prefixed = bool(value) and all(str(key).startswith("module.") for key in value)
+    return {
+        (str(key).removeprefix("module.") if prefixed else key): _without_prefix(inner, depth + 1)
+        for key, inner in value.items()
+    }
+
+
+def _refuse_odd_networks(top: dict[Any, Any]) -> None:
+    for key in _NETWORK_KEYS - {"latent_avg"}:
+        if key in top and not isinstance(top[key], dict):
+            raise ConvertError(f"its {key} is a {type(top[key]).__name__}, not a state dict")
+
+
 def _training_state(top: dict[str, Any]) -> tuple[str, ...]:
     """Return a note on what a training file holds besides networks: optimisers, arguments, counters."""
-    if any(isinstance(value, Tensor) for key, value in top.items() if key != "latent_avg"):
+    if all(isinstance(value, Tensor) for value in top.values()):
         return ()
     others = [str(key)[:40] for key in top if key not in _NETWORK_KEYS]
     return (f"{', '.join(others[:8])} of the training passed over",) if others else ()

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from converter import genforce
-from converter.errors import ConvertError, within
-from converter.fits import channel_base, note_clamp, refuse_others, styles_around_0
-from converter.formats import Options
+from converter.errors import ConvertError
+from converter.fits import channel_base, note_clamp, placing, refuse_others, with_style_bias
+from converter.formats import Options, Written
 from converter.pages import export_network, page
 from converter.source import Network
-from converter.torch_shared import expanded_filter, write_state_dicts
-from stylegan_torch import checkpoint, progan
+from converter.torch_shared import USUAL_TAPS, expanded_filter, write_state_dicts
+from stylegan_torch import checkpoint, progan, stylegan2
 from stylegan_torch.checkpoint import Checkpoint
 from stylegan_torch.networks import kind_of
 
@@ -25,15 +25,15 @@ _TOLD = {"mbstd_group_size": "minibatch_std_group_size", "fused_scale": "fused_s
 """What files don't tell, but constructors of theirs can be told."""
 
 
-def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> list[str]:
-    """Write a file and return notes on what is not as it was.
+def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
+    """Write a file.
 
     Raises:
         ConvertError: saying why the form cannot hold a network.
     """
     content, notes = to_genforce(checkpoint)
     write_state_dicts(file, content)
-    return notes
+    return Written(checkpoint, notes)
 
 
 def to_genforce(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
@@ -53,18 +53,26 @@ def to_genforce(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
             continue
         if record.get("form") == genforce.FORM:
             content[key] = export_network(role, network, record).tensors
+            _tell(role, record["build_func_name"], record.get("assumed", {}), notes)
         else:
-            with within(f"network {role} has no place in format genforce"):
+            with placing(role, "genforce"):
                 content[key] = _anew(role, network, notes)
     return content, notes
 
 
+def _tell(role: str, function: str, assumed: dict[str, Any], notes: list[str]) -> None:
+    for name, value in assumed.items():
+        if name in _TOLD and value != genforce.ASSUMED[function][name]:
+            notes.append(f"genforce must be told that {_TOLD[name]} of {role} is {value}; the file can't say so")
+
+
 def _anew(role: str, network: checkpoint.Network, notes: list[str]) -> dict[str, Tensor]:
-    network = styles_around_0(role, network, notes)
+    network = with_style_bias(role, network, 1.0, notes)
     config: Any = network.config
     family, kind = kind_of(config)
     if family not in _CLASSES:
         raise ConvertError(f"it is of the family {family}")
+    _refuse_sizes(config)
     function = f"{_CLASSES[family]}{kind}"
     assumed = {**genforce.ASSUMED[function], **_told(config)}
     template = Network(role, genforce.FORM, {"build_func_name": function, "variables": [], "assumed": assumed}, {})
@@ -72,14 +80,24 @@ def _anew(role: str, network: checkpoint.Network, notes: list[str]) -> dict[str,
     stored = dict(_stored(family, kind, config))
     order = [*(table.source_name(name)[0] for name in network.state_dict), *stored]
     tensors = table.export_tensors(network.state_dict, stored, order)
-    channel_base(config.channels, config.img_resolution)
     written = Network(role, genforce.FORM, {**template.header, "variables": order}, tensors)
     refuse_others(config, page(written).config(written))
     note_clamp(role, config, notes)
-    for name, value in assumed.items():
-        if name in _TOLD and value != genforce.ASSUMED[function][name]:
-            notes.append(f"genforce must be told that {_TOLD[name]} of {role} is {value}; the file can't say so")
+    _tell(role, function, assumed, notes)
     return tensors
+
+
+def _refuse_sizes(config: Any) -> None:
+    """Refuse what a file could hold, but no constructor of theirs makes."""
+    base, first = channel_base(config.channels, config.img_resolution), config.channels[0]
+    if isinstance(config, stylegan2.GeneratorConfig) and config.architecture == "resnet":
+        raise ConvertError("its architecture is resnet, which that program can't make a generator with")
+    if getattr(config, "const_channels", first) != first:
+        raise ConvertError(f"its constant has {config.const_channels} feature maps, its first level {first}")
+    if getattr(config, "fc_dim", first) not in (first, min(base // 2, max(config.channels))):
+        raise ConvertError(f"its first dense layer is {config.fc_dim} wide, its last level {first}")
+    if getattr(config, "resample_filter", USUAL_TAPS) != USUAL_TAPS:
+        raise ConvertError(f"its filter is {list(config.resample_filter)}, not {list(USUAL_TAPS)}")
 
 
 def _told(config: Any) -> dict[str, Any]:

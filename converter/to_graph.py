@@ -10,7 +10,7 @@ Inputs, in this order; a network without labels, mapping or noise lacks theirs:
     noise0, noise1, …  [1 or batch, 1, H, W]     one a noisy layer, if noise is an input (`.pt2`: [1, 1, H, W])
 
 Outputs: `images` [batch, img_channels, H, W], those for z followed by those for ws, and `all_ws` [batch, num_ws, w_dim]
-from which they were drawn. Either batch may be empty.
+from which they were drawn. One of the two batches may be empty.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from converter.errors import ConvertError
-from converter.formats import Options
+from converter.formats import Options, Written
 from stylegan_torch import progan
 from stylegan_torch.checkpoint import Checkpoint
 from stylegan_torch.networks import assemble, config_to_json
@@ -86,11 +86,11 @@ class Drawing(nn.Module):
 class _Job:
     drawing: Drawing
     record: str
-    notes: list[str]
+    written: Written
 
 
-def write_onnx(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> list[str]:
-    """Write an ONNX model, check it with onnxruntime, and return notes on what was left out.
+def write_onnx(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
+    """Write an ONNX model after a check with onnxruntime.
 
     Raises:
         ConvertError: if packages are missing, there is no generator, or the model draws something else.
@@ -120,11 +120,11 @@ def write_onnx(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> lis
 
     _check(job.drawing, run)
     file.write(content)
-    return job.notes
+    return job.written
 
 
-def write_pt2(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> list[str]:
-    """Write what `torch.export` makes, load and check it, and return notes on what was left out.
+def write_pt2(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
+    """Write what `torch.export` makes, after it was loaded again and checked.
 
     Raises:
         ConvertError: if there is no generator, or what was written draws something else.
@@ -137,7 +137,7 @@ def write_pt2(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> list
         again = torch.export.load(content).module()
     _check(job.drawing, lambda inputs: again(*inputs))
     file.write(content.getbuffer())
-    return job.notes
+    return job.written
 
 
 def _job(checkpoint: Checkpoint, noise: str) -> _Job:
@@ -147,7 +147,10 @@ def _job(checkpoint: Checkpoint, noise: str) -> _Job:
     network = checkpoint.networks[role]
     record = {"config": config_to_json(network.config), "provenance": checkpoint.provenance}
     notes = [f"{other} is left out: a graph is of one network" for other in checkpoint.networks if other != role]
-    return _Job(Drawing(assemble(network.config, network.state_dict), noise).eval(), json.dumps(record), notes)
+    drawing = Drawing(assemble(network.config, network.state_dict), noise).eval()
+    if noise == "inputs" and not any(name.startswith("noise") for name in drawing.names):
+        notes.append("there are no noise inputs: the network has no noise")
+    return _Job(drawing, json.dumps(record), Written(Checkpoint({role: network}, checkpoint.provenance), notes))
 
 
 def _export(drawing: Drawing) -> torch.export.ExportedProgram:
@@ -161,6 +164,8 @@ def _check(drawing: Drawing, run: Callable[[Sequence[Tensor]], Sequence[Tensor]]
     inputs = [x[:1] if name in ("z", "c", "ws") else x for name, x in drawing.examples.items()]
     with torch.no_grad():
         for name, ours, theirs in zip(drawing.outputs, drawing(*inputs), run(inputs), strict=True):
+            if not ours.isfinite().all():
+                raise ConvertError(f"the network's own {name} are not finite numbers")
             error, limit = float((ours - theirs).abs().max()), _TOLERANCE * max(1.0, float(ours.abs().max()))
             if not error <= limit:
                 raise ConvertError(f"output {name} of the graph differs from ours by {error:.2g}; please report it")

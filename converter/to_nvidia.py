@@ -11,13 +11,14 @@ from typing import IO, Any
 
 import torch
 
-from converter.errors import ConvertError, within
-from converter.fits import channel_base, refuse_others, styles_around_0
-from converter.formats import Options
+from converter.errors import ConvertError
+from converter.fits import channel_base, placing, refuse_others, with_style_bias
+from converter.formats import Options, Written
 from converter.pages import export_network, import_network, page
 from converter.pickles import read_pickle
 from converter.source import Header, Network
 from converter.tf_writer import dump_networks, network_header, official_network
+from converter.torch_shared import same_bits
 from stylegan_torch import checkpoint, stylegan2
 from stylegan_torch.checkpoint import Checkpoint
 from stylegan_torch.networks import build
@@ -27,40 +28,14 @@ _NAMES = {"G": "G", "D": "D", "G_ema": "Gs"}
 _PARTS = {"synthesis": "G_synthesis", "mapping": "G_mapping"}
 
 
-def to_nvidia(checkpoint: Checkpoint, fresh_d: bool = False) -> tuple[list[Network], list[str]]:
-    """Return the networks of a file, and notes on what is not as it was.
-
-    Networks that came from such a file get their tensors back bit for bit.
-
-    Args:
-        checkpoint: the networks.
-        fresh_d: make an untrained discriminator where there is none.
-
-    Raises:
-        ConvertError: saying why the form cannot hold a network, or which one is missing.
-    """
-    found, notes = dict(checkpoint.networks), []
-    records = dict(checkpoint.provenance.get("networks", {}))
-    if "G_ema" not in found:
-        raise ConvertError("format nvidia needs network G_ema")
-    if "D" not in found and not fresh_d:
-        raise ConvertError("has no D, which format nvidia needs; --fresh-d makes an untrained one")
-    if "D" not in found:
-        found["D"], records["D"] = _fresh_discriminator(found["G_ema"].config), {}
-        notes.append("D is untrained: there was none")
-    if "G" not in found:
-        found["G"], records["G"] = found["G_ema"], records.get("G_ema", {})
-        notes.append("G is a copy of G_ema: there was none")
-    return [_written(role, found[role], records.get(role, {}), notes) for role in _NAMES], notes
-
-
-def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> list[str]:
-    """Write a file, read it back and compare; return notes on what is not as it was.
+def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
+    """Write a file, read it back and compare.
 
     Raises:
         ConvertError: saying why the form cannot hold a network, or if what was written reads back otherwise.
     """
-    networks, notes = to_nvidia(checkpoint, options.fresh_d)
+    checkpoint, notes = _completed(checkpoint, options.fresh_d)
+    networks = to_nvidia(checkpoint, notes)
     dump_networks(file, networks)
     file.flush()
     again, _ = read_pickle(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)))
@@ -68,34 +43,67 @@ def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> list[str
         import_network(again[network.role])
         tensors = again[network.role].tensors
         if tensors.keys() != network.tensors.keys() or not all(
-            torch.equal(value, network.tensors[name]) for name, value in tensors.items()
+            same_bits(value, network.tensors[name]) for name, value in tensors.items()
         ):
             raise ConvertError("what was written reads back otherwise; is the disk sound?")
-    return notes
+    return Written(checkpoint, notes)
+
+
+def to_nvidia(checkpoint: Checkpoint, notes: list[str]) -> list[Network]:
+    """Return the networks of a file; adds to the notes what is not as it was.
+
+    Networks that came from such a file get their tensors back bit for bit.
+
+    Raises:
+        ConvertError: saying why the form cannot hold a network.
+    """
+    records = checkpoint.provenance.get("networks", {})
+    written = {
+        role: _written(role, checkpoint.networks[role], records.get(role, {}), notes) for role in ("G_ema", "G", "D")
+    }
+    return [written[role] for role in _NAMES]
+
+
+def _completed(checkpoint: Checkpoint, fresh_d: bool) -> tuple[Checkpoint, list[str]]:
+    """Return all three networks, and notes on those that were not there."""
+    networks, records = dict(checkpoint.networks), dict(checkpoint.provenance.get("networks", {}))
+    notes = []
+    if "G_ema" not in networks:
+        raise ConvertError("format nvidia needs network G_ema")
+    _keywords_of("G_ema", with_style_bias("G_ema", networks["G_ema"], 1.0, []).config)
+    if "D" not in networks:
+        if not fresh_d:
+            raise ConvertError("has no D, which format nvidia needs; --fresh-d makes an untrained one")
+        networks["D"], records["D"] = _fresh_discriminator(networks["G_ema"].config), {}
+        notes.append("D is untrained: there was none")
+    if "G" not in networks:
+        networks["G"], records["G"] = networks["G_ema"], records.get("G_ema", {})
+        notes.append("G is a copy of G_ema: there was none")
+    return Checkpoint(networks, {**checkpoint.provenance, "networks": records}), notes
 
 
 def _written(role: str, network: checkpoint.Network, record: dict[str, Any], notes: list[str]) -> Network:
-    ours = styles_around_0(role, network, notes)
-    config: Any = ours.config
-    is_generator = isinstance(config, stylegan2.GeneratorConfig)
-    with within(f"network {role} has no place in format nvidia"):
-        if not is_generator and not isinstance(config, stylegan2.DiscriminatorConfig):
-            raise ConvertError("it is no StyleGAN2")
-        keywords = _generator_keywords(config) if is_generator else _discriminator_keywords(config)
-        function, parts = ("G_main", _PARTS) if is_generator else ("D_main", {})
-        header = network_header(_NAMES[role], function, keywords, parts.items())
-        refuse_others(config, _config(role, header, ours))
+    ours = with_style_bias(role, network, 1.0, notes)
+    function, parts = ("D_main", {}) if role == "D" else ("G_main", _PARTS)
+    header = network_header(_NAMES[role], function, _keywords_of(role, ours.config), parts.items())
+    template = Network(role, "tf", header, {})
+    with placing(role, "nvidia"):
+        refuse_others(ours.config, page(template).config(template))
     if record.get("form") == "tf":
         own = export_network(role, network, record)
         return Network(role, "tf", _as_it_was(header, own.header), own.tensors)
-    return official_network(Network(role, "tf", header, {}), ours.state_dict)
+    return official_network(template, ours.state_dict)
 
 
-def _config(role: str, header: Header, network: checkpoint.Network) -> Any:
-    """Return the config that is read from a header; averaging before the dense layer shows in its tensor alone."""
-    dense = {"4x4/Dense0/weight": network.state_dict["b4.fc.weight"].t()} if role == "D" else {}
-    template = Network(role, "tf", header, dense)
-    return page(template).config(template)
+def _keywords_of(role: str, config: Any) -> dict[str, Any]:
+    with placing(role, "nvidia"):
+        if not isinstance(config, stylegan2.GeneratorConfig | stylegan2.DiscriminatorConfig):
+            raise ConvertError("it is no StyleGAN2")
+        if config.architecture == "revised":
+            raise ConvertError("it is one of configs B to D, which those tools do not open")
+        if isinstance(config, stylegan2.GeneratorConfig):
+            return _generator_keywords(config)
+        return _discriminator_keywords(config)
 
 
 def _as_it_was(header: Header, own: Header) -> Header:
@@ -109,8 +117,6 @@ def _as_it_was(header: Header, own: Header) -> Header:
 
 def _fresh_discriminator(G: Any) -> checkpoint.Network:
     """Return an untrained discriminator like the one a generator would be trained with."""
-    if not isinstance(G, stylegan2.GeneratorConfig):
-        raise ConvertError("network G_ema has no place in format nvidia: it is no StyleGAN2")
     width = G.channels[0]
     labels = stylegan2.MappingConfig(0, G.c_dim, width, 0, width, width, lr_multiplier=0.1) if G.c_dim else None
     config = stylegan2.DiscriminatorConfig(
@@ -131,7 +137,7 @@ def _fresh_discriminator(G: Any) -> checkpoint.Network:
         return checkpoint.Network(config, build(config).state_dict())
 
 
-def _keywords(config: Any) -> dict[str, Any]:
+def _common_keywords(config: Any) -> dict[str, Any]:
     return {
         "num_channels": config.img_channels,
         "resolution": config.img_resolution,
@@ -148,7 +154,7 @@ def _keywords(config: Any) -> dict[str, Any]:
 
 def _generator_keywords(config: stylegan2.GeneratorConfig) -> dict[str, Any]:
     mapping = config.mapping
-    return _keywords(config) | {
+    return _common_keywords(config) | {
         "latent_size": mapping.z_dim,
         "dlatent_size": mapping.w_dim,
         "mapping_layers": mapping.num_layers,
@@ -164,7 +170,7 @@ def _generator_keywords(config: stylegan2.GeneratorConfig) -> dict[str, Any]:
 
 def _discriminator_keywords(config: stylegan2.DiscriminatorConfig) -> dict[str, Any]:
     mapping = config.mapping
-    return _keywords(config) | {
+    return _common_keywords(config) | {
         "mbstd_group_size": config.mbstd_group_size,
         "mbstd_num_features": config.mbstd_num_features,
         "mapping_layers": mapping.num_layers if mapping else 0,

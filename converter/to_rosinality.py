@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from converter import rosinality2, source
-from converter.errors import ConvertError, within
-from converter.fits import note_clamp, refuse_others
-from converter.formats import Options
+from converter.errors import ConvertError
+from converter.fits import note_clamp, placing, refuse_others, with_style_bias
+from converter.formats import Options, Written
 from converter.pages import export_network, page
-from converter.torch_shared import write_state_dicts
+from converter.torch_shared import same_bits, write_state_dicts
 from stylegan_torch import stylegan2
 from stylegan_torch.checkpoint import Checkpoint, Network
 from stylegan_torch.networks import kind_of, shapes
@@ -24,15 +24,15 @@ _WIDTHS = (512, 512, 512, 512)
 """Feature maps of the levels 4² to 32²; from 64² on they are 256·m, halved at every level."""
 
 
-def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> list[str]:
-    """Write a file and return notes on what is not as it was.
+def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
+    """Write a file.
 
     Raises:
         ConvertError: saying why the form cannot hold a network.
     """
     content, notes = to_rosinality(checkpoint)
     write_state_dicts(file, content)
-    return notes
+    return Written(checkpoint, notes)
 
 
 def to_rosinality(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
@@ -57,33 +57,33 @@ def to_rosinality(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
         average = tensors.pop("latent_avg", None)
         if role == "G_ema" and average is not None:
             content["latent_avg"] = average
+        elif average is not None and not same_bits(average, content.get("latent_avg", average)):
+            notes.append(f"the average w of {role} is lost: that form has one for all, which is that of G_ema")
         content[_KEYS[role]] = tensors
     order = [key for key in ("g_ema", "latent_avg", "g", "d") if key in content]
     return {key: content[key] for key in order}, notes
 
 
 def _export(role: str, network: Network, notes: list[str]) -> dict[str, Tensor]:
-    reasons = list(_obstacles(network.config))
-    if reasons:
-        raise ConvertError(f"network {role} has no place in format rosinality: {reasons[0]}")
+    with placing(role, "rosinality"):
+        for reason in _obstacles(network.config):
+            raise ConvertError(reason)
+    network = with_style_bias(role, network, 0.0, notes)
     config: Any = network.config
     note_clamp(role, config, notes)
     state = dict(network.state_dict)
     if isinstance(config, stylegan2.GeneratorConfig):
-        for name in state if config.style_bias else ():
-            if name.endswith("affine.bias"):
-                state[name] = state[name] + config.style_bias
         state |= _silence(config, state)
         table = rosinality2.generator_table(None, config)
         order = list(_generator_variables(config))
-        config = replace(config, style_bias=0.0, use_noise=True)
+        config = replace(config, use_noise=True)
     else:
         table = rosinality2.discriminator_table(None, config)
         order = list(_discriminator_variables(config))
     tensors = table.export_tensors(state, {}, order)
     header = {"build_func_name": kind_of(config)[1], "variables": order}
     written = source.Network(role, rosinality2.FORM, header, tensors)
-    with within(f"network {role} has no place in format rosinality"):
+    with placing(role, "rosinality"):
         refuse_others(config, page(written).config(written))
     return tensors
 
@@ -127,15 +127,21 @@ def _obstacles(config: Any) -> Iterator[str]:
 
 def _generator_obstacles(config: stylegan2.GeneratorConfig) -> Iterator[str]:
     mapping = config.mapping
-    if {mapping.z_dim, mapping.w_dim, mapping.layer_dim, config.const_channels} != {512}:
-        yield f"its z, w and mapping are {mapping.z_dim}, {mapping.w_dim} and {mapping.layer_dim} wide, not 512"
+    widths = {"z": mapping.z_dim, "w": mapping.w_dim, "mapping": mapping.layer_dim, "constant": config.const_channels}
+    for name, width in widths.items():
+        if width != 512 and (name != "mapping" or mapping.num_layers > 1):
+            yield f"its {name} is {width} wide, not 512"
+    if not mapping.num_layers:
+        yield "it has no mapping layers"
     if mapping.lr_multiplier != 0.01 or mapping.activation != "lrelu" or not mapping.normalize_z:
         yield "its mapping network is not of the usual kind"
 
 
 def _discriminator_obstacles(config: stylegan2.DiscriminatorConfig) -> Iterator[str]:
-    if (config.mbstd_group_size, config.mbstd_num_features) != (4, 1):
-        yield f"its minibatch-stddev groups have {config.mbstd_group_size} members, not 4"
+    if config.mbstd_group_size != 4:
+        yield f"its minibatch-stddev groups have {config.mbstd_group_size or 'all'} members, not 4"
+    if config.mbstd_num_features != 1:
+        yield f"its minibatch-stddev layer makes {config.mbstd_num_features} features, not 1"
     if config.spectral_norm or config.num_outputs != 1 or config.epilogue_activation not in (None, "lrelu"):
         yield "it is of a comparison method"
     if config.fc_dim != 512:

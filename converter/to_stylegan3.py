@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import IO, Any
 
 from converter.errors import ConvertError
-from converter.formats import Options
+from converter.formats import Options, Written
 from converter.torch_shared import write_state_dicts
 from stylegan_torch import stylegan3
 from stylegan_torch.checkpoint import Checkpoint
 
 
-def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> list[str]:
-    """Write a file and return notes on what is not as it was.
+def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
+    """Write a file.
 
     Raises:
         ConvertError: saying why the form cannot hold a network.
     """
     content, notes = to_stylegan3(checkpoint)
     write_state_dicts(file, content)
-    return notes
+    return Written(Checkpoint({"G_ema": checkpoint.networks["G_ema"]}, checkpoint.provenance), notes)
 
 
 def to_stylegan3(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
@@ -31,5 +31,10 @@ def to_stylegan3(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
     network = checkpoint.networks.get("G_ema")
     if network is None or not isinstance(network.config, stylegan3.GeneratorConfig):
         raise ConvertError("format stylegan3 holds a G_ema of StyleGAN3, and there is none")
+    if network.config.aspect != 1:
+        height, width = network.config.img_size
+        raise ConvertError(
+            f"network G_ema has no place in format stylegan3: its images are {height}x{width}, not square"
+        )
     others = [role for role in checkpoint.networks if role != "G_ema"]
     return dict(network.state_dict), [f"{role} is left out: that form has no place for it" for role in others]

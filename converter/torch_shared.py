@@ -23,13 +23,22 @@ def float_tensors(state: Mapping[Any, Any]) -> dict[str, Tensor]:
     Raises:
         ConvertError: naming a value of another kind.
     """
-    tensors = {}
+    tensors: dict[str, Tensor] = {}
     for key, value in state.items():
         name = str(key).removeprefix("module.")
+        if name in tensors:
+            raise ConvertError(f"variable {name} is there twice")
         if not isinstance(value, Tensor) or value.dtype != torch.float32:
             raise ConvertError(f"variable {name} is no tensor of float32 numbers")
-        tensors[name] = value
+        if value.layout != torch.strided or not value.is_cpu:
+            raise ConvertError(f"variable {name} is no plain tensor with values")
+        tensors[name] = value.detach().resolve_neg()
     return tensors
+
+
+def same_bits(a: Tensor, b: Tensor) -> bool:
+    """Tell whether two float32 tensors are the same bit for bit, which NaN is too."""
+    return a.shape == b.shape and torch.equal(a.contiguous().view(torch.int32), b.contiguous().view(torch.int32))
 
 
 def shape_of(tensors: Tensors, name: str, ndim: int) -> torch.Size:
@@ -105,4 +114,4 @@ def write_state_dicts(file: IO[bytes], content: dict[str, Any]) -> None:
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, dict):
         return list(a) == list(b) and all(_same(a[key], b[key]) for key in a)
-    return torch.equal(a, b)
+    return same_bits(a, b)

@@ -72,9 +72,10 @@ def write(path: str | Path, checkpoint: Checkpoint, force: bool = False) -> None
         CheckpointError: for another suffix, no networks, or networks of other roles.
     """
     path = Path(path)
-    strange = [role for role in checkpoint.networks if role not in ROLES]
-    if strange or not checkpoint.networks:
-        raise CheckpointError(f"{path}: networks are named {', '.join(ROLES)}, not {strange or 'none at all'}")
+    try:
+        _check_roles(checkpoint.networks)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
     if path.suffix not in _WRITERS:
         raise CheckpointError(f"{path}: the name must end in .pt or .safetensors")
     with new_file(path, force) as file:
@@ -152,6 +153,7 @@ def of_modules(networks: Mapping[str, nn.Module], provenance: dict[str, Any] | N
     Raises:
         CheckpointError: for other roles, or modules that are not of this package.
     """
+    _check_roles(networks)
     parts = {}
     for role, module in networks.items():
         config: Any = getattr(module, "config", None)
@@ -159,6 +161,12 @@ def of_modules(networks: Mapping[str, nn.Module], provenance: dict[str, Any] | N
             raise CheckpointError(f"{role} is a {type(module).__name__}, not a network of this package")
         parts[role] = Network(config, {name: value.detach() for name, value in module.state_dict().items()})
     return Checkpoint(parts, plain(provenance or {}, "provenance"))
+
+
+def _check_roles(networks: Mapping[str, Any]) -> None:
+    strange = [role for role in networks if role not in ROLES]
+    if strange or not networks:
+        raise CheckpointError(f"networks are named {', '.join(ROLES)}, not {strange or 'none at all'}")
 
 
 def _record(checkpoint: Checkpoint) -> str:

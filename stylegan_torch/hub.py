@@ -88,8 +88,8 @@ class PretrainedNetworks(
         token: str | bool | None,
         **model_kwargs: Any,
     ) -> Self:
-        if Path(model_id).is_dir():
-            return cls.open(Path(model_id) / WEIGHTS)
+        if Path(model_id).exists():
+            return cls.open(Path(model_id) / WEIGHTS if Path(model_id).is_dir() else model_id)
         return cls.open(
             hf_hub_download(
                 model_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import pickletools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from converter.opening import open_source
 from converter.source import Network, Source
 from converter.to_genforce import to_genforce
 from converter.to_nvidia import to_nvidia
+from converter.to_rosinality import to_rosinality
 from stylegan_torch.checkpoint import Checkpoint
 
 DATA = Path(__file__).parent / "data"
@@ -81,7 +83,8 @@ def test_official_pickles_come_back_bit_for_bit(name: str, tmp_path: Path) -> No
 def test_official_tensors_need_no_record(name: str) -> None:
     """A network that lost the record of where it came from is written with the same variables, `lod` excepted."""
     source = _source(DATA / f"{name}.pkl")
-    networks, notes = to_nvidia(Checkpoint(converter.load(DATA / f"{name}.pkl").networks))
+    notes: list[str] = []
+    networks = to_nvidia(Checkpoint(converter.load(DATA / f"{name}.pkl").networks), notes)
     assert notes == []
     for network in networks:
         tensors = {k: v for k, v in source[network.role].tensors.items() if k != "lod"}
@@ -123,10 +126,10 @@ def test_a_discriminator_is_made_only_when_asked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("sg1.pkl", "network G has no place in format nvidia: it is no StyleGAN2"),
-        ("sg3t_64.pkl", "network G has no place in format nvidia: it is no StyleGAN2"),
+        ("sg1.pkl", "network G_ema has no place in format nvidia: it is no StyleGAN2"),
+        ("sg3t_64.pkl", "network G_ema has no place in format nvidia: it is no StyleGAN2"),
         ("sg2-cond.pkl", 'its mapping.labels is "concat", and there only "embed"'),
-        ("sg2-revised.pkl", "keyword architecture is 'revised', which is not one of skip, resnet, orig"),
+        ("sg2-revised.pkl", "it is one of configs B to D, which those tools do not open"),
         ("nonsquare/eps-3x5.pkl", r"its base_size is \[3, 5\], and there only \[4, 4\]"),
     ],
 )
@@ -197,16 +200,132 @@ def test_what_genforce_files_leave_open_is_told(tmp_path: Path) -> None:
     ("name", "reason"),
     [
         ("sg3t_64.pkl", "network G has no place in format genforce: it is of the family stylegan3"),
-        ("sg2-resnet.pkl", "this form has no name for our tensor synthesis.b8.skip.weight"),
+        ("sg2-resnet.pkl", "its architecture is resnet, which that program can't make a generator with"),
         ("sg2-revised.pkl", 'its architecture is "revised", and there only "skip"'),
         ("pg-unfused.pkl", "its normalize_z_first is false, and there only true"),
         ("nonsquare/sky-3x5.pkl", r"its base_size is \[3, 5\], and there only \[4, 4\]"),
         ("community/akanimax_v3_depth_5_epoch_1.bin", "its first_gain is 1.41"),
         ("community/yuuho_stylegan2_ndarray.pkl", 'its image_upsampling is "bilinear", and there only "filter"'),
-        ("community/yuuho_stylegan1_ndarray.pkl", "feature maps, and there they halve from level to level"),
+        ("community/yuuho_stylegan1_ndarray.pkl", "feature maps, and there min"),
     ],
 )
 def test_what_genforce_files_cannot_hold_is_refused(name: str, reason: str, tmp_path: Path) -> None:
     with pytest.raises(ConvertError, match=reason):
         converter.convert(DATA / name, tmp_path / "theirs.pth", format="genforce")
     assert list(tmp_path.iterdir()) == []
+
+
+# What is lost, or made up, is said; what makes no sense is refused.
+
+
+def test_an_average_w_of_its_own_is_missed(tmp_path: Path) -> None:
+    path = DATA / "community" / "rosinality_sg2_convert.pt"
+    networks = dict(converter.load(path).networks)
+    state = {**networks["G"].state_dict, "mapping.w_avg": networks["G"].state_dict["mapping.w_avg"] + 1}
+    networks["G"] = replace(networks["G"], state_dict=state)
+    records = converter.load(path).provenance
+    notes = to_rosinality(Checkpoint(networks, records))[1]
+    assert notes == ["the average w of G is lost: that form has one for all, which is that of G_ema"]
+    assert to_rosinality(converter.load(path))[1] == []
+
+
+def test_what_readers_make_up_is_said(tmp_path: Path) -> None:
+    content = torch.load(DATA / "community" / "rosinality_sg2_convert.pt", weights_only=True)
+    old = {key: value for key, value in content["g_ema"].items() if not key.startswith("noises.")}
+    torch.save({"g_ema": old}, tmp_path / "old.pt")
+    average, noise = converter.inspect(tmp_path / "old.pt").notes
+    assert "no average w" in average and "no noise maps" in noise
+    assert converter.inspect(DATA / "community" / "rosinality_sg2_convert.pt").notes == ()
+
+
+def _changed(change: Any, path: Path) -> Path:
+    content = torch.load(DATA / "community" / "rosinality_sg2_convert.pt", weights_only=True)
+    change(content)
+    torch.save(content, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda c: c.update(latent_avg=c["latent_avg"].double()), "latent_avg is no tensor of float32 numbers"),
+        (lambda c: c.update(latent_avg=[1.0]), "latent_avg is no tensor of float32 numbers"),
+        (lambda c: c.update(g=[]), "its g is a list, not a state dict"),
+        (lambda c: c["g"].update({"module.conv1.noise.weight": torch.ones(1)}), "conv1.noise.weight is there twice"),
+        (lambda c: c["g"].update({"conv1.noise.weight": torch.ones(1).to_sparse()}), "is no plain tensor with values"),
+    ],
+)
+def test_odd_state_dicts_are_refused(change: Any, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(ConvertError, match=reason):
+        converter.load(_changed(change, tmp_path / "odd.pt"))
+
+
+def test_parameters_and_prefixes_are_read(tmp_path: Path) -> None:
+    def wrap(content: dict[str, Any]) -> None:
+        for key in ("g_ema", "g", "d"):
+            content[key] = {f"module.{name}": torch.nn.Parameter(value) for name, value in content[key].items()}
+
+    expected = converter.load(DATA / "community" / "rosinality_sg2_convert.pt")
+    found = converter.load(_changed(wrap, tmp_path / "parallel.pt"))
+    for role, network in expected.networks.items():
+        assert all(torch.equal(found.networks[role].state_dict[k], v) for k, v in network.state_dict.items())
+    converter.convert(tmp_path / "parallel.pt", tmp_path / "out.npz")
+
+
+def test_nan_is_written_as_it_is(tmp_path: Path) -> None:
+    def spoil(content: dict[str, Any]) -> None:
+        content["g_ema"]["conv1.activate.bias"][3] = float("nan")
+
+    path = _changed(spoil, tmp_path / "nan.pt")
+    for name, format in (("a.pkl", "nvidia"), ("b.pth", "genforce"), ("c.pt", "rosinality")):
+        converter.convert(path, tmp_path / name, format=format)
+    with pytest.raises(ConvertError, match="the network's own images are not finite numbers"):
+        converter.convert(path, tmp_path / "d.pt2")
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ('mbstd_group_size="abc"', "mbstd_group_size is 'abc', which is not a whole number from 1"),
+        ("mbstd_group_size=0", "which is not a whole number from 1"),
+        ("mbstd_group_size=1e30", "which is not a whole number from 1"),
+        ("mbstd_group_size=NaN", "which is not a whole number from 1"),
+        ("fused_scale=3", "fused_scale is 3, which is not one of True, False"),
+        ("label_size=-3", "label_size is -3, which is not a whole number from 0"),
+    ],
+)
+def test_assumptions_that_make_no_sense(said: str, reason: str, tmp_path: Path) -> None:
+    path = str(DATA / "community" / "genforce_pggan32.pth")
+    result = CliRunner().invoke(main, [path, str(tmp_path / "a.pt"), "--assume", said])
+    assert result.exit_code == 1
+    assert reason in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["a.pt", "--fresh-d"], "--fresh-d goes with an official .pkl"),
+        (["a.pt", "--noise", "none"], "--noise goes with .onnx and .pt2"),
+        (["a.pth"], ".pth goes with --format"),
+    ],
+)
+def test_options_that_would_do_nothing(arguments: list[str], words: str) -> None:
+    result = CliRunner().invoke(main, [str(DATA / "pg.pkl"), *arguments])
+    assert (result.exit_code, words in result.stderr) == (2, True)
+
+
+def test_the_summary_is_of_what_was_written(tmp_path: Path) -> None:
+    summary = converter.convert(DATA / "ada.pkl", tmp_path / "a.pkl", ["g_ema"], options=Options(fresh_d=True))
+    assert set(summary.configs) == {"G_ema", "G", "D"}
+    assert set(converter.convert(DATA / "pg.pkl", tmp_path / "a.pt2").configs) == {"G_ema"}
+
+
+def test_other_sizes_than_a_program_makes_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConvertError, match="its images are 64x32, not square"):
+        converter.convert(DATA / "nonsquare" / "human-sg3r.pkl", tmp_path / "a.pt", format="stylegan3")
+    networks = converter.load(DATA / "sg2-skip.pkl").networks
+    config: Any = networks["D"].config
+    pooled = replace(networks["D"], config=replace(config, average_pooling=True))
+    with pytest.raises(ConvertError, match="its average_pooling is true, and there only false"):
+        to_nvidia(Checkpoint({**networks, "D": pooled}), [])
