@@ -8,6 +8,7 @@ a batch picture by picture. The plain form remains the one to read, to train and
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,9 +17,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylegan_torch import stylegan2
-from stylegan_torch.layers import ACTIVATIONS, Linear, StyleGenerator, activate, check_shape, pick_noise, upsample2d
-from stylegan_torch.strips import Conv, Finish, Stage, UpConv, run, strip_rows
+from stylegan_torch import progan, stylegan1, stylegan2, stylegan3
+from stylegan_torch.layers import (
+    ACTIVATIONS,
+    Linear,
+    StyleGenerator,
+    activate,
+    check_shape,
+    nearest_up_kernel,
+    pick_noise,
+    pixel_norm,
+    upsample2d,
+)
+from stylegan_torch.strips import Conv, Depthwise, Filtering, Finish, NearestUpConv, Stage, UpConv, run, strip_rows
 
 _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda x: x,
@@ -26,6 +37,7 @@ _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
     "lrelu": lambda x: F.leaky_relu_(x, 0.2),
 }
 """Activations f with f(ax) = a f(x) for positive a, so that their gain can be folded into what comes before."""
+HALF = (torch.float16, torch.bfloat16)
 _SMALL = 64
 """Levels below this side are drawn in float32 where the rest is in half precision: that costs little and helps much."""
 
@@ -40,15 +52,17 @@ def finisher(
     clamp: float | None = None,
     scale: Tensor | None = None,
     bias: Tensor | None = None,
+    strength: Tensor | None = None,
 ) -> Finish:
-    """Return what ends a layer: y · scale + bias + noise, activation, limit.
+    """Return what ends a layer: y · scale + bias + noise · strength, activation, limit.
 
     Args:
         activation: its gain must be folded in already if it can be.
         noise: [1 or N, 1, H, W].
         clamp: limit of the result.
         scale: [N, C, 1, 1], for results of unscaled weights.
-        bias: [1, C, 1, 1], where the convolution has none because of `scale`.
+        bias: [C, 1, 1], where the convolution has none.
+        strength: [C, 1, 1], where every feature map has its own.
     """
     in_place = _IN_PLACE.get(activation)
 
@@ -58,11 +72,23 @@ def finisher(
         if bias is not None:
             y = y.add_(bias)
         if noise is not None:
-            y = y.add_(noise[:, :, start : start + y.shape[2]])
+            rows = noise[:, :, start : start + y.shape[2]]
+            y = y.add_(rows) if strength is None else y.addcmul_(rows, strength)
         y = activate(y, activation) if in_place is None else in_place(y)
         return y if clamp is None else y.clamp_(-clamp, clamp)
 
     return finish
+
+
+def normalized(finish: Finish, eps: float) -> Finish:
+    """Return an end of a layer that is followed by pixel normalisation."""
+
+    def finish_and_normalize(y: Tensor, start: int) -> Tensor:
+        y = finish(y, start)
+        power = torch.linalg.vector_norm(y, dim=1, keepdim=True).square_().div_(y.shape[1])
+        return y.mul_(power.add_(eps).rsqrt_())
+
+    return finish_and_normalize
 
 
 class FoldedLinear(nn.Module):
@@ -302,6 +328,303 @@ def picture_by_picture(
     return images
 
 
+def assemble(stages: Sequence[Stage], x: Tensor, channels: int, size: tuple[int, int], wider: int = 1) -> Tensor:
+    """Return the whole result of a chain of stages, made in strips where that is faster.
+
+    Args:
+        stages: the chain.
+        x: its input.
+        channels: feature maps of the result.
+        size: height and width of the result.
+        wider: how many times more values there are between.
+    """
+    rows = strip_rows(channels * wider, size[1], size[0]) if x.is_cpu else size[0]
+    if rows >= size[0]:
+        return next(run(stages, x, size[0]))[2]
+    y = _map(x, channels, size)
+    for start, stop, strip in run(stages, x, rows):
+        y[:, :, start:stop] = strip
+    return y
+
+
+def _conv(weight: Tensor, stage: str, bias: Tensor | None, finish: Finish) -> Stage:
+    """Return the stage of a plain kernel [O, I, k, k]."""
+    if stage == "up":
+        return NearestUpConv(nearest_up_kernel(weight).contiguous(memory_format=torch.channels_last), bias, finish)
+    return Conv(weight.contiguous(memory_format=torch.channels_last), bias, finish)
+
+
+class PlainConv(nn.Module):
+    """ProGAN's `Layer` in its fast form."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, layer: progan.Layer, dtype: torch.dtype) -> None:
+        super().__init__()
+        weight = layer.weight.detach() * (layer.weight_scale if layer.stored else layer.gain)
+        self.register_buffer("weight", weight.to(dtype))
+        self.register_buffer("bias", layer.bias.detach().to(dtype))
+        self.kind, self.activation, self.eps, self.dtype = layer.stage, layer.activation, layer.eps, dtype
+
+    def stage(self) -> Stage:
+        """Return the layer."""
+        finish = finisher(self.activation)
+        finish = finish if self.eps is None else normalized(finish, self.eps)
+        return _conv(self.weight, self.kind, self.bias, finish)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, I, H, W] at once."""
+        stage, height = self.stage(), x.shape[2]
+        return stage.run(x.to(self.dtype), 0, 0, stage.out_height(height), height)
+
+
+class ProGANBlock(progan.SynthesisBlock):
+    """A level of ProGAN in its fast form."""
+
+    conv0: Any
+    conv1: Any
+
+    def __init__(self, block: progan.SynthesisBlock, side: int, dtype: torch.dtype) -> None:
+        nn.Module.__init__(self)
+        self.side, self.dtype = side, dtype
+        for name, layer in block.named_children():
+            fast = copy.deepcopy(layer) if name == "fc" else PlainConv(layer, dtype)  # type: ignore[arg-type]
+            self.add_module(name, fast)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map the features of the level below (at 4×4: the latents) to this level's."""
+        if hasattr(self, "fc"):
+            return self.conv1(self.fc(x).to(self.dtype).contiguous(memory_format=torch.channels_last))
+        stages = [self.conv0.stage(), self.conv1.stage()]
+        return assemble(stages, x.to(self.dtype), len(self.conv1.bias), (self.side, self.side))
+
+
+class ProGANGenerator(progan.Generator):
+    """ProGAN's generator in its fast form."""
+
+    def __init__(self, G: progan.Generator, dtype: torch.dtype) -> None:
+        nn.Module.__init__(self)
+        for name in ("config", "z_dim", "c_dim", "img_size", "img_resolution", "img_channels"):
+            setattr(self, name, getattr(G, name))
+        for name, block in G.named_children():
+            side = int(name[1:])
+            self.add_module(name, ProGANBlock(block, side, dtype if side >= _SMALL else torch.float32))  # type: ignore[arg-type]
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """Draw images as the plain form does."""
+        if len(z) < 2 or not z.is_cpu:
+            return super().forward(z, c).float()
+        return torch.cat([self(z[i : i + 1], None if c is None else c[i : i + 1]) for i in range(len(z))])
+
+
+class StyledConv(nn.Module):
+    """StyleGAN's `SynthesisLayer` in its fast form."""
+
+    weight: Tensor
+    bias: Tensor | None
+    noise_const: Tensor
+    strength: Tensor
+    const: Tensor
+    blur: Tensor | None
+
+    def __init__(self, layer: stylegan1.SynthesisLayer, size: tuple[int, int], dtype: torch.dtype) -> None:
+        super().__init__()
+        self.config, self.kind, self.size, self.dtype = layer.config, layer.stage, size, dtype
+        if layer.stage == "const":
+            self.register_buffer("const", layer.const.detach().to(dtype)[None])
+        else:
+            self.register_buffer("weight", (layer.weight.detach() * layer.weight_gain).to(dtype))
+        self.register_buffer("bias", None if layer.bias is None else layer.bias.detach().to(dtype))
+        if layer.config.use_noise:
+            strength = layer.noise_strength.detach() * layer.noise_gain
+            self.register_buffer("strength", strength[:, None, None].to(dtype))
+        if hasattr(layer, "noise_const"):
+            self.register_buffer("noise_const", layer.noise_const.clone())
+        if hasattr(layer, "affine"):
+            self.affine = FoldedLinear(layer.affine)
+        blur = layer.blur_filter
+        self.register_buffer("blur", None if blur is None else blur.to(dtype))
+
+    def forward(self, x: Tensor | None, w: Tensor, noise: Tensor | None) -> Tensor:
+        """Map x [N, I, H, W] (None at the first layer) with w [N, w_dim] to [N, O, H', W']."""
+        cfg = self.config
+        early = self.bias if cfg.bias_first else None
+        late = None if cfg.bias_first or self.bias is None else self.bias[:, None, None]
+        noise = None if noise is None else noise.to(self.dtype)
+        end = finisher(cfg.activation, noise, bias=late, strength=getattr(self, "strength", None))
+        y = self._input(x, w, early, end)
+        y = pixel_norm(y) if cfg.use_pixel_norm else y
+        return self._style(y, w)
+
+    def _input(self, x: Tensor | None, w: Tensor, early: Tensor | None, end: Finish) -> Tensor:
+        if self.kind == "const":
+            y = self.const.expand(len(w), -1, -1, -1)
+            y = (y if early is None else y + early[:, None, None]).contiguous(memory_format=torch.channels_last).clone()
+            return end(y, 0)
+        if self.kind == "dense":
+            y = (w.to(self.dtype) @ self.weight.t()).reshape(len(w), -1, *self.size)
+            return end(
+                (y if early is None else y + early[:, None, None]).contiguous(memory_format=torch.channels_last), 0
+            )
+        assert x is not None
+        if self.blur is None:
+            return assemble([_conv(self.weight, self.kind, early, end)], x.to(self.dtype), len(self.weight), self.size)
+        taps = self.blur.expand(len(self.weight), 1, *self.blur.shape).contiguous()
+        stages = [_conv(self.weight, self.kind, early, lambda y, start: y), Depthwise(taps, end)]
+        return assemble(stages, x.to(self.dtype), len(self.weight), self.size)
+
+    def _style(self, y: Tensor, w: Tensor) -> Tensor:
+        """Apply AdaIN in one pass, after one for mean and variance."""
+        cfg = self.config
+        if not cfg.use_instance_norm and not cfg.use_styles:
+            return y
+        scale, shift = torch.ones_like(y[:, :, :1, :1]), torch.zeros_like(y[:, :, :1, :1])
+        if cfg.use_instance_norm:
+            variance, mean = torch.var_mean(
+                y.float() if self.dtype in HALF else y, dim=(2, 3), keepdim=True, correction=0
+            )
+            scale = torch.rsqrt(variance + cfg.instance_norm_eps)
+            shift = -mean * scale
+        if cfg.use_styles:
+            factor, offset = self.affine(w)[:, :, None, None].chunk(2, dim=1)
+            factor = factor + cfg.style_bias
+            scale, shift = scale * factor, shift * factor + offset
+        return y.mul_(scale.to(y.dtype)).add_(shift.to(y.dtype))
+
+
+class StyleGANSynthesis(stylegan1.SynthesisNetwork):
+    """StyleGAN's synthesis network in its fast form."""
+
+    def __init__(self, synthesis: stylegan1.SynthesisNetwork, dtype: torch.dtype) -> None:
+        nn.Module.__init__(self)
+        for name in ("config", "num_layers", "num_ws", "w_dim", "img_channels", "img_resolution", "block_resolutions"):
+            setattr(self, name, getattr(synthesis, name))
+        height, width = self.config.base_size
+        for level, (name, block) in enumerate(synthesis.named_children()):
+            fast = copy.copy(block)
+            fast._modules = dict(block._modules)
+            precision = torch.float32 if int(name[1:]) < _SMALL else dtype
+            for part in ("conv0", "conv1"):
+                layer: Any = getattr(block, part)
+                setattr(fast, part, StyledConv(layer, (height << level, width << level), precision))
+            if hasattr(block, "torgb"):
+                fast.torgb = copy.deepcopy(block.torgb).to(precision)
+            self.add_module(name, fast)
+
+    def forward(
+        self,
+        ws: Tensor,
+        noise_mode: str = "const",
+        noise: Sequence[Tensor] | None = None,
+        force_fp32: bool = True,
+    ) -> Tensor:
+        """Draw images as the plain form does."""
+        check_shape("ws", ws, self.num_ws, self.w_dim)
+        return picture_by_picture(super().forward, self.noise_buffers(), ws, noise_mode, noise).float()
+
+
+class FilteredConv(nn.Module):
+    """StyleGAN3's `SynthesisLayer` in its fast form."""
+
+    weight: Tensor
+    energy: Tensor | None
+    bias: Tensor
+    up_filter: Tensor | None
+    down_filter: Tensor | None
+
+    def __init__(self, layer: stylegan3.SynthesisLayer, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.spec, self.clamp, self.dtype = layer.spec, layer.clamp, dtype
+        self.affine = FoldedLinear(layer.affine)
+        weight, scale = layer.weight.detach(), torch.rsqrt(layer.magnitude_ema)
+        energy = None
+        if self.spec.is_rgb:
+            weight = weight * (scale / math.sqrt(weight[0].numel()))
+        else:
+            weight = weight * torch.rsqrt(weight.square().mean(dim=(1, 2, 3), keepdim=True))
+            energy = weight.square().sum(dim=(2, 3)).t().contiguous()
+            weight = weight * scale
+        self.register_buffer("energy", energy)
+        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
+        self.register_buffer("bias", layer.bias.detach().to(dtype))
+        # The gains of up-sampling and of the non-linearity, which is homogeneous, are the filter's.
+        gain = self.spec.up * (1.0 if self.spec.is_rgb else 2.0**0.25)
+        self.register_buffer("up_filter", _depthwise(layer.up_filter, len(weight), gain, dtype))
+        self.register_buffer("down_filter", _depthwise(layer.down_filter, len(weight), 1.0, dtype))
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """Map x [N, I, H, W] with w [N, w_dim] to [N, O, H', W']."""
+        spec, styles = self.spec, self.affine(w)
+        factor = None
+        if self.energy is not None:
+            styles = styles * torch.rsqrt(styles.square().mean())
+            factor = torch.rsqrt(styles.square() @ self.energy + 1e-8)
+        padding = spec.kernel - 1
+        if len(w) == 1:
+            scale = styles[0, None, :] if factor is None else factor[0, :, None] * styles[0, None, :]
+            weight = (self.weight * scale[:, :, None, None]).to(self.dtype)
+            conv = Conv(weight, self.bias, lambda y, start: y, padding=padding)
+        else:
+            ends = None if factor is None else factor[:, :, None, None].to(self.dtype)
+            finish = finisher("linear", scale=ends, bias=self.bias[:, None, None])
+            conv = Conv(self.weight.to(self.dtype), None, finish, styles[:, :, None, None].to(self.dtype), padding)
+        act = finisher("linear" if spec.is_rgb else "lrelu", clamp=self.clamp)
+        filters = Filtering(
+            spec.up, spec.down, self.up_filter, self.down_filter, spec.pad_y, spec.pad_x, spec.after.size[0], act
+        )
+        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        return assemble([conv, filters], x, len(self.weight), spec.after.size, spec.down**2)
+
+
+def _depthwise(f: Tensor | None, channels: int, gain: float, dtype: torch.dtype) -> Tensor | None:
+    """Return a symmetric filter as a depthwise kernel: [C, 1, 1, n], or [C, 1, n, n]."""
+    if f is None:
+        return None
+    f = f[None] if f.ndim == 1 else f
+    return (f * gain).expand(channels, 1, *f.shape).to(dtype).contiguous()
+
+
+class StyleGAN3Synthesis(stylegan3.SynthesisNetwork):
+    """StyleGAN3's synthesis network in its fast form."""
+
+    def __init__(self, synthesis: stylegan3.SynthesisNetwork, dtype: torch.dtype) -> None:
+        nn.Module.__init__(self)
+        for name in ("config", "num_ws", "w_dim", "img_channels", "img_resolution", "layer_names"):
+            setattr(self, name, getattr(synthesis, name))
+        self.input = copy.deepcopy(synthesis.input)
+        for name in synthesis.layer_names:
+            layer: Any = synthesis.get_submodule(name)
+            precision = torch.float32 if layer.spec.rate < 2 * _SMALL else dtype
+            self.add_module(name, FilteredConv(layer, precision))
+
+    def forward(
+        self,
+        ws: Tensor,
+        noise_mode: str = "const",
+        noise: Sequence[Tensor] | None = None,
+        force_fp32: bool = True,
+    ) -> Tensor:
+        """Draw images as the plain form does."""
+        check_shape("ws", ws, self.num_ws, self.w_dim)
+        return picture_by_picture(super().forward, [], ws, noise_mode, noise).float()
+
+
+def _style_generator(synthesis: type[nn.Module]) -> Callable[[Any, torch.dtype], nn.Module]:
+    def make(G: Any, dtype: torch.dtype) -> nn.Module:
+        return StyleGenerator(G.config, fold_linear(copy.deepcopy(G.mapping)), synthesis(G.synthesis, dtype))
+
+    return make
+
+
+_FORMS: dict[type[nn.Module], Callable[[Any, torch.dtype], nn.Module]] = {
+    progan.Generator: ProGANGenerator,
+    stylegan1.Generator: _style_generator(StyleGANSynthesis),
+    stylegan2.Generator: _style_generator(Synthesis2),
+    stylegan3.Generator: _style_generator(StyleGAN3Synthesis),
+}
+
+
 def optimize(G: Any, dtype: torch.dtype = torch.float32) -> Any:
     """Return the fast form of a generator: the same interface, its own tensors, for drawing only.
 
@@ -312,9 +635,8 @@ def optimize(G: Any, dtype: torch.dtype = torch.float32) -> Any:
     It keeps no state between calls, so threads may share it. A network without a fast form is returned as it is, with a
     warning.
     """
-    if not isinstance(G, stylegan2.Generator):
+    make = _FORMS.get(type(G))
+    if make is None:
         warnings.warn(f"{type(G).__module__}.{type(G).__name__} has no fast form; using the plain one", stacklevel=2)
         return G
-    mapping = fold_linear(copy.deepcopy(G.mapping))
-    fast = StyleGenerator(G.config, mapping, Synthesis2(G.synthesis, dtype))
-    return fast.eval().requires_grad_(False)
+    return make(G, dtype).eval().requires_grad_(False)

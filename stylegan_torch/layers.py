@@ -185,9 +185,14 @@ def _four_taps(weight: Tensor) -> Tensor:
     return w[..., 1:, 1:] + w[..., :-1, 1:] + w[..., 1:, :-1] + w[..., :-1, :-1]
 
 
+def nearest_up_kernel(weight: Tensor) -> Tensor:
+    """Return the kernel [I, O, 4, 4] of the transposed convolution that equals `conv2d(nearest_up2d(x), weight)`."""
+    return _four_taps(weight.flip(2, 3)).transpose(0, 1)
+
+
 def conv2d_nearest_up(x: Tensor, weight: Tensor) -> Tensor:
     """Equal `conv2d(nearest_up2d(x), weight)` for a 3×3 kernel, in one strided convolution."""
-    return F.conv_transpose2d(x, _four_taps(weight.flip(2, 3)).transpose(0, 1), stride=2, padding=1)
+    return F.conv_transpose2d(x, nearest_up_kernel(weight), stride=2, padding=1)
 
 
 def conv2d_box_down(x: Tensor, weight: Tensor) -> Tensor:

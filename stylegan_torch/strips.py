@@ -37,12 +37,50 @@ class Stage(Protocol):
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution that keeps the size; `weight` [O, I, k, k], `scale` [N, I, 1, 1] for its input."""
+    """A convolution; `weight` [O, I, k, k], `scale` [N, I, 1, 1] for its input.
+
+    padding: zeros around the input; None = as many as keep the size.
+    """
 
     weight: Tensor
     bias: Tensor | None
     finish: Finish
     scale: Tensor | None = None
+    padding: int | None = None
+
+    def _pads(self) -> tuple[int, int]:
+        """Return how many rows before a row it takes, and how many after."""
+        k = self.weight.shape[-1]
+        before = k // 2 if self.padding is None else self.padding
+        return before, k - 1 - before
+
+    def out_height(self, height: int) -> int:
+        """Return how many rows there are to make."""
+        before, after = self._pads()
+        return height + before - after
+
+    def reach(self, start: int, stop: int, height: int) -> tuple[int, int]:
+        """Return the rows and their neighbours."""
+        before, after = self._pads()
+        return max(start - before, 0), min(stop + after, height)
+
+    def run(self, x: Tensor, first: int, start: int, stop: int, height: int) -> Tensor:
+        """Make rows `start` to `stop`."""
+        (p, after), last = self._pads(), first + x.shape[2]
+        x = x if self.scale is None else x * self.scale
+        if (first, last) == (start - p, stop + after):
+            y = F.conv2d(x, self.weight, self.bias, padding=(0, p))
+        else:
+            y = F.conv2d(x, self.weight, self.bias, padding=p)[:, :, start - first : stop - first]
+        return self.finish(y, start)
+
+
+@dataclass(frozen=True)
+class Depthwise:
+    """A filter [C, 1, n, n] that correlates every feature map, zero padded to keep the size (`layers.blur2d`)."""
+
+    weight: Tensor
+    finish: Finish
 
     def out_height(self, height: int) -> int:
         """Return the same."""
@@ -50,18 +88,15 @@ class Conv:
 
     def reach(self, start: int, stop: int, height: int) -> tuple[int, int]:
         """Return the rows and their neighbours."""
-        p = self.weight.shape[-1] // 2
-        return max(start - p, 0), min(stop + p, height)
+        n = self.weight.shape[-1]
+        return max(start - (n - 1) // 2, 0), min(stop + n // 2, height)
 
     def run(self, x: Tensor, first: int, start: int, stop: int, height: int) -> Tensor:
         """Make rows `start` to `stop`."""
-        p, last = self.weight.shape[-1] // 2, first + x.shape[2]
-        x = x if self.scale is None else x * self.scale
-        if (first, last) == (start - p, stop + p):
-            y = F.conv2d(x, self.weight, self.bias, padding=(0, p))
-        else:
-            y = F.conv2d(x, self.weight, self.bias, padding=p)[:, :, start - first : stop - first]
-        return self.finish(y, start)
+        n, last = self.weight.shape[-1], first + x.shape[2]
+        before, after = (n - 1) // 2, n // 2
+        x = F.pad(x, (before, after, first - (start - before), stop + after - last))
+        return self.finish(F.conv2d(x, self.weight, groups=x.shape[1]), start)
 
 
 @dataclass(frozen=True)
@@ -130,6 +165,78 @@ class NearestUpConv:
         """Make rows `start` to `stop`."""
         y = F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1)
         return self.finish(y[:, :, start - 2 * first : stop - 2 * first], start)
+
+
+@dataclass(frozen=True)
+class Filtering:
+    """What StyleGAN3 does to a layer's signal: up-sampling, non-linearity, down-sampling (section 3.2 of its paper).
+
+    up, down: factors.
+    up_filter, down_filter: [C, 1, 1, n] along both axes, or [C, 1, n, n]; gains included. None = no filter.
+    pad_y, pad_x: zeros around what is up-sampled; less than 0 = that many are cut off.
+    height: of the result.
+    finish: the non-linearity.
+    """
+
+    up: int
+    down: int
+    up_filter: Tensor | None
+    down_filter: Tensor | None
+    pad_y: tuple[int, int]
+    pad_x: tuple[int, int]
+    height: int
+    finish: Finish
+
+    def out_height(self, height: int) -> int:
+        """Return what was given."""
+        return self.height
+
+    def _between(self, start: int, stop: int) -> tuple[int, int]:
+        """Return the rows of the non-linearity that some rows are down-sampled from."""
+        taps = 1 if self.down_filter is None else self.down_filter.shape[-1]
+        return start * self.down, (stop - 1) * self.down + taps
+
+    def _spread(self, start: int, stop: int, height: int) -> tuple[int, int, int]:
+        """Return which rows of the up-filter's full result these are, clipped, and how many are missing above."""
+        n = 1 if self.up_filter is None else self.up_filter.shape[-1]
+        low, high = start - self.pad_y[0] + n - 1, stop - self.pad_y[0] + n - 1
+        return max(low, 0), min(high, (height - 1) * self.up + n), max(-low, 0)
+
+    def reach(self, start: int, stop: int, height: int) -> tuple[int, int]:
+        """Return the rows that the filters touch."""
+        n = 1 if self.up_filter is None else self.up_filter.shape[-1]
+        low, high, _ = self._spread(*self._between(start, stop), height)
+        return max((low - n) // self.up + 1, 0), min((high - 1) // self.up + 1, height)
+
+    def run(self, x: Tensor, first: int, start: int, stop: int, height: int) -> Tensor:
+        """Make rows `start` to `stop`."""
+        begin, end = self._between(start, stop)
+        low, high, above = self._spread(begin, end, height)
+        y = self._up(x)
+        y = y[:, :, low - self.up * first : high - self.up * first]
+        below = end - begin - above - y.shape[2]
+        if above or below:
+            y = F.pad(y, (0, 0, above, below))
+        return self._down(self.finish(y, begin))
+
+    def _up(self, x: Tensor) -> Tensor:
+        f, up = self.up_filter, self.up
+        if f is None:
+            return F.pad(x, (*self.pad_x, 0, 0))
+        n = f.shape[-1]
+        x = F.conv_transpose2d(x, f, stride=(1, up), groups=x.shape[1])
+        crop = (n - 1 - self.pad_x[0], n - up - self.pad_x[1])
+        x = F.pad(x, (-crop[0], -crop[1]))
+        return F.conv_transpose2d(x, f.transpose(2, 3), stride=(up, 1), groups=x.shape[1])
+
+    def _down(self, y: Tensor) -> Tensor:
+        f, down = self.down_filter, self.down
+        if f is None:
+            return y[:, :, ::down, ::down]
+        if f.shape[2] > 1:
+            return F.conv2d(y, f, stride=down, groups=y.shape[1])
+        y = F.conv2d(y, f.transpose(2, 3), stride=(down, 1), groups=y.shape[1])
+        return F.conv2d(y, f, stride=(1, down), groups=y.shape[1])
 
 
 def run(stages: Sequence[Stage], x: Tensor, rows: int) -> Iterator[tuple[int, int, Tensor]]:
