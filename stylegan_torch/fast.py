@@ -29,7 +29,7 @@ from stylegan_torch.layers import (
     pixel_norm,
     upsample2d,
 )
-from stylegan_torch.strips import Conv, Depthwise, Filtering, Finish, NearestUpConv, Stage, UpConv, run, strip_rows
+from stylegan_torch.strips import Conv, Depthwise, Finish, NearestUpConv, Stage, UpConv, run, run_rows, strip_rows
 
 _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda x: x,
@@ -328,17 +328,9 @@ def picture_by_picture(
     return images
 
 
-def assemble(stages: Sequence[Stage], x: Tensor, channels: int, size: tuple[int, int], wider: int = 1) -> Tensor:
-    """Return the whole result of a chain of stages, made in strips where that is faster.
-
-    Args:
-        stages: the chain.
-        x: its input.
-        channels: feature maps of the result.
-        size: height and width of the result.
-        wider: how many times more values there are between.
-    """
-    rows = strip_rows(channels * wider, size[1], size[0]) if x.is_cpu else size[0]
+def assemble(stages: Sequence[Stage], x: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
+    """Return the whole result of a chain of stages, made in strips where that is faster."""
+    rows = strip_rows(channels, size[1], size[0]) if x.is_cpu else size[0]
     if rows >= size[0]:
         return next(run(stages, x, size[0]))[2]
     y = _map(x, channels, size)
@@ -525,20 +517,23 @@ class StyleGANSynthesis(stylegan1.SynthesisNetwork):
 
 
 class FilteredConv(nn.Module):
-    """StyleGAN3's `SynthesisLayer` in its fast form."""
+    """StyleGAN3's `SynthesisLayer` in its fast form.
+
+    The non-linearity works on several times the samples of the result, so these exist for a strip at a time. Each kind
+    of sample between the given ones has a small filter of its own; `up_filter` is [up, C, 1, taps, 1].
+    """
 
     weight: Tensor
     energy: Tensor | None
     bias: Tensor
-    up_filter: Tensor | None
-    down_filter: Tensor | None
+    up_filter: Tensor
+    down_filter: Tensor
 
     def __init__(self, layer: stylegan3.SynthesisLayer, dtype: torch.dtype) -> None:
         super().__init__()
         self.spec, self.clamp, self.dtype = layer.spec, layer.clamp, dtype
         self.affine = FoldedLinear(layer.affine)
-        weight, scale = layer.weight.detach(), torch.rsqrt(layer.magnitude_ema)
-        energy = None
+        weight, scale, energy = layer.weight.detach(), torch.rsqrt(layer.magnitude_ema), None
         if self.spec.is_rgb:
             weight = weight * (scale / math.sqrt(weight[0].numel()))
         else:
@@ -548,41 +543,100 @@ class FilteredConv(nn.Module):
         self.register_buffer("energy", energy)
         self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
         self.register_buffer("bias", layer.bias.detach().to(dtype))
-        # The gains of up-sampling and of the non-linearity, which is homogeneous, are the filter's.
-        gain = self.spec.up * (1.0 if self.spec.is_rgb else 2.0**0.25)
-        self.register_buffer("up_filter", _depthwise(layer.up_filter, len(weight), gain, dtype))
-        self.register_buffer("down_filter", _depthwise(layer.down_filter, len(weight), 1.0, dtype))
+        if layer.up_filter is not None and layer.down_filter is not None:
+            self._make_filters(layer.up_filter, layer.down_filter)
+
+    def _make_filters(self, up_filter: Tensor, down_filter: Tensor) -> None:
+        # The gains of up-sampling and of the non-linearity, which is homogeneous, are the filter's. Filters are
+        # symmetric, so it does not matter which way round they are.
+        up, channels = self.spec.up, len(self.weight)
+        kinds = (up_filter * (up * 2.0**0.25)).unflatten(0, (-1, up)).flip(0).t()
+        kinds = kinds[:, None, None, :, None].expand(up, channels, 1, -1, 1)
+        down = down_filter[None] if down_filter.ndim == 1 else down_filter
+        self.register_buffer("up_filter", kinds.to(self.dtype).contiguous())
+        self.register_buffer("down_filter", down.expand(channels, 1, *down.shape).to(self.dtype).contiguous())
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
         """Map x [N, I, H, W] with w [N, w_dim] to [N, O, H', W']."""
-        spec, styles = self.spec, self.affine(w)
-        factor = None
+        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        if not self.spec.is_rgb:
+            return self._filtered(self._conv(w), x)
+        (top, bottom), (left, right) = self.spec.pad_y, self.spec.pad_x
+        x = F.pad(x, (left, right, top, bottom))  # a crop, so it can come first
+        y = next(run([self._conv(w)], x, x.shape[2]))[2]
+        return y if self.clamp is None else y.clamp_(-self.clamp, self.clamp)
+
+    def _conv(self, w: Tensor) -> Conv:
+        styles, factor = self.affine(w), None
         if self.energy is not None:
             styles = styles * torch.rsqrt(styles.square().mean())
             factor = torch.rsqrt(styles.square() @ self.energy + 1e-8)
-        padding = spec.kernel - 1
+        padding = self.spec.kernel - 1
         if len(w) == 1:
             scale = styles[0, None, :] if factor is None else factor[0, :, None] * styles[0, None, :]
             weight = (self.weight * scale[:, :, None, None]).to(self.dtype)
-            conv = Conv(weight, self.bias, lambda y, start: y, padding=padding)
-        else:
-            ends = None if factor is None else factor[:, :, None, None].to(self.dtype)
-            finish = finisher("linear", scale=ends, bias=self.bias[:, None, None])
-            conv = Conv(self.weight.to(self.dtype), None, finish, styles[:, :, None, None].to(self.dtype), padding)
-        act = finisher("linear" if spec.is_rgb else "lrelu", clamp=self.clamp)
-        filters = Filtering(
-            spec.up, spec.down, self.up_filter, self.down_filter, spec.pad_y, spec.pad_x, spec.after.size[0], act
-        )
-        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        return assemble([conv, filters], x, len(self.weight), spec.after.size, spec.down**2)
+            return Conv(weight, self.bias, lambda y, start: y, padding=padding)
+        ends = None if factor is None else factor[:, :, None, None].to(self.dtype)
+        finish = finisher("linear", scale=ends, bias=self.bias[:, None, None])
+        return Conv(self.weight.to(self.dtype), None, finish, styles[:, :, None, None].to(self.dtype), padding)
 
+    def _filtered(self, conv: Conv, x: Tensor) -> Tensor:
+        spec, taps = self.spec, self.down_filter.shape[-1]
+        (height, width), channels = spec.after.size, len(self.weight)
+        rows = strip_rows(channels * spec.down, width, height) if x.is_cpu else height
+        y = _map(x, channels, spec.after.size)
+        fine = _map(x, channels, (0, (width - 1) * spec.down + taps))
+        begin = end = 0  # the rows that `fine` has, at the rate of the non-linearity
+        for start in range(0, height, rows):
+            stop = min(start + rows, height)
+            before, kept = fine, slice(start * spec.down - begin, end - begin)
+            begin, made, end = start * spec.down, max(end, start * spec.down), (stop - 1) * spec.down + taps
+            fine = _map(x, channels, (end - begin, before.shape[3]))
+            fine[:, :, : made - begin] = before[:, :, kept]
+            self._activate_into(fine[:, :, made - begin :], conv, x, made, end)
+            y[:, :, start:stop] = self._down(fine)
+        return y
 
-def _depthwise(f: Tensor | None, channels: int, gain: float, dtype: torch.dtype) -> Tensor | None:
-    """Return a symmetric filter as a depthwise kernel: [C, 1, 1, n], or [C, 1, n, n]."""
-    if f is None:
-        return None
-    f = f[None] if f.ndim == 1 else f
-    return (f * gain).expand(channels, 1, *f.shape).to(dtype).contiguous()
+    def _activate_into(self, fine: Tensor, conv: Conv, x: Tensor, begin: int, end: int) -> None:
+        """Fill in rows `begin` to `end` of the non-linearity's result."""
+        height, width = conv.out_height(x.shape[2]), fine.shape[3]
+        low, high, kinds_y = self._kinds(begin, end, self.spec.pad_y[0])
+        left, right, kinds_x = self._kinds(0, width, self.spec.pad_x[0])
+        u = run_rows([conv], x, max(low, 0), min(high, height))
+        u = F.pad(u, (-left, right - u.shape[3], max(-low, 0), max(high - height, 0)))
+        wide = _map(u, u.shape[1], (u.shape[2], width))
+        for f, places, inputs in kinds_x:
+            wide[:, :, :, places] = F.conv2d(u[:, :, :, inputs], f.transpose(2, 3), groups=len(f))
+        for f, places, inputs in kinds_y:
+            part = F.conv2d(wide[:, :, inputs], f, groups=len(f))
+            torch.ops.aten.leaky_relu.out(part, 0.2, out=fine[:, :, places])
+        if self.clamp is not None:
+            fine.clamp_(-self.clamp, self.clamp)
+
+    def _kinds(self, begin: int, end: int, pad: int) -> tuple[int, int, list[tuple[Tensor, slice, slice]]]:
+        """Return from where to where up-sampling takes samples, and each kind's filter, places and inputs.
+
+        Sample m of the result is sample q = m - pad + n - 1 of the full convolution with the n taps, to which only the
+        taps of its kind, q mod up, contribute.
+        """
+        up, taps = self.spec.up, self.up_filter.shape[3]
+        shift = up * taps - 1 - pad
+        low, high = (begin + shift) // up - taps + 1, (end - 1 + shift) // up + 1
+        kinds = []
+        for kind in range(up):
+            first = (kind - begin - shift) % up
+            count = len(range(first, end - begin, up))
+            at = (begin + first + shift) // up - taps + 1 - low
+            if count:
+                kinds.append((self.up_filter[kind], slice(first, None, up), slice(at, at + count + taps - 1)))
+        return low, high, kinds
+
+    def _down(self, fine: Tensor) -> Tensor:
+        f, down = self.down_filter, self.spec.down
+        if f.shape[2] > 1:
+            return F.conv2d(fine, f, stride=down, groups=len(f))
+        fine = F.conv2d(fine, f, stride=(1, down), groups=len(f))
+        return F.conv2d(fine, f.transpose(2, 3), stride=(down, 1), groups=len(f))
 
 
 class StyleGAN3Synthesis(stylegan3.SynthesisNetwork):

@@ -167,92 +167,29 @@ class NearestUpConv:
         return self.finish(y[:, :, start - 2 * first : stop - 2 * first], start)
 
 
-@dataclass(frozen=True)
-class Filtering:
-    """What StyleGAN3 does to a layer's signal: up-sampling, non-linearity, down-sampling (section 3.2 of its paper).
-
-    up, down: factors.
-    up_filter, down_filter: [C, 1, 1, n] along both axes, or [C, 1, n, n]; gains included. None = no filter.
-    pad_y, pad_x: zeros around what is up-sampled; less than 0 = that many are cut off.
-    height: of the result.
-    finish: the non-linearity.
-    """
-
-    up: int
-    down: int
-    up_filter: Tensor | None
-    down_filter: Tensor | None
-    pad_y: tuple[int, int]
-    pad_x: tuple[int, int]
-    height: int
-    finish: Finish
-
-    def out_height(self, height: int) -> int:
-        """Return what was given."""
-        return self.height
-
-    def _between(self, start: int, stop: int) -> tuple[int, int]:
-        """Return the rows of the non-linearity that some rows are down-sampled from."""
-        taps = 1 if self.down_filter is None else self.down_filter.shape[-1]
-        return start * self.down, (stop - 1) * self.down + taps
-
-    def _spread(self, start: int, stop: int, height: int) -> tuple[int, int, int]:
-        """Return which rows of the up-filter's full result these are, clipped, and how many are missing above."""
-        n = 1 if self.up_filter is None else self.up_filter.shape[-1]
-        low, high = start - self.pad_y[0] + n - 1, stop - self.pad_y[0] + n - 1
-        return max(low, 0), min(high, (height - 1) * self.up + n), max(-low, 0)
-
-    def reach(self, start: int, stop: int, height: int) -> tuple[int, int]:
-        """Return the rows that the filters touch."""
-        n = 1 if self.up_filter is None else self.up_filter.shape[-1]
-        low, high, _ = self._spread(*self._between(start, stop), height)
-        return max((low - n) // self.up + 1, 0), min((high - 1) // self.up + 1, height)
-
-    def run(self, x: Tensor, first: int, start: int, stop: int, height: int) -> Tensor:
-        """Make rows `start` to `stop`."""
-        begin, end = self._between(start, stop)
-        low, high, above = self._spread(begin, end, height)
-        y = self._up(x)
-        y = y[:, :, low - self.up * first : high - self.up * first]
-        below = end - begin - above - y.shape[2]
-        if above or below:
-            y = F.pad(y, (0, 0, above, below))
-        return self._down(self.finish(y, begin))
-
-    def _up(self, x: Tensor) -> Tensor:
-        f, up = self.up_filter, self.up
-        if f is None:
-            return F.pad(x, (*self.pad_x, 0, 0))
-        n = f.shape[-1]
-        x = F.conv_transpose2d(x, f, stride=(1, up), groups=x.shape[1])
-        crop = (n - 1 - self.pad_x[0], n - up - self.pad_x[1])
-        x = F.pad(x, (-crop[0], -crop[1]))
-        return F.conv_transpose2d(x, f.transpose(2, 3), stride=(up, 1), groups=x.shape[1])
-
-    def _down(self, y: Tensor) -> Tensor:
-        f, down = self.down_filter, self.down
-        if f is None:
-            return y[:, :, ::down, ::down]
-        if f.shape[2] > 1:
-            return F.conv2d(y, f, stride=down, groups=y.shape[1])
-        y = F.conv2d(y, f.transpose(2, 3), stride=(down, 1), groups=y.shape[1])
-        return F.conv2d(y, f, stride=(1, down), groups=y.shape[1])
-
-
 def run(stages: Sequence[Stage], x: Tensor, rows: int) -> Iterator[tuple[int, int, Tensor]]:
     """Yield first row, row after the last, and these rows of the last stage's result, `rows` at a time."""
-    heights = [x.shape[2]]
+    height = x.shape[2]
     for stage in stages:
+        height = stage.out_height(height)
+    for start in range(0, height, rows):
+        stop = min(start + rows, height)
+        yield start, stop, run_rows(stages, x, start, stop)
+
+
+def run_rows(stages: Sequence[Stage], x: Tensor, start: int, stop: int) -> Tensor:
+    """Return rows `start` to `stop` of the last stage's result."""
+    heights = [x.shape[2]]
+    for stage in stages[:-1]:
         heights.append(stage.out_height(heights[-1]))
-    for start in range(0, heights[-1], rows):
-        wanted = [(start, min(start + rows, heights[-1]))]
-        for stage, height in zip(reversed(stages), reversed(heights[:-1]), strict=True):
-            wanted.append(stage.reach(*wanted[-1], height))
-        wanted.reverse()
-        y = x[:, :, wanted[0][0] : wanted[0][1]]
-        for stage, height, have, want in zip(stages, heights, wanted, wanted[1:], strict=False):
-            y = stage.run(y, have[0], *want, height)
-        yield *wanted[-1], y
+    wanted = [(start, stop)]
+    for stage, height in zip(reversed(stages), reversed(heights), strict=True):
+        wanted.append(stage.reach(*wanted[-1], height))
+    wanted.reverse()
+    y = x[:, :, wanted[0][0] : wanted[0][1]]
+    for stage, height, have, want in zip(stages, heights, wanted, wanted[1:], strict=False):
+        y = stage.run(y, have[0], *want, height)
+    return y
 
 
 def strip_rows(channels: int, width: int, height: int) -> int:
