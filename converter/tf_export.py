@@ -15,9 +15,8 @@ from converter.conversion import opened
 from converter.original import Original, Recording, ask_consent, embedded_code, memory_limit, run_original
 from converter.source import Source
 from stylegan_torch import __version__
-from stylegan_torch.command import finite, one_line_errors, reading
+from stylegan_torch.command import finite, one_line_errors, parse_seeds, reading
 from stylegan_torch.files import new_file, refuse_existing
-from stylegan_torch.seeds import parse_seeds
 
 EXAMPLES = """\b
 Examples:

@@ -14,13 +14,20 @@ from stylegan_torch.errors import CheckpointError, StyleGANError
 
 if TYPE_CHECKING:
     from stylegan_torch.checkpoint import load, save
+    from stylegan_torch.fast import optimize
     from stylegan_torch.images import to_uint8
     from stylegan_torch.seeds import latents_from_seeds
 
 __version__ = "0.1.0"
-__all__ = ["CheckpointError", "StyleGANError", "latents_from_seeds", "load", "save", "to_uint8"]
+__all__ = ["CheckpointError", "StyleGANError", "latents_from_seeds", "load", "optimize", "save", "to_uint8"]
 
-_HOMES = {"latents_from_seeds": "seeds", "load": "checkpoint", "save": "checkpoint", "to_uint8": "images"}
+_HOMES = {
+    "latents_from_seeds": "seeds",
+    "load": "checkpoint",
+    "optimize": "fast",
+    "save": "checkpoint",
+    "to_uint8": "images",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -104,13 +104,14 @@ def read(path: str | Path) -> Checkpoint:
     return checkpoint
 
 
-def load(path: str | Path, network: str = "G_ema", device: str | torch.device = "cpu") -> Any:
+def load(path: str | Path, network: str = "G_ema", device: str | torch.device = "cpu", fast: bool = False) -> Any:
     """Load a network, an `nn.Module`: eval mode, no gradients (`requires_grad_(True)` turns them on).
 
     Args:
         path: a file that `save` or stylegan-convert wrote.
         network: "G_ema" (the moving average of the generator, the one to draw with), "G" or "D".
         device: where to put it.
+        fast: give the form that is made for drawing (`stylegan_torch.optimize`).
 
     Raises:
         CheckpointError: if the file is not ours, is damaged, or lacks the network.
@@ -121,7 +122,12 @@ def load(path: str | Path, network: str = "G_ema", device: str | torch.device = 
         module = checkpoint.network(network)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
-    return module.to(device)
+    module = module.to(device)
+    if fast:
+        from stylegan_torch.fast import optimize
+
+        return optimize(module)
+    return module
 
 
 def save(

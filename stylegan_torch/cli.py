@@ -10,11 +10,8 @@ from rich.console import Console
 from rich.progress import track
 
 from stylegan_torch import __version__
-from stylegan_torch.command import finite, one_line_errors, pair, reading
+from stylegan_torch.command import finite, one_line_errors, pair, parse_seeds, quick_imports, reading
 from stylegan_torch.files import make_folder, refuse_existing
-from stylegan_torch.generate import DTYPES, NOISE_MODES, Style, best_device, draw, resolve, usable_device
-from stylegan_torch.images import ContactSheet, save_png, to_pil
-from stylegan_torch.seeds import parse_seeds
 
 EXAMPLES = """\b
 Examples:
@@ -22,6 +19,12 @@ Examples:
   stylegan-generate --network ffhq.pt --truncation 0.7 --seeds 0-50
   stylegan-generate --network cifar10.pkl --class 3 --seeds 1,5-9 --outdir ships
 """
+
+
+def _usable_device(name: str) -> str:
+    from stylegan_torch.generate import usable_device
+
+    return usable_device(name)
 
 
 @click.command(epilog=EXAMPLES)
@@ -44,7 +47,7 @@ Examples:
 @click.option("--class", "class_index", type=click.IntRange(min=0), metavar="K", help="Class of a conditional network.")
 @click.option(
     "--noise-mode",
-    type=click.Choice(NOISE_MODES),
+    type=click.Choice(["official", "const", "random", "none"]),
     default="official",
     show_default=True,
     help="official = what the network's own release does for a seed; const = stored noise; random = not repeatable.",
@@ -64,9 +67,16 @@ Examples:
 )
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures drawn at once.")
 @click.option(
-    "--device", callback=reading(usable_device), help="cpu, cuda, cuda:1, mps …  [default: the best there is]"
+    "--device", callback=reading(_usable_device), help="cpu, cuda, cuda:1, mps …  [default: the best there is]"
 )
-@click.option("--dtype", type=click.Choice(list(DTYPES)), default="float32", show_default=True, help="Precision.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float64", "bfloat16", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Precision.",
+)
+@click.option("--exact", is_flag=True, help="Draw with the plain form of the network, not the fast one.")
 @click.option("--force", is_flag=True, help="Replace pictures that exist.")
 @click.version_option(__version__)
 @one_line_errors
@@ -85,6 +95,7 @@ def main(
     batch: int,
     device: str | None,
     dtype: str,
+    exact: bool,
     force: bool,
 ) -> None:
     """Draw the pictures of SEEDS, the same as the network's own release draws, to OUTDIR/seed0000.png and so on.
@@ -97,6 +108,9 @@ def main(
     if grid in paths.values():
         raise click.BadParameter(f"{grid} is the name of one of the pictures", param_hint="--grid")
     refuse_existing([*paths.values(), *([grid] if grid else [])], force)
+    with quick_imports():
+        from stylegan_torch.generate import Style, best_device, draw, resolve, write_pictures
+        from stylegan_torch.images import ContactSheet, save_png
     checkpoint = _load(network, weights)
     G: Any = checkpoint.network(weights)
     style = Style(truncation, truncation_cutoff, class_index, noise_mode, dtype, translate, rotate)
@@ -111,20 +125,18 @@ def main(
         make_folder(grid.parent)
     about = {**settings, "network": _origin(checkpoint, network), "weights": weights, "version": __version__}
     sheet = ContactSheet(len(seeds)) if grid else None
-    pictures = draw(G, seeds, style, batch, device or best_device())
+    device = device or best_device()
+    pictures = draw(G, seeds, style, batch, device, fast=device == "cpu" and not exact)
     console = Console(stderr=True)
-    for seed, picture in track(
-        pictures,
+    for _ in track(
+        write_pictures(pictures, paths, about, sheet),
         "Drawing",
         total=len(seeds),
         console=console,
         disable=not console.is_terminal,
         transient=True,
     ):
-        image = to_pil(picture)
-        save_png(paths[seed], image, {"seed": seed, **about}, force=True)
-        if sheet:
-            sheet.add(image)
+        pass
     if sheet and sheet.sheet and grid:
         save_png(grid, sheet.sheet, {"seeds": seeds, **about}, force)
     click.echo(

@@ -85,6 +85,28 @@ def pair(text: str) -> tuple[float, float]:
     return finite(first), finite(second)
 
 
+def parse_seeds(text: str) -> list[int]:
+    """Read "0-50", "1,5,9" or a mixture such as "1,5-9".
+
+    Raises:
+        ValueError: with the part that is none of these.
+    """
+    seeds: list[int] = []
+    for part in text.replace(" ", "").split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ValueError(f"{part!r} is not a seed or a range like 0-50")
+        low, high = int(first), int(last or first)
+        if low > high:
+            raise ValueError(f"{part!r} runs backwards")
+        if high >= 1 << 32:
+            raise ValueError(f"{high} is beyond the largest seed, {(1 << 32) - 1}")
+        if high - low >= 1_000_000:
+            raise ValueError(f"{part!r} is more than a million seeds")
+        seeds += range(low, high + 1)
+    return seeds
+
+
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the lines of a table."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -46,6 +46,11 @@ def _folded_gain(activation: str) -> float:
     return ACTIVATIONS[activation][1] if activation in _IN_PLACE else 1.0
 
 
+def _own(value: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Return a copy that shares nothing with the plain form."""
+    return value.detach().to(dtype or value.dtype, copy=True)
+
+
 def finisher(
     activation: str,
     noise: Tensor | None = None,
@@ -158,7 +163,7 @@ class ModulatedConv(nn.Module):
             self.register_buffer("blur", blur.to(dtype).contiguous())
         self.strength = 0.0
         if hasattr(layer, "noise_const"):
-            self.register_buffer("noise_const", layer.noise_const.clone())
+            self.register_buffer("noise_const", _own(layer.noise_const))
             self.strength = float(layer.noise_strength) * gain
 
     def stage(self, w: Tensor, noise: Tensor | None) -> Stage:
@@ -237,7 +242,7 @@ class Block2(stylegan2.SynthesisBlock):
             else:
                 self.add_module(name, copy.deepcopy(layer).to(dtype))
         if self.resolution == 4:
-            self.register_buffer("const", block.const.detach().to(dtype)[None])
+            self.register_buffer("const", _own(block.const, dtype)[None])
         self.enlarge = Enlargement(block.resample_filter)
 
     def enlarged(self, image: Tensor) -> Tensor:
@@ -356,7 +361,7 @@ class PlainConv(nn.Module):
         super().__init__()
         weight = layer.weight.detach() * (layer.weight_scale if layer.stored else layer.gain)
         self.register_buffer("weight", weight.to(dtype))
-        self.register_buffer("bias", layer.bias.detach().to(dtype))
+        self.register_buffer("bias", _own(layer.bias, dtype))
         self.kind, self.activation, self.eps, self.dtype = layer.stage, layer.activation, layer.eps, dtype
 
     def stage(self) -> Stage:
@@ -424,19 +429,19 @@ class StyledConv(nn.Module):
         super().__init__()
         self.config, self.kind, self.size, self.dtype = layer.config, layer.stage, size, dtype
         if layer.stage == "const":
-            self.register_buffer("const", layer.const.detach().to(dtype)[None])
+            self.register_buffer("const", _own(layer.const, dtype)[None])
         else:
             self.register_buffer("weight", (layer.weight.detach() * layer.weight_gain).to(dtype))
-        self.register_buffer("bias", None if layer.bias is None else layer.bias.detach().to(dtype))
+        self.register_buffer("bias", None if layer.bias is None else _own(layer.bias, dtype))
         if layer.config.use_noise:
             strength = layer.noise_strength.detach() * layer.noise_gain
             self.register_buffer("strength", strength[:, None, None].to(dtype))
         if hasattr(layer, "noise_const"):
-            self.register_buffer("noise_const", layer.noise_const.clone())
+            self.register_buffer("noise_const", _own(layer.noise_const))
         if hasattr(layer, "affine"):
             self.affine = FoldedLinear(layer.affine)
         blur = layer.blur_filter
-        self.register_buffer("blur", None if blur is None else blur.to(dtype))
+        self.register_buffer("blur", None if blur is None else _own(blur, dtype))
 
     def forward(self, x: Tensor | None, w: Tensor, noise: Tensor | None) -> Tensor:
         """Map x [N, I, H, W] (None at the first layer) with w [N, w_dim] to [N, O, H', W']."""
@@ -542,7 +547,7 @@ class FilteredConv(nn.Module):
             weight = weight * scale
         self.register_buffer("energy", energy)
         self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
-        self.register_buffer("bias", layer.bias.detach().to(dtype))
+        self.register_buffer("bias", _own(layer.bias, dtype))
         if layer.up_filter is not None and layer.down_filter is not None:
             self._make_filters(layer.up_filter, layer.down_filter)
 

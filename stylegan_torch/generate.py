@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from stylegan_torch import progan, stylegan3
-from stylegan_torch.images import to_uint8
+from stylegan_torch.fast import optimize
+from stylegan_torch.images import ContactSheet, save_png, to_pil, to_uint8
 from stylegan_torch.seeds import latents_from_seeds, noise_from_seeds
 
 DTYPES = {
@@ -22,7 +26,8 @@ DTYPES = {
     "float16": torch.float16,
 }
 HALF = (torch.float16, torch.bfloat16)
-NOISE_MODES = ("official", "const", "random", "none")
+_AHEAD = 2
+"""Pictures that may wait to be written while others are drawn."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,37 @@ def usable_device(name: str) -> str:
     return name
 
 
+def write_pictures(
+    pictures: Iterable[tuple[int, np.ndarray[Any, Any]]],
+    paths: Mapping[int, Path],
+    about: Mapping[str, Any],
+    sheet: ContactSheet | None = None,
+) -> Iterator[int]:
+    """Write pictures as PNG files while the next ones are drawn; yields each seed whose picture is in hand.
+
+    Args:
+        pictures: what `draw` yields.
+        paths: where to, by seed; files there are replaced.
+        about: what they say of themselves, besides the seed.
+        sheet: gets the pictures too.
+
+    Raises:
+        StyleGANError: if a file cannot be written.
+    """
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1) as encoder:
+        for seed, picture in pictures:
+            image = to_pil(picture)
+            waiting.append(encoder.submit(save_png, paths[seed], image, {"seed": seed, **about}, force=True))
+            if sheet:
+                sheet.add(image)
+            while len(waiting) > _AHEAD:
+                waiting.popleft().result()
+            yield seed
+        while waiting:
+            waiting.popleft().result()
+
+
 @torch.inference_mode()
 def draw(
     G: nn.Module,
@@ -101,6 +137,7 @@ def draw(
     style: Style | None = None,
     batch: int = 1,
     device: str | torch.device = "cpu",
+    fast: bool = False,
 ) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
     """Yield each seed with its picture, uint8 [H, W, C], as the official scripts write it.
 
@@ -111,6 +148,7 @@ def draw(
         batch: pictures drawn at once; a matter of speed and memory only.
         device: where to draw. The network itself is moved there, to float64 if the style says so, and gets the style's
             transform.
+        fast: draw with the network's fast form.
 
     Raises:
         ValueError: if the style asks for something the network doesn't have.
@@ -119,13 +157,15 @@ def draw(
     settings = resolve(G, style)
     dtype = DTYPES[style.dtype]
     G = G.to(device) if dtype in HALF else G.to(device, dtype)
+    if fast and dtype != torch.float64:
+        G = optimize(G, dtype)
     rounding = "nearest" if isinstance(G, progan.Generator) else "truncate"
     if isinstance(G, stylegan3.Generator):
         G.synthesis.input.transform.copy_(stylegan3.image_transform(settings["translate"], settings["rotate"]))
     for start in range(0, len(seeds), batch):
         some = seeds[start : start + batch]
         with _exact_float32():
-            images = _draw_batch(G, some, settings, dtype, device)
+            images = _draw_batch(G, some, settings, dtype, device, fast)
         yield from zip(some, to_uint8(images, rounding).numpy(), strict=True)
 
 
@@ -138,10 +178,10 @@ def _exact_float32() -> AbstractContextManager[None]:
 
 
 def _draw_batch(
-    G: Any, seeds: Sequence[int], settings: dict[str, Any], dtype: torch.dtype, device: str | torch.device
+    G: Any, seeds: Sequence[int], settings: dict[str, Any], dtype: torch.dtype, device: str | torch.device, fast: bool
 ) -> Tensor:
     half = dtype in HALF
-    precision = torch.autocast(torch.device(device).type, dtype) if half else nullcontext()
+    precision = torch.autocast(torch.device(device).type, dtype) if half and not fast else nullcontext()
     dtype = torch.float32 if half else dtype
     z = latents_from_seeds(seeds, G.z_dim).to(device, dtype)
     c = torch.zeros(len(seeds), G.c_dim, device=device, dtype=dtype)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ def save_png(path: Path, image: Image.Image, metadata: Mapping[str, Any], force:
     info.add_text("Software", f"stylegan-torch {metadata.get('version', '')}".strip())
     info.add_text("stylegan-torch", json.dumps(metadata))
     with new_file(path, force) as file:
-        image.save(file, format="PNG", pnginfo=info)
+        # Twice as fast as the usual strategy on pictures, and the files are no larger (`benchmarks/cli.py`).
+        image.save(file, format="PNG", pnginfo=info, compress_level=1, compress_type=zlib.Z_RLE)
 
 
 class ContactSheet:

@@ -35,25 +35,3 @@ def noise_from_seeds(seeds: Iterable[int], z_dim: int, sizes: Sequence[tuple[int
         generator.randn(1, z_dim)
         drawn.append([generator.randn(1, 1, *size).astype(np.float32) for size in sizes])
     return [torch.from_numpy(np.concatenate(layer)) for layer in zip(*drawn, strict=True)]
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Read "0-50", "1,5,9" or a mixture such as "1,5-9".
-
-    Raises:
-        ValueError: with the part that is none of these.
-    """
-    seeds: list[int] = []
-    for part in text.replace(" ", "").split(","):
-        first, dash, last = part.partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
-            raise ValueError(f"{part!r} is not a seed or a range like 0-50")
-        low, high = int(first), int(last or first)
-        if low > high:
-            raise ValueError(f"{part!r} runs backwards")
-        if high >= 1 << 32:
-            raise ValueError(f"{high} is beyond the largest seed, {(1 << 32) - 1}")
-        if high - low >= 1_000_000:
-            raise ValueError(f"{part!r} is more than a million seeds")
-        seeds += range(low, high + 1)
-    return seeds

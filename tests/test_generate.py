@@ -15,8 +15,9 @@ from PIL import Image
 import checkpoints
 import converter
 from stylegan_torch.cli import main
+from stylegan_torch.command import parse_seeds
 from stylegan_torch.generate import Style, draw
-from stylegan_torch.seeds import latents_from_seeds, noise_from_seeds, parse_seeds
+from stylegan_torch.seeds import latents_from_seeds, noise_from_seeds
 
 DATA = Path(__file__).parent / "data"
 
