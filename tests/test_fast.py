@@ -17,8 +17,9 @@ from PIL import Image
 
 import converter
 import stylegan_torch
-from stylegan_torch import fast, layers, progan, strips
+from stylegan_torch import fast, layers, progan
 from stylegan_torch.cli import main
+from stylegan_torch.fast import pieces, strips
 from stylegan_torch.networks import build
 
 DATA = Path(__file__).parent / "data"
@@ -199,4 +200,4 @@ def test_strips_of_a_blurred_enlargement(height: int, width: int, rows: int, tap
 @pytest.mark.parametrize("taps", [(1.0,), (1.0, 1.0), (1.0, 2.0, 1.0), (1.0, 3.0, 3.0, 1.0), (1.0, 2.0, 3.0, 4.0, 5.0)])
 def test_enlargement_of_pictures(taps: tuple[float, ...]) -> None:
     image, f = torch.randn(2, 3, 5, 6), layers.make_filter(taps)
-    torch.testing.assert_close(fast.Enlargement(f)(image), layers.upsample2d(image, f))
+    torch.testing.assert_close(pieces.Enlargement(f)(image), layers.upsample2d(image, f))

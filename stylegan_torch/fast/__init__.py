@@ -1,0 +1,56 @@
+"""The fast form of a generator, derived from the plain one for drawing; both draw the same to about 1e-5.
+
+Gains are folded into weights, biases and noise, feature maps are channels-last, pointwise operations work in place,
+large maps are made in strips (`strips`), styles scale whichever is smaller, weights or feature maps, and a CPU draws
+a batch picture by picture. The plain form remains the one to read, to train and to look into.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from stylegan_torch import progan, stylegan1, stylegan2, stylegan3
+from stylegan_torch.fast.pieces import fold_linear
+from stylegan_torch.fast.progan import ProGANGenerator
+from stylegan_torch.fast.stylegan1 import StyleGANSynthesis
+from stylegan_torch.fast.stylegan2 import StyleGAN2Synthesis
+from stylegan_torch.fast.stylegan3 import StyleGAN3Synthesis
+from stylegan_torch.layers import StyleGenerator
+
+
+def _style_generator(synthesis: type[nn.Module]) -> Callable[[Any, torch.dtype], nn.Module]:
+    def make(G: Any, dtype: torch.dtype) -> nn.Module:
+        return StyleGenerator(G.config, fold_linear(copy.deepcopy(G.mapping)), synthesis(G.synthesis, dtype))
+
+    return make
+
+
+_FORMS: dict[type[nn.Module], Callable[[Any, torch.dtype], nn.Module]] = {
+    progan.Generator: ProGANGenerator,
+    stylegan1.Generator: _style_generator(StyleGANSynthesis),
+    stylegan2.Generator: _style_generator(StyleGAN2Synthesis),
+    stylegan3.Generator: _style_generator(StyleGAN3Synthesis),
+}
+
+
+def optimize(G: Any, dtype: torch.dtype = torch.float32) -> Any:
+    """Return the fast form of a generator: the same interface, its own tensors, for drawing only.
+
+    Args:
+        G: a generator of this package, in eval mode.
+        dtype: of feature maps at 64² and above: float32, or bfloat16 (float16 on a GPU) for speed.
+
+    It keeps no state between calls, so threads may share it. A network without a fast form is returned as it is, with a
+    warning.
+    """
+    make = _FORMS.get(type(G))
+    if make is None:
+        warnings.warn(f"{type(G).__module__}.{type(G).__name__} has no fast form; using the plain one", stacklevel=2)
+        return G
+    return make(G, dtype).eval().requires_grad_(False)

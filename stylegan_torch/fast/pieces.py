@@ -1,0 +1,177 @@
+"""What the fast forms of all families are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stylegan_torch.fast.strips import Conv, Finish, NearestUpConv, Stage, run, strip_rows
+from stylegan_torch.layers import ACTIVATIONS, Linear, activate, nearest_up_kernel, pick_noise, upsample2d
+
+_IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda x: x,
+    "relu": F.relu_,
+    "lrelu": lambda x: F.leaky_relu_(x, 0.2),
+}
+"""Activations f with f(ax) = a f(x) for positive a, so that their gain can be folded into what comes before."""
+HALF = (torch.float16, torch.bfloat16)
+SMALL = 64
+"""Levels below this side are drawn in float32 where the rest is in half precision: that costs little and helps much."""
+
+
+def folded_gain(activation: str) -> float:
+    """Return the gain of an activation where it can be folded into what comes before, otherwise 1."""
+    return ACTIVATIONS[activation][1] if activation in _IN_PLACE else 1.0
+
+
+def own(value: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Return a copy that shares nothing with the plain form."""
+    return value.detach().to(dtype or value.dtype, copy=True)
+
+
+def finisher(
+    activation: str,
+    noise: Tensor | None = None,
+    clamp: float | None = None,
+    scale: Tensor | None = None,
+    bias: Tensor | None = None,
+    strength: Tensor | None = None,
+) -> Finish:
+    """Return what ends a layer: y · scale + bias + noise · strength, activation, limit.
+
+    Args:
+        activation: its gain must be folded in already if it can be.
+        noise: [1 or N, 1, H, W].
+        clamp: limit of the result.
+        scale: [N, C, 1, 1], for results of unscaled weights.
+        bias: [C, 1, 1], where the convolution has none.
+        strength: [C, 1, 1], where every feature map has its own.
+    """
+    in_place = _IN_PLACE.get(activation)
+
+    def finish(y: Tensor, start: int) -> Tensor:
+        if scale is not None:
+            y = y.mul_(scale)
+        if bias is not None:
+            y = y.add_(bias)
+        if noise is not None:
+            rows = noise[:, :, start : start + y.shape[2]]
+            y = y.add_(rows) if strength is None else y.addcmul_(rows, strength)
+        y = activate(y, activation) if in_place is None else in_place(y)
+        return y if clamp is None else y.clamp_(-clamp, clamp)
+
+    return finish
+
+
+def normalized(finish: Finish, eps: float) -> Finish:
+    """Return an end of a layer that is followed by pixel normalisation."""
+
+    def finish_and_normalize(y: Tensor, start: int) -> Tensor:
+        y = finish(y, start)
+        power = torch.linalg.vector_norm(y, dim=1, keepdim=True).square_().div_(y.shape[1])
+        return y.mul_(power.add_(eps).rsqrt_())
+
+    return finish_and_normalize
+
+
+class FoldedLinear(nn.Module):
+    """A dense layer with its gains folded in."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, layer: Linear, added: float = 0.0) -> None:
+        super().__init__()
+        gain = folded_gain(layer.activation) if layer.activation_gain else 1.0
+        self.register_buffer("weight", layer.weight.detach() * (layer.gain * gain))
+        bias = None if layer.bias is None else layer.bias.detach() * ((layer.bias_gain or 0.0) * gain) + added
+        self.register_buffer("bias", bias)
+        self.activation, self.folded = layer.activation, layer.activation in _IN_PLACE
+        self.activation_gain = layer.activation_gain
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, in] to [N, out]."""
+        x = F.linear(x, self.weight, self.bias)
+        return activate(x, self.activation, with_gain=self.activation_gain and not self.folded)
+
+
+def fold_linear(module: nn.Module) -> nn.Module:
+    """Fold the gains of all dense layers below a module, in place."""
+    for name, child in module.named_children():
+        if isinstance(child, Linear):
+            setattr(module, name, FoldedLinear(child))
+        else:
+            fold_linear(child)
+    return module
+
+
+class Enlargement(nn.Module):
+    """Twofold enlargement of pictures by a filter, as one convolution to the four kinds of pixels."""
+
+    kernel: Tensor
+
+    def __init__(self, f: Tensor) -> None:
+        super().__init__()
+        reach = f.shape[-1] // 4 + 1
+        impulse = torch.zeros(1, 1, 4 * reach + 1, 4 * reach + 1)
+        impulse[0, 0, 2 * reach, 2 * reach] = 1
+        answer = upsample2d(impulse, f.cpu())[0, 0]
+        # What an input pixel gives to those around it, kind by kind; flipped, what those take from around them.
+        side = len(answer) // 2
+        kinds = answer.reshape(side, 2, side, 2).permute(1, 3, 0, 2).flatten(0, 1)
+        window = slice(reach, 3 * reach + 1)
+        self.register_buffer("kernel", kinds[:, window, window].flip(1, 2)[:, None].to(f.device))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map [N, C, H, W] to [N, C, 2H, 2W]."""
+        N, C, H, W = image.shape
+        y = F.conv2d(image.reshape(N * C, 1, H, W), self.kernel, padding=self.kernel.shape[-1] // 2)
+        return F.pixel_shuffle(y, 2).reshape(N, C, 2 * H, 2 * W)
+
+
+def empty_map(like: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
+    """Return an unset map [N, channels, *size], channels-last, of the batch, dtype and device of another."""
+    shape = (len(like), channels, *size)
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
+
+
+def assemble(stages: Sequence[Stage], x: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
+    """Return the whole result of a chain of stages, made in strips where that is faster."""
+    rows = strip_rows(channels, size[1], size[0]) if x.is_cpu else size[0]
+    if rows >= size[0]:
+        return next(run(stages, x, size[0]))[2]
+    y = empty_map(x, channels, size)
+    for start, stop, strip in run(stages, x, rows):
+        y[:, :, start:stop] = strip
+    return y
+
+
+def plain_conv(weight: Tensor, stage: str, bias: Tensor | None, finish: Finish) -> Stage:
+    """Return the stage of a plain kernel [O, I, k, k]."""
+    if stage == "up":
+        return NearestUpConv(nearest_up_kernel(weight).contiguous(memory_format=torch.channels_last), bias, finish)
+    return Conv(weight.contiguous(memory_format=torch.channels_last), bias, finish)
+
+
+def picture_by_picture(
+    draw: Callable[..., Tensor],
+    buffers: Sequence[Tensor],
+    ws: Tensor,
+    noise_mode: str,
+    noise: Sequence[Tensor] | None,
+) -> Tensor:
+    """Draw a batch one by one on a CPU, which has nothing to gain from more, and at once elsewhere."""
+    if len(ws) < 2 or not ws.is_cpu:
+        return draw(ws, noise_mode, noise)
+    maps = [each for each in pick_noise(buffers, ws, noise_mode, noise) if each is not None]
+    images = None
+    for i in range(len(ws)):
+        own = [each[i : i + 1] if len(each) > 1 else each for each in maps]
+        image = draw(ws[i : i + 1], "none" if buffers and not maps else noise_mode, own or None)
+        images = image.new_empty(len(ws), *image.shape[1:]) if images is None else images
+        images[i] = image[0]
+    assert images is not None
+    return images

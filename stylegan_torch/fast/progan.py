@@ -1,0 +1,77 @@
+"""The fast form of ProGAN's generator."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stylegan_torch import progan
+from stylegan_torch.fast.pieces import SMALL, assemble, finisher, normalized, own, plain_conv
+from stylegan_torch.fast.strips import Stage
+
+
+class PlainConv(nn.Module):
+    """ProGAN's `Layer` in its fast form."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, layer: progan.Layer, dtype: torch.dtype) -> None:
+        super().__init__()
+        weight = layer.weight.detach() * (layer.weight_scale if layer.stored else layer.gain)
+        self.register_buffer("weight", weight.to(dtype))
+        self.register_buffer("bias", own(layer.bias, dtype))
+        self.kind, self.activation, self.eps, self.dtype = layer.stage, layer.activation, layer.eps, dtype
+
+    def stage(self) -> Stage:
+        """Return the layer."""
+        finish = finisher(self.activation)
+        finish = finish if self.eps is None else normalized(finish, self.eps)
+        return plain_conv(self.weight, self.kind, self.bias, finish)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, I, H, W] at once."""
+        stage, height = self.stage(), x.shape[2]
+        return stage.run(x.to(self.dtype), 0, 0, stage.out_height(height), height)
+
+
+class ProGANBlock(progan.SynthesisBlock):
+    """A level of ProGAN in its fast form."""
+
+    conv0: Any
+    conv1: Any
+
+    def __init__(self, block: progan.SynthesisBlock, side: int, dtype: torch.dtype) -> None:
+        nn.Module.__init__(self)
+        self.side, self.dtype = side, dtype
+        for name, layer in block.named_children():
+            fast = copy.deepcopy(layer) if name == "fc" else PlainConv(layer, dtype)  # type: ignore[arg-type]
+            self.add_module(name, fast)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map the features of the level below (at 4×4: the latents) to this level's."""
+        if hasattr(self, "fc"):
+            return self.conv1(self.fc(x).to(self.dtype).contiguous(memory_format=torch.channels_last))
+        stages = [self.conv0.stage(), self.conv1.stage()]
+        return assemble(stages, x.to(self.dtype), len(self.conv1.bias), (self.side, self.side))
+
+
+class ProGANGenerator(progan.Generator):
+    """ProGAN's generator in its fast form."""
+
+    def __init__(self, G: progan.Generator, dtype: torch.dtype) -> None:
+        nn.Module.__init__(self)
+        for name in ("config", "z_dim", "c_dim", "img_size", "img_resolution", "img_channels"):
+            setattr(self, name, getattr(G, name))
+        for name, block in G.named_children():
+            side = int(name[1:])
+            self.add_module(name, ProGANBlock(block, side, dtype if side >= SMALL else torch.float32))  # type: ignore[arg-type]
+
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        """Draw images as the plain form does."""
+        if len(z) < 2 or not z.is_cpu:
+            return super().forward(z, c).float()
+        return torch.cat([self(z[i : i + 1], None if c is None else c[i : i + 1]) for i in range(len(z))])

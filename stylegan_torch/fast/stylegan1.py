@@ -1,0 +1,132 @@
+"""The fast form of StyleGAN's generator."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stylegan_torch import stylegan1
+from stylegan_torch.fast.pieces import (
+    HALF,
+    SMALL,
+    FoldedLinear,
+    assemble,
+    finisher,
+    own,
+    picture_by_picture,
+    plain_conv,
+)
+from stylegan_torch.fast.strips import Depthwise, Finish
+from stylegan_torch.layers import check_shape, pixel_norm
+
+
+class StyledConv(nn.Module):
+    """StyleGAN's `SynthesisLayer` in its fast form."""
+
+    weight: Tensor
+    bias: Tensor | None
+    noise_const: Tensor
+    strength: Tensor
+    const: Tensor
+    blur: Tensor | None
+
+    def __init__(self, layer: stylegan1.SynthesisLayer, size: tuple[int, int], dtype: torch.dtype) -> None:
+        super().__init__()
+        self.config, self.kind, self.size, self.dtype = layer.config, layer.stage, size, dtype
+        if layer.stage == "const":
+            self.register_buffer("const", own(layer.const, dtype)[None])
+        else:
+            self.register_buffer("weight", (layer.weight.detach() * layer.weight_gain).to(dtype))
+        self.register_buffer("bias", None if layer.bias is None else own(layer.bias, dtype))
+        if layer.config.use_noise:
+            strength = layer.noise_strength.detach() * layer.noise_gain
+            self.register_buffer("strength", strength[:, None, None].to(dtype))
+        if hasattr(layer, "noise_const"):
+            self.register_buffer("noise_const", own(layer.noise_const))
+        if hasattr(layer, "affine"):
+            self.affine = FoldedLinear(layer.affine)
+        blur = layer.blur_filter
+        self.register_buffer("blur", None if blur is None else own(blur, dtype))
+
+    def forward(self, x: Tensor | None, w: Tensor, noise: Tensor | None) -> Tensor:
+        """Map x [N, I, H, W] (None at the first layer) with w [N, w_dim] to [N, O, H', W']."""
+        cfg = self.config
+        early = self.bias if cfg.bias_first else None
+        late = None if cfg.bias_first or self.bias is None else self.bias[:, None, None]
+        noise = None if noise is None else noise.to(self.dtype)
+        end = finisher(cfg.activation, noise, bias=late, strength=getattr(self, "strength", None))
+        y = self._input(x, w, early, end)
+        y = pixel_norm(y) if cfg.use_pixel_norm else y
+        return self._style(y, w)
+
+    def _input(self, x: Tensor | None, w: Tensor, early: Tensor | None, end: Finish) -> Tensor:
+        if self.kind == "const":
+            y = self.const.expand(len(w), -1, -1, -1)
+            y = (y if early is None else y + early[:, None, None]).contiguous(memory_format=torch.channels_last).clone()
+            return end(y, 0)
+        if self.kind == "dense":
+            y = (w.to(self.dtype) @ self.weight.t()).reshape(len(w), -1, *self.size)
+            return end(
+                (y if early is None else y + early[:, None, None]).contiguous(memory_format=torch.channels_last), 0
+            )
+        assert x is not None
+        if self.blur is None:
+            return assemble(
+                [plain_conv(self.weight, self.kind, early, end)], x.to(self.dtype), len(self.weight), self.size
+            )
+        taps = self.blur.expand(len(self.weight), 1, *self.blur.shape).contiguous()
+        stages = [plain_conv(self.weight, self.kind, early, lambda y, start: y), Depthwise(taps, end)]
+        return assemble(stages, x.to(self.dtype), len(self.weight), self.size)
+
+    def _style(self, y: Tensor, w: Tensor) -> Tensor:
+        """Apply AdaIN in one pass, after one for mean and variance."""
+        cfg = self.config
+        if not cfg.use_instance_norm and not cfg.use_styles:
+            return y
+        scale, shift = torch.ones_like(y[:, :, :1, :1]), torch.zeros_like(y[:, :, :1, :1])
+        if cfg.use_instance_norm:
+            variance, mean = torch.var_mean(
+                y.float() if self.dtype in HALF else y, dim=(2, 3), keepdim=True, correction=0
+            )
+            scale = torch.rsqrt(variance + cfg.instance_norm_eps)
+            shift = -mean * scale
+        if cfg.use_styles:
+            factor, offset = self.affine(w)[:, :, None, None].chunk(2, dim=1)
+            factor = factor + cfg.style_bias
+            scale, shift = scale * factor, shift * factor + offset
+        return y.mul_(scale.to(y.dtype)).add_(shift.to(y.dtype))
+
+
+class StyleGANSynthesis(stylegan1.SynthesisNetwork):
+    """StyleGAN's synthesis network in its fast form."""
+
+    def __init__(self, synthesis: stylegan1.SynthesisNetwork, dtype: torch.dtype) -> None:
+        nn.Module.__init__(self)
+        for name in ("config", "num_layers", "num_ws", "w_dim", "img_channels", "img_resolution", "block_resolutions"):
+            setattr(self, name, getattr(synthesis, name))
+        height, width = self.config.base_size
+        for level, (name, block) in enumerate(synthesis.named_children()):
+            fast = copy.copy(block)
+            fast._modules = dict(block._modules)
+            precision = torch.float32 if int(name[1:]) < SMALL else dtype
+            for part in ("conv0", "conv1"):
+                layer: Any = getattr(block, part)
+                setattr(fast, part, StyledConv(layer, (height << level, width << level), precision))
+            if hasattr(block, "torgb"):
+                fast.torgb = copy.deepcopy(block.torgb).to(precision)
+            self.add_module(name, fast)
+
+    def forward(
+        self,
+        ws: Tensor,
+        noise_mode: str = "const",
+        noise: Sequence[Tensor] | None = None,
+        force_fp32: bool = True,
+    ) -> Tensor:
+        """Draw images as the plain form does."""
+        check_shape("ws", ws, self.num_ws, self.w_dim)
+        return picture_by_picture(super().forward, self.noise_buffers(), ws, noise_mode, noise).float()

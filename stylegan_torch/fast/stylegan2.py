@@ -1,0 +1,180 @@
+"""The fast form of StyleGAN2's generator."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from stylegan_torch import stylegan2
+from stylegan_torch.fast.pieces import (
+    SMALL,
+    Enlargement,
+    FoldedLinear,
+    empty_map,
+    finisher,
+    folded_gain,
+    own,
+    picture_by_picture,
+)
+from stylegan_torch.fast.strips import Conv, Finish, Stage, UpConv, run, strip_rows
+from stylegan_torch.layers import check_shape
+
+
+class ModulatedConv(nn.Module):
+    """StyleGAN2's `SynthesisLayer` or `ToRGB`: makes the stage for a certain w and noise."""
+
+    weight: Tensor
+    energy: Tensor | None
+    bias: Tensor
+    blur: Tensor
+    noise_const: Tensor
+
+    def __init__(self, layer: Any, size: tuple[int, int], dtype: torch.dtype) -> None:
+        super().__init__()
+        cfg = layer.config
+        self.is_rgb = isinstance(layer, stylegan2.ToRGB)
+        self.activation = "linear" if self.is_rgb else cfg.activation
+        self.clamp, self.dtype, self.size = cfg.conv_clamp, dtype, size
+        gain = folded_gain(self.activation)
+        weight = layer.weight.detach() * layer.weight_gain
+        out_channels, in_channels, k, _ = weight.shape
+        self.register_buffer("energy", None if self.is_rgb else weight.square().sum(dim=(2, 3)).t().contiguous())
+        self.register_buffer("bias", (layer.bias.detach() * gain).to(dtype))
+        self.affine = FoldedLinear(layer.affine, cfg.style_bias)
+        up_filter = getattr(layer, "up_filter", None)
+        pixels = size[0] * size[1]
+        self.scale_weights = out_channels * in_channels * k * k <= pixels * (out_channels + in_channels / 4)
+        weight = weight * gain
+        weight = weight if up_filter is None else weight.transpose(0, 1)
+        weight = weight if self.scale_weights else weight.to(dtype)
+        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
+        self.up = up_filter is not None
+        if up_filter is not None:
+            n = up_filter.shape[-1]
+            self.before = k // 2 + (n + 1) // 2 - (k - 1)
+            blur = (up_filter * 4).flip(0, 1).expand(out_channels, 1, n, n)
+            self.register_buffer("blur", blur.to(dtype).contiguous())
+        self.strength = 0.0
+        if hasattr(layer, "noise_const"):
+            self.register_buffer("noise_const", own(layer.noise_const))
+            self.strength = float(layer.noise_strength) * gain
+
+    def stage(self, w: Tensor, noise: Tensor | None) -> Stage:
+        """Return the layer for w [N, w_dim] and noise [1 or N, 1, H, W]."""
+        styles = self.affine(w)
+        factor = None if self.energy is None else torch.rsqrt(styles.square() @ self.energy + 1e-8)
+        if noise is not None:
+            noise = (noise * self.strength).to(self.dtype)
+        if len(w) == 1 and self.scale_weights:
+            weight = self.weight * self._per_channel(styles[0], factor if factor is None else factor[0])
+            finish = finisher(self.activation, noise, self.clamp)
+            return self._stage(weight.to(self.dtype), self.bias, finish, None)
+        scale = None if factor is None else factor[:, :, None, None].to(self.dtype)
+        finish = finisher(self.activation, noise, self.clamp, scale, self.bias[:, None, None])
+        return self._stage(self.weight.to(self.dtype), None, finish, styles[:, :, None, None].to(self.dtype))
+
+    def _per_channel(self, style: Tensor, factor: Tensor | None) -> Tensor:
+        scale = style[None, :] if factor is None else factor[:, None] * style[None, :]
+        return (scale.t() if self.up else scale)[:, :, None, None]
+
+    def _stage(self, weight: Tensor, bias: Tensor | None, finish: Finish, scale: Tensor | None) -> Stage:
+        if self.up:
+            return UpConv(weight, self.blur, bias, self.before, finish, scale)
+        return Conv(weight, bias, finish, scale)
+
+    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Map x [N, I, H, W] at once."""
+        stage, height = self.stage(w, noise), x.shape[2]
+        y = stage.run(x.to(self.dtype), 0, 0, stage.out_height(height), height)
+        return y.float() if self.is_rgb else y
+
+
+class StyleGAN2Block(stylegan2.SynthesisBlock):
+    """A level of StyleGAN2 in its fast form."""
+
+    conv0: Any
+    conv1: Any
+    torgb: Any
+
+    def __init__(self, block: stylegan2.SynthesisBlock, size: tuple[int, int], dtype: torch.dtype) -> None:
+        nn.Module.__init__(self)
+        self.config, self.resolution, self.residual = block.config, block.resolution, block.residual
+        self.dtype, self.size = dtype, size
+        for name, layer in block.named_children():
+            if isinstance(layer, stylegan2.SynthesisLayer | stylegan2.ToRGB):
+                self.add_module(name, ModulatedConv(layer, size, dtype))
+            else:
+                self.add_module(name, copy.deepcopy(layer).to(dtype))
+        if self.resolution == 4:
+            self.register_buffer("const", own(block.const, dtype)[None])
+        self.enlarge = Enlargement(block.resample_filter)
+
+    def enlarged(self, image: Tensor) -> Tensor:
+        """Return the picture of the level below at twice its size."""
+        return super().enlarged(image) if self.config.image_upsampling == "bilinear" else self.enlarge(image)
+
+    def features(self, x: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None]) -> Tensor:
+        """Map the features of the level below (None at 4×4) to this level's, with the ws [N, 1 or 2, w_dim]."""
+        if x is None:
+            x = self.const.expand(len(ws), -1, -1, -1).contiguous(memory_format=torch.channels_last)
+            return self.conv1(x, ws[:, 0], noise[0])
+        x = x.to(self.dtype)
+        y = self.attention(self.conv1(self.conv0(x, ws[:, 0], noise[0]), ws[:, 1], noise[1]))
+        return (self.skip(x) + y) * 0.5**0.5 if self.residual else y
+
+    def forward(
+        self, x: Tensor | None, image: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Map features and picture of the level below to this level's."""
+        rows = strip_rows(len(self.conv1.bias), self.size[1], self.size[0])
+        whole = self.residual or not isinstance(self.attention, nn.Identity)
+        if x is None or whole or rows >= self.size[0] or not ws.is_cpu:
+            return super().forward(x, image, ws, noise)
+        return self._in_strips(x.to(self.dtype), image, ws, noise, rows)
+
+    def _in_strips(
+        self, x: Tensor, image: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None], rows: int
+    ) -> tuple[Tensor, Tensor | None]:
+        stages = [self.conv0.stage(ws[:, 0], noise[0]), self.conv1.stage(ws[:, 1], noise[1])]
+        rgb = self.torgb.stage(ws[:, -1], None) if hasattr(self, "torgb") else None
+        last = self.resolution == self.config.img_resolution
+        y = x.new_empty(0) if last else empty_map(x, len(self.conv1.bias), self.size)
+        if image is not None:
+            image = self.enlarged(image)
+        elif rgb is not None:
+            image = torch.zeros(len(x), self.config.img_channels, *self.size)
+        for start, stop, strip in run(stages, x, rows):
+            if not last:
+                y[:, :, start:stop] = strip
+            if rgb is not None and image is not None:
+                image[:, :, start:stop] += rgb.run(strip, start, start, stop, self.size[0])
+        return y, image
+
+
+class StyleGAN2Synthesis(stylegan2.SynthesisNetwork):
+    """StyleGAN2's synthesis network in its fast form."""
+
+    def __init__(self, synthesis: stylegan2.SynthesisNetwork, dtype: torch.dtype) -> None:
+        nn.Module.__init__(self)
+        self.config, self.num_ws, self.w_dim = synthesis.config, synthesis.num_ws, synthesis.w_dim
+        self.img_channels, self.img_resolution = synthesis.img_channels, synthesis.img_resolution
+        self.block_resolutions = synthesis.block_resolutions
+        height, width = self.config.base_size
+        for level, block in enumerate(synthesis.blocks()):
+            precision = torch.float32 if block.resolution < SMALL else dtype
+            self.add_module(f"b{block.resolution}", StyleGAN2Block(block, (height << level, width << level), precision))
+
+    def forward(
+        self,
+        ws: Tensor,
+        noise_mode: str = "const",
+        noise: Sequence[Tensor] | None = None,
+        force_fp32: bool = True,
+    ) -> Tensor:
+        """Draw images as the plain form does."""
+        check_shape("ws", ws, self.num_ws, self.w_dim)
+        return picture_by_picture(super().forward, self.noise_buffers(), ws, noise_mode, noise)

@@ -1,0 +1,165 @@
+"""The fast form of StyleGAN3's generator."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stylegan_torch import stylegan3
+from stylegan_torch.fast.pieces import SMALL, FoldedLinear, empty_map, finisher, own, picture_by_picture
+from stylegan_torch.fast.strips import Conv, run, run_rows, strip_rows
+from stylegan_torch.layers import check_shape
+
+
+class FilteredConv(nn.Module):
+    """StyleGAN3's `SynthesisLayer` in its fast form.
+
+    The non-linearity works on several times the samples of the result, so these exist for a strip at a time. Each kind
+    of sample between the given ones has a small filter of its own; `up_filter` is [up, C, 1, taps, 1].
+    """
+
+    weight: Tensor
+    energy: Tensor | None
+    bias: Tensor
+    up_filter: Tensor
+    down_filter: Tensor
+
+    def __init__(self, layer: stylegan3.SynthesisLayer, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.spec, self.clamp, self.dtype = layer.spec, layer.clamp, dtype
+        self.affine = FoldedLinear(layer.affine)
+        weight, scale, energy = layer.weight.detach(), torch.rsqrt(layer.magnitude_ema), None
+        if self.spec.is_rgb:
+            weight = weight * (scale / math.sqrt(weight[0].numel()))
+        else:
+            weight = weight * torch.rsqrt(weight.square().mean(dim=(1, 2, 3), keepdim=True))
+            energy = weight.square().sum(dim=(2, 3)).t().contiguous()
+            weight = weight * scale
+        self.register_buffer("energy", energy)
+        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
+        self.register_buffer("bias", own(layer.bias, dtype))
+        if layer.up_filter is not None and layer.down_filter is not None:
+            self._make_filters(layer.up_filter, layer.down_filter)
+
+    def _make_filters(self, up_filter: Tensor, down_filter: Tensor) -> None:
+        # The gains of up-sampling and of the non-linearity, which is homogeneous, are the filter's. Filters are
+        # symmetric, so it does not matter which way round they are.
+        up, channels = self.spec.up, len(self.weight)
+        kinds = (up_filter * (up * 2.0**0.25)).unflatten(0, (-1, up)).flip(0).t()
+        kinds = kinds[:, None, None, :, None].expand(up, channels, 1, -1, 1)
+        down = down_filter[None] if down_filter.ndim == 1 else down_filter
+        self.register_buffer("up_filter", kinds.to(self.dtype).contiguous())
+        self.register_buffer("down_filter", down.expand(channels, 1, *down.shape).to(self.dtype).contiguous())
+
+    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """Map x [N, I, H, W] with w [N, w_dim] to [N, O, H', W']."""
+        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        if not self.spec.is_rgb:
+            return self._filtered(self._conv(w), x)
+        (top, bottom), (left, right) = self.spec.pad_y, self.spec.pad_x
+        x = F.pad(x, (left, right, top, bottom))  # a crop, so it can come first
+        y = next(run([self._conv(w)], x, x.shape[2]))[2]
+        return y if self.clamp is None else y.clamp_(-self.clamp, self.clamp)
+
+    def _conv(self, w: Tensor) -> Conv:
+        styles, factor = self.affine(w), None
+        if self.energy is not None:
+            styles = styles * torch.rsqrt(styles.square().mean())
+            factor = torch.rsqrt(styles.square() @ self.energy + 1e-8)
+        padding = self.spec.kernel - 1
+        if len(w) == 1:
+            scale = styles[0, None, :] if factor is None else factor[0, :, None] * styles[0, None, :]
+            weight = (self.weight * scale[:, :, None, None]).to(self.dtype)
+            return Conv(weight, self.bias, lambda y, start: y, padding=padding)
+        ends = None if factor is None else factor[:, :, None, None].to(self.dtype)
+        finish = finisher("linear", scale=ends, bias=self.bias[:, None, None])
+        return Conv(self.weight.to(self.dtype), None, finish, styles[:, :, None, None].to(self.dtype), padding)
+
+    def _filtered(self, conv: Conv, x: Tensor) -> Tensor:
+        spec, taps = self.spec, self.down_filter.shape[-1]
+        (height, width), channels = spec.after.size, len(self.weight)
+        rows = strip_rows(channels * spec.down, width, height) if x.is_cpu else height
+        y = empty_map(x, channels, spec.after.size)
+        fine = empty_map(x, channels, (0, (width - 1) * spec.down + taps))
+        begin = end = 0  # the rows that `fine` has, at the rate of the non-linearity
+        for start in range(0, height, rows):
+            stop = min(start + rows, height)
+            before, kept = fine, slice(start * spec.down - begin, end - begin)
+            begin, made, end = start * spec.down, max(end, start * spec.down), (stop - 1) * spec.down + taps
+            fine = empty_map(x, channels, (end - begin, before.shape[3]))
+            fine[:, :, : made - begin] = before[:, :, kept]
+            self._activate_into(fine[:, :, made - begin :], conv, x, made, end)
+            y[:, :, start:stop] = self._down(fine)
+        return y
+
+    def _activate_into(self, fine: Tensor, conv: Conv, x: Tensor, begin: int, end: int) -> None:
+        """Fill in rows `begin` to `end` of the non-linearity's result."""
+        height, width = conv.out_height(x.shape[2]), fine.shape[3]
+        low, high, kinds_y = self._kinds(begin, end, self.spec.pad_y[0])
+        left, right, kinds_x = self._kinds(0, width, self.spec.pad_x[0])
+        u = run_rows([conv], x, max(low, 0), min(high, height))
+        u = F.pad(u, (-left, right - u.shape[3], max(-low, 0), max(high - height, 0)))
+        wide = empty_map(u, u.shape[1], (u.shape[2], width))
+        for f, places, inputs in kinds_x:
+            wide[:, :, :, places] = F.conv2d(u[:, :, :, inputs], f.transpose(2, 3), groups=len(f))
+        for f, places, inputs in kinds_y:
+            part = F.conv2d(wide[:, :, inputs], f, groups=len(f))
+            torch.ops.aten.leaky_relu.out(part, 0.2, out=fine[:, :, places])
+        if self.clamp is not None:
+            fine.clamp_(-self.clamp, self.clamp)
+
+    def _kinds(self, begin: int, end: int, pad: int) -> tuple[int, int, list[tuple[Tensor, slice, slice]]]:
+        """Return from where to where up-sampling takes samples, and each kind's filter, places and inputs.
+
+        Sample m of the result is sample q = m - pad + n - 1 of the full convolution with the n taps, to which only the
+        taps of its kind, q mod up, contribute.
+        """
+        up, taps = self.spec.up, self.up_filter.shape[3]
+        shift = up * taps - 1 - pad
+        low, high = (begin + shift) // up - taps + 1, (end - 1 + shift) // up + 1
+        kinds = []
+        for kind in range(up):
+            first = (kind - begin - shift) % up
+            count = len(range(first, end - begin, up))
+            at = (begin + first + shift) // up - taps + 1 - low
+            if count:
+                kinds.append((self.up_filter[kind], slice(first, None, up), slice(at, at + count + taps - 1)))
+        return low, high, kinds
+
+    def _down(self, fine: Tensor) -> Tensor:
+        f, down = self.down_filter, self.spec.down
+        if f.shape[2] > 1:
+            return F.conv2d(fine, f, stride=down, groups=len(f))
+        fine = F.conv2d(fine, f, stride=(1, down), groups=len(f))
+        return F.conv2d(fine, f.transpose(2, 3), stride=(down, 1), groups=len(f))
+
+
+class StyleGAN3Synthesis(stylegan3.SynthesisNetwork):
+    """StyleGAN3's synthesis network in its fast form."""
+
+    def __init__(self, synthesis: stylegan3.SynthesisNetwork, dtype: torch.dtype) -> None:
+        nn.Module.__init__(self)
+        for name in ("config", "num_ws", "w_dim", "img_channels", "img_resolution", "layer_names"):
+            setattr(self, name, getattr(synthesis, name))
+        self.input = copy.deepcopy(synthesis.input)
+        for name in synthesis.layer_names:
+            layer: Any = synthesis.get_submodule(name)
+            precision = torch.float32 if layer.spec.rate < 2 * SMALL else dtype
+            self.add_module(name, FilteredConv(layer, precision))
+
+    def forward(
+        self,
+        ws: Tensor,
+        noise_mode: str = "const",
+        noise: Sequence[Tensor] | None = None,
+        force_fp32: bool = True,
+    ) -> Tensor:
+        """Draw images as the plain form does."""
+        check_shape("ws", ws, self.num_ws, self.w_dim)
+        return picture_by_picture(super().forward, [], ws, noise_mode, noise).float()
