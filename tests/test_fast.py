@@ -121,6 +121,22 @@ def test_it_shares_nothing_with_the_plain_form(name: str) -> None:
     assert torch.equal(H(z), before)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_float16_does_not_overflow(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    G = _plain("ada1_skip64.pkl")
+    with torch.no_grad():
+        for block in G.synthesis.blocks():
+            for layer in block.layers():  # demodulation undoes such factors
+                for value in (layer.weight, layer.affine.weight, layer.affine.bias):
+                    value.mul_(3000)
+    ws = torch.randn(count, G.num_ws, G.w_dim, generator=torch.Generator().manual_seed(1))
+    images = G.synthesis(ws)
+    H = fast.optimize(G, torch.float16)
+    monkeypatch.setattr(pieces, "one_by_one", lambda ws: False)  # a batch at once, as on a GPU
+    error = (H.synthesis(ws) - images).square().mean()
+    assert 10 * torch.log10(4 * images.abs().max() ** 2 / error) >= 40  # dB
+
+
 def test_threads_share_it() -> None:
     H = fast.optimize(_plain("sg2-skip.pkl"))
     z, _ = _inputs(H, 8)

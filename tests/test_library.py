@@ -185,3 +185,11 @@ def test_networks_that_share_tensors_are_saved(tmp_path: Path) -> None:
     stylegan_torch.save(tmp_path / "shared.safetensors", {"G_ema": G, "G": G})
     z = torch.randn(1, G.z_dim)
     assert torch.equal(stylegan_torch.load(tmp_path / "shared.safetensors", network="G")(z), G(z))
+
+
+@pytest.mark.parametrize("name", ["pg-unfused", "sg1-cond", "sg2-resnet", "ada-cond", "sg3t_64"])
+def test_torch_compile_finds_one_graph(name: str) -> None:
+    G = converter.load(DATA / f"{name}.pkl").network("G_ema")
+    z, c = torch.randn(2, G.z_dim), one_hot(G.c_dim, 2)
+    compiled: Any = torch.compile(G, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(z, c), G(z, c))

@@ -15,7 +15,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from stylegan_torch import progan, stylegan1, stylegan2, stylegan3
+import stylegan_torch.progan as plain_progan
+import stylegan_torch.stylegan1 as plain_stylegan1
+import stylegan_torch.stylegan2 as plain_stylegan2
+import stylegan_torch.stylegan3 as plain_stylegan3
 from stylegan_torch.fast.pieces import fold_linear
 from stylegan_torch.fast.progan import ProGANGenerator
 from stylegan_torch.fast.stylegan1 import StyleGANSynthesis
@@ -32,10 +35,10 @@ def _style_generator(synthesis: type[nn.Module]) -> Callable[[Any, torch.dtype],
 
 
 _FORMS: dict[type[nn.Module], Callable[[Any, torch.dtype], nn.Module]] = {
-    progan.Generator: ProGANGenerator,
-    stylegan1.Generator: _style_generator(StyleGANSynthesis),
-    stylegan2.Generator: _style_generator(StyleGAN2Synthesis),
-    stylegan3.Generator: _style_generator(StyleGAN3Synthesis),
+    plain_progan.Generator: ProGANGenerator,
+    plain_stylegan1.Generator: _style_generator(StyleGANSynthesis),
+    plain_stylegan2.Generator: _style_generator(StyleGAN2Synthesis),
+    plain_stylegan3.Generator: _style_generator(StyleGAN3Synthesis),
 }
 
 

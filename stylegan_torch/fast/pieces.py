@@ -156,6 +156,11 @@ def plain_conv(weight: Tensor, stage: str, bias: Tensor | None, finish: Finish) 
     return Conv(weight.contiguous(memory_format=torch.channels_last), bias, finish)
 
 
+def one_by_one(batch: Tensor) -> bool:
+    """Tell whether pictures are better drawn one by one."""
+    return len(batch) > 1 and batch.is_cpu
+
+
 def picture_by_picture(
     draw: Callable[..., Tensor],
     buffers: Sequence[Tensor],
@@ -164,7 +169,7 @@ def picture_by_picture(
     noise: Sequence[Tensor] | None,
 ) -> Tensor:
     """Draw a batch one by one on a CPU, which has nothing to gain from more, and at once elsewhere."""
-    if len(ws) < 2 or not ws.is_cpu:
+    if not one_by_one(ws):
         return draw(ws, noise_mode, noise)
     maps = [each for each in pick_noise(buffers, ws, noise_mode, noise) if each is not None]
     images = None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from stylegan_torch import progan
-from stylegan_torch.fast.pieces import SMALL, assemble, finisher, normalized, own, plain_conv
+from stylegan_torch.fast.pieces import SMALL, assemble, finisher, normalized, one_by_one, own, plain_conv
 from stylegan_torch.fast.strips import Stage
 
 
@@ -72,6 +72,6 @@ class ProGANGenerator(progan.Generator):
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """Draw images as the plain form does."""
-        if len(z) < 2 or not z.is_cpu:
+        if not one_by_one(z):
             return super().forward(z, c).float()
         return torch.cat([self(z[i : i + 1], None if c is None else c[i : i + 1]) for i in range(len(z))])

@@ -42,6 +42,10 @@ class ModulatedConv(nn.Module):
         gain = folded_gain(self.activation)
         weight = layer.weight.detach() * layer.weight_gain
         out_channels, in_channels, k, _ = weight.shape
+        if dtype == torch.float16 and not self.is_rgb:
+            # Demodulation undoes any factor of a row of weights, and this one keeps float16 from overflowing
+            # (StyleGAN2-ADA appendix; spec TORCH.md 6.5).
+            weight = weight / (weight.abs().amax(dim=(1, 2, 3), keepdim=True) * (in_channels * k * k) ** 0.5)
         self.register_buffer("energy", None if self.is_rgb else weight.square().sum(dim=(2, 3)).t().contiguous())
         self.register_buffer("bias", (layer.bias.detach() * gain).to(dtype))
         self.affine = FoldedLinear(layer.affine, cfg.style_bias)
@@ -66,6 +70,8 @@ class ModulatedConv(nn.Module):
     def stage(self, w: Tensor, noise: Tensor | None) -> Stage:
         """Return the layer for w [N, w_dim] and noise [1 or N, 1, H, W]."""
         styles = self.affine(w)
+        if self.dtype == torch.float16 and self.energy is not None:
+            styles = styles / styles.abs().amax(dim=1, keepdim=True)
         factor = None if self.energy is None else torch.rsqrt(styles.square() @ self.energy + 1e-8)
         if noise is not None:
             noise = (noise * self.strength).to(self.dtype)
