@@ -99,6 +99,15 @@ def test_networks_saved_in_the_middle_of_growing(name: str, lod: float) -> None:
     assert (fast.optimize(G)(z, c) - images).abs().max() <= _allowed(images)
 
 
+@pytest.mark.parametrize("name", ["pg.pkl", "sg1-fused.pkl", "sg2-skip.pkl", "sg3t_64.pkl"])
+def test_untrained_networks(name: str) -> None:
+    torch.manual_seed(0)
+    G: Any = build(_plain(name).config).eval().requires_grad_(False)  # some of its feature maps are constant
+    z, c = _inputs(G, 1)
+    images = G(z, c)
+    assert (fast.optimize(G)(z, c) - images).abs().max() <= _allowed(images)
+
+
 @pytest.mark.parametrize("name", ["pg.pkl", "sg1-fused.pkl", "ada1_skip64.pkl", "sg3t_64.pkl", "sg3r_64.pkl"])
 def test_bfloat16(name: str) -> None:
     G = _plain(name)

@@ -83,22 +83,21 @@ class StyledConv(nn.Module):
         return assemble(stages, x.to(self.dtype), len(self.weight), self.size)
 
     def _style(self, y: Tensor, w: Tensor) -> Tensor:
-        """Apply AdaIN in one pass, after one for mean and variance."""
+        """Apply AdaIN, in place."""
         cfg = self.config
         if not cfg.use_instance_norm and not cfg.use_styles:
             return y
         scale, shift = torch.ones_like(y[:, :, :1, :1]), torch.zeros_like(y[:, :, :1, :1])
         if cfg.use_instance_norm:
-            variance, mean = torch.var_mean(
-                y.float() if self.dtype in HALF else y, dim=(2, 3), keepdim=True, correction=0
-            )
+            values = y.float() if self.dtype in HALF else y
+            variance, mean = torch.var_mean(values, dim=(2, 3), keepdim=True, correction=0)
+            # Not left to the shift: where a map is almost constant, that would be the difference of large numbers.
+            y = y.sub_(mean.to(y.dtype))
             scale = torch.rsqrt(variance + cfg.instance_norm_eps)
-            shift = -mean * scale
         if cfg.use_styles:
-            factor, offset = self.affine(w)[:, :, None, None].chunk(2, dim=1)
-            factor = factor + cfg.style_bias
-            scale, shift = scale * factor, shift * factor + offset
-        return y.mul_(scale.to(y.dtype)).add_(shift.to(y.dtype))
+            factor, shift = self.affine(w)[:, :, None, None].chunk(2, dim=1)
+            scale = scale * (factor + cfg.style_bias)
+        return torch.addcmul(shift.to(y.dtype), y, scale.to(y.dtype), out=y)
 
 
 class StyleGANSynthesis(stylegan1.SynthesisNetwork):
