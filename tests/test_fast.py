@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,6 @@ def test_explicit_noise_and_latents(name: str) -> None:
 @pytest.mark.parametrize("lod", [0.4, 1.0, 1.7])
 @pytest.mark.parametrize("name", ["pg.pkl", "sg1.pkl", "sg2-revised.pkl"])
 def test_networks_saved_in_the_middle_of_growing(name: str, lod: float) -> None:
-    from dataclasses import replace
-
     plain = _plain(name)
     G: Any = build(replace(plain.config, lod=lod))
     G.load_state_dict(plain.state_dict())
@@ -96,6 +95,47 @@ def test_networks_saved_in_the_middle_of_growing(name: str, lod: float) -> None:
     z, c = _inputs(G, 2)
     images = G(z, c)
     assert (images - plain(z, c)).abs().max() > 0.01
+    assert (fast.optimize(G)(z, c) - images).abs().max() <= _allowed(images)
+
+
+OPTIONS: list[tuple[str, dict[str, Any]]] = [
+    *(
+        ("sg2-skip.pkl", {"resample_filter": taps})
+        for taps in ((1.0,), (1.0, 2.0), (1.0, 4.0, 2.0), tuple(range(1, 10)))
+    ),
+    *(("sg2-skip.pkl", {"activation": name, "conv_clamp": 0.4}) for name in ("relu", "swish", "tanh", "linear")),
+    ("sg2-resnet.pkl", {"resample_filter": tuple(range(1, 9))}),
+    ("sg2-skip.pkl", {"use_noise": False}),
+    ("sky", {"attention": True}),
+    *(("sg1.pkl", {"blur_filter": taps}) for taps in (None, (1.0, 2.0), tuple(range(1, 10)))),
+    *(
+        ("sg1.pkl", {name: False})
+        for name in ("use_styles", "const_input", "use_noise", "use_instance_norm", "equalized")
+    ),
+    *(("sg1.pkl", {name: True}) for name in ("use_pixel_norm", "bias_first", "shared_noise", "equalized_noise")),
+    ("sg1.pkl", {"average_from": 16, "const_bias": False, "activation": "relu"}),
+    *(("pg.pkl", {name: False}) for name in ("use_pixel_norm", "growing", "first_pixel_norm", "normalize_z")),
+    ("pg.pkl", {"weight_scale": "stored", "activation": "relu"}),
+    *(
+        ("sg3t_64.pkl", {name: value})
+        for name, value in (("lrelu_upsampling", 4), ("filter_size", 4), ("conv_kernel", 1))
+    ),
+    ("sg3t_64.pkl", {"conv_clamp": 0.3, "num_critical": 0, "margin_size": 4}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIONS, ids=lambda value: str(value)[:50])
+def test_every_option(name: str, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strips, "STRIP", 256)
+    config: Any = _plain("sg2-skip.pkl" if name == "sky" else name).config
+    if name == "sky":
+        options = {**options, "img_resolution": 64, "channels": (16,) * 5, "const_channels": 16}
+    torch.manual_seed(0)
+    G: Any = build(replace(config, **options)).eval().requires_grad_(False)
+    for parameter in G.parameters():
+        parameter.add_(torch.randn_like(parameter) * 0.1)
+    z, c = _inputs(G, 2)
+    images = G(z, c)
     assert (fast.optimize(G)(z, c) - images).abs().max() <= _allowed(images)
 
 

@@ -132,6 +132,11 @@ class Enlargement(nn.Module):
         return F.pixel_shuffle(y, 2).reshape(N, C, 2 * H, 2 * W)
 
 
+def in_two_dimensions(f: Tensor) -> Tensor:
+    """Return a filter [n], which is meant for both axes, or [n, n] as [n, n]."""
+    return f if f.ndim == 2 else f.outer(f)
+
+
 def empty_map(like: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
     """Return an unset map [N, channels, *size], channels-last, of the batch, dtype and device of another."""
     shape = (len(like), channels, *size)

@@ -16,6 +16,7 @@ from stylegan_torch.fast.pieces import (
     FoldedLinear,
     assemble,
     finisher,
+    in_two_dimensions,
     own,
     picture_by_picture,
     plain_conv,
@@ -50,7 +51,7 @@ class StyledConv(nn.Module):
         if hasattr(layer, "affine"):
             self.affine = FoldedLinear(layer.affine)
         blur = layer.blur_filter
-        self.register_buffer("blur", None if blur is None else own(blur, dtype))
+        self.register_buffer("blur", None if blur is None else own(in_two_dimensions(blur), dtype))
 
     def forward(self, x: Tensor | None, w: Tensor, noise: Tensor | None) -> Tensor:
         """Map x [N, I, H, W] (None at the first layer) with w [N, w_dim] to [N, O, H', W']."""

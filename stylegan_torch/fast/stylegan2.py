@@ -17,6 +17,7 @@ from stylegan_torch.fast.pieces import (
     empty_map,
     finisher,
     folded_gain,
+    in_two_dimensions,
     own,
     picture_by_picture,
 )
@@ -60,7 +61,7 @@ class ModulatedConv(nn.Module):
         if up_filter is not None:
             n = up_filter.shape[-1]
             self.before = k // 2 + (n + 1) // 2 - (k - 1)
-            blur = (up_filter * 4).flip(0, 1).expand(out_channels, 1, n, n)
+            blur = (in_two_dimensions(up_filter) * 4).flip(0, 1).expand(out_channels, 1, n, n)
             self.register_buffer("blur", blur.to(dtype).contiguous())
         self.strength = 0.0
         if hasattr(layer, "noise_const"):
