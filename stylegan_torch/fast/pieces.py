@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan_torch.fast.strips import Conv, Finish, NearestUpConv, Stage, run, strip_rows
-from stylegan_torch.layers import ACTIVATIONS, Linear, activate, nearest_up_kernel, pick_noise, upsample2d
+from stylegan_torch.layers import ACTIVATIONS, Linear, activate, check_shape, nearest_up_kernel, pick_noise, upsample2d
 
 _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda x: x,
@@ -166,22 +167,32 @@ def one_by_one(batch: Tensor) -> bool:
     return len(batch) > 1 and batch.is_cpu
 
 
-def picture_by_picture(
-    draw: Callable[..., Tensor],
-    buffers: Sequence[Tensor],
-    ws: Tensor,
-    noise_mode: str,
-    noise: Sequence[Tensor] | None,
-) -> Tensor:
-    """Draw a batch one by one on a CPU, which has nothing to gain from more, and at once elsewhere."""
-    if not one_by_one(ws):
-        return draw(ws, noise_mode, noise)
-    maps = [each for each in pick_noise(buffers, ws, noise_mode, noise) if each is not None]
-    images = None
-    for i in range(len(ws)):
-        own = [each[i : i + 1] if len(each) > 1 else each for each in maps]
-        image = draw(ws[i : i + 1], "none" if buffers and not maps else noise_mode, own or None)
-        images = image.new_empty(len(ws), *image.shape[1:]) if images is None else images
-        images[i] = image[0]
-    assert images is not None
-    return images
+class OneByOne:
+    """Lets a synthesis network draw a batch one by one on a CPU, which has nothing to gain from more."""
+
+    num_ws: int
+    w_dim: int
+    noise_buffers: Callable[[], list[Tensor]]
+
+    def forward(
+        self,
+        ws: Tensor,
+        noise_mode: str = "const",
+        noise: Sequence[Tensor] | None = None,
+        force_fp32: bool = True,
+    ) -> Tensor:
+        """Draw images as the plain form does."""
+        check_shape("ws", ws, self.num_ws, self.w_dim)
+        together: Any = super()
+        if not one_by_one(ws):
+            return together.forward(ws, noise_mode, noise).float()
+        buffers = self.noise_buffers()
+        maps = [each for each in pick_noise(buffers, ws, noise_mode, noise) if each is not None]
+        mode, images = "none" if buffers and not maps else noise_mode, None
+        for i in range(len(ws)):
+            maps_of_one = [each[i : i + 1] if len(each) > 1 else each for each in maps]
+            image = together.forward(ws[i : i + 1], mode, maps_of_one or None)
+            images = image.new_empty((len(ws), *image.shape[1:]), dtype=torch.float32) if images is None else images
+            images[i] = image[0]
+        assert images is not None
+        return images

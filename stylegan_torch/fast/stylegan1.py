@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,15 +13,15 @@ from stylegan_torch.fast.pieces import (
     HALF,
     SMALL,
     FoldedLinear,
+    OneByOne,
     assemble,
     finisher,
     in_two_dimensions,
     own,
-    picture_by_picture,
     plain_conv,
 )
 from stylegan_torch.fast.strips import Depthwise, Finish
-from stylegan_torch.layers import check_shape, pixel_norm
+from stylegan_torch.layers import pixel_norm
 
 
 class StyledConv(nn.Module):
@@ -101,7 +100,7 @@ class StyledConv(nn.Module):
         return torch.addcmul(shift.to(y.dtype), y, scale.to(y.dtype), out=y)
 
 
-class StyleGANSynthesis(stylegan1.SynthesisNetwork):
+class StyleGANSynthesis(OneByOne, stylegan1.SynthesisNetwork):
     """StyleGAN's synthesis network in its fast form."""
 
     def __init__(self, synthesis: stylegan1.SynthesisNetwork, dtype: torch.dtype) -> None:
@@ -119,14 +118,3 @@ class StyleGANSynthesis(stylegan1.SynthesisNetwork):
             if hasattr(block, "torgb"):
                 fast.torgb = copy.deepcopy(block.torgb).to(precision)
             self.add_module(name, fast)
-
-    def forward(
-        self,
-        ws: Tensor,
-        noise_mode: str = "const",
-        noise: Sequence[Tensor] | None = None,
-        force_fp32: bool = True,
-    ) -> Tensor:
-        """Draw images as the plain form does."""
-        check_shape("ws", ws, self.num_ws, self.w_dim)
-        return picture_by_picture(super().forward, self.noise_buffers(), ws, noise_mode, noise).float()

@@ -14,15 +14,14 @@ from stylegan_torch.fast.pieces import (
     SMALL,
     Enlargement,
     FoldedLinear,
+    OneByOne,
     empty_map,
     finisher,
     folded_gain,
     in_two_dimensions,
     own,
-    picture_by_picture,
 )
 from stylegan_torch.fast.strips import Conv, Finish, Stage, UpConv, run, strip_rows
-from stylegan_torch.layers import check_shape
 
 
 class ModulatedConv(nn.Module):
@@ -162,7 +161,7 @@ class StyleGAN2Block(stylegan2.SynthesisBlock):
         return y, image
 
 
-class StyleGAN2Synthesis(stylegan2.SynthesisNetwork):
+class StyleGAN2Synthesis(OneByOne, stylegan2.SynthesisNetwork):
     """StyleGAN2's synthesis network in its fast form."""
 
     def __init__(self, synthesis: stylegan2.SynthesisNetwork, dtype: torch.dtype) -> None:
@@ -174,14 +173,3 @@ class StyleGAN2Synthesis(stylegan2.SynthesisNetwork):
         for level, block in enumerate(synthesis.blocks()):
             precision = torch.float32 if block.resolution < SMALL else dtype
             self.add_module(f"b{block.resolution}", StyleGAN2Block(block, (height << level, width << level), precision))
-
-    def forward(
-        self,
-        ws: Tensor,
-        noise_mode: str = "const",
-        noise: Sequence[Tensor] | None = None,
-        force_fp32: bool = True,
-    ) -> Tensor:
-        """Draw images as the plain form does."""
-        check_shape("ws", ws, self.num_ws, self.w_dim)
-        return picture_by_picture(super().forward, self.noise_buffers(), ws, noise_mode, noise)

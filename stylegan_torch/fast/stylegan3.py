@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,9 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan_torch import stylegan3
-from stylegan_torch.fast.pieces import SMALL, FoldedLinear, empty_map, finisher, own, picture_by_picture
+from stylegan_torch.fast.pieces import SMALL, FoldedLinear, OneByOne, empty_map, finisher, own
 from stylegan_torch.fast.strips import Conv, run, run_rows, strip_rows
-from stylegan_torch.layers import check_shape
 
 
 class FilteredConv(nn.Module):
@@ -140,7 +138,7 @@ class FilteredConv(nn.Module):
         return F.conv2d(fine, f.transpose(2, 3), stride=(down, 1), groups=len(f))
 
 
-class StyleGAN3Synthesis(stylegan3.SynthesisNetwork):
+class StyleGAN3Synthesis(OneByOne, stylegan3.SynthesisNetwork):
     """StyleGAN3's synthesis network in its fast form."""
 
     def __init__(self, synthesis: stylegan3.SynthesisNetwork, dtype: torch.dtype) -> None:
@@ -152,14 +150,3 @@ class StyleGAN3Synthesis(stylegan3.SynthesisNetwork):
             layer: Any = synthesis.get_submodule(name)
             precision = torch.float32 if layer.spec.rate < 2 * SMALL else dtype
             self.add_module(name, FilteredConv(layer, precision))
-
-    def forward(
-        self,
-        ws: Tensor,
-        noise_mode: str = "const",
-        noise: Sequence[Tensor] | None = None,
-        force_fp32: bool = True,
-    ) -> Tensor:
-        """Draw images as the plain form does."""
-        check_shape("ws", ws, self.num_ws, self.w_dim)
-        return picture_by_picture(super().forward, [], ws, noise_mode, noise).float()
