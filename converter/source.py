@@ -20,7 +20,7 @@ class Network:
     """One network of a foreign file.
 
     role: "G_ema", "G" or "D".
-    form: which reader wrote the header and which tables apply: "tf", "theano", "torch" or "stylegan3".
+    form: which reader wrote the header and which tables apply: a key of `pages.PAGES`, such as "tf".
     tensors: original names and values, in the original order.
     code: source texts that the file carries, by sha256; nothing but `tf_export` ever runs them.
     """

@@ -47,9 +47,9 @@ class ProGANBlock(progan.SynthesisBlock):
     def __init__(self, block: progan.SynthesisBlock, side: int, dtype: torch.dtype) -> None:
         nn.Module.__init__(self)
         self.side, self.dtype = side, dtype
+        layer: Any
         for name, layer in block.named_children():
-            fast = copy.deepcopy(layer) if name == "fc" else PlainConv(layer, dtype)  # type: ignore[arg-type]
-            self.add_module(name, fast)
+            self.add_module(name, copy.deepcopy(layer) if name == "fc" else PlainConv(layer, dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the features of the level below (at 4×4: the latents) to this level's."""
@@ -66,9 +66,10 @@ class ProGANGenerator(progan.Generator):
         nn.Module.__init__(self)
         for name in ("config", "z_dim", "c_dim", "img_size", "img_resolution", "img_channels"):
             setattr(self, name, getattr(G, name))
+        block: Any
         for name, block in G.named_children():
             side = int(name[1:])
-            self.add_module(name, ProGANBlock(block, side, dtype if side >= SMALL else torch.float32))  # type: ignore[arg-type]
+            self.add_module(name, ProGANBlock(block, side, dtype if side >= SMALL else torch.float32))
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         """Draw images as the plain form does."""
