@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from stylegan_torch import progan, stylegan3
 from stylegan_torch.fast import optimize
+from stylegan_torch.fast.pieces import HALF
 from stylegan_torch.images import ContactSheet, save_png, to_pil, to_uint8
 from stylegan_torch.seeds import latents_from_seeds, noise_from_seeds
 
@@ -25,7 +26,6 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-HALF = (torch.float16, torch.bfloat16)
 _AHEAD = 2
 """Pictures that may wait to be written while others are drawn."""
 
