@@ -6,7 +6,6 @@ it is incomplete, it is `<file>.part`, and `<file>.part.validator` is the server
 
 import hashlib
 import http.client
-import os
 import re
 import sys
 import time
@@ -19,7 +18,6 @@ from urllib.parse import parse_qs, unquote, urldefrag, urlencode, urlsplit
 import requests
 import urllib3
 from filelock import FileLock
-from platformdirs import user_cache_path
 from requests.adapters import HTTPAdapter
 from rich.console import Console
 from rich.progress import (
@@ -32,6 +30,7 @@ from rich.progress import (
 )
 
 from converter.errors import DownloadError
+from stylegan_torch.files import cache_folder
 
 __all__ = ["cache_folder", "cache_path", "direct_url", "download", "sha256_of"]
 
@@ -97,12 +96,6 @@ def download(
     except OSError as error:
         raise DownloadError(f"{url}: cannot be kept in {job.target.parent}: {error.strerror}") from error
     return job.target
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept: `$STYLEGAN_TORCH_CACHE`, or else the user's cache folder for this program."""
-    chosen = os.environ.get("STYLEGAN_TORCH_CACHE")
-    return Path(chosen).expanduser() if chosen else user_cache_path("stylegan-torch")
 
 
 def cache_path(url: str, cache_dir: Path | None = None) -> Path:

@@ -9,7 +9,15 @@ from pathlib import Path
 from tempfile import mkstemp
 from typing import IO
 
+from platformdirs import user_cache_path
+
 from stylegan_torch.errors import StyleGANError
+
+
+def cache_folder() -> Path:
+    """Return where downloads and prepared data go: `$STYLEGAN_TORCH_CACHE`, or else the user's cache folder."""
+    chosen = os.environ.get("STYLEGAN_TORCH_CACHE")
+    return Path(chosen).expanduser() if chosen else user_cache_path("stylegan-torch")
 
 
 def make_folder(path: Path) -> None:

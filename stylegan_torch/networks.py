@@ -112,10 +112,15 @@ def config_from_json(data: dict[str, Any]) -> Config:
     module = FAMILIES.get(str(family))
     if module is None or kind not in ("Generator", "Discriminator") or not hasattr(module, kind):
         raise CheckpointError(f"network of the unknown family {family!r}, kind {kind!r}; a newer version may know it")
-    return typing.cast(Config, _decode(getattr(module, f"{kind}Config"), fields))
+    return typing.cast(Config, decode(getattr(module, f"{kind}Config"), fields))
 
 
-def _decode(cls: Any, fields: Any) -> Any:
+def decode(cls: Any, fields: Any) -> Any:
+    """Return a dataclass from plain data, each value checked against the type of its field.
+
+    Raises:
+        CheckpointError: naming the key that is unknown, missing or of another type.
+    """
     if not isinstance(fields, dict):
         raise CheckpointError(f"{cls.__name__} is not a dict")
     if fields.get("num_layers", 0) > MAX_LAYERS:
@@ -124,7 +129,11 @@ def _decode(cls: Any, fields: Any) -> Any:
     unknown = sorted(set(fields) - set(hints))
     if unknown:
         raise CheckpointError(f"config key {unknown[0]} is unknown to {cls.__name__}; a newer version may know it")
-    required = [f.name for f in dataclasses.fields(cls) if f.default is dataclasses.MISSING and f.name not in fields]
+    required = [
+        f.name
+        for f in dataclasses.fields(cls)
+        if f.default is f.default_factory is dataclasses.MISSING and f.name not in fields
+    ]
     if required:
         raise CheckpointError(f"config key {required[0]} is missing")
     return cls(**{key: _value(hints[key], value, key) for key, value in fields.items()})
@@ -133,10 +142,12 @@ def _decode(cls: Any, fields: Any) -> Any:
 def _value(hint: Any, value: Any, key: str) -> Any:
     for option in typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,):
         if dataclasses.is_dataclass(option) and isinstance(value, dict):
-            return _decode(option, value)
+            return decode(option, value)
         origin, arguments = typing.get_origin(option), typing.get_args(option)
         if origin is tuple and isinstance(value, list):
             return tuple(_value(arguments[0], item, key) for item in value)
+        if origin is dict and isinstance(value, dict):  # JSON and TOML have no keys but strings
+            return {int(name): _value(arguments[1], item, key) for name, item in value.items()}
         if origin is typing.Literal and value in arguments:
             return value
         if option is float and isinstance(value, int | float) and not isinstance(value, bool):

@@ -1,0 +1,1 @@
+"""Training: losses, regularisers, schedules, augmentation, data and the loop. Needs the extra `train`."""

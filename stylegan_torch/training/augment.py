@@ -1,0 +1,230 @@
+"""Adaptive discriminator augmentation (Karras et al. 2020, "Training GANs with Limited Data", appendix B).
+
+Every transformation is made with probability p, and differs from picture to picture; up to p = 0.8 none of them leaks
+into what the generator learns. Pictures move through one resampling, colours through one matrix.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylegan_torch.layers import make_filter, upfirdn2d
+from stylegan_torch.training.draws import Draws
+
+GROUPS = ("blit", "geometric", "color")
+"""Flips, quarter turns and whole-pixel moves; scalings, turns and moves; brightness, contrast, hue and saturation."""
+
+_SYM6 = (
+    0.015404109327027373,
+    0.0034907120842174702,
+    -0.11799011114819057,
+    -0.048311742585633,
+    0.4910559419267466,
+    0.787641141030194,
+    0.3379294217276218,
+    -0.07263752278646252,
+    -0.021060292512300564,
+    0.04472490177066578,
+    0.0017677118642428036,
+    -0.007800708325034148,
+)
+"""Low-pass filter of the wavelet sym6, with which pictures are enlarged and reduced around the resampling."""
+
+
+def augment(images: Tensor, p: Tensor | float, draws: Draws, groups: tuple[str, ...] = GROUPS) -> Tensor:
+    """Return images [N, C, H, W] in [-1, 1], each transformed at random; twice differentiable.
+
+    Args:
+        images: of at least 8×8 pixels; colours change if there are 1 or 3 channels.
+        p: probability of each transformation, 0 to 1.
+        draws: where the random numbers come from.
+        groups: of `GROUPS`.
+    """
+    moves = _motions(images, p, draws, groups)
+    if moves is not None:
+        images = _resampled(images, moves)
+    if "color" in groups and images.shape[1] in (1, 3):
+        images = _recolored(images, _colors(images.shape[1], p, draws).to(images))
+    return images
+
+
+def _when(draws: Draws, p: Tensor | float, value: Tensor, otherwise: float) -> Tensor:
+    """Return `value` [n] with probability p, else what changes nothing."""
+    return torch.where(draws.uniform() < p, value, torch.full_like(value, otherwise))
+
+
+def _motions(images: Tensor, p: Tensor | float, draws: Draws, groups: tuple[str, ...]) -> Tensor | None:
+    """Return matrices [N, 3, 3] that say where each pixel comes from, in pixels from the middle; None = no motion."""
+    height, width = images.shape[2:]
+    m = None
+    if "blit" in groups:
+        flip = _when(draws, p, 1 - 2 * draws.integers(0, 2).float(), 1.0)
+        m = _scaling(flip, torch.ones_like(flip))
+        turns = _when(draws, p, draws.integers(0, 4).float(), 0.0)
+        m = m @ _rotation(turns * (math.pi / 2))
+        moves = torch.where((draws.uniform() < p)[:, None], draws.uniform(2) * 0.25 - 0.125, 0.0)
+        m = m @ _translation((moves[:, 0] * width).round(), (moves[:, 1] * height).round())
+    if "geometric" in groups:
+        scale = _when(draws, p, torch.exp2(0.2 * draws.normal()), 1.0)
+        # Two turns around a stretch; each is as likely as leaves 1 - p for no turn at all.
+        turning = 1 - math.sqrt(1 - p) if isinstance(p, float) else 1 - torch.sqrt(1 - p)
+        before = _when(draws, turning, (draws.uniform() * 2 - 1) * math.pi, 0.0)
+        stretch = _when(draws, p, torch.exp2(0.2 * draws.normal()), 1.0)
+        after = _when(draws, turning, (draws.uniform() * 2 - 1) * math.pi, 0.0)
+        moves = torch.where((draws.uniform() < p)[:, None], 0.125 * draws.normal(2), 0.0)
+        geometric = _scaling(1 / scale, 1 / scale) @ _rotation(before) @ _scaling(1 / stretch, stretch)
+        geometric = geometric @ _rotation(after) @ _translation(moves[:, 0] * width, moves[:, 1] * height)
+        m = geometric if m is None else m @ geometric
+    return None if m is None else m.to(images)
+
+
+def _matrix(rows: list[list[Tensor]]) -> Tensor:
+    return torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
+
+
+def _scaling(x: Tensor, y: Tensor) -> Tensor:
+    zero, one = torch.zeros_like(x), torch.ones_like(x)
+    return _matrix([[x, zero, zero], [zero, y, zero], [zero, zero, one]])
+
+
+def _rotation(angle: Tensor) -> Tensor:
+    cos, sin, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)
+    return _matrix([[cos, -sin, zero], [sin, cos, zero], [zero, zero, one]])
+
+
+def _translation(x: Tensor, y: Tensor) -> Tensor:
+    zero, one = torch.zeros_like(x), torch.ones_like(x)
+    return _matrix([[one, zero, -x], [zero, one, -y], [zero, zero, one]])
+
+
+def _resampled(images: Tensor, matrices: Tensor) -> Tensor:
+    """Move pixels: enlarge twofold, interpolate linearly, reduce; pictures go on mirrored beyond their edges."""
+    f = make_filter(_SYM6).to(images)
+    taps, (height, width) = len(_SYM6), images.shape[2:]
+    margin = min(taps // 2, height - 1, width - 1)
+    large = upfirdn2d(_mirrored(images, margin), f, up=2, pad=((taps + 1) // 2, (taps - 2) // 2), gain=4)
+    large = large[:, :, 2 * margin : 2 * (margin + height), 2 * margin : 2 * (margin + width)]
+    # A pixel more on every side lets the reducing filter see beyond the edges too.
+    extra = taps // 2
+    rows, columns = (torch.arange(-extra, 2 * n + extra, device=images.device) for n in (height, width))
+    y, x = ((at + 0.5 - n).to(images) / 2 for at, n in ((rows, height), (columns, width)))
+    grid = torch.stack(
+        [
+            x.expand(y.shape[0], -1),
+            y[:, None].expand(-1, x.shape[0]),
+            torch.ones_like(y)[:, None].expand(-1, x.shape[0]),
+        ]
+    )
+    source = torch.einsum("nij,jhw->nihw", matrices, grid)
+    moved = _interpolated(large, source[:, 0] * 2 + width - 0.5, source[:, 1] * 2 + height - 0.5)
+    pad = ((taps - 1) // 2 - extra, (taps - 2) // 2 - extra)
+    return upfirdn2d(moved, f, down=2, pad=pad)
+
+
+def _mirrored(images: Tensor, margin: int) -> Tensor:
+    return F.pad(images, [margin] * 4, mode="reflect")
+
+
+def _interpolated(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Return images [N, C, H', W'] at places x, y [N, H', W'] in pixels, mirrored beyond the edges.
+
+    Written with `gather`, which can be differentiated twice; `grid_sample` cannot.
+    """
+    N, C, H, W = images.shape
+    left, top = x.floor(), y.floor()
+    across, down = (x - left)[:, None], (y - top)[:, None]
+    flat = images.flatten(2)
+
+    def at(column: Tensor, row: Tensor) -> Tensor:
+        index = _reflected(row.long(), H) * W + _reflected(column.long(), W)
+        return flat.gather(2, index.flatten(1)[:, None].expand(-1, C, -1)).reshape(N, C, *x.shape[1:])
+
+    upper = at(left, top).lerp(at(left + 1, top), across.expand(-1, C, -1, -1))
+    lower = at(left, top + 1).lerp(at(left + 1, top + 1), across.expand(-1, C, -1, -1))
+    return upper.lerp(lower, down.expand(-1, C, -1, -1))
+
+
+def _reflected(index: Tensor, size: int) -> Tensor:
+    """Fold whole numbers into 0 … size - 1, turning back behind each end: … 1 0 | 0 1 … n-1 | n-1 n-2 …"""
+    index = index.remainder(2 * size)
+    return torch.minimum(index, 2 * size - 1 - index)
+
+
+def _colors(channels: int, p: Tensor | float, draws: Draws) -> Tensor:
+    """Return matrices [N, 4, 4] that change colours (homogeneous, in [-1, 1])."""
+    zero = torch.zeros_like(draws.uniform())
+    identity = torch.eye(4, device=zero.device).expand(zero.shape[0], 4, 4)
+    gray = torch.tensor([1.0, 1.0, 1.0, 0.0], device=zero.device) / math.sqrt(3)
+    along = gray.outer(gray)
+    shift = _when(draws, p, 0.2 * draws.normal(), 0.0)
+    m = identity + shift[:, None, None] * torch.tensor([1.0, 1, 1, 0], device=zero.device).outer(identity[0, 3])
+    contrast = _when(draws, p, torch.exp2(0.5 * draws.normal()), 1.0)
+    m = torch.diag_embed(torch.stack([contrast, contrast, contrast, zero + 1], dim=1)) @ m
+    if channels == 1:
+        return m
+    mirrored = _when(draws, p, draws.integers(0, 2).float(), 0.0)
+    m = (identity - 2 * along * mirrored[:, None, None]) @ m
+    angle = _when(draws, p, (draws.uniform() * 2 - 1) * math.pi, 0.0)
+    m = _hue(angle, along, identity) @ m
+    saturation = _when(draws, p, torch.exp2(draws.normal()), 1.0)
+    last = identity[:, 3:].transpose(1, 2) @ identity[:, 3:]
+    kept = along + last
+    return (kept + (identity - kept) * saturation[:, None, None]) @ m
+
+
+def _hue(angle: Tensor, along: Tensor, identity: Tensor) -> Tensor:
+    """Return rotations [N, 4, 4] about the gray axis (Rodrigues' formula)."""
+    cross = torch.zeros(4, 4, device=angle.device)
+    cross[0, 1] = cross[1, 2] = cross[2, 0] = -1 / math.sqrt(3)
+    cross[1, 0] = cross[2, 1] = cross[0, 2] = 1 / math.sqrt(3)
+    last = identity[:, 3:].transpose(1, 2) @ identity[:, 3:]
+    cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
+    return last + along + (identity - last - along) * cos + cross * sin
+
+
+def _recolored(images: Tensor, matrices: Tensor) -> Tensor:
+    if images.shape[1] == 1:
+        matrices = torch.stack([matrices[:, :1, :3].sum(2), matrices[:, :1, 3]], dim=2)
+        return images * matrices[:, :, :1, None] + matrices[:, :, 1:, None]
+    colors = matrices[:, :3, :3] @ images.flatten(2) + matrices[:, :3, 3:]
+    return colors.reshape(images.shape)
+
+
+class Overfitting:
+    """Sets the probability of augmentation so that the mean sign of real scores, r_t, is `target` (section 3.1).
+
+    Args:
+        target: wanted r_t; 0.6 in the paper.
+        kimg: in how many thousand pictures p can go from 0 to 1; 500 in the paper.
+        interval: steps between two adjustments.
+        p: where it begins.
+    """
+
+    def __init__(self, target: float = 0.6, kimg: float = 500.0, interval: int = 4, p: float = 0.0) -> None:
+        self.target, self.kimg, self.interval, self.p = target, kimg, interval, p
+        self.signs, self.pictures, self.steps = 0.0, 0, 0
+        self.r_t = 0.0
+
+    def observe(self, signs: float, pictures: int) -> None:
+        """Take in the sum of signs of the real scores of a step, over its pictures."""
+        self.signs += signs
+        self.pictures += pictures
+        self.steps += 1
+        if self.steps == self.interval:
+            self.r_t = self.signs / self.pictures
+            change = self.pictures / (self.kimg * 1000)
+            self.p = min(max(self.p + (change if self.r_t > self.target else -change), 0.0), 1.0)
+            self.signs, self.pictures, self.steps = 0.0, 0, 0
+
+    def state(self) -> dict[str, float]:
+        """Return what it takes to go on."""
+        return {name: getattr(self, name) for name in ("p", "signs", "pictures", "steps", "r_t")}
+
+    def restore(self, state: dict[str, float]) -> None:
+        """Go on from what `state` returned."""
+        for name, value in state.items():
+            setattr(self, name, value)

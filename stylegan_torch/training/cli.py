@@ -1,0 +1,138 @@
+"""`stylegan train`: train or fine-tune a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn, track
+
+from stylegan_torch import StyleGANError
+from stylegan_torch.command import one_line_errors, quick_imports
+
+if TYPE_CHECKING:
+    from stylegan_torch.training.data import Picture
+
+EXAMPLES = """\b
+Examples:
+  stylegan train photos/ --network ffhq.pkl --outdir run --kimg 500 --augment ada --flip
+  stylegan train photos.zip --config recipe.toml --outdir run
+  stylegan train photos.zip --outdir run --resume
+  accelerate launch --multi_gpu $(which stylegan) train photos/ --network ffhq.pt --outdir run
+"""
+_FOLDER = click.Path(path_type=Path)
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Read NAME=VALUE, the value as in a recipe."""
+    import tomllib
+
+    name, equals, value = text.partition("=")
+    try:
+        if not equals:
+            raise ValueError
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except ValueError:
+        return name, value
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("data", type=_FOLDER)
+@click.option("--outdir", type=_FOLDER, required=True, help="Where snapshots, grids and logs go.")
+@click.option("--network", help="Fine-tune this: a file of ours, or anything stylegan-convert reads.")
+@click.option("--config", type=_FOLDER, help="Recipe (.toml): new networks, and settings.")
+@click.option("--resume", is_flag=True, help="Go on from the last snapshot in --outdir.")
+@click.option("--kimg", type=click.FloatRange(min=0), help="Train until so many thousand pictures were shown.")
+@click.option("--batch", type=click.IntRange(min=1), help="Pictures of a step, over all processes.")
+@click.option("--at-once", type=click.IntRange(min=1), help="Pictures a process takes at once; fewer need less memory.")
+@click.option("--freeze-d", type=click.IntRange(min=0), metavar="N", help="Keep the discriminator's first N layers.")
+@click.option("--augment", type=click.Choice(["none", "ada"]), help="ada = adaptive augmentation, for few pictures.")
+@click.option("--flip", is_flag=True, default=None, help="Show pictures mirrored half of the time.")
+@click.option("--seed", type=click.IntRange(min=0), help="Everything random follows from it.")
+@click.option("--set", "more", multiple=True, metavar="NAME=VALUE", help="Any other setting, such as r1_gamma=2.")
+@click.option(
+    "--bad",
+    type=click.Choice(["refuse", "skip"]),
+    default="refuse",
+    show_default=True,
+    help="What to do about broken or tiny pictures.",
+)
+@click.option("--fresh-d", is_flag=True, help="Begin with an untrained discriminator where --network has none.")
+@click.option(
+    "--snapshot-kimg", type=click.FloatRange(min=0.001), default=100.0, show_default=True, help="Between two."
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Half types are mixed with float32.",
+)
+@click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard.")
+@click.option("--cache", type=_FOLDER, help="Where prepared pictures go.  [default: the user's cache folder]")
+@one_line_errors
+def train(
+    data: Path,
+    outdir: Path,
+    network: str | None,
+    config: Path | None,
+    resume: bool,
+    more: tuple[str, ...],
+    bad: str,
+    fresh_d: bool,
+    snapshot_kimg: float,
+    precision: str,
+    tensorboard: bool,
+    cache: Path | None,
+    at_once: int | None,
+    **options: Any,
+) -> None:
+    """Train a network on the pictures of DATA: a folder, a .zip or a WebDataset (.tar).
+
+    Pictures are cut to the middle and resized once, into a cache. The sub-folders are the classes of a conditional
+    network. A run that was interrupted goes on with --resume as if nothing had happened.
+    """
+    if [bool(network), bool(config), resume].count(True) != 1:
+        raise click.UsageError("give one of --network, --config and --resume")
+    try:
+        import accelerate  # noqa: F401
+    except ImportError as error:
+        raise StyleGANError("training needs more packages: pip install 'stylegan-torch[train]'") from error
+    with quick_imports():
+        from stylegan_torch.training.start import Plan, start
+    given = {name: value for name, value in options.items() if value is not None} | dict(map(_setting, more))
+    console = Console(stderr=True)
+    plan = Plan(data, outdir, network, config, resume, given, bad == "skip", fresh_d, precision, at_once, cache)
+
+    def watched(pictures: Iterable[Picture]) -> Iterable[Picture]:
+        return track(pictures, "Preparing pictures", console=console, disable=not console.is_terminal, transient=True)
+
+    trainer, run = start(plan, _load, watched)
+    run.snapshot_kimg, run.tensorboard = snapshot_kimg, tensorboard
+    main = trainer.accelerator.is_main_process
+    if main and trainer.data.skipped:
+        click.echo(f"Skipped {len(trainer.data.skipped)} bad pictures, the first: {trainer.data.skipped[0]}", err=True)
+    columns = (
+        TextColumn("Training {task.completed:.1f} of {task.total:g} kimg"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with Progress(*columns, console=console, disable=not (main and console.is_terminal)) as progress:
+        task = progress.add_task("", total=trainer.settings.kimg)
+        progress.update(task, completed=trainer.shown / 1000)
+        for shown in run.train(trainer):
+            progress.update(task, completed=shown / 1000)
+    if main:
+        click.echo(f"{trainer.shown / 1000:g} kimg shown; the last snapshot is {run.snapshots()[-1]}")
+
+
+def _load(network: str) -> Any:
+    # Only a command may reach up to the converter, and only when it runs.
+    import converter
+
+    return converter.load(network, None)

@@ -1,0 +1,172 @@
+"""Networks to begin with: new ones by a few numbers, or those of a checkpoint."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from stylegan_torch import checkpoint, progan, stylegan1, stylegan2, stylegan3
+from stylegan_torch.errors import CheckpointError, StyleGANError
+from stylegan_torch.layers import resolutions
+from stylegan_torch.networks import Config, build, decode, kind_of
+
+ConfigPair = tuple[Config, Config]
+"""Of a generator and its discriminator."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What new networks look like: the table `networks` of a recipe.
+
+    channel_base, channel_max: a level of side r has min(channel_base / r, channel_max) feature maps.
+    mapping_layers: None = the paper's. radial: StyleGAN3's config R.
+    """
+
+    family: Literal["progan", "stylegan1", "stylegan2", "stylegan3"]
+    resolution: int
+    img_channels: int = 3
+    c_dim: int = 0
+    z_dim: int = 512
+    w_dim: int = 512
+    mapping_layers: int | None = None
+    channel_base: int = 16384
+    channel_max: int = 512
+    radial: bool = False
+
+    def channels(self) -> tuple[int, ...]:
+        """Return the feature maps of the levels 4², 8², …"""
+        return tuple(min(self.channel_base // side, self.channel_max) for side in resolutions(self.resolution))
+
+    def configs(self) -> ConfigPair:
+        """Return the configs of a generator and its discriminator."""
+        return _CONFIGS[self.family](self)
+
+
+def _progan(n: Networks) -> ConfigPair:
+    channels = n.channels()
+    return (
+        progan.GeneratorConfig(n.z_dim, n.c_dim, n.resolution, n.img_channels, channels),
+        progan.DiscriminatorConfig(
+            n.resolution, n.img_channels, channels, fc_dim=channels[0], c_dim=n.c_dim, num_label_logits=n.c_dim
+        ),
+    )
+
+
+def _stylegan1(n: Networks) -> ConfigPair:
+    channels = n.channels()
+    mapping = stylegan1.MappingConfig(n.z_dim, n.c_dim, n.w_dim, n.mapping_layers or 8, layer_dim=n.w_dim)
+    return (
+        stylegan1.GeneratorConfig(mapping, n.resolution, n.img_channels, channels),
+        stylegan1.DiscriminatorConfig(n.resolution, n.img_channels, channels, fc_dim=channels[0], c_dim=n.c_dim),
+    )
+
+
+def _mapping2(n: Networks, layers: int) -> stylegan2.MappingConfig:
+    return stylegan2.MappingConfig(n.z_dim, n.c_dim, n.w_dim, layers, layer_dim=n.w_dim, embed_dim=n.w_dim)
+
+
+def _stylegan2_d(n: Networks) -> stylegan2.DiscriminatorConfig:
+    channels = n.channels()
+    config = stylegan2.DiscriminatorConfig(n.resolution, n.img_channels, channels, fc_dim=channels[0], c_dim=n.c_dim)
+    if not n.c_dim:
+        return config
+    width = channels[0]
+    mapping = stylegan2.MappingConfig(0, n.c_dim, width, layer_dim=width, embed_dim=width)
+    return dataclasses.replace(config, conditioning="project", mapping=mapping, num_outputs=width)
+
+
+def _stylegan2(n: Networks) -> ConfigPair:
+    channels = n.channels()
+    mapping = _mapping2(n, n.mapping_layers or 8)
+    generator = stylegan2.GeneratorConfig(mapping, n.resolution, n.img_channels, channels, const_channels=channels[0])
+    return generator, _stylegan2_d(n)
+
+
+def _stylegan3(n: Networks) -> ConfigPair:
+    generator = stylegan3.GeneratorConfig(
+        _mapping2(n, n.mapping_layers or 2),
+        n.resolution,
+        n.img_channels,
+        channel_base=2 * n.channel_base,
+        channel_max=n.channel_max * (1 + n.radial),
+        conv_kernel=1 if n.radial else 3,
+        use_radial_filters=n.radial,
+    )
+    return generator, _stylegan2_d(n)
+
+
+_CONFIGS = {"progan": _progan, "stylegan1": _stylegan1, "stylegan2": _stylegan2, "stylegan3": _stylegan3}
+
+
+def read_recipe(path: Path) -> tuple[Networks, dict[str, Any]]:
+    """Return the tables `networks` and `training` of a recipe (.toml).
+
+    Raises:
+        StyleGANError: if it cannot be read, or has something else in it.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        strange = sorted(set(content) - {"networks", "training"})
+        if strange:
+            raise CheckpointError(f"there is no table {strange[0]}, only networks and training")
+        return decode(Networks, content.get("networks", {})), content.get("training", {})
+    except OSError as error:
+        raise StyleGANError(f"cannot read {path}: {error.strerror}") from error
+    except (CheckpointError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise StyleGANError(f"{path}: {error}") from error
+
+
+def new_networks(recipe: Networks, seed: int = 0) -> dict[str, Any]:
+    """Return freshly initialised networks by role; the weights follow from the seed."""
+    try:
+        generator, discriminator = recipe.configs()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            G, D = build(generator), build(discriminator)
+    except ValueError as error:
+        raise StyleGANError(str(error)) from error
+    return {"G": G, "D": D, "G_ema": copy.deepcopy(G)}
+
+
+def networks_of(content: checkpoint.Checkpoint, fresh_d: bool = False) -> dict[str, Any]:
+    """Return the networks of a checkpoint by role, ready to be trained.
+
+    A missing G begins as a copy of G_ema, and the other way round; a missing D is made anew if `fresh_d` says so.
+
+    Raises:
+        StyleGANError: if there is no generator, or no D and `fresh_d` is off.
+    """
+    found = {role: copy.deepcopy(content.network(role)) for role in content.networks}
+    if not {"G", "G_ema"} & set(found):
+        raise StyleGANError("there is no generator in it")
+    for role, other in (("G", "G_ema"), ("G_ema", "G")):
+        if role not in found:
+            found[role] = copy.deepcopy(found[other])
+    if "D" not in found:
+        if not fresh_d:
+            raise StyleGANError("there is no discriminator in it; --fresh-d begins with an untrained one")
+        found["D"] = build(fitting_discriminator(found["G"]))
+    return found
+
+
+def fitting_discriminator(G: Any) -> Config:
+    """Return the config of a discriminator as wide as a generator."""
+    family, _ = kind_of(G.config)
+    channels = getattr(G.config, "channels", None)
+    recipe = Networks(
+        family,  # type: ignore[arg-type]
+        G.img_resolution,
+        G.img_channels,
+        G.c_dim,
+        channel_base=max(side * width for side, width in zip(resolutions(G.img_resolution), channels, strict=True))
+        if channels
+        else G.config.channel_base // 2,
+        channel_max=max(channels) if channels else min(G.config.channel_max, 512),
+    )
+    return recipe.configs()[1]

@@ -1,0 +1,206 @@
+"""A training run in a folder: snapshots, logs and sample grids, and going on after any interruption.
+
+log.csv                    a row every thousand pictures or so
+reals.png                  some of the data set
+fakes-000200000.png        the average generator's pictures after 200 000 pictures shown
+network-000200000.pt       G_ema, G and D, one of our files
+network-000200000.state    what else it takes to go on: optimisers and counters
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylegan_torch import checkpoint
+from stylegan_torch.errors import StyleGANError
+from stylegan_torch.files import new_file
+from stylegan_torch.images import ContactSheet, save_png, to_pil, to_uint8
+from stylegan_torch.plain import plain
+from stylegan_torch.seeds import latents_from_seeds
+from stylegan_torch.training.trainer import Trainer
+
+_STATES_KEPT = 2
+"""States are large; only the newest snapshots can be gone on from exactly."""
+
+
+@dataclass
+class Run:
+    """Where a run writes, and how often; intervals are in thousands of pictures shown.
+
+    about: JSON data that every snapshot says of itself. tensorboard: also write event files, in the same folder.
+    """
+
+    folder: Path
+    snapshot_kimg: float = 200.0
+    log_kimg: float = 1.0
+    grid: int = 64
+    tensorboard: bool = False
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def snapshots(self) -> list[Path]:
+        """Return the snapshots that can be gone on from, oldest first."""
+        return sorted(path for path in self.folder.glob("network-*.pt") if path.with_suffix(".state").exists())
+
+    def train(self, trainer: Trainer) -> Iterator[int]:
+        """Train for as long as the settings say; yields after each step how many pictures were shown.
+
+        A snapshot is written at the end, and when it is interrupted from the keyboard.
+
+        Raises:
+            StyleGANError: if a file cannot be written, or training diverges.
+        """
+        main, end = trainer.accelerator.is_main_process, trainer.settings.kimg * 1000
+        with ExitStack() as stack:
+            log = stack.enter_context(_Log(self.folder, trainer.shown, self.tensorboard)) if main else None
+            if main and not (self.folder / "reals.png").exists():
+                self._save_reals(trainer)
+            written = trainer.shown
+            try:
+                while trainer.shown < end:
+                    before = trainer.shown
+                    values = trainer.step()
+                    if log:
+                        log.add(values)
+                    snapshot = _passed(before, trainer.shown, self.snapshot_kimg) or trainer.shown >= end
+                    if log and (snapshot or _passed(before, trainer.shown, self.log_kimg)):
+                        log.write(trainer)
+                    if snapshot:
+                        self.save(trainer)
+                        written = trainer.shown
+                    yield trainer.shown
+            except KeyboardInterrupt:
+                if trainer.shown > written:
+                    if log:
+                        log.write(trainer)
+                    self.save(trainer)
+                raise
+
+    def save(self, trainer: Trainer) -> None:
+        """Write a snapshot; it counts once its network file is there, which comes last."""
+        if not trainer.accelerator.is_main_process:
+            return
+        name = f"{trainer.shown:09d}"
+        path = self.folder / f"network-{name}.pt"
+        with new_file(path.with_suffix(".state"), force=True) as file:
+            torch.save(trainer.state(), file)
+        networks = {"G_ema": trainer.G_ema, "G": trainer.G, "D": trainer.D}
+        about = {**self.about, "kimg": trainer.shown / 1000, "settings": plain(asdict(trainer.settings), "settings")}
+        content = checkpoint.of_modules(networks, {"training": about})
+        for network in content.networks.values():
+            for key, value in network.state_dict.items():
+                network.state_dict[key] = value.cpu().contiguous()
+        self._save_fakes(trainer, self.folder / f"fakes-{name}.png")
+        checkpoint.write(path, content, force=True)
+        for old in self.snapshots()[:-_STATES_KEPT]:
+            old.with_suffix(".state").unlink()
+
+    def load(self) -> tuple[checkpoint.Checkpoint, dict[str, Any]]:
+        """Return the networks and the trainer's state of the last whole snapshot.
+
+        Raises:
+            StyleGANError: if there is none.
+        """
+        snapshots = self.snapshots()
+        if not snapshots:
+            raise StyleGANError(f"{self.folder} has no snapshot to resume from")
+        try:
+            state = torch.load(snapshots[-1].with_suffix(".state"), weights_only=True, map_location="cpu")
+        except Exception as error:  # what torch raises for a damaged file is anything
+            raise StyleGANError(
+                f"{snapshots[-1].with_suffix('.state')} is damaged; remove it to go on from an earlier one"
+            ) from error
+        return checkpoint.read(snapshots[-1]), state
+
+    def _save_reals(self, trainer: Trainer) -> None:
+        count = min(self.grid, len(trainer.data))
+        _save_sheet(trainer.data.images(np.arange(count)), self.folder / "reals.png")
+
+    @torch.no_grad()
+    def _save_fakes(self, trainer: Trainer, path: Path) -> None:
+        G: Any = trainer.G_ema
+        images = []
+        for seed in range(self.grid):
+            z = latents_from_seeds([seed], G.z_dim).to(trainer.device)
+            c = torch.nn.functional.one_hot(torch.tensor([seed % G.c_dim]), G.c_dim).to(z) if G.c_dim else None
+            images.append(G(z, c).cpu())
+        _save_sheet(torch.cat(images), path)
+
+
+def _save_sheet(images: Tensor, path: Path) -> None:
+    sheet = ContactSheet(len(images))
+    for picture in to_uint8(images).numpy():
+        sheet.add(to_pil(picture))
+    assert sheet.sheet is not None
+    save_png(path, sheet.sheet, {}, force=True)
+
+
+def _passed(before: int, now: int, kimg: float) -> bool:
+    """Return whether a multiple of an interval lies between two counts of pictures."""
+    return int(before / (kimg * 1000)) < int(now / (kimg * 1000))
+
+
+class _Log:
+    """`log.csv`, rows being averages since the row before; and TensorBoard's event files, if wanted."""
+
+    def __init__(self, folder: Path, shown: int, tensorboard: bool) -> None:
+        self.path = folder / "log.csv"
+        self.sums: dict[str, list[float]] = {}
+        self.fields = ["kimg", "loss_G", "loss_D", "real_score", "fake_score", "real_sign", "r1", "path_length"]
+        self.fields += ["path_penalty", "augment_p", "lod", "seconds_per_kimg"]
+        self._keep_until(shown / 1000)
+        self.events: Any = None
+        if tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.events = SummaryWriter(str(folder / "tensorboard"), purge_step=shown)
+        self.since, self.shown = time.monotonic(), shown
+
+    def _keep_until(self, kimg: float) -> None:
+        """Drop the rows of steps that will be made again."""
+        rows = []
+        if self.path.exists():
+            with self.path.open(newline="") as file:
+                rows = [row for row in csv.DictReader(file) if float(row["kimg"]) <= kimg]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.fields, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        with new_file(self.path, force=True) as file:
+            file.write(text.getvalue().encode())
+
+    def __enter__(self) -> _Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.events:
+            self.events.close()
+
+    def add(self, values: Mapping[str, float]) -> None:
+        """Take in what a step reported."""
+        for name, value in values.items():
+            self.sums.setdefault(name, []).append(value)
+
+    def write(self, trainer: Trainer) -> None:
+        """Add a row."""
+        now = time.monotonic()
+        row = {name: sum(values) / len(values) for name, values in self.sums.items()}
+        row["lod"] = trainer.lod
+        row["seconds_per_kimg"] = (now - self.since) / (trainer.shown - self.shown) * 1000
+        self.sums, self.since, self.shown = {}, now, trainer.shown
+        text = {name: f"{value:.5g}" for name, value in row.items()} | {"kimg": f"{trainer.shown / 1000:.3f}"}
+        with self.path.open("a", newline="") as file:
+            csv.DictWriter(file, self.fields, extrasaction="ignore", lineterminator="\n").writerow(text)
+        for name, value in row.items():
+            if self.events:
+                self.events.add_scalar(name, value, trainer.shown)
