@@ -1,0 +1,1 @@
+"""Where the bundled network comes from: the pictures it was trained on (`faces`), and the recipe."""
