@@ -70,6 +70,15 @@ def test_same_images(name: str, strip: int, monkeypatch: pytest.MonkeyPatch) -> 
     assert (H.img_size, H.c_dim, H.z_dim) == (G.img_size, G.c_dim, G.z_dim)
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_whole_maps_and_batches_as_on_a_gpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strips, "in_pieces", lambda x: False)
+    G = _plain(name)
+    z, c = _inputs(G, 4)
+    images = G(z, c)
+    assert (fast.optimize(G)(z, c) - images).abs().max() <= _allowed(images)
+
+
 @pytest.mark.parametrize("name", ["sg1.pkl", "sg2-skip.pkl"])
 def test_explicit_noise_and_latents(name: str) -> None:
     G = _plain(name)

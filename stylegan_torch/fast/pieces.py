@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylegan_torch.fast import strips
 from stylegan_torch.fast.strips import Conv, Finish, NearestUpConv, Stage, run, strip_rows
 from stylegan_torch.layers import ACTIVATIONS, Linear, activate, check_shape, nearest_up_kernel, pick_noise, upsample2d
 
@@ -146,7 +147,7 @@ def empty_map(like: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
 
 def assemble(stages: Sequence[Stage], x: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
     """Return the whole result of a chain of stages, made in strips where that is faster."""
-    rows = strip_rows(channels, size[1], size[0]) if x.is_cpu else size[0]
+    rows = strip_rows(x, channels, size)
     if rows >= size[0]:
         return next(run(stages, x, size[0]))[2]
     y = empty_map(x, channels, size)
@@ -164,7 +165,7 @@ def plain_conv(weight: Tensor, stage: str, bias: Tensor | None, finish: Finish) 
 
 def one_by_one(batch: Tensor) -> bool:
     """Tell whether pictures are better drawn one by one."""
-    return len(batch) > 1 and batch.is_cpu
+    return len(batch) > 1 and strips.in_pieces(batch)
 
 
 class OneByOne:

@@ -192,6 +192,12 @@ def run_rows(stages: Sequence[Stage], x: Tensor, start: int, stop: int) -> Tenso
     return y
 
 
-def strip_rows(channels: int, width: int, height: int) -> int:
-    """Return how many rows a strip of such a map should have."""
-    return min(max(STRIP // (channels * width), 8), height)
+def in_pieces(x: Tensor) -> bool:
+    """Tell whether strips and single pictures are better than whole maps and batches: where caches matter, on a CPU."""
+    return x.is_cpu
+
+
+def strip_rows(x: Tensor, channels: int, size: tuple[int, int]) -> int:
+    """Return how many rows a strip of a map of that size should have, made from `x`."""
+    height, width = size
+    return min(max(STRIP // (channels * width), 8), height) if in_pieces(x) else height

@@ -136,9 +136,9 @@ class StyleGAN2Block(stylegan2.SynthesisBlock):
         self, x: Tensor | None, image: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None]
     ) -> tuple[Tensor, Tensor | None]:
         """Map features and picture of the level below to this level's."""
-        rows = strip_rows(len(self.conv1.bias), self.size[1], self.size[0])
+        rows = strip_rows(ws, len(self.conv1.bias), self.size)
         whole = self.residual or not isinstance(self.attention, nn.Identity)
-        if x is None or whole or rows >= self.size[0] or not ws.is_cpu:
+        if x is None or whole or rows >= self.size[0]:
             return super().forward(x, image, ws, noise)
         return self._in_strips(x.to(self.dtype), image, ws, noise, rows)
 

@@ -82,7 +82,7 @@ class FilteredConv(nn.Module):
     def _filtered(self, conv: Conv, x: Tensor) -> Tensor:
         spec, taps = self.spec, self.down_filter.shape[-1]
         (height, width), channels = spec.after.size, len(self.weight)
-        rows = strip_rows(channels * spec.down, width, height) if x.is_cpu else height
+        rows = strip_rows(x, channels * spec.down, spec.after.size)
         y = empty_map(x, channels, spec.after.size)
         fine = empty_map(x, channels, (0, (width - 1) * spec.down + taps))
         begin = end = 0  # the rows that `fine` has, at the rate of the non-linearity
