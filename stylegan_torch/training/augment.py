@@ -7,6 +7,7 @@ into what the generator learns. Pictures move through one resampling, colours th
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -35,7 +36,7 @@ _SYM6 = (
 """Low-pass filter of the wavelet sym6, with which pictures are enlarged and reduced around the resampling."""
 
 
-def augment(images: Tensor, p: Tensor | float, draws: Draws, groups: tuple[str, ...] = GROUPS) -> Tensor:
+def augment(images: Tensor, p: float, draws: Draws, groups: tuple[str, ...] = GROUPS) -> Tensor:
     """Return images [N, C, H, W] in [-1, 1], each transformed at random; twice differentiable.
 
     Args:
@@ -44,42 +45,48 @@ def augment(images: Tensor, p: Tensor | float, draws: Draws, groups: tuple[str, 
         draws: where the random numbers come from.
         groups: of `GROUPS`.
     """
-    moves = _motions(images, p, draws, groups)
-    if moves is not None:
-        images = _resampled(images, moves)
+    if "blit" in groups:
+        images = _moved(images, _blits(images, p, draws), _sampled)
+    if "geometric" in groups:
+        images = _moved(images, _motions(images, p, draws), _resampled)
     if "color" in groups and images.shape[1] in (1, 3):
         images = _recolored(images, _colors(images.shape[1], p, draws).to(images))
     return images
 
 
-def _when(draws: Draws, p: Tensor | float, value: Tensor, otherwise: float) -> Tensor:
+def _moved(images: Tensor, matrices: Tensor, move: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Move those images whose matrix does something; the others stay exactly as they are."""
+    changed = (matrices != torch.eye(3, device=matrices.device)).flatten(1).any(dim=1)
+    index = changed.nonzero().squeeze(1)
+    return images.index_copy(0, index, move(images[index], matrices[index].to(images))) if len(index) else images
+
+
+def _when(draws: Draws, p: float, value: Tensor, otherwise: float) -> Tensor:
     """Return `value` [n] with probability p, else what changes nothing."""
     return torch.where(draws.uniform() < p, value, torch.full_like(value, otherwise))
 
 
-def _motions(images: Tensor, p: Tensor | float, draws: Draws, groups: tuple[str, ...]) -> Tensor | None:
-    """Return matrices [N, 3, 3] that say where each pixel comes from, in pixels from the middle; None = no motion."""
+def _blits(images: Tensor, p: float, draws: Draws) -> Tensor:
+    """Return matrices [N, 3, 3] that say where each pixel comes from, in pixels from the middle."""
     height, width = images.shape[2:]
-    m = None
-    if "blit" in groups:
-        flip = _when(draws, p, 1 - 2 * draws.integers(0, 2).float(), 1.0)
-        m = _scaling(flip, torch.ones_like(flip))
-        turns = _when(draws, p, draws.integers(0, 4).float(), 0.0)
-        m = m @ _rotation(turns * (math.pi / 2))
-        moves = torch.where((draws.uniform() < p)[:, None], draws.uniform(2) * 0.25 - 0.125, 0.0)
-        m = m @ _translation((moves[:, 0] * width).round(), (moves[:, 1] * height).round())
-    if "geometric" in groups:
-        scale = _when(draws, p, torch.exp2(0.2 * draws.normal()), 1.0)
-        # Two turns around a stretch; each is as likely as leaves 1 - p for no turn at all.
-        turning = 1 - math.sqrt(1 - p) if isinstance(p, float) else 1 - torch.sqrt(1 - p)
-        before = _when(draws, turning, (draws.uniform() * 2 - 1) * math.pi, 0.0)
-        stretch = _when(draws, p, torch.exp2(0.2 * draws.normal()), 1.0)
-        after = _when(draws, turning, (draws.uniform() * 2 - 1) * math.pi, 0.0)
-        moves = torch.where((draws.uniform() < p)[:, None], 0.125 * draws.normal(2), 0.0)
-        geometric = _scaling(1 / scale, 1 / scale) @ _rotation(before) @ _scaling(1 / stretch, stretch)
-        geometric = geometric @ _rotation(after) @ _translation(moves[:, 0] * width, moves[:, 1] * height)
-        m = geometric if m is None else m @ geometric
-    return None if m is None else m.to(images)
+    flip = _when(draws, p, 1 - 2 * draws.integers(0, 2).float(), 1.0)
+    turns = _when(draws, p, draws.integers(0, 4).float(), 0.0)
+    moves = torch.where((draws.uniform() < p)[:, None], draws.uniform(2) * 0.25 - 0.125, 0.0)
+    m = _scaling(flip, torch.ones_like(flip)) @ _rotation(turns * (math.pi / 2)).round()
+    return m @ _translation((moves[:, 0] * width).round(), (moves[:, 1] * height).round())
+
+
+def _motions(images: Tensor, p: float, draws: Draws) -> Tensor:
+    """Return such matrices of the geometric group."""
+    height, width = images.shape[2:]
+    scale = _when(draws, p, torch.exp2(0.2 * draws.normal()), 1.0)
+    turning = 1 - math.sqrt(1 - p)  # of each of two turns, so that with 1 - p there is none
+    before = _when(draws, turning, (draws.uniform() * 2 - 1) * math.pi, 0.0)
+    stretch = _when(draws, p, torch.exp2(0.2 * draws.normal()), 1.0)
+    after = _when(draws, turning, (draws.uniform() * 2 - 1) * math.pi, 0.0)
+    moves = torch.where((draws.uniform() < p)[:, None], 0.125 * draws.normal(2), 0.0)
+    m = _scaling(1 / scale, 1 / scale) @ _rotation(before) @ _scaling(1 / stretch, stretch)
+    return m @ _rotation(after) @ _translation(moves[:, 0] * width, moves[:, 1] * height)
 
 
 def _matrix(rows: list[list[Tensor]]) -> Tensor:
@@ -101,32 +108,40 @@ def _translation(x: Tensor, y: Tensor) -> Tensor:
     return _matrix([[one, zero, -x], [zero, one, -y], [zero, zero, one]])
 
 
+def _sources(matrices: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return from where [N, H, W] each pixel of a grid comes, across and down; y [H] and x [W] are its places."""
+    rows, columns = torch.meshgrid(y, x, indexing="ij")
+    source = torch.einsum("nij,jhw->nihw", matrices, torch.stack([columns, rows, torch.ones_like(rows)]))
+    return source[:, 0], source[:, 1]
+
+
+def _sampled(images: Tensor, matrices: Tensor) -> Tensor:
+    """Move whole pixels."""
+    y, x = (torch.arange(n, device=images.device).to(images) - (n - 1) / 2 for n in images.shape[2:])
+    across, down = _sources(matrices, y, x)
+    return _interpolated(images, across - x[0], down - y[0])
+
+
 def _resampled(images: Tensor, matrices: Tensor) -> Tensor:
-    """Move pixels: enlarge twofold, interpolate linearly, reduce; pictures go on mirrored beyond their edges."""
+    """Move pixels: enlarge twofold, interpolate linearly, reduce.
+
+    The wavelet's filter, applied as it is and then backwards, gives the same picture back if nothing moves.
+    """
     f = make_filter(_SYM6).to(images)
     taps, (height, width) = len(_SYM6), images.shape[2:]
-    margin = min(taps // 2, height - 1, width - 1)
-    large = upfirdn2d(_mirrored(images, margin), f, up=2, pad=((taps + 1) // 2, (taps - 2) // 2), gain=4)
-    large = large[:, :, 2 * margin : 2 * (margin + height), 2 * margin : 2 * (margin + width)]
-    # A pixel more on every side lets the reducing filter see beyond the edges too.
-    extra = taps // 2
-    rows, columns = (torch.arange(-extra, 2 * n + extra, device=images.device) for n in (height, width))
-    y, x = ((at + 0.5 - n).to(images) / 2 for at, n in ((rows, height), (columns, width)))
-    grid = torch.stack(
-        [
-            x.expand(y.shape[0], -1),
-            y[:, None].expand(-1, x.shape[0]),
-            torch.ones_like(y)[:, None].expand(-1, x.shape[0]),
-        ]
+    margin = taps // 2
+    large = F.pad(images, [margin] * 4, mode="reflect")
+    large = upfirdn2d(large, f, up=2, pad=((taps + 1) // 2, (taps - 2) // 2), gain=4)
+    large = large[:, :, 2 * margin : -2 * margin, 2 * margin : -2 * margin]
+    # Pixel k of the picture becomes samples around 2k + shift; a few more let the reducing filter see beyond the edge.
+    shift = float((f * torch.arange(taps, device=f.device)).sum()) - (taps - 2) // 2
+    y, x = (
+        (torch.arange(-taps // 2, 2 * n + taps // 2, device=images.device).to(images) - shift - (n - 1)) / 2
+        for n in (height, width)
     )
-    source = torch.einsum("nij,jhw->nihw", matrices, grid)
-    moved = _interpolated(large, source[:, 0] * 2 + width - 0.5, source[:, 1] * 2 + height - 0.5)
-    pad = ((taps - 1) // 2 - extra, (taps - 2) // 2 - extra)
-    return upfirdn2d(moved, f, down=2, pad=pad)
-
-
-def _mirrored(images: Tensor, margin: int) -> Tensor:
-    return F.pad(images, [margin] * 4, mode="reflect")
+    across, down = _sources(matrices, y, x)
+    moved = _interpolated(large, 2 * across + shift + width - 1, 2 * down + shift + height - 1)
+    return upfirdn2d(moved, f.flip(0), down=2, pad=((taps - 1) // 2 - taps // 2, (taps - 2) // 2 - taps // 2))
 
 
 def _interpolated(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -154,7 +169,7 @@ def _reflected(index: Tensor, size: int) -> Tensor:
     return torch.minimum(index, 2 * size - 1 - index)
 
 
-def _colors(channels: int, p: Tensor | float, draws: Draws) -> Tensor:
+def _colors(channels: int, p: float, draws: Draws) -> Tensor:
     """Return matrices [N, 4, 4] that change colours (homogeneous, in [-1, 1])."""
     zero = torch.zeros_like(draws.uniform())
     identity = torch.eye(4, device=zero.device).expand(zero.shape[0], 4, 4)

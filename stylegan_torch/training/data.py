@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
+import tarfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
@@ -110,7 +113,7 @@ def pictures(path: Path) -> Iterator[Picture]:
             raise DataError(f"{path} is not a folder, a .zip or a WebDataset (.tar)")
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, tarfile.TarError, EOFError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is damaged: {error}") from error
 
 
@@ -137,15 +140,29 @@ def _is_picture(name: PurePosixPath) -> bool:
 
 
 def _webdataset(shards: Sequence[Path]) -> Iterator[Picture]:
-    import webdataset
-
     for shard in shards:
-        for sample in webdataset.WebDataset([str(shard.resolve())], shardshuffle=False, empty_check=False):
-            label = sample.get("cls")
-            for key, data in sample.items():
-                if _is_picture(PurePosixPath(f"x.{key}")):
-                    name = f"{shard.name}/{sample['__key__']}.{key}"
-                    yield Picture(name, None if label is None else label.decode(), data)
+        with tarfile.open(shard) as archive:
+            files = (member for member in archive if member.isfile())
+            for key, members in itertools.groupby(files, lambda member: _key_and_ending(member.name)[0]):
+                sample = {_key_and_ending(member.name)[1]: _content(archive, member) for member in members}
+                label = sample.get("cls")
+                for ending, data in sample.items():
+                    if _is_picture(PurePosixPath(f"x.{ending}")):
+                        name = f"{shard.name}/{key}.{ending}"
+                        yield Picture(name, None if label is None else label.decode().strip(), data)
+
+
+def _key_and_ending(name: str) -> tuple[str, str]:
+    """Split a name at the first dot of its last part, as WebDataset does: files with one key are one sample."""
+    folder, slash, base = name.rpartition("/")
+    key, _, ending = base.partition(".")
+    return folder + slash + key, ending.lower()
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    assert file is not None
+    return file.read()
 
 
 def decode(data: bytes, form: Form) -> np.ndarray[Any, Any]:

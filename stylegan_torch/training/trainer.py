@@ -5,7 +5,6 @@ Accelerate starts the processes, picks device and precision, and sums over proce
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -72,6 +71,7 @@ class Trainer:
         self.d_parameters = [value for name, value in D.named_parameters() if name not in self.frozen]
         self.g_optimizer = self._adam(self.g_parameters, settings.g_lr, self._g_interval)
         self.d_optimizer = self._adam(self.d_parameters, settings.d_lr, self._d_interval)
+        self.lod, self.batch = 0.0, settings.batch
         self._check()
         self._schedule()
 
@@ -109,7 +109,7 @@ class Trainer:
 
     def _schedule(self) -> None:
         """Set what depends on how many pictures were shown: sizes, batch, learning rates."""
-        settings, before = self.settings, getattr(self, "lod", None)
+        settings, before = self.settings, self.lod
         self.lod = grown_lod(settings, self.D.img_resolution, self.shown)
         side = self.D.img_resolution >> math.floor(self.lod)
         self.batch = settings.batches.get(side, settings.batch)
@@ -120,11 +120,7 @@ class Trainer:
             lr, _ = losses.lazy_adam(settings.learning_rates.get(side, rate), settings.betas, interval)
             for group in optimizer.param_groups:
                 group["lr"] = lr
-            new_size = before is not None and {math.floor(before), math.ceil(before)} != {
-                math.floor(self.lod),
-                math.ceil(self.lod),
-            }
-            if new_size:  # moments of the smaller network don't fit the larger one (ProGAN's program does so)
+            if _levels(before) != _levels(self.lod):  # other layers take part now: the moments begin anew
                 optimizer.state.clear()
         if settings.grow_from is not None:
             for network in (self.G, self.D, self.G_ema):
@@ -135,7 +131,7 @@ class Trainer:
         processes, rank = self.accelerator.num_processes, self.accelerator.process_index
         rounds = max(batch // processes // (self.at_once or batch), 1)
         count = rounds * processes
-        group = self.D.b4.config.mbstd_group_size if self.D.b4.config.mbstd_num_features else 1
+        group = self.D.b4.mbstd_group_size if self.D.config.mbstd_num_features else 1
         size = batch // count
         if batch % count or (group is not None and size % min(group, size)):
             raise StyleGANError(
@@ -155,7 +151,7 @@ class Trainer:
         self._average_generator()
         self.shown += self.batch
         self.steps += 1
-        numbers = {name: value.item() for name, value in values.items()}
+        numbers = {name: float(value) for name, value in values.items()}
         if self.settings.augment == "ada":
             self.overfitting.observe(numbers["real_sign"] * self.batch, self.batch)
             numbers["augment_p"] = self.overfitting.p
@@ -235,7 +231,7 @@ class Trainer:
         directions = self._draws("directions", share, self.path_batch).normal(*images.shape[1:])
         assert ws is not None
         lengths = losses.path_lengths(images, ws, directions)
-        penalty = losses.path_length_penalty(lengths, self.path_mean.lerp(lengths.mean().detach(), _PATH_DECAY))
+        penalty = losses.path_length_penalty(lengths, self.path_mean)
         weight = settings.path_length_weight * max(settings.path_length_interval, 1)
         return weight * penalty, {"path_length": lengths.mean(), "path_penalty": penalty}
 
@@ -367,16 +363,21 @@ class Trainer:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned; the networks must be those of that moment."""
         self.shown, self.steps = state["shown"], state["steps"]
+        self._schedule()
         self.path_mean.copy_(state["path_mean"])
         self.overfitting.restore(state["overfitting"])
         self.g_optimizer.load_state_dict(state["g_optimizer"])
         self.d_optimizer.load_state_dict(state["d_optimizer"])
-        del self.lod
         self._schedule()
 
 
 def _form(size: tuple[int, int], channels: int) -> str:
     return f"{size[0]}×{size[1]} pictures of {channels} channels"
+
+
+def _levels(lod: float) -> tuple[int, int]:
+    """Return the finest and the coarsest level that give pictures."""
+    return math.floor(lod), math.ceil(lod)
 
 
 def _replace(tensors: list[Tensor], flat: Tensor) -> None:
@@ -412,7 +413,7 @@ def blurred(images: Tensor, sigma: float) -> Tensor:
     return upfirdn2d(images, f / f.sum(), pad=(reach, reach))
 
 
-def freeze(D: nn.Module, layers: int) -> set[str]:
+def freeze(D: Any, layers: int) -> set[str]:
     """Take a discriminator's first layers out of training, counted from the picture (Freeze-D, Mo et al. 2020).
 
     Returns:
@@ -421,11 +422,13 @@ def freeze(D: nn.Module, layers: int) -> set[str]:
     Raises:
         StyleGANError: if there are not so many layers.
     """
-    names = [name.rpartition(".")[0] for name, _ in D.named_parameters() if not name.startswith("mapping.")]
-    order = dict.fromkeys(names)
-    if not 0 <= layers < len(order):
-        raise StyleGANError(f"cannot freeze {layers} layers of a discriminator that has {len(order)}")
-    chosen = set(itertools.islice(order, layers))
+    order = dict.fromkeys(name.rpartition(".")[0] for name, _ in D.named_parameters())
+    entries = [layer for layer in order if layer.endswith("fromrgb")]
+    unused = [] if getattr(D.config, "architecture", None) == "skip" else entries[1:]  # they were for smaller pictures
+    used = [layer for layer in order if layer not in unused and not layer.startswith("mapping.")]
+    if not 0 <= layers < len(used):
+        raise StyleGANError(f"cannot freeze {layers} layers of a discriminator that has {len(used)}")
+    chosen = set(used[:layers])
     frozen = {name for name, _ in D.named_parameters() if name.rpartition(".")[0] in chosen}
     D.requires_grad_(True)
     for name, value in D.named_parameters():

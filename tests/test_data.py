@@ -1,0 +1,230 @@
+"""Pictures to train on: every container, every mode, everything that can be wrong with them."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from stylegan_torch.training.data import DataError, Dataset, Form, Picture, decode, pictures, prepare, stream
+
+FORM = Form(16, 16, 3)
+
+
+def _png(color: Any = (200, 100, 50), size: tuple[int, int] = (20, 20), mode: str = "RGB") -> bytes:
+    file = io.BytesIO()
+    Image.new(mode, size, color).save(file, format="PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two classes of two pictures, and files that are none."""
+    root = tmp_path / "photos"
+    for label, value in (("cats", 10), ("dogs", 200)):
+        (root / label).mkdir(parents=True)
+        for i in range(2):
+            (root / label / f"{i}.png").write_bytes(_png((value, value, i)))
+    (root / "cats" / "notes.txt").write_text("not a picture")
+    (root / ".hidden.png").write_bytes(b"not a picture")
+    return root
+
+
+def _zipped(folder: Path) -> Path:
+    return Path(shutil.make_archive(str(folder), "zip", folder))
+
+
+def _tarred(folder: Path) -> Path:
+    path = folder.with_suffix(".tar")
+    with tarfile.open(path, "w") as archive:
+        for number, file in enumerate(sorted(folder.glob("*/*.png"))):
+            for suffix, data in ((".png", file.read_bytes()), (".cls", str(file.parent.name == "dogs").encode())):
+                info = tarfile.TarInfo(f"{number:04d}{suffix}")
+                info.size = len(data)
+                archive.addfile(info, io.BytesIO(data))
+    return path
+
+
+@pytest.mark.parametrize("container", [lambda folder: folder, _zipped, _tarred], ids=["folder", "zip", "webdataset"])
+def test_every_container(container: Any, folder: Path, tmp_path: Path) -> None:
+    data = prepare(container(folder), FORM, tmp_path / "cache")
+    assert data.pictures[:, 0, 0, 0].tolist() == [10, 10, 200, 200]
+    assert data.pictures.shape == (4, 3, 16, 16)
+    assert data.classes.tolist() == [0, 0, 1, 1]
+    assert data.class_names in (("cats", "dogs"), ("False", "True"))
+    assert data.labels(np.array([3, 0]), 2).tolist() == [[0, 1], [1, 0]]
+    images = data.images(np.array([2]))
+    assert images[0, 0, 0, 0].item() == pytest.approx(200 / 127.5 - 1)
+
+
+def test_a_folder_of_shards_is_a_webdataset(folder: Path, tmp_path: Path) -> None:
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    for number in range(2):
+        shutil.copy(_tarred(folder), shards / f"{number}.tar")
+    assert [picture.name for picture in pictures(shards)][::4] == ["0.tar/0000.png", "1.tar/0000.png"]
+
+
+def test_numbered_classes_are_in_the_order_of_numbers(tmp_path: Path) -> None:
+    for label in ("10", "9", "2"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        (tmp_path / "photos" / label / "a.png").write_bytes(_png())
+    assert prepare(tmp_path / "photos", FORM, tmp_path / "cache").class_names == ("2", "9", "10")
+
+
+def test_prepared_once(folder: Path, tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def watch(found: Any) -> Any:
+        for picture in found:
+            seen.append(picture.name)
+            yield picture
+
+    for _ in range(2):
+        prepare(folder, FORM, tmp_path / "cache", watch=watch)
+    assert len(seen) == 4
+    (folder / "cats" / "9.png").write_bytes(_png())  # a new picture: prepared anew
+    assert len(prepare(folder, FORM, tmp_path / "cache", watch=watch)) == 5
+    assert len(prepare(folder, Form(8, 8, 1), tmp_path / "cache", watch=watch)) == 5
+    assert len(seen) == 4 + 5 + 5
+
+
+def test_a_killed_preparation_leaves_nothing_in_the_way(folder: Path, tmp_path: Path) -> None:
+    def interrupted(found: Any) -> Any:
+        yield next(iter(found))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(folder, FORM, tmp_path / "cache", watch=interrupted)
+    assert not list((tmp_path / "cache").rglob("*.u8"))
+    assert len(prepare(folder, FORM, tmp_path / "cache")) == 4
+
+
+def test_cut_to_the_middle() -> None:
+    picture = Image.new("RGB", (48, 16), "red")
+    picture.paste("blue", (16, 0, 32, 16))
+    file = io.BytesIO()
+    picture.save(file, format="PNG")
+    assert (decode(file.getvalue(), FORM)[2] == 255).all()
+
+
+def test_turned_as_exif_says() -> None:
+    picture = Image.new("RGB", (16, 16), "black")
+    picture.paste("white", (0, 0, 16, 8))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter clockwise
+    file = io.BytesIO()
+    picture.save(file, format="PNG", exif=exif)
+    array = decode(file.getvalue(), FORM)
+    assert array[0, 8, 12] == 255
+    assert array[0, 8, 4] == 0
+
+
+@pytest.mark.parametrize(
+    ("mode", "color", "expected"),
+    [
+        ("L", 100, (100, 100, 100)),
+        ("RGBA", (255, 0, 0, 0), (255, 255, 255)),
+        ("RGBA", (255, 0, 0, 255), (255, 0, 0)),
+        ("LA", (0, 255), (0, 0, 0)),
+        ("1", 1, (255, 255, 255)),
+        ("I;16", 65535, (255, 255, 255)),
+        ("I;16", 257 * 7, (7, 7, 7)),
+    ],
+)
+def test_every_mode(mode: str, color: Any, expected: tuple[int, ...]) -> None:
+    assert tuple(decode(_png(color, mode=mode), FORM)[:, 3, 3]) == expected
+
+
+def test_other_channels() -> None:
+    gray = decode(_png((255, 255, 255)), Form(16, 16, 1))
+    assert gray.shape == (1, 16, 16)
+    clear = decode(_png((9, 8, 7, 255), mode="RGBA"), Form(16, 16, 4))
+    assert tuple(clear[:, 0, 0]) == (9, 8, 7, 255)
+
+
+def _noisy_jpeg() -> bytes:
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    Image.fromarray(noise).save(file, format="JPEG")
+    return file.getvalue()
+
+
+BAD = {
+    "broken.jpg": _noisy_jpeg()[:900],
+    "tiny.png": _png(size=(1, 1)),
+    "text.png": b"no picture at all",
+    "empty.png": b"",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_pictures_are_refused_or_skipped(name: str, folder: Path, tmp_path: Path) -> None:
+    (folder / "dogs" / name).write_bytes(BAD[name])
+    with pytest.raises(DataError, match=rf"dogs/{name} is .*--bad skip"):
+        prepare(folder, FORM, tmp_path / "cache")
+    data = prepare(folder, FORM, tmp_path / "cache", skip_bad=True)
+    assert len(data) == 4
+    assert [text.split()[0] for text in data.skipped] == [f"dogs/{name}"]
+
+
+def test_nothing_to_train_on(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="empty has no pictures"):
+        prepare(tmp_path / "empty", FORM, tmp_path / "cache")
+    (tmp_path / "empty" / "a.png").write_bytes(b"")
+    with pytest.raises(DataError, match="empty has no usable pictures"):
+        prepare(tmp_path / "empty", FORM, tmp_path / "cache", skip_bad=True)
+    with pytest.raises(DataError, match=r"cannot read .*nowhere"):
+        prepare(tmp_path / "nowhere", FORM, tmp_path / "cache")
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(DataError, match=r"notes\.txt is not a folder, a \.zip or a WebDataset"):
+        prepare(tmp_path / "notes.txt", FORM, tmp_path / "cache")
+
+
+def test_damaged_archives(folder: Path, tmp_path: Path) -> None:
+    path = _zipped(folder)
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as archive:
+        start = archive.infolist()[-1].header_offset
+    content[start + 60 : start + 90] = bytes(30)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"photos\.zip"):
+        prepare(path, FORM, tmp_path / "cache")
+    tar = tmp_path / "broken.tar"
+    tar.write_bytes(b"no tar" * 200)
+    with pytest.raises(DataError, match=r"broken\.tar"):
+        prepare(tar, FORM, tmp_path / "cache")
+
+
+@given(st.integers(1, 40), st.integers(0, 5), st.integers(0, 200), st.integers(1, 60))
+def test_the_stream_is_the_same_from_anywhere(count: int, seed: int, start: int, length: int) -> None:
+    whole = stream(count, seed, 0, start + length)
+    assert stream(count, seed, start, length).tolist() == whole[start:].tolist()
+    for epoch in range((start + length) // count):
+        assert sorted(whole[epoch * count : (epoch + 1) * count]) == list(range(count))
+
+
+def test_epochs_differ() -> None:
+    order = stream(50, 0, 0, 100)
+    assert order[:50].tolist() != order[50:].tolist()
+    assert order.tolist() != stream(50, 1, 0, 100).tolist()
+
+
+def test_pictures_are_read_lazily(folder: Path) -> None:
+    first = next(pictures(folder))
+    assert isinstance(first, Picture)
+    assert (first.name, first.label) == ("cats/0.png", "cats")
+
+
+def test_a_dataset_knows_its_length() -> None:
+    assert len(Dataset(np.zeros((3, 1, 4, 4), np.uint8), np.full(3, -1))) == 3
