@@ -102,10 +102,10 @@ class Trainer:
             )
         if self.G.c_dim and (self.data.classes < 0).any():
             raise StyleGANError("some pictures of the data set have no class: they are in no sub-folder")
-        if self.settings.grow_from is not None and not all(
-            getattr(network.config, "growing", False) for network in (self.G, self.D)
-        ):
-            raise StyleGANError("grow_from: these networks cannot grow, as they have RGB layers of one size only")
+        if self.settings.grow_from is not None and not (_can_grow(self.G) and _can_grow(self.D)):
+            raise StyleGANError("grow_from: these networks cannot grow, as they were not made for it")
+        for batch in (self.settings.batch, *self.settings.batches.values()):
+            self._split(batch)
 
     def _schedule(self) -> None:
         """Set what depends on how many pictures were shown: sizes, batch, learning rates."""
@@ -373,6 +373,12 @@ class Trainer:
 
 def _form(size: tuple[int, int], channels: int) -> str:
     return f"{size[0]}×{size[1]} pictures of {channels} channels"
+
+
+def _can_grow(network: Any) -> bool:
+    """Return whether a network can draw, or judge, smaller pictures than its own."""
+    architecture = getattr(network.config, "architecture", "revised")
+    return getattr(network.config, "growing", False) and architecture == "revised"
 
 
 def _levels(lod: float) -> tuple[int, int]:

@@ -1,0 +1,501 @@
+"""The training loop: shared out over processes, on every family, growing, frozen, interrupted."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torch import Tensor
+from train_together import beginning, random_pictures, train
+
+import converter
+import stylegan_torch
+from stylegan_torch import progan, stylegan3
+from stylegan_torch.errors import CheckpointError, StyleGANError
+from stylegan_torch.stylegan import main
+from stylegan_torch.training import losses
+from stylegan_torch.training.draws import Draws, Share
+from stylegan_torch.training.recipes import Networks, networks_of, new_networks
+from stylegan_torch.training.settings import Settings, grown_lod, preset
+from stylegan_torch.training.trainer import Trainer, faded, freeze, set_lod
+
+DATA = Path(__file__).parent / "data"
+ON_ONE_CORE = {**os.environ, "OMP_NUM_THREADS": "1"}
+"""The environment of processes whose sums are to be added in the same order as in a test's."""
+FAMILIES = {
+    "progan": "pg.pkl",
+    "stylegan1": "sg1.pkl",
+    "stylegan2": "sg2-skip.pkl",
+    "stylegan2 grown": "sg2-revised.pkl",
+    "stylegan2-ada with classes": "ada-cond.pkl",
+    "stylegan3-t": "sg3t_64.pkl",
+    "stylegan3-r": "sg3r_64.pkl",
+}
+RECIPE = """
+[networks]
+family = "{family}"
+resolution = 16
+z_dim = 8
+w_dim = 8
+mapping_layers = 2
+channel_base = 64
+channel_max = 8
+c_dim = {c_dim}
+
+[training]
+batch = 8
+kimg = 0.16
+{more}
+"""
+
+
+def _recipe(folder: Path, family: str = "stylegan2", c_dim: int = 0, more: str = "") -> Path:
+    path = folder / "recipe.toml"
+    path.write_text(RECIPE.format(family=family, c_dim=c_dim, more=more))
+    return path
+
+
+def _trainer(name: str, **given: Any) -> Trainer:
+    networks = networks_of(converter.load(DATA / name))
+    G = networks["G"]
+    data = random_pictures(24, G.img_resolution, G.c_dim, G.img_channels)
+    family = {progan.Generator: "progan", stylegan3.Generator: "stylegan3"}.get(type(G))
+    family = family or ("stylegan1" if name.startswith("sg1") else "stylegan2")
+    settings = preset(family, {"batch": 4 if family == "stylegan3" else 8, **given})
+    return Trainer(G, networks["D"], networks["G_ema"], data, settings, Accelerator(cpu=True))
+
+
+def _flat(network: Any) -> Tensor:
+    return torch.cat([value.detach().flatten() for value in network.parameters()])
+
+
+def _tensors(network: Any) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+@given(st.integers(1, 6), st.integers(1, 5))
+def test_shares_make_up_the_batch(of: int, each: int) -> None:
+    batch = of * each
+    whole = Draws((1, 2), batch, Share()).normal(3)
+    parts = [Draws((1, 2), batch, Share(index, of)).normal(3) for index in range(of)]
+    assert torch.equal(torch.stack(parts, dim=1).flatten(0, 1), whole)
+    assert not torch.equal(Draws((1, 3), batch, Share()).normal(3), whole)
+
+
+@pytest.mark.parametrize(
+    ("family", "more"),
+    [
+        ("progan", ""),
+        ("stylegan1", ""),
+        ("stylegan2", 'path_length_interval = 2\nr1_interval = 2\naugment = "ada"\naugment_p = 0.5\nflip = true'),
+    ],
+)
+def test_two_processes_are_as_good_as_one(family: str, more: str, tmp_path: Path) -> None:
+    recipe = _recipe(tmp_path, family, c_dim=2, more=more)
+    train(recipe, tmp_path / "one.pt")
+    train(recipe, tmp_path / "accumulated.pt", at_once=4)
+    program = [str(Path(__file__).with_name("train_together.py")), str(recipe), str(tmp_path / "two.pt")]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    subprocess.run([*launcher, *program], check=True, env={**ON_ONE_CORE, "ACCELERATE_USE_CPU": "true"})
+    start = beginning(recipe)
+    for role in ("G", "D", "G_ema"):
+        one, two, accumulated = (
+            _flat(stylegan_torch.load(tmp_path / f"{name}.pt", network=role)) for name in ("one", "two", "accumulated")
+        )
+        moved = (one - _flat(start[role])).norm()
+        # Adam divides by the size of a gradient, so where one is but rounding, single values go their own way.
+        assert (two - one).norm() < 0.02 * moved
+        assert (accumulated - one).norm() < 0.02 * moved
+
+
+@pytest.mark.parametrize("name", FAMILIES.values(), ids=FAMILIES)
+def test_fine_tuning_lowers_the_losses_on_a_fixed_batch(name: str, tmp_path: Path) -> None:
+    trainer = _trainer(name, r1_gamma=0.0, style_mixing=0.0, path_length_weight=0.0, g_lr=0.003, d_lr=0.0)
+    G, D = trainer.G, trainer.D
+
+    def loss_of_generator() -> float:
+        trainer.steps = 0  # so that the latents are always the same
+        return trainer._g_loss(Share())[0].item()
+
+    before = loss_of_generator()
+    for _ in range(20):
+        trainer.step()
+    assert loss_of_generator() < before
+
+    fakes = trainer._fakes("d", Share(), trainer.batch)[0].detach()
+    reals, c = trainer._reals(Share())
+
+    def loss_of_discriminator() -> float:
+        with torch.no_grad():
+            return losses.logistic_d_loss(D(reals, c), D(fakes, c)).item()
+
+    optimizer = torch.optim.Adam(D.parameters(), 0.003, (0.0, 0.99))
+    before = loss_of_discriminator()
+    D.requires_grad_(True)
+    for _ in range(20):
+        loss = losses.logistic_d_loss(D(reals, c), D(fakes, c))
+        gradients = torch.autograd.grad(loss, list(D.parameters()), allow_unused=True)
+        for value, gradient in zip(D.parameters(), gradients, strict=True):
+            value.grad = gradient
+        optimizer.step()
+    assert loss_of_discriminator() < before
+
+    stylegan_torch.save(tmp_path / "tuned.pt", {"G_ema": trainer.G_ema, "G": G, "D": D})
+    converter.convert(tmp_path / "tuned.pt", tmp_path / "again.safetensors")
+    again = stylegan_torch.load(tmp_path / "again.safetensors", network="G")
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in G.state_dict().items())
+
+
+def test_a_fine_tuned_network_becomes_an_official_pickle(tmp_path: Path) -> None:
+    trainer = _trainer("sg2-skip.pkl")
+    trainer.step()
+    stylegan_torch.save(tmp_path / "tuned.pt", {"G_ema": trainer.G_ema, "G": trainer.G, "D": trainer.D})
+    converter.convert(tmp_path / "tuned.pt", tmp_path / "official.pkl")
+    z = stylegan_torch.latents_from_seeds([0], trainer.G_ema.z_dim)
+    image = converter.load(tmp_path / "official.pkl").network("G_ema")(z)
+    torch.testing.assert_close(image, trainer.G_ema(z), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", FAMILIES.values(), ids=FAMILIES)
+def test_a_step_of_everything(name: str) -> None:
+    trainer = _trainer(name, augment="ada", augment_p=0.5, flip=True)
+    before = {role: _tensors(getattr(trainer, role)) for role in ("G", "D", "G_ema")}
+    values = trainer.step()
+    assert values["loss_G"] != 0
+    assert trainer.shown == trainer.settings.batch
+    for role, tensors in before.items():
+        after = getattr(trainer, role).state_dict()
+        assert any(not torch.equal(value, after[key]) for key, value in tensors.items()), role
+
+
+def test_lazy_regularizers_are_the_eager_ones_in_expectation() -> None:
+    interval = 4
+    lazy, eager = (_trainer("sg2-skip.pkl", r1_interval=k, path_length_interval=k, r1_gamma=3.0) for k in (interval, 1))
+    share, sums = Share(), {"lazy": torch.zeros([]), "eager": torch.zeros([])}
+    for step in range(2 * interval):
+        for trainer in (lazy, eager):
+            trainer.steps = step
+            trainer.shown = 8 * step
+            trainer.G.requires_grad_(True)
+        if step % interval == 0:  # the only steps at which the lazy one looks; here the pictures are the same
+            repeated = [eager._r1_loss(share)[0] + eager._path_loss(share)[0] for _ in range(interval)]
+            sums["eager"] += torch.stack(repeated).sum().detach()
+            sums["lazy"] += (lazy._r1_loss(share)[0] + lazy._path_loss(share)[0]).detach()
+    torch.testing.assert_close(sums["lazy"], sums["eager"], rtol=1e-5, atol=0)
+
+
+def test_eager_r1_is_part_of_the_loss() -> None:
+    eager, without = (_trainer("sg2-skip.pkl", r1_interval=1, r1_gamma=gamma) for gamma in (4.0, 0.0))
+    loss, values = eager._d_loss(Share())
+    torch.testing.assert_close(loss, without._d_loss(Share())[0] + 2 * values["r1"])
+
+
+def test_the_average_follows() -> None:
+    trainer = _trainer("sg2-skip.pkl", ema_kimg=0.008)  # half of it is renewed by a batch of 8
+    before = _tensors(trainer.G_ema)
+    trainer.step()
+    for name, value in trainer.G.named_parameters():
+        torch.testing.assert_close(trainer.G_ema.get_parameter(name), (before[name] + value) / 2)
+    assert torch.equal(trainer.G_ema.mapping.w_avg, trainer.G.mapping.w_avg)
+
+
+def test_mean_w_follows() -> None:
+    trainer = _trainer("sg2-skip.pkl", w_avg_beta=0.9, g_lr=0.0)
+    before = trainer.G.mapping.w_avg.clone()
+    z = trainer._draws("d", Share()).normal(trainer.G.z_dim)
+    mean = trainer.G.mapping(z)[:, 0].mean(dim=0).detach()
+    trainer.step()
+    torch.testing.assert_close(trainer.G.mapping.w_avg, 0.9 * before + 0.1 * mean)
+
+
+def test_magnitudes_of_stylegan3_follow() -> None:
+    trainer = _trainer("sg3t_64.pkl", g_lr=0.0)
+    G, beta = trainer.G, trainer.G.config.magnitude_ema_beta
+    layer = G.synthesis.get_submodule(G.synthesis.layer_names[0])
+    before = layer.magnitude_ema.clone()
+    z = trainer._draws("d", Share()).normal(G.z_dim)
+    power = G.synthesis.input(G.mapping(z)[:, 0]).square().mean().detach()
+    trainer.step()
+    torch.testing.assert_close(layer.magnitude_ema, beta * before + (1 - beta) * power)
+
+
+def test_frozen_layers_stay() -> None:
+    trainer = _trainer("sg2-skip.pkl", freeze_d=4)
+    before = _tensors(trainer.D)
+    for _ in range(2):
+        trainer.step()
+    same = {
+        name.rpartition(".")[0] for name, value in trainer.D.state_dict().items() if torch.equal(before[name], value)
+    }
+    assert same == {"b32.fromrgb", "b32.conv0", "b32.conv1", "b32.skip"}
+
+
+def test_freezing_counts_layers_that_are_used() -> None:
+    D = networks_of(converter.load(DATA / "sg1.pkl"))["D"]
+    assert {name.rpartition(".")[0] for name in freeze(D, 4)} == {"b32.fromrgb", "b32.conv0", "b32.conv1", "b16.conv0"}
+    with pytest.raises(StyleGANError, match="cannot freeze 99 layers of a discriminator that has 10"):
+        freeze(D, 99)
+
+
+@given(st.floats(0, 5000))
+def test_growing_takes_the_time_it_is_given(kimg: float) -> None:
+    settings = Settings(grow_from=8, grow_kimg=600, fade_kimg=400)
+    lod = grown_lod(settings, 32, int(kimg * 1000))
+    expected = np.interp(int(kimg * 1000) / 1000, [0, 600, 1000, 1600, 2000], [2, 2, 1, 1, 0])
+    assert lod == pytest.approx(float(expected), abs=1e-9)
+    assert grown_lod(Settings(), 32, int(kimg * 1000)) == 0.0
+
+
+@pytest.mark.parametrize("name", ["pg.pkl", "sg1.pkl", "sg2-revised.pkl"])
+def test_fading_in_joins_neighbouring_sizes(name: str) -> None:
+    networks = networks_of(converter.load(DATA / name))
+    G, D = networks["G"], networks["D"]
+    z = torch.randn(4, G.z_dim)
+    real = random_pictures(4, G.img_resolution).images(np.arange(4))
+
+    def at(lod: float) -> tuple[Tensor, ...]:
+        set_lod(G, lod)
+        set_lod(D, lod)
+        seen = faded(real, lod)
+        return G(z).detach(), D(seen).detach(), seen
+
+    for smaller, larger in ((2.0, 1.0), (1.0, 0.0)):
+        for whole, begun in ((smaller, smaller - 1e-6), (larger, larger + 1e-6)):
+            for a, b in zip(at(whole), at(begun), strict=True):
+                torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+        half, ends = at((smaller + larger) / 2), (at(smaller), at(larger))
+        torch.testing.assert_close(half[0], (ends[0][0] + ends[1][0]) / 2, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(half[2], (ends[0][2] + ends[1][2]) / 2, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["progan", "stylegan1"])
+def test_progressive_growing(family: str) -> None:
+    recipe = Networks(family, 16, z_dim=8, w_dim=8, mapping_layers=2, channel_base=64, channel_max=8)  # type: ignore[arg-type]
+    networks = new_networks(recipe)
+    given = {
+        "grow_from": 4,
+        "grow_kimg": 0.016,
+        "fade_kimg": 0.016,
+        "batches": {"4": 16},
+        "learning_rates": {"16": 1e-4},
+    }
+    settings = preset(family, {"batch": 8, **given})
+    trainer = Trainer(networks["G"], networks["D"], networks["G_ema"], random_pictures(24, 16), settings, Accelerator())
+    seen = []
+    while trainer.shown < 80:
+        trainer.step()
+        seen.append((trainer.shown, trainer.lod, trainer.batch, trainer.g_optimizer.param_groups[0]["lr"]))
+    assert [lod for _, lod, _, _ in seen] == [2.0, 2.0, 1.0, 1.0, 1.0, 0.5, 0.0, 0.0]
+    assert [batch for _, _, batch, _ in seen][:3] == [16, 16, 8]
+    assert [rate for _, _, _, rate in seen][-1] == 1e-4
+    assert trainer.G_ema.config.lod == trainer.D.config.lod == 0.0
+
+
+def test_mixed_precision(tmp_path: Path) -> None:
+    program = (
+        "from test_training import _trainer, Trainer\n"
+        "from accelerate import Accelerator\n"
+        "t = _trainer('sg2-skip.pkl')\n"
+        "print(all(v == v for v in t.step().values()), t.accelerator.mixed_precision)\n"
+    )
+    environment = {**ON_ONE_CORE, "ACCELERATE_MIXED_PRECISION": "bf16", "PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.split() == ["True", "bf16"]
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of pictures in two classes."""
+    data = random_pictures(24, 16)
+    for number, picture in enumerate(data.pictures):
+        folder = tmp_path / "photos" / ("cats" if number % 2 else "dogs")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture.transpose(1, 2, 0)).save(folder / f"{number:02d}.png")
+    return tmp_path / "photos"
+
+
+def _train(*arguments: object, status: int = 0) -> str:
+    result = CliRunner().invoke(main, ["train", *map(str, arguments)])
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+def _log(folder: Path) -> list[dict[str, str]]:
+    with (folder / "log.csv").open(newline="") as file:
+        return [{key: value for key, value in row.items() if key != "seconds_per_kimg"} for row in csv.DictReader(file)]
+
+
+def test_a_run_from_the_beginning_to_the_end(photos: Path, tmp_path: Path) -> None:
+    run, cache = tmp_path / "run", ("--cache", tmp_path / "cache")
+    recipe = _recipe(tmp_path, c_dim=2, more="flip = true")
+    output = _train(photos, "--config", recipe, "--outdir", run, "--snapshot-kimg", 0.08, *cache)
+    assert output == f"0.16 kimg shown; the last snapshot is {run / 'network-000000160.pt'}\n"
+    names = ["fakes-000000080.png", "fakes-000000160.png", "log.csv", "network-000000080.pt"]
+    names += ["network-000000080.state", "network-000000160.pt", "network-000000160.state", "reals.png"]
+    assert sorted(path.name for path in run.iterdir()) == names
+    content = stylegan_torch.checkpoint.read(run / "network-000000160.pt")
+    assert list(content.networks) == ["G_ema", "G", "D"]
+    about = content.provenance["training"]
+    assert (about["family"], about["start"], about["data"], about["kimg"]) == (
+        "stylegan2",
+        "recipe.toml",
+        "photos",
+        0.16,
+    )
+    assert about["settings"]["flip"] is True
+    assert [row["kimg"] for row in _log(run)] == ["0.080", "0.160"]
+    with Image.open(run / "fakes-000000160.png") as sheet:
+        assert sheet.size == (8 * 16, 8 * 16)
+    longer = _train(photos, "--resume", "--outdir", run, "--kimg", 0.24, *cache)  # and further than planned
+    assert "0.24 kimg" in longer
+    assert not (run / "network-000000080.state").exists()  # only the newest can be gone on from
+    assert stylegan_torch.load(run / "network-000000240.pt").c_dim == 2
+
+
+def test_killed_at_any_moment_it_goes_on_as_if_nothing_had_happened(photos: Path, tmp_path: Path) -> None:
+    more = 'augment = "ada"\naugment_kimg = 0.1\nr1_interval = 3\npath_length_interval = 2\nflip = true'
+    recipe = _recipe(tmp_path, more=more)
+    common = ("--cache", tmp_path / "cache", "--snapshot-kimg", 0.04)
+    _train(photos, "--config", recipe, "--outdir", tmp_path / "whole", *common)
+
+    killed = tmp_path / "killed"
+    program = [sys.executable, "-c", "from stylegan_torch.stylegan import main; main()", "train", str(photos)]
+    arguments = ["--config", str(recipe), "--outdir", str(killed), *map(str, common)]
+    with subprocess.Popen([*program, *arguments], env=ON_ONE_CORE) as process:
+        while not (killed / "network-000000080.pt").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    assert not (killed / "network-000000160.pt").exists()
+    _train(photos, "--resume", "--outdir", killed, *common)
+
+    assert _log(killed) == _log(tmp_path / "whole")
+    for role in ("G", "D", "G_ema"):
+        one, other = (
+            stylegan_torch.load(tmp_path / name / "network-000000160.pt", network=role).state_dict()
+            for name in ("whole", "killed")
+        )
+        assert all(torch.equal(value, other[key]) for key, value in one.items()), role
+
+
+def test_fine_tuning_by_command(tmp_path: Path) -> None:
+    for number, picture in enumerate(random_pictures(8, 32).pictures):
+        (tmp_path / "photos").mkdir(exist_ok=True)
+        Image.fromarray(picture.transpose(1, 2, 0)).save(tmp_path / "photos" / f"{number}.png")
+    start = ("--network", DATA / "sg2-skip.pkl", "--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
+    _train(tmp_path / "photos", *start, "--kimg", 0.016, "--batch", 8, "--freeze-d", 3, "--set", "r1_gamma=1")
+    about = stylegan_torch.checkpoint.read(tmp_path / "run" / "network-000000016.pt").provenance["training"]
+    assert about["start"] == "sg2-skip.pkl"
+    assert (about["settings"]["freeze_d"], about["settings"]["r1_gamma"]) == (3, 1.0)
+
+
+def test_a_checkpoint_without_a_discriminator(tmp_path: Path) -> None:
+    content = converter.load(DATA / "sg2-skip.pkl", ["G_ema"])
+    with pytest.raises(StyleGANError, match="no discriminator in it; --fresh-d"):
+        networks_of(content)
+    for name in FAMILIES.values():
+        networks = networks_of(converter.load(DATA / name, ["G_ema"]), fresh_d=True)
+        scores = networks["D"](torch.zeros(4, 3, *networks["G"].img_size), torch.zeros(4, networks["G"].c_dim))
+        assert scores.shape == (4, 1)
+        assert networks["G"] is not networks["G_ema"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "give one of --network, --config and --resume"),
+        (("--config", "{recipe}", "--resume"), "give one of --network, --config and --resume"),
+        (("--config", "nowhere.toml"), "cannot read nowhere.toml: No such file"),
+        (("--config", "{recipe}", "--set", "speed=3"), "config key speed is unknown to Settings"),
+        (("--config", "{recipe}", "--set", "r1_gamma=much"), "r1_gamma has the unknown value 'much'"),
+        (("--config", "{recipe}", "--batch", "6"), "a batch of 6 cannot be shared by 1 processes in 1 rounds with"),
+        (("--config", "{recipe}", "--freeze-d", "40"), "cannot freeze 40 layers"),
+        (("--config", "{recipe}", "--set", "grow_from=4"), "grow_from: these networks cannot grow"),
+        (("--resume",), "has no snapshot to resume from"),
+        (("--network", "{data}/ada-cond.pkl"), "this network has 10 classes, the data set 2"),
+    ],
+)
+def test_bad_requests_get_one_line(arguments: Any, message: str, photos: Path, tmp_path: Path) -> None:
+    recipe = _recipe(tmp_path)
+    given = [argument.format(recipe=recipe, data=DATA) for argument in arguments]
+    output = _train(
+        photos,
+        *given,
+        "--outdir",
+        tmp_path / "run",
+        "--cache",
+        tmp_path / "cache",
+        status=2 if "give" in message else 1,
+    )
+    assert message in output
+    assert "Traceback" not in output
+    assert not list((tmp_path / "run").glob("*"))
+
+
+def test_a_run_is_not_overwritten(photos: Path, tmp_path: Path) -> None:
+    start = (
+        "--config",
+        _recipe(tmp_path),
+        "--outdir",
+        tmp_path / "run",
+        "--cache",
+        tmp_path / "cache",
+        "--kimg",
+        0.008,
+    )
+    _train(photos, *start)
+    assert "has a run in it: go on with --resume" in _train(photos, *start, status=1)
+    (tmp_path / "run" / "network-000000008.state").write_bytes(b"half")
+    output = _train(photos, "--resume", *start[2:], status=1)
+    assert "network-000000008.state is damaged" in output
+
+
+def test_divergence_is_said(photos: Path, tmp_path: Path) -> None:
+    start = ("--config", _recipe(tmp_path), "--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
+    output = _train(photos, *start, "--set", "d_lr=1e30", "--set", "g_lr=1e30", status=1)
+    assert "training diverged after" in output
+
+
+def test_recipes_say_what_is_wrong(tmp_path: Path) -> None:
+    from stylegan_torch.training.recipes import read_recipe
+
+    path = tmp_path / "recipe.toml"
+    for text, message in (
+        ("[networks]\nfamily = 'biggan'\nresolution = 16", "family has the unknown value 'biggan'"),
+        ("[networks]\nfamily = 'progan'", "config key resolution is missing"),
+        ("[network]\n", "there is no table network"),
+        ("[networks\n", "recipe.toml: "),
+    ):
+        path.write_text(text)
+        with pytest.raises(StyleGANError, match=message):
+            read_recipe(path)
+    with pytest.raises(StyleGANError, match="power of two"):
+        new_networks(Networks("stylegan2", 20))
+    with pytest.raises(CheckpointError, match="kimg"):
+        preset("stylegan2", {"kimg": "long"})
+
+
+@pytest.mark.parametrize("family", ["progan", "stylegan1", "stylegan2", "stylegan3"])
+@pytest.mark.parametrize("c_dim", [0, 3])
+def test_new_networks_of_every_family(family: Any, c_dim: int) -> None:
+    recipe = Networks(family, 16, c_dim=c_dim, z_dim=8, w_dim=8, channel_base=128, channel_max=16)
+    networks = new_networks(recipe, seed=3)
+    images = networks["G"](torch.randn(4, 8), torch.eye(4)[:, :c_dim])
+    assert images.shape == (4, 3, 16, 16)
+    assert networks["D"](images, torch.eye(4)[:, :c_dim]).shape == (4, 1)
+    again = new_networks(recipe, seed=3)["G"].state_dict()
+    assert all(torch.equal(value, again[key]) for key, value in networks["G"].state_dict().items())
