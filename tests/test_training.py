@@ -26,7 +26,7 @@ import converter
 import stylegan_torch
 from stylegan_torch import progan, stylegan3
 from stylegan_torch.errors import CheckpointError, StyleGANError
-from stylegan_torch.stylegan import main
+from stylegan_torch.group import main
 from stylegan_torch.training import losses
 from stylegan_torch.training.draws import Draws, Share
 from stylegan_torch.training.recipes import Networks, networks_of, new_networks
@@ -342,10 +342,10 @@ def _log(folder: Path) -> list[dict[str, str]]:
 def test_a_run_from_the_beginning_to_the_end(photos: Path, tmp_path: Path) -> None:
     run, cache = tmp_path / "run", ("--cache", tmp_path / "cache")
     recipe = _recipe(tmp_path, c_dim=2, more="flip = true")
-    output = _train(photos, "--config", recipe, "--outdir", run, "--snapshot-kimg", 0.08, *cache)
+    output = _train(photos, "--config", recipe, "--outdir", run, "--snapshot-kimg", 0.08, "--tensorboard", *cache)
     assert output == f"0.16 kimg shown; the last snapshot is {run / 'network-000000160.pt'}\n"
     names = ["fakes-000000080.png", "fakes-000000160.png", "log.csv", "network-000000080.pt"]
-    names += ["network-000000080.state", "network-000000160.pt", "network-000000160.state", "reals.png"]
+    names += ["network-000000080.state", "network-000000160.pt", "network-000000160.state", "reals.png", "tensorboard"]
     assert sorted(path.name for path in run.iterdir()) == names
     content = stylegan_torch.checkpoint.read(run / "network-000000160.pt")
     assert list(content.networks) == ["G_ema", "G", "D"]
@@ -373,7 +373,7 @@ def test_killed_at_any_moment_it_goes_on_as_if_nothing_had_happened(photos: Path
     _train(photos, "--config", recipe, "--outdir", tmp_path / "whole", *common)
 
     killed = tmp_path / "killed"
-    program = [sys.executable, "-c", "from stylegan_torch.stylegan import main; main()", "train", str(photos)]
+    program = [sys.executable, "-c", "from stylegan_torch.group import main; main()", "train", str(photos)]
     arguments = ["--config", str(recipe), "--outdir", str(killed), *map(str, common)]
     with subprocess.Popen([*program, *arguments], env=ON_ONE_CORE) as process:
         while not (killed / "network-000000080.pt").exists():
@@ -390,6 +390,39 @@ def test_killed_at_any_moment_it_goes_on_as_if_nothing_had_happened(photos: Path
             for name in ("whole", "killed")
         )
         assert all(torch.equal(value, other[key]) for key, value in one.items()), role
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop_it_ends_the_step_and_writes_a_snapshot(
+    number: signal.Signals, photos: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    start = ("--config", _recipe(tmp_path), "--outdir", folder, "--cache", tmp_path / "cache", "--kimg", 1000)
+    program = [sys.executable, "-c", "from stylegan_torch.group import main; main()", "train", str(photos)]
+    with subprocess.Popen([*program, *map(str, start)], env=ON_ONE_CORE, stderr=subprocess.PIPE) as process:
+        while not (folder / "reals.png").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.2)
+        process.send_signal(number)
+        _, errors = process.communicate()
+    assert process.returncode == 1
+    assert b"Aborted" in errors
+    (snapshot,) = folder.glob("network-*.pt")
+    assert snapshot.with_suffix(".state").exists()
+    shown = int(snapshot.stem.partition("-")[2])
+    assert f"{(shown + 8) / 1000:g} kimg" in _train(photos, "--resume", *start[2:-1], (shown + 8) / 1000)
+
+
+def test_a_growing_run_goes_on(photos: Path, tmp_path: Path) -> None:
+    more = "grow_from = 4\ngrow_kimg = 0.03\nfade_kimg = 0.03\nbatches = {4 = 16}"
+    start = ("--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
+    _train(photos, "--config", _recipe(tmp_path, "progan", more=more), *start, "--kimg", 0.05)
+    assert stylegan_torch.load(tmp_path / "run" / "network-000000056.pt").config.lod == 1.4
+    _train(photos, "--resume", *start, "--kimg", 0.09)
+    rows = _log(tmp_path / "run")
+    assert [row["lod"] for row in rows] == ["1.4", "1"]
+    assert all(row["slope_penalty"] for row in rows)
 
 
 def test_fine_tuning_by_command(tmp_path: Path) -> None:

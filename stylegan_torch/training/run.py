@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from threading import Event, current_thread, main_thread
 from typing import Any
 
 import numpy as np
@@ -26,12 +29,13 @@ from stylegan_torch import checkpoint
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files import new_file
 from stylegan_torch.images import ContactSheet, save_png, to_pil, to_uint8
-from stylegan_torch.plain import plain
 from stylegan_torch.seeds import latents_from_seeds
 from stylegan_torch.training.trainer import Trainer
 
 _STATES_KEPT = 2
 """States are large; only the newest snapshots can be gone on from exactly."""
+_COLUMNS = ["kimg", "loss_G", "loss_D", "real_score", "fake_score", "real_sign", "r1", "slope_penalty", "path_length"]
+_COLUMNS += ["path_penalty", "augment_p", "lod", "seconds_per_kimg"]
 
 
 @dataclass
@@ -55,36 +59,32 @@ class Run:
     def train(self, trainer: Trainer) -> Iterator[int]:
         """Train for as long as the settings say; yields after each step how many pictures were shown.
 
-        A snapshot is written at the end, and when it is interrupted from the keyboard.
+        A snapshot is written at the end, and when the process is asked to stop (SIGINT, that is Ctrl-C, or SIGTERM).
 
         Raises:
             StyleGANError: if a file cannot be written, or training diverges.
+            KeyboardInterrupt: if asked to stop, after the step it was in.
         """
         main, end = trainer.accelerator.is_main_process, trainer.settings.kimg * 1000
         with ExitStack() as stack:
             log = stack.enter_context(_Log(self.folder, trainer.shown, self.tensorboard)) if main else None
             if main and not (self.folder / "reals.png").exists():
                 self._save_reals(trainer)
-            written = trainer.shown
-            try:
-                while trainer.shown < end:
-                    before = trainer.shown
-                    values = trainer.step()
-                    if log:
-                        log.add(values)
-                    snapshot = _passed(before, trainer.shown, self.snapshot_kimg) or trainer.shown >= end
-                    if log and (snapshot or _passed(before, trainer.shown, self.log_kimg)):
-                        log.write(trainer)
-                    if snapshot:
-                        self.save(trainer)
-                        written = trainer.shown
-                    yield trainer.shown
-            except KeyboardInterrupt:
-                if trainer.shown > written:
-                    if log:
-                        log.write(trainer)
+            stop = stack.enter_context(_asked_to_stop())
+            while trainer.shown < end:
+                before = trainer.shown
+                values = trainer.step()
+                if log:
+                    log.add(values)
+                last = trainer.shown >= end or stop.is_set()
+                snapshot = last or _passed(before, trainer.shown, self.snapshot_kimg)
+                if log and (snapshot or _passed(before, trainer.shown, self.log_kimg)):
+                    log.write(trainer)
+                if snapshot:
                     self.save(trainer)
-                raise
+                yield trainer.shown
+                if stop.is_set():
+                    raise KeyboardInterrupt
 
     def save(self, trainer: Trainer) -> None:
         """Write a snapshot; it counts once its network file is there, which comes last."""
@@ -95,7 +95,11 @@ class Run:
         with new_file(path.with_suffix(".state"), force=True) as file:
             torch.save(trainer.state(), file)
         networks = {"G_ema": trainer.G_ema, "G": trainer.G, "D": trainer.D}
-        about = {**self.about, "kimg": trainer.shown / 1000, "settings": plain(asdict(trainer.settings), "settings")}
+        about = {
+            **self.about,
+            "kimg": trainer.shown / 1000,
+            "settings": json.loads(json.dumps(asdict(trainer.settings))),
+        }
         content = checkpoint.of_modules(networks, {"training": about})
         for network in content.networks.values():
             for key, value in network.state_dict.items():
@@ -137,6 +141,21 @@ class Run:
         _save_sheet(torch.cat(images), path)
 
 
+@contextmanager
+def _asked_to_stop() -> Iterator[Event]:
+    """Give an event that is set, rather than a step broken off, when the process is asked to stop."""
+    asked = Event()
+    if current_thread() is not main_thread():  # only there can signals be handled
+        yield asked
+        return
+    before = {number: signal.signal(number, lambda *_: asked.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _save_sheet(images: Tensor, path: Path) -> None:
     sheet = ContactSheet(len(images))
     for picture in to_uint8(images).numpy():
@@ -156,14 +175,8 @@ class _Log:
     def __init__(self, folder: Path, shown: int, tensorboard: bool) -> None:
         self.path = folder / "log.csv"
         self.sums: dict[str, list[float]] = {}
-        self.fields = ["kimg", "loss_G", "loss_D", "real_score", "fake_score", "real_sign", "r1", "path_length"]
-        self.fields += ["path_penalty", "augment_p", "lod", "seconds_per_kimg"]
         self._keep_until(shown / 1000)
-        self.events: Any = None
-        if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self.events = SummaryWriter(str(folder / "tensorboard"), purge_step=shown)
+        self.events = _tensorboard(folder, shown) if tensorboard else None
         self.since, self.shown = time.monotonic(), shown
 
     def _keep_until(self, kimg: float) -> None:
@@ -173,7 +186,7 @@ class _Log:
             with self.path.open(newline="") as file:
                 rows = [row for row in csv.DictReader(file) if float(row["kimg"]) <= kimg]
         text = io.StringIO()
-        writer = csv.DictWriter(text, self.fields, extrasaction="ignore", lineterminator="\n")
+        writer = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         with new_file(self.path, force=True) as file:
@@ -200,7 +213,15 @@ class _Log:
         self.sums, self.since, self.shown = {}, now, trainer.shown
         text = {name: f"{value:.5g}" for name, value in row.items()} | {"kimg": f"{trainer.shown / 1000:.3f}"}
         with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, self.fields, extrasaction="ignore", lineterminator="\n").writerow(text)
+            csv.DictWriter(file, _COLUMNS, extrasaction="ignore", lineterminator="\n").writerow(text)
         for name, value in row.items():
             if self.events:
                 self.events.add_scalar(name, value, trainer.shown)
+
+
+def _tensorboard(folder: Path, shown: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise StyleGANError("--tensorboard needs one more package: pip install tensorboard") from error
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=shown)

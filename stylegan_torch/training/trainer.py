@@ -19,7 +19,7 @@ from stylegan_torch import progan, stylegan3
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.layers import box_down2d, nearest_up2d, upfirdn2d
 from stylegan_torch.training import losses
-from stylegan_torch.training.augment import Overfitting, augment
+from stylegan_torch.training.ada import Overfitting, augment
 from stylegan_torch.training.data import Dataset, stream
 from stylegan_torch.training.draws import Draws, Share
 from stylegan_torch.training.settings import Settings, grown_lod
@@ -243,16 +243,22 @@ class Trainer:
         reals.requires_grad_(self._d_interval == 1)
         fake_scores, fake_logits = self._judge(fakes, fake_c, self._draws("augment_fake", share))
         real_scores, real_logits = self._judge(reals, real_c, self._draws("augment_real", share))
+        values = {}
         if settings.loss == "wgan":
             between = self._draws("between", share).uniform()
-            slope = losses.gradient_penalty(lambda images: self._scores(images, real_c), reals, fakes, between)
-            loss = losses.wgan_d_loss(real_scores, fake_scores, settings.drift) + settings.gradient_penalty * slope
+            values["slope_penalty"] = losses.gradient_penalty(
+                lambda images: self._scores(images, real_c), reals, fakes, between
+            )
+            loss = (
+                losses.wgan_d_loss(real_scores, fake_scores, settings.drift)
+                + settings.gradient_penalty * values["slope_penalty"]
+            )
         else:
             loss = losses.logistic_d_loss(real_scores, fake_scores)
         if real_logits is not None and fake_logits is not None:
             both = losses.label_loss(real_logits, real_c) + losses.label_loss(fake_logits, fake_c)
             loss = loss + settings.label_weight * both
-        values = {
+        values |= {
             "loss_D": loss,
             "real_score": real_scores.mean(),
             "fake_score": fake_scores.mean(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from stylegan_torch import __version__
-from stylegan_torch.training.cli import train
+from stylegan_torch.train_cli import train
 
 
 @click.group()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stylegan_torch.training import augment as ada
+from stylegan_torch.training import ada
 from stylegan_torch.training.draws import Draws, Share
 
 

@@ -39,7 +39,7 @@ def _setting(text: str) -> tuple[str, Any]:
         return name, value
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(epilog=EXAMPLES, short_help="Train or fine-tune a network on pictures.")
 @click.argument("data", type=_FOLDER)
 @click.option("--outdir", type=_FOLDER, required=True, help="Where snapshots, grids and logs go.")
 @click.option("--network", help="Fine-tune this: a file of ours, or anything stylegan-convert reads.")
