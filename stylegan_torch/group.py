@@ -5,13 +5,15 @@ from __future__ import annotations
 import click
 
 from stylegan_torch import __version__
-from stylegan_torch.train_cli import train
+from stylegan_torch.commands.mix import mix
+from stylegan_torch.commands.train import train
 
 
 @click.group()
 @click.version_option(__version__)
 def main() -> None:
-    """Train networks of the StyleGAN family."""
+    """Edit with networks of the StyleGAN family, and train them."""
 
 
-main.add_command(train)
+for command in (mix, train):
+    main.add_command(command)

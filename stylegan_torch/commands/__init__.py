@@ -1,0 +1,1 @@
+"""The sub-commands of `stylegan`. They parse, call the library, and print."""

@@ -1,0 +1,81 @@
+"""Options and steps that several sub-commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stylegan_torch.command import finite, quick_imports, reading
+
+PATH = click.Path(path_type=Path)
+
+
+def _usable_device(name: str) -> str:
+    from stylegan_torch.generate import usable_device
+
+    return usable_device(name)
+
+
+NETWORK = click.option("--network", help="A file of ours, or anything stylegan-convert reads.  [default: the demo]")
+DEVICE = click.option(
+    "--device", callback=reading(_usable_device), help="cpu, cuda, mps …  [default: the best there is]"
+)
+EXACT = click.option("--exact", is_flag=True, help="Draw with the plain form of the network, not the fast one.")
+FORCE = click.option("--force", is_flag=True, help="Replace files that exist.")
+CLASS = click.option("--class", "class_index", type=click.IntRange(min=0), metavar="K", help="Class of the pictures.")
+
+
+def truncation(default: float | None, help: str = "Truncation; 1 = none.") -> Callable[..., Any]:
+    """Return the option `--truncation`."""
+    shown = None if default is None else str(default)
+    return click.option(
+        "--truncation", callback=reading(finite), metavar="PSI", help=help, default=shown, show_default=True
+    )
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A generator to edit with: its plain form, the form to draw with, and what to say of its origin."""
+
+    G: Any
+    drawer: Any
+    origin: dict[str, Any]
+
+
+def open_generator(network: str | None, device: str | None = None, exact: bool = False) -> Opened:
+    """Return a generator's moving average on a device; by default the bundled network.
+
+    Raises:
+        StyleGANError: if it cannot be read.
+    """
+    checkpoint, name = _read(network, "G_ema")
+    from stylegan_torch.fast import optimize
+    from stylegan_torch.generate import best_device
+
+    device = device or best_device()
+    G = checkpoint.network("G_ema").to(device)
+    origin = checkpoint.provenance.get("origin", {})
+    about = {"name": origin.get("name", name), "sha256": origin.get("sha256")}
+    return Opened(G, G if exact or device != "cpu" else optimize(G), about)
+
+
+def open_discriminator(network: str | None, device: str | None = None) -> Any:
+    """Return a network's discriminator."""
+    checkpoint, _ = _read(network, "D")
+    from stylegan_torch.generate import best_device
+
+    return checkpoint.network("D").to(device or best_device())
+
+
+def _read(network: str | None, role: str) -> tuple[Any, str]:
+    # Only a command may reach up to the converter, and only when it runs.
+    import checkpoints
+    import converter
+
+    name = network or str(checkpoints.DEMO)
+    with quick_imports():
+        return converter.load(name, [role]), Path(name).name

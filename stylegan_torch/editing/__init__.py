@@ -1,0 +1,1 @@
+"""Editing: what one does with the latents of a trained generator."""

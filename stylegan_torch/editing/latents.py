@@ -1,0 +1,191 @@
+"""Latents that travel: where a picture comes from, in memory and in `.npz` files."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylegan_torch import progan
+from stylegan_torch.errors import StyleGANError
+from stylegan_torch.files import new_file
+from stylegan_torch.seeds import latents_from_seeds
+
+_FOREIGN_NAMES = ("w", "dlatents")
+"""What `projected_w.npz` of the PyTorch releases and `dlatents.npz` of the TensorFlow ones call ws."""
+
+
+class LatentsError(StyleGANError):
+    """Latents are damaged, or not for this network."""
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Where N pictures come from.
+
+    ws: [N, num_ws, w_dim], truncated already.
+    z: [N, z_dim], if they come from there; c: [N, c_dim], their labels.
+    noise: explicit noise [1 or N, 1, H, W], one a noisy layer; empty = the stored maps.
+    seeds, truncation_psi: how ws were made, if that way.
+    network: `network_hash` of the generator they are for.
+    """
+
+    ws: Tensor
+    z: Tensor | None = None
+    c: Tensor | None = None
+    noise: tuple[Tensor, ...] = ()
+    seeds: tuple[int, ...] = ()
+    truncation_psi: float | None = None
+    network: str | None = None
+
+    def __len__(self) -> int:
+        return self.ws.shape[0]
+
+
+def network_hash(G: Any) -> str:
+    """Return a name of a generator's weights and config, the same in whatever file they are."""
+    digest = hashlib.sha256(repr(G.config).encode())
+    for name, value in G.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def require_w(G: Any) -> None:
+    """Raise LatentsError if a generator has no W, as ProGAN's."""
+    if isinstance(G, progan.Generator):
+        raise LatentsError("ProGAN has no W: this needs StyleGAN or later")
+
+
+def labels_of(G: Any, class_index: int | None, count: int) -> Tensor:
+    """Return labels [count, c_dim] of one class, all zeros without.
+
+    Raises:
+        LatentsError: if the network has no such class.
+    """
+    c = torch.zeros(count, G.c_dim)
+    if class_index is not None:
+        if not 0 <= class_index < G.c_dim:
+            known = f"classes 0 to {G.c_dim - 1}" if G.c_dim else "no classes"
+            raise LatentsError(f"there is no class {class_index}: this network has {known}")
+        c[:, class_index] = 1
+    return c
+
+
+@torch.no_grad()
+def from_seeds(
+    G: Any,
+    seeds: Sequence[int],
+    truncation_psi: float = 1.0,
+    truncation_cutoff: int | None = None,
+    class_index: int | None = None,
+) -> Latents:
+    """Return the latents of seeds, as the official scripts draw them.
+
+    Raises:
+        LatentsError: if the network has no W, or no such class.
+    """
+    require_w(G)
+    z, c = latents_from_seeds(seeds, G.z_dim), labels_of(G, class_index, len(seeds))
+    device = G.mapping.w_avg.device
+    ws = G.mapping(z.to(device), c.to(device), truncation_psi, truncation_cutoff).cpu()
+    return Latents(ws, z, c if G.c_dim else None, (), tuple(seeds), truncation_psi, network_hash(G))
+
+
+def save(path: Path, latents: Latents, force: bool = False) -> None:
+    """Write latents as `.npz`: `ws`, and of `z`, `c`, `noise0` …, `seeds`, `truncation_psi`, `network` what there is.
+
+    Raises:
+        StyleGANError: if the file exists and `force` is off, or cannot be written.
+    """
+    arrays: dict[str, Any] = {"ws": latents.ws.detach().cpu().numpy()}
+    arrays |= {f"noise{i}": each.detach().cpu().numpy() for i, each in enumerate(latents.noise)}
+    for name in ("z", "c"):
+        value = getattr(latents, name)
+        if value is not None:
+            arrays[name] = value.detach().cpu().numpy()
+    if latents.seeds:
+        arrays["seeds"] = np.array(latents.seeds, np.int64)
+    for name in ("truncation_psi", "network"):
+        if getattr(latents, name) is not None:
+            arrays[name] = np.array(getattr(latents, name))
+    with new_file(path, force) as file:
+        np.savez(file, **arrays)
+
+
+def load(path: Path, G: Any) -> Latents:
+    """Read latents for a generator: ours, `projected_w.npz`, `dlatents.npz`, or ws alone as `.npy`.
+
+    One row of w [N, w_dim] or [N, 1, w_dim] is taken for all layers.
+
+    Raises:
+        LatentsError: if it holds none, or they do not fit the generator.
+    """
+    require_w(G)
+    arrays = _arrays(path)
+    name = next((name for name in ("ws", *_FOREIGN_NAMES) if name in arrays), None)
+    if name is None:
+        raise LatentsError(f"{path} holds no ws, only {', '.join(arrays) or 'nothing'}")
+    ws = _numbers(path, name, arrays[name])
+    if ws.ndim == 2 and ws.shape == (G.num_ws, G.w_dim) and name != "ws":
+        ws = ws[None]
+    elif ws.ndim == 2:
+        ws = ws[:, None]
+    if ws.ndim == 3 and ws.shape[1] == 1:
+        ws = ws.expand(-1, G.num_ws, -1)
+    if ws.shape[1:] != (G.num_ws, G.w_dim):
+        raise LatentsError(f"{path}: ws are {list(ws.shape)}, this network takes [N, {G.num_ws}, {G.w_dim}]")
+    count = sum(key.startswith("noise") for key in arrays)
+    noise = tuple(_numbers(path, f"noise{i}", arrays.get(f"noise{i}")) for i in range(count))
+    sizes = [(1, *stored.shape) for stored in G.synthesis.noise_buffers()]
+    if noise and [tuple(each.shape[1:]) for each in noise] != sizes:
+        raise LatentsError(f"{path}: its noise is for another network")
+    more = {key: _numbers(path, key, arrays[key]) for key in ("z", "c") if key in arrays}
+    psi, network = arrays.get("truncation_psi"), arrays.get("network")
+    seeds = tuple(int(seed) for seed in np.atleast_1d(arrays.get("seeds", ())))
+    return Latents(
+        ws.contiguous(),
+        noise=noise,
+        seeds=seeds,
+        truncation_psi=None if psi is None else float(psi),
+        network=None if network is None else str(network),
+        **more,
+    )
+
+
+def _arrays(path: Path) -> dict[str, Any]:
+    try:
+        content = np.load(path, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return {"ws": content}
+        with content:
+            return {name: content[name] for name in content.files}
+    except OSError as error:
+        raise LatentsError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise LatentsError(f"{path} is damaged, or not a file of latents (.npz)") from error
+
+
+def _numbers(path: Path, name: str, array: Any) -> Tensor:
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        raise LatentsError(f"{path}: {name} is missing, or not an array of finite numbers")
+    return torch.from_numpy(array.astype(np.float32))
+
+
+def joined(parts: Sequence[Latents]) -> Latents:
+    """Return the latents of several, one after the other; seeds and noise are kept if all have them."""
+    noise: tuple[Tensor, ...] = ()
+    if all(part.noise for part in parts):
+        noise = tuple(
+            torch.cat([each.expand(len(part), -1, -1, -1) for part, each in zip(parts, layer, strict=True)])
+            for layer in zip(*(part.noise for part in parts), strict=True)
+        )
+    seeds = tuple(seed for part in parts for seed in part.seeds) if all(part.seeds for part in parts) else ()
+    return replace(parts[0], ws=torch.cat([part.ws for part in parts]), z=None, c=None, noise=noise, seeds=seeds)

@@ -1,0 +1,66 @@
+"""Style mixing: some layers from one w, the others from another (StyleGAN section 3.1, figure 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+RANGES = {"coarse": (4, 8), "middle": (16, 32), "fine": (64, 1 << 20)}
+"""The papers' ranges of layers by the picture sides at which they work, the first and the last."""
+
+
+def layers_of(G: Any, text: str) -> list[int]:
+    """Read a choice of layers: "0-6", "1,3,5-7", "coarse", "middle", "fine", "all", or several with commas between.
+
+    Named ranges are of networks whose levels have two layers each (StyleGAN and StyleGAN2).
+
+    Raises:
+        ValueError: for another text, or layers that the network does not have.
+    """
+    chosen: set[int] = set()
+    for part in text.replace(" ", "").split(","):
+        if part == "all":
+            chosen |= set(range(G.num_ws))
+        elif part in RANGES:
+            chosen |= set(_named(G, part))
+        else:
+            first, dash, last = part.partition("-")
+            if not first.isdecimal() or (dash and not last.isdecimal()):
+                raise ValueError(f"{part!r} is not a layer, a range like 0-6, coarse, middle, fine or all")
+            low, high = int(first), int(last or first)
+            if low > high or high >= G.num_ws:
+                raise ValueError(f"{part!r} is not within the layers 0 to {G.num_ws - 1} of this network")
+            chosen |= set(range(low, high + 1))
+    return sorted(chosen)
+
+
+def _named(G: Any, name: str) -> list[int]:
+    if not hasattr(G.synthesis, "block_resolutions"):
+        raise ValueError(f"{name} is a range of StyleGAN and StyleGAN2; name layers of this network by number")
+    low, high = RANGES[name]
+    return [i for i in range(G.num_ws) if low <= 4 << (i // 2) <= high]
+
+
+def mix(ws: Tensor, others: Tensor, layers: Sequence[int]) -> Tensor:
+    """Return ws [N, num_ws, w_dim] with the given layers' rows taken from `others`, of the same shape."""
+    mixed = ws.clone()
+    index = torch.tensor(list(layers), dtype=torch.long)
+    mixed[:, index] = others[:, index]
+    return mixed
+
+
+def mixing_grid(rows: Tensor, columns: Tensor, layers: Sequence[int]) -> Tensor:
+    """Return the ws [R, C, num_ws, w_dim] of a grid: those of each row, with some layers of each column's.
+
+    Args:
+        rows: ws [R, num_ws, w_dim].
+        columns: ws [C, num_ws, w_dim].
+        layers: which come from the columns.
+    """
+    R, C = len(rows), len(columns)
+    wide = rows[:, None].expand(-1, C, -1, -1).flatten(0, 1)
+    high = columns[None].expand(R, -1, -1, -1).flatten(0, 1)
+    return mix(wide, high, layers).reshape(R, C, *rows.shape[1:])
