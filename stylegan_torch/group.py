@@ -5,6 +5,9 @@ from __future__ import annotations
 import click
 
 from stylegan_torch import __version__
+from stylegan_torch.commands.directions import directions
+from stylegan_torch.commands.edit import edit
+from stylegan_torch.commands.look import look
 from stylegan_torch.commands.mix import mix
 from stylegan_torch.commands.train import train
 
@@ -15,5 +18,5 @@ def main() -> None:
     """Edit with networks of the StyleGAN family, and train them."""
 
 
-for command in (mix, train):
+for command in (directions, edit, look, mix, train):
     main.add_command(command)

@@ -298,6 +298,25 @@ def pick_noise(
     raise ValueError(f"noise_mode must be 'const', 'random' or 'none', not {noise_mode!r}")
 
 
+def with_features(synthesis: nn.Module, draw: Callable[[], Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return what `draw` draws, and what each layer of a synthesis network makes on the way, by the layer's name.
+
+    Layers are those that read a w: convolutions (after their activation), RGB layers, and StyleGAN3's input.
+    """
+    features: dict[str, Tensor] = {}
+    layers = {name: module for name, module in synthesis.named_modules() if hasattr(module, "affine")}
+    layers |= {name: module for name, module in synthesis.named_modules() if name.endswith("torgb")}
+    handles = [
+        module.register_forward_hook(lambda _, __, output, name=name: features.__setitem__(name, output))
+        for name, module in layers.items()
+    ]
+    try:
+        return draw(), features
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 def growth(lod: float, max_level: int) -> tuple[int, float]:
     """Split a level of detail into the finest level in use and the weight of the next coarser one (ProGAN figure 2).
 

@@ -15,7 +15,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +43,7 @@ from stylegan_torch.layers import (
     resolutions,
     truncate,
     upsample2d,
+    with_features,
 )
 
 Architecture = Literal["skip", "resnet", "orig", "revised"]
@@ -507,7 +508,8 @@ class SynthesisNetwork(nn.Module):
         noise_mode: str = "const",
         noise: Sequence[Tensor] | None = None,
         force_fp32: bool = True,
-    ) -> Tensor:
+        return_features: bool = False,
+    ) -> Any:
         """Draw images [N, img_channels, H, W], dynamic range about [-1, 1], from ws [N, num_ws, w_dim].
 
         Args:
@@ -515,10 +517,13 @@ class SynthesisNetwork(nn.Module):
             noise_mode: "const" (stored maps), "random" or "none".
             noise: explicit maps [1 or N, 1, H, W], one a noisy layer in layer order; overrides `noise_mode`.
             force_fp32: accepted for code written against the official releases; levels always run in the dtype of ws.
+            return_features: also return what every layer makes, a dict of tensors [N, C, H, W] by the layer's name.
 
         Raises:
             ValueError: if ws, the noise or its mode do not fit the network.
         """
+        if return_features:
+            return with_features(self, lambda: self.forward(ws, noise_mode, noise))
         check_shape("ws", ws, self.num_ws, self.config.mapping.w_dim)
         maps = pick_noise(self.noise_buffers(), ws, noise_mode, noise) or [None] * (self.num_ws - 1)
         if self.config.architecture == "revised":

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylegan_torch.layers import Linear, StyleGenerator, check_shape, normal, upfirdn2d
+from stylegan_torch.layers import Linear, StyleGenerator, check_shape, normal, upfirdn2d, with_features
 from stylegan_torch.stylegan2 import MappingConfig, MappingNetwork
 
 
@@ -354,7 +354,8 @@ class SynthesisNetwork(nn.Module):
         noise_mode: str = "const",
         noise: Sequence[Tensor] | None = None,
         force_fp32: bool = True,
-    ) -> Tensor:
+        return_features: bool = False,
+    ) -> Any:
         """Draw images [N, img_channels, H, W], dynamic range about [-1, 1], from ws [N, num_ws, w_dim].
 
         Args:
@@ -362,10 +363,13 @@ class SynthesisNetwork(nn.Module):
             noise_mode: accepted for the common interface; there is no noise.
             noise: None or empty.
             force_fp32: accepted for code written against the official releases; layers always run in the dtype of ws.
+            return_features: also return what every layer makes, a dict of tensors [N, C, H, W] by the layer's name.
 
         Raises:
             ValueError: if ws do not fit the network, or noise is given.
         """
+        if return_features:
+            return with_features(self, lambda: self.forward(ws, noise_mode, noise))
         check_shape("ws", ws, self.num_ws, self.w_dim)
         if noise:
             raise ValueError(f"this network has no noisy layers, got {len(noise)} noise tensors")

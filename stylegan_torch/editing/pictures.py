@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -52,14 +53,24 @@ def sheet(pictures: Sequence[Sequence[Picture | None]]) -> Image.Image:
 
 def captioned(image: Image.Image, captions: Sequence[str]) -> Image.Image:
     """Return a sheet with a line of text above each of its columns, which are equally wide."""
-    size = 14
-    font = ImageFont.load_default(size)
-    result = Image.new(image.mode, (image.width, image.height + 2 * size), "white" if image.mode != "L" else 255)
-    result.paste(image, (0, 2 * size))
-    draw_on = ImageDraw.Draw(result)
-    width = image.width / len(captions)
+    width, height = image.width / len(captions), 28
+    white, black = (255, 0) if image.mode == "L" else ("white", "black")
+    result = Image.new(image.mode, (image.width, image.height + height), white)
+    result.paste(image, (0, height))
+    pen = ImageDraw.Draw(result)
     for i, caption in enumerate(captions):
-        draw_on.text(
-            ((i + 0.5) * width, size), caption, fill="black" if image.mode != "L" else 0, font=font, anchor="mm"
-        )
+        size = min(14.0, 1.6 * width / max(len(caption), 1))  # so that it fits
+        font = ImageFont.load_default(size)
+        pen.text(((i + 0.5) * width, height / 2), caption, fill=black, font=font, anchor="mm")
+    return result
+
+
+def as_gray(values: Tensor, like: Picture) -> Picture:
+    """Return a map [h, w] of positive numbers as a gray picture, its largest white, in the size and mode of another."""
+    scaled = values / values.max().clamp(min=1e-12)
+    large = F.interpolate(scaled[None, None], like.shape[:2], mode="nearest")[0, 0]
+    gray = (large * 255).round().to(torch.uint8).cpu().numpy()
+    result = np.repeat(gray[:, :, None], like.shape[2], axis=2)
+    if like.shape[2] in (2, 4):
+        result[:, :, -1] = 255
     return result

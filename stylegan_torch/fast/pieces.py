@@ -181,8 +181,15 @@ class OneByOne:
         noise_mode: str = "const",
         noise: Sequence[Tensor] | None = None,
         force_fp32: bool = True,
-    ) -> Tensor:
-        """Draw images as the plain form does."""
+        return_features: bool = False,
+    ) -> Any:
+        """Draw images as the plain form does.
+
+        Raises:
+            ValueError: if features are asked for: there are no whole ones here.
+        """
+        if return_features:
+            raise ValueError("the fast form has no features to return; ask the plain form")
         check_shape("ws", ws, self.num_ws, self.w_dim)
         together: Any = super()
         if not one_by_one(ws):

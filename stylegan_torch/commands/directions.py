@@ -1,0 +1,110 @@
+"""`stylegan directions`: find directions to edit along."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stylegan_torch import StyleGANError
+from stylegan_torch.command import columns, one_line_errors, quick_imports
+from stylegan_torch.commands.shared import DEVICE, FORCE, NETWORK, PATH, open_generator
+from stylegan_torch.files import make_folder, refuse_existing
+
+EXAMPLES = """\b
+Examples:
+  stylegan directions --method sefa --layers middle --out sefa.npz
+  stylegan directions --network ffhq.pt --method pca --count 20 --out pca.safetensors
+  stylegan directions --method boundary --labels smiles.csv --out smile.npz
+
+A file of labels has lines such as "12,1": a seed and its label. Two different labels are two kinds of pictures; of
+more, such as scores, the highest and the lowest are told apart.
+"""
+
+
+@click.command(epilog=EXAMPLES, short_help="Find directions along which pictures change.")
+@NETWORK
+@click.option(
+    "--method",
+    type=click.Choice(["sefa", "pca", "boundary"]),
+    default="sefa",
+    show_default=True,
+    help="Factorise the style weights; components of W; the boundary between labelled pictures.",
+)
+@click.option("--count", type=click.IntRange(min=1), default=10, show_default=True, help="How many to find.")
+@click.option("--layers", default="all", show_default=True, help="Layers they are for: numbers, coarse, middle, fine.")
+@click.option("--labels", type=PATH, help="Labels for --method boundary (.csv).")
+@click.option("--latents", type=PATH, help="Label these latents, by their number from 0, rather than seeds.")
+@click.option("--out", type=PATH, default="directions.npz", show_default=True, help=".npz or .safetensors.")
+@DEVICE
+@FORCE
+@one_line_errors
+def directions(
+    network: str | None,
+    method: str,
+    count: int,
+    layers: str,
+    labels: Path | None,
+    latents: Path | None,
+    out: Path,
+    device: str | None,
+    force: bool,
+) -> None:
+    """Find directions in W, and write them to a file that `stylegan edit` reads."""
+    if (method == "boundary") != (labels is not None):
+        raise click.UsageError("--labels and --method boundary belong together")
+    if out.suffix not in (".npz", ".safetensors"):
+        raise click.BadParameter(f"{out} does not end in .npz or .safetensors", param_hint="--out")
+    refuse_existing([out], force)
+    with quick_imports():
+        import torch
+
+        from stylegan_torch.editing import directions as finding
+        from stylegan_torch.editing.latents import from_seeds, load
+        from stylegan_torch.editing.mixing import layers_of
+    G = open_generator(network, device, exact=True).G
+    try:
+        chosen = [] if layers == "all" else layers_of(G, layers)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--layers") from error
+    found: Any
+    if labels:
+        numbers, values = _read_labels(labels)
+        if latents:
+            all_ws = load(latents, G).ws
+            if max(numbers) >= len(all_ws):
+                raise StyleGANError(f"{labels}: there is no latent {max(numbers)} in {latents}, only {len(all_ws)}")
+            ws = all_ws[numbers]
+        else:
+            ws = from_seeds(G, numbers).ws
+        found = finding.boundary(G, ws, torch.tensor(values), chosen)
+    else:
+        found = {"sefa": finding.sefa, "pca": finding.pca}[method](G, count, chosen)
+    make_folder(out.parent)
+    finding.save(out, found, force)
+    meaning = {"sefa": "eigenvalue", "pca": "share of variance", "boundary": "accuracy"}[method]
+    rows = [["direction", meaning]] + [[str(i), f"{value:.3g}"] for i, value in enumerate(found.importances.tolist())]
+    click.echo("\n".join(columns(rows)))
+
+
+def _read_labels(path: Path) -> tuple[list[int], list[float]]:
+    try:
+        with path.open(newline="") as file:
+            rows = [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError) as error:
+        raise StyleGANError(f"cannot read {path}: {error}") from error
+    numbers, values = [], []
+    for line, row in enumerate(rows, start=1):
+        try:
+            number, value = int(row[0]), float(row[1])
+        except (ValueError, IndexError) as error:
+            if line == 1:  # a heading
+                continue
+            raise StyleGANError(f"{path}, line {line}: {','.join(row)!r} is not a seed and a label") from error
+        numbers.append(number)
+        values.append(value)
+    if not numbers:
+        raise StyleGANError(f"{path} has no labels: lines such as 12,1 are wanted")
+    return numbers, values

@@ -1,0 +1,121 @@
+"""`stylegan edit`: move pictures along directions."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import click
+
+from stylegan_torch import StyleGANError
+from stylegan_torch.command import one_line_errors, parse_seeds, quick_imports, reading
+from stylegan_torch.commands.shared import CLASS, DEVICE, EXACT, FORCE, NETWORK, PATH, open_generator, truncation
+from stylegan_torch.files import make_folder, refuse_existing
+
+EXAMPLES = """\b
+Examples:
+  stylegan directions --method pca --out pca.npz
+  stylegan edit --directions pca.npz --index 0-4 --seeds 7 --out strips.png
+  stylegan edit --directions smile.npz --seeds 1-6 --strengths=-2,0,2 --out smiles.png
+  stylegan edit --directions smile.npz --latents face.npz --strengths 1.5 --save-latents smiling.npz
+"""
+
+
+def parse_numbers(text: str) -> list[float]:
+    """Read numbers with commas between."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = [math.nan]
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"{text!r} is not a list of numbers such as -2,0,2")
+    return numbers
+
+
+@click.command(epilog=EXAMPLES, short_help="Move pictures along directions, as strips and grids.")
+@NETWORK
+@click.option("--directions", type=PATH, required=True, help="What `stylegan directions` wrote.")
+@click.option(
+    "--index", default="0", show_default=True, callback=reading(parse_seeds), help="Which of them: numbers from 0."
+)
+@click.option("--seeds", callback=reading(parse_seeds), metavar="SEEDS", help="Pictures to edit.")
+@click.option("--latents", type=PATH, help="Latents to edit (.npz), rather than seeds.")
+@click.option(
+    "--strengths",
+    default="-3,-2,-1,0,1,2,3",
+    show_default=True,
+    callback=reading(parse_numbers),
+    help="How far, in standard deviations of w; one picture each.",
+)
+@click.option("--layers", help="Layers to move.  [default: those the directions are for]")
+@truncation(0.7, "Truncation of the seeds' pictures; 1 = none.")
+@CLASS
+@click.option("--out", type=PATH, default="edit.png", show_default=True, help="The sheet (.png).")
+@click.option("--save-latents", type=PATH, help="Also write the edited latents here (.npz), row by row.")
+@DEVICE
+@EXACT
+@FORCE
+@one_line_errors
+def edit(
+    network: str | None,
+    directions: Path,
+    index: list[int],
+    seeds: list[int] | None,
+    latents: Path | None,
+    strengths: list[float],
+    layers: str | None,
+    truncation: float,
+    class_index: int | None,
+    out: Path,
+    save_latents: Path | None,
+    device: str | None,
+    exact: bool,
+    force: bool,
+) -> None:
+    """Draw each picture moved along each direction: a row of a sheet each, a column for each strength."""
+    if (seeds is None) == (latents is None):
+        raise click.UsageError("give one of --seeds and --latents")
+    if out.suffix.lower() != ".png":
+        raise click.BadParameter(f"{out} does not end in .png", param_hint="--out")
+    refuse_existing([out, *([save_latents] if save_latents else [])], force)
+    with quick_imports():
+        import torch
+
+        from stylegan_torch.editing import directions as finding
+        from stylegan_torch.editing import latents as travelling
+        from stylegan_torch.editing.mixing import layers_of
+        from stylegan_torch.editing.pictures import captioned, draw, sheet
+        from stylegan_torch.images import save_png
+    opened = open_generator(network, device, exact)
+    known = finding.load(directions, opened.G)
+    if known.network != travelling.network_hash(opened.G):
+        click.echo(f"Note: {directions} was found with another network.", err=True)
+    if max(index) >= len(known):
+        raise StyleGANError(f"{directions} has the directions 0 to {len(known) - 1}, not {max(index)}")
+    try:
+        rows = layers_of(opened.G, layers) if layers else []
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--layers") from error
+    if latents:
+        start = travelling.load(latents, opened.G)
+    else:
+        start = travelling.from_seeds(opened.G, seeds or [], truncation, class_index=class_index)
+    moved = [
+        torch.cat([known.apply(start.ws[i : i + 1], each, strength, rows) for strength in strengths])
+        for i in range(len(start))
+        for each in index
+    ]
+    noise = [layer[:1] if len(layer) == 1 else None for layer in start.noise]
+    shared_noise = [layer for layer in noise if layer is not None] if None not in noise else []
+    pictures = [list(draw(opened.drawer, ws, shared_noise)) for ws in moved]
+    make_folder(out.parent)
+    about = {"network": opened.origin, "seeds": seeds, "directions": known.method, "index": index}
+    image = captioned(sheet(pictures), [f"{strength:+g}" if strength else "0" for strength in strengths])
+    save_png(out, image, {**about, "strengths": strengths}, force)
+    if save_latents:
+        make_folder(save_latents.parent)
+        edited = travelling.Latents(
+            torch.cat(moved), noise=tuple(shared_noise), network=travelling.network_hash(opened.G)
+        )
+        travelling.save(save_latents, edited, force)
+    click.echo(f"{len(moved)} × {len(strengths)} pictures in {out}")

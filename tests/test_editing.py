@@ -1,0 +1,372 @@
+"""Editing: each function against its definition, and the commands on small networks."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+import converter
+from stylegan_torch.editing import directions, inspection, latents, mixing, pictures
+from stylegan_torch.errors import StyleGANError
+from stylegan_torch.fast import optimize
+from stylegan_torch.group import main
+from stylegan_torch.seeds import latents_from_seeds
+
+DATA = Path(__file__).parent / "data"
+WITH_W = ["sg1.pkl", "sg2-skip.pkl", "sg2-revised.pkl", "ada-cond.pkl", "sg3t_64.pkl"]
+
+
+def _network(name: str = "sg2-skip.pkl") -> Any:
+    return converter.load(DATA / name).network("G_ema")
+
+
+def _run(*arguments: object, status: int = 0) -> str:
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def G() -> Any:  # noqa: N802
+    return _network()
+
+
+@given(st.integers(1, 4), st.lists(st.integers(0, 7), max_size=8))
+def test_mixing_takes_rows(count: int, layers: list[int]) -> None:
+    ws, others = torch.zeros(count, 8, 3), torch.ones(count, 8, 3)
+    mixed = mixing.mix(ws, others, layers)
+    assert mixed[:, :, 0].sum().item() == count * len(set(layers))
+    assert (ws == 0).all()  # what is given is not changed
+
+
+def test_mixing_identities(G: Any) -> None:
+    a, b = torch.split(latents.from_seeds(G, [1, 2]).ws, 1)
+    everything = list(range(G.num_ws))
+    assert torch.equal(mixing.mix(a, b, []), a)
+    assert torch.equal(mixing.mix(a, b, everything), b)
+    assert torch.equal(mixing.mix(a, a, [0, 3]), a)
+    coarse, rest = everything[:3], everything[3:]
+    assert torch.equal(mixing.mix(a, b, coarse), mixing.mix(b, a, rest))
+
+
+def test_a_grid_is_of_rows_and_columns(G: Any) -> None:
+    ws = latents.from_seeds(G, range(5)).ws
+    grid = mixing.mixing_grid(ws[:2], ws[2:], [0, 1])
+    assert grid.shape == (2, 3, G.num_ws, G.w_dim)
+    assert torch.equal(grid[1, 2], mixing.mix(ws[1:2], ws[4:5], [0, 1])[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "layers"),
+    [
+        ("0-2", [0, 1, 2]),
+        ("5,1-2", [1, 2, 5]),
+        ("coarse", [0, 1, 2, 3]),
+        ("middle", [4, 5, 6, 7]),
+        ("coarse, 7", [0, 1, 2, 3, 7]),
+        ("fine", []),  # there is no level of 64² in this network
+        ("all", list(range(8))),
+    ],
+)
+def test_choices_of_layers(G: Any, text: str, layers: list[int]) -> None:
+    assert mixing.layers_of(G, text) == layers
+
+
+@pytest.mark.parametrize("text", ["8", "3-1", "rough", "", "-1"])
+def test_wrong_choices_of_layers(G: Any, text: str) -> None:
+    with pytest.raises(ValueError, match="not"):
+        mixing.layers_of(G, text)
+
+
+def test_named_ranges_are_not_of_stylegan3() -> None:
+    with pytest.raises(ValueError, match="by number"):
+        mixing.layers_of(_network("sg3t_64.pkl"), "coarse")
+
+
+@pytest.mark.parametrize("name", WITH_W)
+def test_latents_of_seeds_draw_the_pictures_of_seeds(name: str) -> None:
+    G = _network(name)
+    made = latents.from_seeds(G, [3, 4], 0.7, class_index=1 if G.c_dim else None)
+    expected = G(made.z, made.c, truncation_psi=0.7)
+    assert torch.equal(G.synthesis(made.ws), expected)
+
+
+def test_latents_travel(G: Any, tmp_path: Path) -> None:
+    made = latents.from_seeds(G, [3, 4], 0.5)
+    noise = tuple(torch.randn(1, 1, *stored.shape) for stored in G.synthesis.noise_buffers())
+    written = replace(made, noise=noise)
+    latents.save(tmp_path / "a.npz", written)
+    again = latents.load(tmp_path / "a.npz", G)
+    assert torch.equal(again.ws, made.ws)
+    assert again.z is not None
+    assert torch.equal(again.z, latents_from_seeds([3, 4], G.z_dim))
+    assert all(torch.equal(a, b) for a, b in zip(again.noise, noise, strict=True))
+    assert (again.seeds, again.truncation_psi, again.network) == ((3, 4), 0.5, latents.network_hash(G))
+    with pytest.raises(StyleGANError, match="exists"):
+        latents.save(tmp_path / "a.npz", made)
+
+
+def test_official_latents_are_read(G: Any, tmp_path: Path) -> None:
+    ws = np.random.default_rng(0).normal(size=(2, G.num_ws, G.w_dim)).astype(np.float32)
+    for name, arrays in (
+        ("projected_w.npz", {"w": ws[:1]}),
+        ("dlatents.npz", {"dlatents": ws}),
+        ("rows.npz", {"w": ws[:, 0]}),
+        ("one_row.npz", {"w": ws[:, :1]}),
+    ):
+        np.savez(tmp_path / name, **arrays)  # type: ignore[arg-type]
+        read = latents.load(tmp_path / name, G).ws.numpy()
+        wanted = arrays.get("w", arrays.get("dlatents"))
+        assert wanted is not None
+        assert np.array_equal(read[:, 0], wanted.reshape(len(read), -1, G.w_dim)[:, 0])
+        assert read.shape[1:] == (G.num_ws, G.w_dim)
+    np.save(tmp_path / "dlatents.npy", ws)
+    assert np.array_equal(latents.load(tmp_path / "dlatents.npy", G).ws, ws)
+
+
+def test_wrong_latents_are_refused(G: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    for arrays, message in (
+        ({"x": np.zeros(3)}, "holds no ws, only x"),
+        ({"ws": np.zeros((1, 3, 5), np.float32)}, r"ws are \[1, 3, 5\], this network takes"),
+        ({"ws": np.full((1, G.num_ws, G.w_dim), np.nan)}, "ws is missing, or not an array of finite numbers"),
+        ({"ws": np.zeros((1, G.num_ws, G.w_dim)), "noise0": np.zeros((1, 1, 4, 4))}, "noise is for another network"),
+        ({"ws": np.array([{}])}, "damaged"),
+    ):
+        np.savez(path, **arrays)
+        with pytest.raises(latents.LatentsError, match=message):
+            latents.load(path, G)
+    path.write_bytes(b"PK half a file")
+    with pytest.raises(latents.LatentsError, match="damaged"):
+        latents.load(path, G)
+    with pytest.raises(latents.LatentsError, match="cannot read"):
+        latents.load(tmp_path / "nowhere.npz", G)
+    with pytest.raises(latents.LatentsError, match="ProGAN has no W"):
+        latents.from_seeds(_network("pg.pkl"), [0])
+    with pytest.raises(latents.LatentsError, match="no class 10: this network has classes 0 to 9"):
+        latents.from_seeds(_network("ada-cond.pkl"), [0], class_index=10)
+
+
+def test_joined_latents(G: Any) -> None:
+    one, two = latents.from_seeds(G, [1]), latents.from_seeds(G, [5, 6])
+    both = latents.joined([one, two])
+    assert both.seeds == (1, 5, 6)
+    assert torch.equal(both.ws, torch.cat([one.ws, two.ws]))
+
+
+@pytest.mark.parametrize("name", WITH_W)
+def test_sefa_is_the_svd_of_the_stacked_style_weights(name: str) -> None:
+    G = _network(name)
+    A = directions.style_weights(G).double()
+    found = directions.sefa(G, count=4)
+    values = torch.linalg.eigvalsh(A.t() @ A)  # equation 6 of the paper
+    torch.testing.assert_close(found.importances.double(), values.flip(0)[:4], rtol=1e-4, atol=1e-4)
+    for vector, value in zip(found.vectors.double(), values.flip(0), strict=False):
+        torch.testing.assert_close(A.t() @ (A @ vector), value * vector, rtol=1e-3, atol=1e-3 * float(values[-1]))
+        assert vector.norm().item() == pytest.approx(1, abs=1e-5)
+
+
+def test_sefa_of_some_layers(G: Any) -> None:
+    every = [layer.affine.weight.shape[0] for block in G.synthesis.blocks() for layer in block.layers()]
+    assert directions.style_weights(G).shape == (sum(every), G.w_dim)
+    assert directions.style_weights(G, [2, 3]).shape == (sum(every[2:4]), G.w_dim)
+    assert directions.sefa(G, layers=[2, 3]).layers == (2, 3)
+    with pytest.raises(directions.DirectionsError, match="no styles"):
+        directions.sefa(G, layers=[G.num_ws - 1])
+
+
+def test_pca_has_the_variances_of_w(G: Any) -> None:
+    found = directions.pca(G, count=G.w_dim)
+    w = directions.sample_w(G)
+    along = (w - w.mean(dim=0)) @ found.vectors.t()
+    shares = along.var(dim=0) / along.var(dim=0).sum()
+    torch.testing.assert_close(found.importances, shares, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(found.scales, along.std(dim=0))
+    torch.testing.assert_close(found.vectors @ found.vectors.t(), torch.eye(G.w_dim), rtol=0, atol=1e-4)
+    assert (found.importances.diff() <= 1e-6).all()
+
+
+def test_a_boundary_finds_what_the_labels_say(G: Any) -> None:
+    w = directions.sample_w(G, 400, seed=1)
+    true = torch.nn.functional.normalize(torch.randn(G.w_dim, generator=torch.Generator().manual_seed(0)), dim=0)
+    score = (w - w.mean(dim=0)) @ true
+    for labels in ((score > 0).float(), score):  # two kinds, or scores
+        found = directions.boundary(G, w, labels)
+        order = (w @ found.vectors[0]).argsort().argsort().double()
+        rank = score.argsort().argsort().double()
+        assert torch.corrcoef(torch.stack([order, rank]))[0, 1] > 0.97
+        assert found.importances[0] > 0.9
+    with pytest.raises(directions.DirectionsError, match="all labels are the same"):
+        directions.boundary(G, w, torch.ones(400))
+
+
+@given(st.integers(0, 100))
+def test_a_direction_without_others_is_at_right_angles_to_them(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    vector, others = torch.randn(8, generator=generator), torch.randn(3, 8, generator=generator)
+    rest = directions.without(vector, others)
+    assert (others @ rest).abs().max() < 1e-5
+    assert rest.norm().item() == pytest.approx(1, abs=1e-5)
+    with pytest.raises(directions.DirectionsError, match="nothing"):
+        directions.without(others[0] * 2, others)
+
+
+def test_moving_along_a_direction(G: Any) -> None:
+    found = directions.pca(G, count=3, layers=[1, 2])
+    ws = latents.from_seeds(G, [0]).ws
+    moved = found.apply(ws, 1, 2.0)
+    assert torch.equal(moved[:, [0, *range(3, G.num_ws)]], ws[:, [0, *range(3, G.num_ws)]])
+    torch.testing.assert_close((moved - ws)[0, 1], 2 * found.scales[1] * found.vectors[1])
+    everywhere = found.apply(ws, 1, -1.0, range(G.num_ws))
+    torch.testing.assert_close(found.apply(everywhere, 1, 1.0, range(G.num_ws)), ws)
+    assert torch.equal(found.apply(ws, 0, 0.0), ws)
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
+def test_directions_travel(G: Any, suffix: str, tmp_path: Path) -> None:
+    found = directions.sefa(G, count=3, layers=[1, 4])
+    directions.save(tmp_path / f"d{suffix}", found)
+    again = directions.load(tmp_path / f"d{suffix}", G)
+    assert torch.equal(again.vectors, found.vectors)
+    assert (again.layers, again.method, again.network) == ((1, 4), "sefa", latents.network_hash(G))
+    with pytest.raises(directions.DirectionsError, match="another network"):
+        directions.load(tmp_path / f"d{suffix}", _network("sg3t_64.pkl"))
+    (tmp_path / f"d{suffix}").write_bytes(b"half")
+    with pytest.raises(directions.DirectionsError, match="damaged"):
+        directions.load(tmp_path / f"d{suffix}", G)
+    with pytest.raises(directions.DirectionsError, match="must end in"):
+        directions.save(tmp_path / "d.txt", found)
+
+
+@pytest.mark.parametrize("name", WITH_W)
+def test_features_are_what_layers_make(name: str) -> None:
+    G = _network(name)
+    ws = latents.from_seeds(G, [0, 1]).ws
+    images, features = G.synthesis(ws, return_features=True)
+    assert torch.equal(images, G.synthesis(ws))
+    assert all(len(value) == 2 and value.ndim == 4 for value in features.values())
+    assert not any(module._forward_hooks for module in G.modules())
+    if name == "sg2-skip.pkl":  # the picture is the sum of what the RGB layers add
+        blocks = G.synthesis.blocks()
+        total = features["b4.torgb"]
+        for block in blocks[1:]:
+            total = block.enlarged(total) + features[f"b{block.resolution}.torgb"]
+        torch.testing.assert_close(total, images)
+
+
+def test_the_fast_form_has_no_features(G: Any) -> None:
+    with pytest.raises(ValueError, match="plain form"):
+        optimize(G).synthesis(latents.from_seeds(G, [0]).ws, return_features=True)
+
+
+def test_truncation_sweep(G: Any) -> None:
+    ws = latents.from_seeds(G, [0, 1]).ws
+    swept = inspection.truncation_sweep(G, ws, [1, 0.5, 0, -1])
+    assert torch.equal(swept[:, 0], ws)
+    torch.testing.assert_close(swept[:, 1], latents.from_seeds(G, [0, 1], 0.5).ws)
+    torch.testing.assert_close(swept[:, 2], inspection.average_ws(G).expand(2, -1, -1))
+    torch.testing.assert_close(swept[:, 0] + swept[:, 3], 2 * swept[:, 2])
+
+
+def test_noise_moves_pixels_as_much_as_it_is_strong(G: Any) -> None:
+    strengths = inspection.noise_strengths(G)
+    assert strengths["b32.conv1"] == G.synthesis.b32.conv1.noise_strength.abs().item()
+    spread = inspection.noise_variance(G, latents.from_seeds(G, [0]).ws, draws=8)
+    assert spread.shape == (1, 32, 32)
+    quiet = _network()
+    with torch.no_grad():
+        for name, value in quiet.named_parameters():
+            if name.endswith("noise_strength"):
+                value.zero_()
+    assert inspection.noise_variance(quiet, latents.from_seeds(G, [0]).ws, draws=3).max() < 1e-6
+    assert inspection.noise_strengths(_network("sg3t_64.pkl")) == {}
+
+
+def test_nearest_latents() -> None:
+    others = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 1.0]])
+    index, distance = inspection.nearest(torch.tensor([[0.0, 0.9], [2.5, 0.0]]), others, count=2)
+    assert index.tolist() == [[2, 0], [1, 0]]
+    torch.testing.assert_close(distance[:, 0], torch.tensor([0.1, 0.5]))
+
+
+def test_pictures_are_drawn_in_batches_with_their_noise(G: Any) -> None:
+    ws = latents.from_seeds(G, range(3)).ws
+    noise = [torch.randn(3, 1, *stored.shape) for stored in G.synthesis.noise_buffers()]
+    one, three = (list(pictures.draw(G, ws, noise, batch=batch)) for batch in (1, 3))
+    assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(one, three, strict=True))
+    plain = list(pictures.draw(G, ws))
+    assert not np.array_equal(plain[0], one[0])
+
+
+def _sheet_size(path: Path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+def test_mix_command(tmp_path: Path) -> None:
+    out, single = tmp_path / "grid.png", tmp_path / "single"
+    common = ("mix", "--network", DATA / "sg2-skip.pkl", "--rows", "1,2", "--cols", "3-5", "--out", out)
+    assert _run(*common, "--styles", "0-3", "--outdir", single) == f"2 × 3 pictures in {out} and {single}\n"
+    assert _sheet_size(out) == (4 * 32, 3 * 32)
+    assert sorted(path.name for path in single.iterdir()) == [f"{r}-{c}.png" for r in (1, 2) for c in (3, 4, 5)]
+    assert "exists; use --force" in _run(*common, status=1)
+    assert "'0-9' is not within the layers 0 to 7" in _run(*common, "--force", "--styles", "0-9", status=2)
+    with Image.open(out) as grid, Image.open(single / "2-4.png") as one:
+        assert np.array_equal(np.asarray(grid)[64:96, 64:96], np.asarray(one))
+        assert (np.asarray(grid)[:32, :32] == 0).all()
+
+
+def test_directions_and_edit_commands(tmp_path: Path) -> None:
+    network = ("--network", DATA / "sg2-skip.pkl")
+    for method, suffix in (("sefa", ".npz"), ("pca", ".safetensors")):
+        path = tmp_path / f"{method}{suffix}"
+        output = _run("directions", *network, "--method", method, "--count", 3, "--layers", "coarse", "--out", path)
+        assert len(output.splitlines()) == 4
+        out, edited = tmp_path / f"{method}.png", tmp_path / f"{method}-edited.npz"
+        more = ("--index", "0,2", "--seeds", "1-2", "--strengths=-1,0,1", "--out", out, "--save-latents", edited)
+        assert _run("edit", *network, "--directions", path, *more) == f"4 × 3 pictures in {out}\n"
+        assert _sheet_size(out) == (3 * 32, 4 * 32 + 28)
+        again = tmp_path / f"{method}-again.png"
+        output = _run("edit", *network, "--directions", path, "--latents", edited, "--strengths", 0, "--out", again)
+        assert output.startswith("12 × 1 pictures")
+    assert "has the directions 0 to 2, not 3" in _run(
+        "edit", *network, "--directions", path, "--index", 3, "--seeds", 1, "--out", tmp_path / "x.png", status=1
+    )
+    assert "give one of --seeds and --latents" in _run("edit", *network, "--directions", path, status=2)
+
+
+def test_boundary_command(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.csv"
+    with labels.open("w", newline="") as file:
+        csv.writer(file).writerows([("seed", "smile"), *((seed, seed % 2) for seed in range(30))])
+    common = ("directions", "--network", DATA / "sg2-skip.pkl", "--out", tmp_path / "b.npz", "--force")
+    output = _run(*common, "--method", "boundary", "--labels", labels)
+    assert output.splitlines()[0].split() == ["direction", "accuracy"]
+    assert "--labels and --method boundary belong together" in _run(*common, "--method", "boundary", status=2)
+    labels.write_text("1,0\n2,happy\n")
+    assert "labels.csv, line 2: '2,happy' is not a seed and a label" in _run(
+        *common, "--method", "boundary", "--labels", labels, status=1
+    )
+
+
+@pytest.mark.parametrize("what", ["truncation", "noise", "features", "rgb"])
+@pytest.mark.parametrize("name", ["sg1.pkl", "sg2-skip.pkl", "sg3t_64.pkl", "ada5_fp16_nhwc_gray.pkl"])
+def test_look_command(what: str, name: str, tmp_path: Path) -> None:
+    output = _run("look", what, "--network", DATA / name, "--seeds", "0-1", "--out", tmp_path / "a.png")
+    assert "2 × " in output
+    with Image.open(tmp_path / "a.png") as image:
+        assert np.asarray(image).std() > 5
+
+
+def test_progan_has_nothing_to_look_into(tmp_path: Path) -> None:
+    assert "ProGAN has no W" in _run("look", "truncation", "--network", DATA / "pg.pkl", status=1)
