@@ -1,0 +1,84 @@
+"""`stylegan rate`: sort pictures by a discriminator's scores."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import track
+
+from stylegan_torch.command import one_line_errors, quick_imports
+from stylegan_torch.commands.shared import CLASS, DEVICE, FORCE, NETWORK, PATH, open_discriminator
+from stylegan_torch.files import make_folder, new_file, refuse_existing
+
+EXAMPLES = """\b
+Examples:
+  stylegan rate out/ --network ffhq.pkl
+  stylegan rate photos.zip --network ffhq.pkl --out scores.csv
+"""
+
+
+@click.command(epilog=EXAMPLES, short_help="Sort pictures by a discriminator's scores.")
+@click.argument("pictures", type=PATH)
+@NETWORK
+@CLASS
+@click.option("--out", type=PATH, help="Write the list here (.csv) rather than print it.")
+@click.option("--bad", type=click.Choice(["refuse", "skip"]), default="refuse", show_default=True, help="Bad pictures.")
+@DEVICE
+@FORCE
+@one_line_errors
+def rate(
+    pictures: Path,
+    network: str | None,
+    class_index: int | None,
+    out: Path | None,
+    bad: str,
+    device: str | None,
+    force: bool,
+) -> None:
+    """List the PICTURES of a folder, a .zip or a WebDataset by score, the most real first, as "score,name".
+
+    Pictures are cut to the middle and resized to the network's size.
+    """
+    if out:
+        refuse_existing([out], force)
+    with quick_imports():
+        import torch
+
+        from stylegan_torch import StyleGANError
+        from stylegan_torch.editing.measures import scores
+        from stylegan_torch.training import data
+    D = open_discriminator(network, device)
+    if class_index is not None and class_index >= D.c_dim:
+        raise StyleGANError(f"there is no class {class_index}: this network has {D.c_dim or 'none'}")
+    height, width = D.img_size
+    form = data.Form(height, width, D.img_channels)
+    console = Console(stderr=True)
+    rows = []
+    for picture in track(
+        data.pictures(pictures), "Rating", console=console, disable=not console.is_terminal, transient=True
+    ):
+        try:
+            image = torch.from_numpy(data.decode(picture.data, form).copy())[None].float() / 127.5 - 1
+        except data.DataError as error:
+            if bad == "refuse":
+                raise data.DataError(f"{pictures}: {picture.name} {error}; --bad skip leaves such out") from error
+            click.echo(f"Skipped {picture.name}: it {error}", err=True)
+            continue
+        rows.append((scores(D, [image], class_index).item(), picture.name))
+    if not rows:
+        raise data.DataError(f"{pictures} has no pictures to rate")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("score", "name"))
+    writer.writerows((f"{score:.4f}", name) for score, name in sorted(rows, reverse=True))
+    if out:
+        make_folder(out.parent)
+        with new_file(out, force) as file:
+            file.write(text.getvalue().encode())
+        click.echo(f"{len(rows)} scores in {out}")
+    else:
+        click.echo(text.getvalue(), nl=False)

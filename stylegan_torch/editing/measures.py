@@ -1,0 +1,110 @@
+"""Measures of the papers: how even a latent space is, and how real a discriminator finds pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stylegan_torch.editing.latents import labels_of, require_w
+from stylegan_torch.editing.paths import slerp
+from stylegan_torch.training.losses import path_lengths
+
+Distance = Callable[[Tensor, Tensor], Tensor]
+"""Maps two batches of images [N, C, H, W] in [-1, 1] to distances [N]."""
+
+
+@torch.inference_mode()
+def perceptual_path_length(
+    G: Any,
+    distance: Distance,
+    samples: int = 1000,
+    space: str = "w",
+    epsilon: float = 1e-4,
+    ends_only: bool = False,
+    batch: int = 4,
+    seed: int = 0,
+) -> Tensor:
+    """Return the perceptual path lengths [samples]: E d(x(t), x(t + ε)) / ε² (StyleGAN section 4.1).
+
+    The papers report the mean with LPIPS as the distance; numbers of another distance compare with each other only.
+    StyleGAN leaves out the lowest and highest percent, StyleGAN2 measures at the ends of paths; crop faces before.
+
+    Args:
+        G: a generator with W.
+        distance: between images.
+        samples: how many steps.
+        space: "z" (slerp) or "w" (lerp).
+        epsilon: the length of a step, as a share of a path.
+        ends_only: measure at the beginning of each path rather than anywhere on it.
+        batch: steps at once.
+        seed: of latents and places.
+    """
+    require_w(G)
+    device = G.mapping.w_avg.device
+    generator = torch.Generator().manual_seed(seed)
+    lengths = []
+    for start in range(0, samples, batch):
+        n = min(batch, samples - start)
+        a, b = torch.randn(2, n, G.z_dim, generator=generator).to(device)
+        t = torch.rand(n, generator=generator).to(device) * (not ends_only)
+        c = labels_of(G, None, n).to(device)
+        near = _between(G, a, b, t, c, space)
+        far = _between(G, a, b, t + epsilon, c, space)
+        noise = [stored[None, None] for stored in G.synthesis.noise_buffers()] or None
+        images, others = (G.synthesis(ws, noise=noise) for ws in (near, far))
+        lengths.append(distance(images, others).cpu() / epsilon**2)
+    return torch.cat(lengths)
+
+
+def _between(G: Any, a: Tensor, b: Tensor, t: Tensor, c: Tensor, space: str) -> Tensor:
+    if space == "z":
+        return G.mapping(slerp(a, b, t), c)
+    return G.mapping(a, c).lerp(G.mapping(b, c), t[:, None, None])
+
+
+def path_length_norms(G: Any, samples: int = 100, batch: int = 4, seed: int = 0) -> Tensor:
+    """Return lengths [samples] of |Jᵀy|, random steps in W by the Jacobian (StyleGAN2 section 3.2).
+
+    Their mean is a scale, and their spread around it what path-length regularisation makes small.
+
+    Args:
+        G: a generator with W, in its plain form.
+        samples: how many ws.
+        batch: ws at once.
+        seed: of latents and directions.
+    """
+    require_w(G)
+    device = G.mapping.w_avg.device
+    generator = torch.Generator().manual_seed(seed)
+    lengths = []
+    for start in range(0, samples, batch):
+        n = min(batch, samples - start)
+        z = torch.randn(n, G.z_dim, generator=generator).to(device)
+        ws = G.mapping(z, labels_of(G, None, n).to(device)).detach().requires_grad_(True)
+        images = G.synthesis(ws)
+        y = torch.randn(images.shape, generator=generator).to(device)
+        lengths.append(path_lengths(images, ws, y).detach().cpu())
+    return torch.cat(lengths)
+
+
+@torch.inference_mode()
+def scores(D: Any, batches: Iterable[Tensor], class_index: int | None = None) -> Tensor:
+    """Return a discriminator's scores [N] of images, each by itself: higher is more like what it was trained on.
+
+    Args:
+        D: the discriminator.
+        batches: images [n, C, H, W] in [-1, 1].
+        class_index: the class they are judged as.
+    """
+    device = next(D.parameters()).device
+    result = []
+    for images in batches:
+        c = torch.zeros(1, D.c_dim, device=device)
+        if class_index is not None:
+            c[:, class_index] = 1
+        # One by one: in a batch, minibatch standard deviation would make pictures depend on their neighbours.
+        result += [D(image[None].to(device), c).cpu()[0, :1] for image in images]
+    return torch.cat(result)
