@@ -146,8 +146,8 @@ def _value(hint: Any, value: Any, key: str) -> Any:
         origin, arguments = typing.get_origin(option), typing.get_args(option)
         if origin is tuple and isinstance(value, list):
             return tuple(_value(arguments[0], item, key) for item in value)
-        if origin is dict and isinstance(value, dict):  # JSON and TOML have no keys but strings
-            return {int(name): _value(arguments[1], item, key) for name, item in value.items()}
+        if origin is dict and isinstance(value, dict) and all(str(name).isdecimal() for name in value):
+            return {int(name): _value(arguments[1], item, key) for name, item in value.items()}  # JSON's are strings
         if origin is typing.Literal and value in arguments:
             return value
         if option is float and isinstance(value, int | float) and not isinstance(value, bool):

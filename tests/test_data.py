@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import subprocess
 import tarfile
 import zipfile
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from stylegan_torch.training.data import DataError, Dataset, Form, Picture, decode, pictures, prepare, stream
+from stylegan_torch.training.data import DataError, Dataset, Form, decode, pictures, prepare, stream
 
 FORM = Form(16, 16, 3)
 
@@ -220,10 +221,53 @@ def test_epochs_differ() -> None:
     assert order.tolist() != stream(50, 1, 0, 100).tolist()
 
 
-def test_pictures_are_read_lazily(folder: Path) -> None:
-    first = next(pictures(folder))
-    assert isinstance(first, Picture)
-    assert (first.name, first.label) == ("cats/0.png", "cats")
+def test_pictures_are_read_when_asked(folder: Path) -> None:
+    found = list(pictures(folder))
+    assert [(picture.name, picture.label) for picture in found[:2]] == [("cats/0.png", "cats"), ("cats/1.png", "cats")]
+    shutil.rmtree(folder)
+    with pytest.raises(DataError, match="cannot be read"):
+        found[0].decoded(FORM)
+
+
+def test_links_to_folders_are_followed_but_not_in_circles(folder: Path, tmp_path: Path) -> None:
+    (folder / "cats").rename(tmp_path / "elsewhere")
+    (folder / "cats").symlink_to(tmp_path / "elsewhere")
+    (folder / "dogs" / "circle").symlink_to(folder)
+    assert prepare(folder, FORM, tmp_path / "cache").class_names == ("cats", "dogs")
+
+
+def test_odd_zip_files(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "odd.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.mkdir("photos/folder.png")
+        for name in ("./photos/cats/a.png", "photos//dogs/b.png"):
+            archive.writestr(name, _png())
+    data = prepare(path, FORM, tmp_path / "cache")
+    assert data.class_names == ("cats", "dogs")  # below what all have in common
+
+
+def test_pictures_beside_shards_are_not_passed_over(folder: Path, tmp_path: Path) -> None:
+    shutil.copy(_tarred(folder), folder / "backup.tar")
+    with pytest.raises(DataError, match=r"both pictures and a WebDataset \(backup.tar\)"):
+        prepare(folder, FORM, tmp_path / "cache")
+
+
+def test_no_program_is_started_for_a_picture(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a program was started")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    (folder / "dogs" / "z.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\nshowpage\n")
+    with pytest.raises(DataError, match=r"z\.png is broken, or not a picture"):
+        prepare(folder, FORM, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("name", ["pictures.u8", "index.json"])
+def test_a_damaged_cache_is_made_anew(name: str, folder: Path, tmp_path: Path) -> None:
+    prepare(folder, FORM, tmp_path / "cache")
+    (path,) = (tmp_path / "cache").rglob(name)
+    path.write_bytes(b"{")
+    assert len(prepare(folder, FORM, tmp_path / "cache")) == 4
 
 
 def test_a_dataset_knows_its_length() -> None:

@@ -27,7 +27,6 @@ import stylegan_torch
 from stylegan_torch import progan, stylegan3
 from stylegan_torch.errors import CheckpointError, StyleGANError
 from stylegan_torch.group import main
-from stylegan_torch.training import losses
 from stylegan_torch.training.draws import Draws, Share
 from stylegan_torch.training.recipes import Networks, networks_of, new_networks
 from stylegan_torch.training.settings import Settings, grown_lod, preset
@@ -69,14 +68,14 @@ def _recipe(folder: Path, family: str = "stylegan2", c_dim: int = 0, more: str =
     return path
 
 
-def _trainer(name: str, **given: Any) -> Trainer:
+def _trainer(name: str, at_once: int | None = None, **given: Any) -> Trainer:
     networks = networks_of(converter.load(DATA / name))
     G = networks["G"]
     data = random_pictures(24, G.img_resolution, G.c_dim, G.img_channels)
     family = {progan.Generator: "progan", stylegan3.Generator: "stylegan3"}.get(type(G))
     family = family or ("stylegan1" if name.startswith("sg1") else "stylegan2")
     settings = preset(family, {"batch": 4 if family == "stylegan3" else 8, **given})
-    return Trainer(G, networks["D"], networks["G_ema"], data, settings, Accelerator(cpu=True))
+    return Trainer(G, networks["D"], networks["G_ema"], data, settings, Accelerator(cpu=True), at_once)
 
 
 def _flat(network: Any) -> Tensor:
@@ -124,40 +123,28 @@ def test_two_processes_are_as_good_as_one(family: str, more: str, tmp_path: Path
 
 @pytest.mark.parametrize("name", FAMILIES.values(), ids=FAMILIES)
 def test_fine_tuning_lowers_the_losses_on_a_fixed_batch(name: str, tmp_path: Path) -> None:
-    trainer = _trainer(name, r1_gamma=0.0, style_mixing=0.0, path_length_weight=0.0, g_lr=0.003, d_lr=0.0)
-    G, D = trainer.G, trainer.D
+    steps: list[tuple[dict[str, Any], str]] = [
+        ({"g_lr": 0.003, "d_lr": 0.0}, "_g_loss"),
+        ({"g_lr": 0.0, "d_lr": 0.003}, "_d_loss"),
+    ]
+    for rates, objective in steps:
+        trainer = _trainer(name, style_mixing=0.0, r1_gamma=0.0, path_length_weight=0.0, **rates)
 
-    def loss_of_generator() -> float:
-        trainer.steps = 0  # so that the latents are always the same
-        return trainer._g_loss(Share())[0].item()
+        def loss(trainer: Trainer = trainer, objective: str = objective) -> float:
+            trainer.steps = trainer.shown = 0  # so that latents and pictures are always the same
+            return float(getattr(trainer, objective)(Share())[0].detach())
 
-    before = loss_of_generator()
-    for _ in range(20):
-        trainer.step()
-    assert loss_of_generator() < before
+        before = loss()
+        for _ in range(20):
+            trainer.step()
+        assert loss() < before
 
-    fakes = trainer._fakes("d", Share(), trainer.batch)[0].detach()
-    reals, c = trainer._reals(Share())
-
-    def loss_of_discriminator() -> float:
-        with torch.no_grad():
-            return losses.logistic_d_loss(D(reals, c), D(fakes, c)).item()
-
-    optimizer = torch.optim.Adam(D.parameters(), 0.003, (0.0, 0.99))
-    before = loss_of_discriminator()
-    D.requires_grad_(True)
-    for _ in range(20):
-        loss = losses.logistic_d_loss(D(reals, c), D(fakes, c))
-        gradients = torch.autograd.grad(loss, list(D.parameters()), allow_unused=True)
-        for value, gradient in zip(D.parameters(), gradients, strict=True):
-            value.grad = gradient
-        optimizer.step()
-    assert loss_of_discriminator() < before
-
-    stylegan_torch.save(tmp_path / "tuned.pt", {"G_ema": trainer.G_ema, "G": G, "D": D})
+    networks = {"G_ema": trainer.G_ema, "G": trainer.G, "D": trainer.D}
+    stylegan_torch.save(tmp_path / "tuned.pt", networks)
     converter.convert(tmp_path / "tuned.pt", tmp_path / "again.safetensors")
-    again = stylegan_torch.load(tmp_path / "again.safetensors", network="G")
-    assert all(torch.equal(value, again.state_dict()[key]) for key, value in G.state_dict().items())
+    for role, network in networks.items():
+        again = stylegan_torch.load(tmp_path / "again.safetensors", network=role).state_dict()
+        assert all(torch.equal(value, again[key]) for key, value in network.state_dict().items())
 
 
 def test_a_fine_tuned_network_becomes_an_official_pickle(tmp_path: Path) -> None:
@@ -182,26 +169,35 @@ def test_a_step_of_everything(name: str) -> None:
         assert any(not torch.equal(value, after[key]) for key, value in tensors.items()), role
 
 
+def _moved_by_regularizers(interval: int, steps: int, weight: float) -> Tensor:
+    """Return how far a discriminator and a generator go on pictures and latents that are always the same."""
+    given: dict[str, Any] = {"r1_gamma": weight, "path_length_weight": weight}
+    trainer = _trainer("sg2-skip.pkl", r1_interval=interval, path_length_interval=interval, **given)
+    _make_linear(trainer, rate=1e-5)
+    before = torch.cat([_flat(trainer.D), _flat(trainer.G)])
+    for step in range(steps):
+        trainer.step()
+        trainer.shown = 0
+        trainer.steps = (step + 1) % interval  # a lazy one looks at every interval-th step
+        trainer._draws = lambda purpose, share, batch=None: Draws((7,), batch or trainer.batch, share)  # type: ignore[method-assign]
+        trainer.path_mean.zero_()
+    return torch.cat([_flat(trainer.D), _flat(trainer.G)]) - before
+
+
+def _make_linear(trainer: Trainer, rate: float) -> None:
+    """Let a trainer take plain gradient steps, whose sum shows the sum of the gradients."""
+    trainer._schedule = lambda: None  # type: ignore[method-assign]
+    trainer.g_optimizer = torch.optim.SGD(trainer.g_parameters, lr=rate)
+    trainer.d_optimizer = torch.optim.SGD(trainer.d_parameters, lr=rate)
+
+
 def test_lazy_regularizers_are_the_eager_ones_in_expectation() -> None:
-    interval = 4
-    lazy, eager = (_trainer("sg2-skip.pkl", r1_interval=k, path_length_interval=k, r1_gamma=3.0) for k in (interval, 1))
-    share, sums = Share(), {"lazy": torch.zeros([]), "eager": torch.zeros([])}
-    for step in range(2 * interval):
-        for trainer in (lazy, eager):
-            trainer.steps = step
-            trainer.shown = 8 * step
-            trainer.G.requires_grad_(True)
-        if step % interval == 0:  # the only steps at which the lazy one looks; here the pictures are the same
-            repeated = [eager._r1_loss(share)[0] + eager._path_loss(share)[0] for _ in range(interval)]
-            sums["eager"] += torch.stack(repeated).sum().detach()
-            sums["lazy"] += (lazy._r1_loss(share)[0] + lazy._path_loss(share)[0]).detach()
-    torch.testing.assert_close(sums["lazy"], sums["eager"], rtol=1e-5, atol=0)
-
-
-def test_eager_r1_is_part_of_the_loss() -> None:
-    eager, without = (_trainer("sg2-skip.pkl", r1_interval=1, r1_gamma=gamma) for gamma in (4.0, 0.0))
-    loss, values = eager._d_loss(Share())
-    torch.testing.assert_close(loss, without._d_loss(Share())[0] + 2 * values["r1"])
+    lazy, eager = (
+        _moved_by_regularizers(interval, 8, weight=50.0) - _moved_by_regularizers(interval, 8, weight=0.0)
+        for interval in (4, 1)
+    )
+    assert (lazy - eager).norm() < 0.1 * eager.norm()
+    assert eager.norm() > 0
 
 
 def test_the_average_follows() -> None:
@@ -305,16 +301,64 @@ def test_progressive_growing(family: str) -> None:
     assert trainer.G_ema.config.lod == trainer.D.config.lod == 0.0
 
 
+@pytest.mark.parametrize("name", ["sg2-skip.pkl", "sg1.pkl", "pg.pkl"])
+def test_gradients_are_those_of_the_whole_batch(name: str) -> None:
+    given: dict[str, Any] = {"r1_interval": 1, "path_length_interval": 1} if name == "sg2-skip.pkl" else {}
+    moves = []
+    for at_once in (8, 4):
+        trainer = _trainer(name, at_once=at_once, **given)
+        _make_linear(trainer, rate=0.01)
+        before = torch.cat([_flat(trainer.D), _flat(trainer.G)])
+        trainer.step()
+        moves.append(torch.cat([_flat(trainer.D), _flat(trainer.G)]) - before)
+    assert (moves[0] - moves[1]).norm() < 1e-3 * moves[0].norm()
+
+
+def test_a_share_is_never_less_than_a_group() -> None:
+    trainer = _trainer("sg2-skip.pkl")
+    for batch, at_once, sizes in ((32, 12, 8), (32, 32, 32), (24, 5, 4), (8, 7, 4)):
+        trainer.at_once = at_once
+        assert [batch // share.of for share in trainer._split(batch, 4)] == [sizes] * (batch // sizes)
+    trainer.at_once = 2
+    with pytest.raises(
+        StyleGANError, match=r"a batch of 8 cannot be shared by 1 process in groups of 4 .* of 2 pictures"
+    ):
+        trainer._split(8, 4)
+    trainer.at_once = 4
+    with pytest.raises(StyleGANError, match="in groups of 8"):
+        trainer._split(8, None)  # all of a batch is one group
+
+
+def test_magnitudes_follow_once_a_batch() -> None:
+    magnitudes = []
+    for at_once in (4, None):
+        trainer = _trainer("sg3t_64.pkl", batch=8, g_lr=0.0, at_once=at_once)
+        trainer.step()
+        layer = trainer.G.synthesis.get_submodule(trainer.G.synthesis.layer_names[0])
+        magnitudes.append(layer.magnitude_ema)
+    torch.testing.assert_close(*magnitudes)
+
+
+def test_half_precision_by_command(photos: Path, tmp_path: Path) -> None:
+    arguments = ["--config", _recipe(tmp_path), "--outdir", tmp_path / "run", "--cache", tmp_path / "cache"]
+    arguments += ["--precision", "bfloat16", "--augment", "ada", "--set", "augment_p=0.8", "--kimg", "0.016"]
+    program = [sys.executable, "-c", "from stylegan_torch.group import main; main()", "train", str(photos)]
+    subprocess.run([*program, *map(str, arguments)], check=True, env=ON_ONE_CORE)
+    about = stylegan_torch.checkpoint.read(tmp_path / "run" / "network-000000016.pt").provenance["training"]
+    assert about["precision"] == "bfloat16"
+
+
 def test_mixed_precision(tmp_path: Path) -> None:
     program = (
         "from test_training import _trainer, Trainer\n"
         "from accelerate import Accelerator\n"
-        "t = _trainer('sg2-skip.pkl')\n"
-        "print(all(v == v for v in t.step().values()), t.accelerator.mixed_precision)\n"
+        "for name in ('sg2-skip.pkl', 'sg1.pkl', 'pg.pkl', 'sg3t_64.pkl'):\n"
+        "    t = _trainer(name, augment='ada', augment_p=0.8, blur_sigma=3.0)\n"
+        "    print(all(v == v for v in t.step().values()), t.accelerator.mixed_precision)\n"
     )
     environment = {**ON_ONE_CORE, "ACCELERATE_MIXED_PRECISION": "bf16", "PYTHONPATH": str(Path(__file__).parent)}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True)
-    assert done.stdout.split() == ["True", "bf16"]
+    assert done.stdout.split() == ["True", "bf16"] * 4
 
 
 @pytest.fixture
@@ -420,6 +464,13 @@ def test_a_growing_run_goes_on(photos: Path, tmp_path: Path) -> None:
     _train(photos, "--config", _recipe(tmp_path, "progan", more=more), *start, "--kimg", 0.05)
     assert stylegan_torch.load(tmp_path / "run" / "network-000000056.pt").config.lod == 1.4
     _train(photos, "--resume", *start, "--kimg", 0.09)
+    _train(photos, "--config", tmp_path / "recipe.toml", "--outdir", tmp_path / "whole", *start[2:], "--kimg", 0.09)
+    for role in ("G", "D", "G_ema"):  # the smaller network's moments are dropped at the right moment
+        one, other = (
+            stylegan_torch.load(tmp_path / name / "network-000000096.pt", network=role).state_dict()
+            for name in ("run", "whole")
+        )
+        assert all(torch.equal(value, other[key]) for key, value in one.items()), role
     rows = _log(tmp_path / "run")
     assert [row["lod"] for row in rows] == ["1.4", "1"]
     assert all(row["slope_penalty"] for row in rows)
@@ -455,7 +506,15 @@ def test_a_checkpoint_without_a_discriminator(tmp_path: Path) -> None:
         (("--config", "nowhere.toml"), "cannot read nowhere.toml: No such file"),
         (("--config", "{recipe}", "--set", "speed=3"), "config key speed is unknown to Settings"),
         (("--config", "{recipe}", "--set", "r1_gamma=much"), "r1_gamma has the unknown value 'much'"),
-        (("--config", "{recipe}", "--batch", "6"), "a batch of 6 cannot be shared by 1 processes in 1 rounds with"),
+        (("--config", "{recipe}", "--batch", "6"), "a batch of 6 cannot be shared by 1 process in groups of 4"),
+        (("--config", "{recipe}", "--set", "augment_p=1.5"), "setting augment_p is 1.5; it must be from 0 to 1"),
+        (("--config", "{recipe}", "--set", "kimg=inf"), "setting kimg is inf; it must be from 0 to 1e+12"),
+        (("--config", "{recipe}", "--set", "betas=[0.5]"), "setting number of betas is 1"),
+        (("--config", "{recipe}", "--set", "learning_rates={{x=1}}"), "learning_rates has the unknown value"),
+        (("--config", "{recipe}", "--set", "augment_groups=['colour']"), "augment_groups has 'colour'; there are blit"),
+        (("--config", "{recipe}", "--set", "grow_from=6"), "grow_from is 6, not a power of two"),
+        (("--network", "{data}/pg.pkl", "--set", "path_length_weight=1.0"), "ProGAN has no W"),
+        (("--config", "{recipe}", "--outdir", "{photos}/run"), "run is inside "),
         (("--config", "{recipe}", "--freeze-d", "40"), "cannot freeze 40 layers"),
         (("--config", "{recipe}", "--set", "grow_from=4"), "grow_from: these networks cannot grow"),
         (("--resume",), "has no snapshot to resume from"),
@@ -464,16 +523,9 @@ def test_a_checkpoint_without_a_discriminator(tmp_path: Path) -> None:
 )
 def test_bad_requests_get_one_line(arguments: Any, message: str, photos: Path, tmp_path: Path) -> None:
     recipe = _recipe(tmp_path)
-    given = [argument.format(recipe=recipe, data=DATA) for argument in arguments]
-    output = _train(
-        photos,
-        *given,
-        "--outdir",
-        tmp_path / "run",
-        "--cache",
-        tmp_path / "cache",
-        status=2 if "give" in message else 1,
-    )
+    given = [argument.format(recipe=recipe, data=DATA, photos=photos) for argument in arguments]
+    common = ("--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
+    output = _train(photos, *common, *given, status=2 if "give" in message else 1)
     assert message in output
     assert "Traceback" not in output
     assert not list((tmp_path / "run").glob("*"))
@@ -497,9 +549,24 @@ def test_a_run_is_not_overwritten(photos: Path, tmp_path: Path) -> None:
     assert "network-000000008.state is damaged" in output
 
 
+def test_a_run_goes_on_as_it_was_begun(photos: Path, tmp_path: Path) -> None:
+    common = ("--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
+    _train(photos, "--config", _recipe(tmp_path, c_dim=2), *common, "--kimg", 0.008)
+    output = _train(photos, "--resume", *common, "--freeze-d", 2, status=1)
+    assert "--freeze-d: this run has 0 frozen layers, which cannot be changed" in output
+    (photos / "cats").rename(photos / "zebras")
+    assert _train(photos, "--resume", *common, "--kimg", 0.016, status=1).startswith("Error: ")
+    (photos / "zebras").rename(photos / "cats")
+    (photos / "cats" / "01.png").unlink()
+    output = _train(photos, "--resume", *common, "--kimg", 0.016, status=1)
+    assert "photos has 23 pictures in 2 classes, the run in " in output
+    with (tmp_path / "run" / "log.csv").open("a") as file:
+        file.write("0.0")  # a row that a kill cut off
+
+
 def test_divergence_is_said(photos: Path, tmp_path: Path) -> None:
     start = ("--config", _recipe(tmp_path), "--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
-    output = _train(photos, *start, "--set", "d_lr=1e30", "--set", "g_lr=1e30", status=1)
+    output = _train(photos, *start, "--set", "d_lr=1e12", "--set", "g_lr=1e12", status=1)
     assert "training diverged after" in output
 
 
@@ -510,7 +577,10 @@ def test_recipes_say_what_is_wrong(tmp_path: Path) -> None:
     for text, message in (
         ("[networks]\nfamily = 'biggan'\nresolution = 16", "family has the unknown value 'biggan'"),
         ("[networks]\nfamily = 'progan'", "config key resolution is missing"),
-        ("[network]\n", "there is no table network"),
+        ("[network]\n", "has network; only the tables networks and training"),
+        ("training = 3", "has training; only the tables"),
+        ("[networks]\nfamily = 'progan'\nresolution = 64\nchannel_base = 8", "channel_base is 8: the level of 64"),
+        ("[networks]\nfamily = 'progan'\nresolution = 64\nz_dim = 0", "z_dim is 0; it must be at least 1"),
         ("[networks\n", "recipe.toml: "),
     ):
         path.write_text(text)

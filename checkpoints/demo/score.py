@@ -20,7 +20,8 @@ from torch import Tensor
 
 import converter
 from checkpoints import DEMO
-from checkpoints.demo.faces import draw_face, random_face
+from checkpoints.demo.faces import SIDE, draw_face, random_face
+from stylegan_torch import StyleGANError
 from stylegan_torch.command import one_line_errors
 from stylegan_torch.seeds import latents_from_seeds
 from stylegan_torch.training.recipes import new_networks, read_recipe
@@ -69,7 +70,10 @@ def main(networks: tuple[str, ...], count: int) -> None:
 
 
 def _load(name: str) -> Any:
-    return converter.load(name, ["G_ema"]).network("G_ema")
+    G = converter.load(name, ["G_ema"]).network("G_ema")
+    if (G.img_size, G.img_channels, G.c_dim) != ((SIDE, SIDE), 3, 0):
+        raise StyleGANError(f"{name} does not draw pictures of {SIDE}×{SIDE} without classes, as the faces are")
+    return G
 
 
 if __name__ == "__main__":

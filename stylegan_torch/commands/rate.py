@@ -62,7 +62,7 @@ def rate(
         data.pictures(pictures), "Rating", console=console, disable=not console.is_terminal, transient=True
     ):
         try:
-            image = torch.from_numpy(data.decode(picture.data, form).copy())[None].float() / 127.5 - 1
+            image = torch.from_numpy(picture.decoded(form).copy())[None].float() / 127.5 - 1
         except data.DataError as error:
             if bad == "refuse":
                 raise data.DataError(f"{pictures}: {picture.name} {error}; --bad skip leaves such out") from error

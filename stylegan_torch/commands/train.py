@@ -67,9 +67,7 @@ def _setting(text: str) -> tuple[str, Any]:
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16", "float16"]),
-    default="float32",
-    show_default=True,
-    help="Half types are mixed with float32.",
+    help="Half types are mixed with float32.  [default: float32, or the run's]",
 )
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard.")
 @click.option("--cache", type=_FOLDER, help="Where prepared pictures go.  [default: the user's cache folder]")
@@ -84,7 +82,7 @@ def train(
     bad: str,
     fresh_d: bool,
     snapshot_kimg: float,
-    precision: str,
+    precision: str | None,
     tensorboard: bool,
     cache: Path | None,
     at_once: int | None,
@@ -128,7 +126,9 @@ def train(
         for shown in run.train(trainer):
             progress.update(task, completed=shown / 1000)
     if main:
-        click.echo(f"{trainer.shown / 1000:g} kimg shown; the last snapshot is {run.snapshots()[-1]}")
+        snapshots = run.snapshots()
+        where = f"the last snapshot is {snapshots[-1]}" if snapshots else "there was nothing to do"
+        click.echo(f"{trainer.shown / 1000:g} kimg shown; {where}")
 
 
 def _load(network: str) -> Any:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import itertools
 import json
+import math
+import os
 import tarfile
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from PIL import Image, ImageOps
 from torch import Tensor
 
@@ -24,6 +28,10 @@ from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files import make_folder, new_file
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "TGA", "AVIF", "JPEG2000")
+"""What is read; for some others Pillow would start another program."""
+_VERSION = 1
+"""Of the cache; to be changed with what `decode` makes of a file."""
 _TOO_SMALL = 8
 """A picture that had to be enlarged more than so many times shows nothing: it counts as bad."""
 
@@ -34,11 +42,23 @@ class DataError(StyleGANError):
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture file of a data set: its name, that of its class or None, its bytes."""
+    """A picture file of a data set: its name, that of its class or None, and what reads its bytes."""
 
     name: str
     label: str | None
-    data: bytes
+    read: Callable[[], bytes]
+
+    def decoded(self, form: Form) -> np.ndarray[Any, Any]:
+        """Return it as uint8 [C, H, W].
+
+        Raises:
+            DataError: saying what is wrong with it, without its name.
+        """
+        try:
+            data = self.read()
+        except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error, tarfile.TarError) as error:
+            raise DataError(f"cannot be read ({error})") from error
+        return decode(data, form)
 
 
 @dataclass(frozen=True)
@@ -93,7 +113,7 @@ def stream(count: int, seed: int, start: int, length: int) -> np.ndarray[Any, An
 
 
 def pictures(path: Path) -> Iterator[Picture]:
-    """Give the pictures of a folder, a `.zip` or a WebDataset: a `.tar`, or a folder of them.
+    """Give the pictures of a folder, a `.zip` or a WebDataset: a `.tar`, or a folder of them, one after the other.
 
     The class of a picture is the sub-folder it is in; of a WebDataset, its `.cls`.
 
@@ -102,8 +122,7 @@ def pictures(path: Path) -> Iterator[Picture]:
     """
     try:
         if path.is_dir():
-            shards = sorted(path.glob("*.tar"))
-            yield from _webdataset(shards) if shards else _folder(path)
+            yield from _folder(path)
         elif path.suffix == ".tar":
             yield from _webdataset([path])
         elif zipfile.is_zipfile(path):
@@ -112,44 +131,74 @@ def pictures(path: Path) -> Iterator[Picture]:
             path.stat()
             raise DataError(f"{path} is not a folder, a .zip or a WebDataset (.tar)")
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, zlib.error, tarfile.TarError, EOFError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot read {error.filename or path}: {error.strerror or error}") from error
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, UnicodeDecodeError) as error:
         raise DataError(f"{path} is damaged: {error}") from error
 
 
 def _folder(path: Path) -> Iterator[Picture]:
-    names = sorted(PurePosixPath(file.relative_to(path).as_posix()) for file in path.rglob("*") if file.is_file())
-    return _named(names, lambda name: (path / name).read_bytes())
+    files = _files(path)
+    found = {PurePosixPath(file.relative_to(path).as_posix()): file for file in files}
+    shards = [file for file in files if file.suffix == ".tar" and file.parent == path]
+    if shards and any(map(_is_picture, found)):
+        raise DataError(f"{path} has both pictures and a WebDataset ({shards[0].name}): name one of them")
+    if shards:
+        return _webdataset(shards)
+    return _labelled({name: file.read_bytes for name, file in found.items()})
+
+
+def _files(path: Path) -> list[Path]:
+    """Return the files below a folder, by name; links to folders are followed, but not in circles."""
+    files, seen = [], {path.resolve()}
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for folder, children, names in os.walk(path, followlinks=True, onerror=refuse):
+        files += [Path(folder, name) for name in names]
+        targets = {child: Path(folder, child).resolve() for child in children}
+        children[:] = [child for child in children if targets[child] not in seen]
+        seen.update(targets.values())
+    return sorted(files)
 
 
 def _zip(path: Path) -> Iterator[Picture]:
     with zipfile.ZipFile(path) as archive:
-        names = sorted(PurePosixPath(name) for name in archive.namelist())
-        yield from _named(names, lambda name: archive.read(str(name)))
+        members = {PurePosixPath(info.filename): info for info in archive.infolist() if not info.is_dir()}
+        names = sorted(filter(_is_picture, members))
+        common = os.path.commonpath([name.parent for name in names]) if names else ""
+        yield from _labelled(
+            {name.relative_to(common): functools.partial(archive.read, members[name]) for name in names}
+        )
 
 
-def _named(names: Iterable[PurePosixPath], read: Callable[[PurePosixPath], bytes]) -> Iterator[Picture]:
-    for name in names:
-        if _is_picture(name):
-            yield Picture(str(name), name.parts[0] if len(name.parts) > 1 else None, read(name))
+def _labelled(found: Mapping[PurePosixPath, Callable[[], bytes]]) -> Iterator[Picture]:
+    for name in sorted(filter(_is_picture, found)):
+        yield Picture(str(name), name.parts[0] if len(name.parts) > 1 else None, found[name])
 
 
 def _is_picture(name: PurePosixPath) -> bool:
     hidden = any(part.startswith((".", "__MACOSX")) for part in name.parts)
-    return name.suffix.lower() in Image.registered_extensions() and not hidden
+    return name.suffix.lower() in _suffixes() and not hidden
+
+
+@functools.cache
+def _suffixes() -> frozenset[str]:
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in _FORMATS)
 
 
 def _webdataset(shards: Sequence[Path]) -> Iterator[Picture]:
     for shard in shards:
         with tarfile.open(shard) as archive:
             files = (member for member in archive if member.isfile())
-            for key, members in itertools.groupby(files, lambda member: _key_and_ending(member.name)[0]):
-                sample = {_key_and_ending(member.name)[1]: _content(archive, member) for member in members}
-                label = sample.get("cls")
-                for ending, data in sample.items():
-                    if _is_picture(PurePosixPath(f"x.{ending}")):
-                        name = f"{shard.name}/{key}.{ending}"
-                        yield Picture(name, None if label is None else label.decode().strip(), data)
+            for _, members in itertools.groupby(files, lambda member: _key_and_ending(member.name)[0]):
+                sample = {_key_and_ending(member.name)[1]: member for member in members}
+                label = _content(archive, sample["cls"]).decode().strip() if "cls" in sample else None
+                for member in sample.values():
+                    if _is_picture(PurePosixPath(member.name)):
+                        yield Picture(
+                            f"{shard.name}/{member.name}", label, functools.partial(_content, archive, member)
+                        )
 
 
 def _key_and_ending(name: str) -> tuple[str, str]:
@@ -176,7 +225,7 @@ def decode(data: bytes, form: Form) -> np.ndarray[Any, Any]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image: Image.Image = Image.open(io.BytesIO(data))
+            image: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
             image.load()
             image = ImageOps.exif_transpose(image)
     except Image.DecompressionBombError as error:
@@ -221,46 +270,59 @@ def prepare(
         DataError: if there is no picture, or a bad one that is not to be skipped.
     """
     folder = cache / _key(path, form, skip_bad)
-    if not (folder / "index.json").exists():
-        make_folder(folder)
-        labels, skipped = [], []
-        with new_file(folder / "pictures.u8", force=True) as file:
-            for picture in watch(pictures(path)):
-                try:
-                    file.write(decode(picture.data, form).tobytes())
-                    labels.append(picture.label)
-                except DataError as error:
-                    if not skip_bad:
-                        raise DataError(
-                            f"{path}: {picture.name} {error}; --bad skip leaves such pictures out"
-                        ) from error
-                    skipped.append(f"{picture.name} {error}")
-            if not labels:
-                raise DataError(f"{path} has no {'usable ' * bool(skipped)}pictures")
-        with new_file(folder / "index.json", force=True) as file:
-            file.write(json.dumps({"labels": labels, "skipped": skipped}).encode())
-    return _opened(folder, form)
+    make_folder(folder)
+    with FileLock(folder / "lock"):
+        dataset = _opened(folder, form)
+        if dataset is None:
+            _fill(folder, path, form, skip_bad, watch)
+            dataset = _opened(folder, form)
+    assert dataset is not None
+    return dataset
+
+
+def _fill(folder: Path, path: Path, form: Form, skip_bad: bool, watch: Callable[..., Iterable[Picture]]) -> None:
+    labels: list[str | None] = []
+    skipped: list[str] = []
+    with new_file(folder / "pictures.u8", force=True) as file:
+        for picture in watch(pictures(path)):
+            try:
+                file.write(picture.decoded(form).tobytes())
+                labels.append(picture.label)
+            except DataError as error:
+                if not skip_bad:
+                    raise DataError(f"{path}: {picture.name} {error}; --bad skip leaves such pictures out") from error
+                skipped.append(f"{picture.name} {error}")
+        if not labels:
+            raise DataError(f"{path} has no {'usable ' * bool(skipped)}pictures")
+    with new_file(folder / "index.json", force=True) as file:
+        file.write(json.dumps({"labels": labels, "skipped": skipped}).encode())
 
 
 def _key(path: Path, form: Form, skip_bad: bool) -> str:
     """Return a name that changes when the data set or the form does."""
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     try:
-        stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        files = _files(path) if path.is_dir() else [path]
+        stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.exists()]
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-    content = json.dumps([stats, asdict(form), skip_bad])
+        raise DataError(f"cannot read {error.filename or path}: {error.strerror}") from error
+    content = json.dumps([_VERSION, str(path.resolve()), stats, asdict(form), skip_bad])
     return f"{path.stem}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
 
-def _opened(folder: Path, form: Form) -> Dataset:
-    index = json.loads((folder / "index.json").read_text())
-    labels = index["labels"]
+def _opened(folder: Path, form: Form) -> Dataset | None:
+    """Return the data set in a folder of the cache; None if it is not there, or not whole."""
+    try:
+        index = json.loads((folder / "index.json").read_text())
+        labels = index["labels"]
+        shape = (len(labels), form.channels, form.height, form.width)
+        if (folder / "pictures.u8").stat().st_size != math.prod(shape):
+            return None
+        mapped = np.memmap(folder / "pictures.u8", np.uint8, "r", shape=shape)
+    except (OSError, ValueError, KeyError):
+        return None
     names = sorted({label for label in labels if label is not None})
     if all(name.isdecimal() for name in names):
         names.sort(key=int)
     numbers = {name: number for number, name in enumerate(names)}
     classes = np.array([numbers.get(label, -1) for label in labels])
-    shape = (len(labels), form.channels, form.height, form.width)
-    mapped = np.memmap(folder / "pictures.u8", np.uint8, "r", shape=shape)
     return Dataset(mapped, classes, tuple(names), tuple(index["skipped"]))

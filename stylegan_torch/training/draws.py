@@ -21,7 +21,7 @@ class Share:
 
     def take(self, whole: Tensor) -> Tensor:
         """Return this share of a tensor [N, ...] of the whole batch."""
-        return whole[self.index :: self.of]
+        return whole if self.of == 1 else whole[self.index :: self.of].clone()  # not the whole kept alive
 
 
 class Draws:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,7 @@ class Networks:
 
     channel_base, channel_max: a level of side r has min(channel_base / r, channel_max) feature maps.
     mapping_layers: None = the paper's. radial: StyleGAN3's config R.
+    conv_clamp: limit of activations in StyleGAN2, such as 256; float16 needs one. StyleGAN3's generator has it anyway.
     """
 
     family: Literal["progan", "stylegan1", "stylegan2", "stylegan3"]
@@ -38,6 +40,24 @@ class Networks:
     channel_base: int = 16384
     channel_max: int = 512
     radial: bool = False
+    conv_clamp: float | None = None
+
+    def __post_init__(self) -> None:
+        sizes = {name: getattr(self, name) for name in ("img_channels", "z_dim", "w_dim", "channel_max")}
+        for name, value in {**sizes, "mapping_layers": self.mapping_layers or 1}.items():
+            if value < 1:
+                raise CheckpointError(f"{name} is {value}; it must be at least 1")
+        if self.mapping_layers == 0 or self.c_dim < 0:
+            raise CheckpointError("mapping_layers must be at least 1, c_dim at least 0")
+        if self.channel_base < self.resolution:
+            raise CheckpointError(
+                f"channel_base is {self.channel_base}: the level of {self.resolution} has no channels"
+            )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings that go with these networks: config R begins with blurred pictures (StyleGAN3 appendix F.2)."""
+        return {"blur_sigma": 10.0} if self.radial else {}
 
     def channels(self) -> tuple[int, ...]:
         """Return the feature maps of the levels 4², 8², …"""
@@ -74,6 +94,7 @@ def _mapping2(n: Networks, layers: int) -> stylegan2.MappingConfig:
 def _stylegan2_d(n: Networks) -> stylegan2.DiscriminatorConfig:
     channels = n.channels()
     config = stylegan2.DiscriminatorConfig(n.resolution, n.img_channels, channels, fc_dim=channels[0], c_dim=n.c_dim)
+    config = dataclasses.replace(config, conv_clamp=n.conv_clamp)
     if not n.c_dim:
         return config
     width = channels[0]
@@ -84,7 +105,9 @@ def _stylegan2_d(n: Networks) -> stylegan2.DiscriminatorConfig:
 def _stylegan2(n: Networks) -> ConfigPair:
     channels = n.channels()
     mapping = _mapping2(n, n.mapping_layers or 8)
-    generator = stylegan2.GeneratorConfig(mapping, n.resolution, n.img_channels, channels, const_channels=channels[0])
+    generator = stylegan2.GeneratorConfig(
+        mapping, n.resolution, n.img_channels, channels, const_channels=channels[0], conv_clamp=n.conv_clamp
+    )
     return generator, _stylegan2_d(n)
 
 
@@ -113,8 +136,8 @@ def read_recipe(path: Path) -> tuple[Networks, dict[str, Any]]:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         strange = sorted(set(content) - {"networks", "training"})
-        if strange:
-            raise CheckpointError(f"there is no table {strange[0]}, only networks and training")
+        if strange or not all(isinstance(table, dict) for table in content.values()):
+            raise CheckpointError(f"has {', '.join(content)}; only the tables networks and training are wanted")
         return decode(Networks, content.get("networks", {})), content.get("training", {})
     except OSError as error:
         raise StyleGANError(f"cannot read {path}: {error.strerror}") from error
@@ -125,16 +148,19 @@ def read_recipe(path: Path) -> tuple[Networks, dict[str, Any]]:
 def new_networks(recipe: Networks, seed: int = 0) -> dict[str, Any]:
     """Return freshly initialised networks by role; the weights follow from the seed."""
     try:
-        generator, discriminator = recipe.configs()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            G, D = build(generator), build(discriminator)
+        G, D = _fresh(recipe.configs(), seed)
     except ValueError as error:
         raise StyleGANError(str(error)) from error
     return {"G": G, "D": D, "G_ema": copy.deepcopy(G)}
 
 
-def networks_of(content: checkpoint.Checkpoint, fresh_d: bool = False) -> dict[str, Any]:
+def _fresh(configs: Sequence[Config], seed: int) -> list[Any]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return [build(config) for config in configs]
+
+
+def networks_of(content: checkpoint.Checkpoint, fresh_d: bool = False, seed: int = 0) -> dict[str, Any]:
     """Return the networks of a checkpoint by role, ready to be trained.
 
     A missing G begins as a copy of G_ema, and the other way round; a missing D is made anew if `fresh_d` says so.
@@ -151,7 +177,7 @@ def networks_of(content: checkpoint.Checkpoint, fresh_d: bool = False) -> dict[s
     if "D" not in found:
         if not fresh_d:
             raise StyleGANError("there is no discriminator in it; --fresh-d begins with an untrained one")
-        found["D"] = build(fitting_discriminator(found["G"]))
+        (found["D"],) = _fresh([fitting_discriminator(found["G"])], seed)
     return found
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import signal
 import time
 from collections.abc import Iterator, Mapping
@@ -46,7 +47,7 @@ class Run:
     """
 
     folder: Path
-    snapshot_kimg: float = 200.0
+    snapshot_kimg: float = 100.0
     log_kimg: float = 1.0
     grid: int = 64
     tensorboard: bool = False
@@ -76,14 +77,15 @@ class Run:
                 values = trainer.step()
                 if log:
                     log.add(values)
-                last = trainer.shown >= end or stop.is_set()
+                stopped = trainer.any_process(stop.is_set())
+                last = trainer.shown >= end or stopped
                 snapshot = last or _passed(before, trainer.shown, self.snapshot_kimg)
                 if log and (snapshot or _passed(before, trainer.shown, self.log_kimg)):
                     log.write(trainer)
                 if snapshot:
                     self.save(trainer)
                 yield trainer.shown
-                if stop.is_set():
+                if stopped:
                     raise KeyboardInterrupt
 
     def save(self, trainer: Trainer) -> None:
@@ -92,8 +94,6 @@ class Run:
             return
         name = f"{trainer.shown:09d}"
         path = self.folder / f"network-{name}.pt"
-        with new_file(path.with_suffix(".state"), force=True) as file:
-            torch.save(trainer.state(), file)
         networks = {"G_ema": trainer.G_ema, "G": trainer.G, "D": trainer.D}
         about = {
             **self.about,
@@ -105,9 +105,11 @@ class Run:
             for key, value in network.state_dict.items():
                 network.state_dict[key] = value.cpu().contiguous()
         self._save_fakes(trainer, self.folder / f"fakes-{name}.png")
+        with new_file(path.with_suffix(".state"), force=True) as file:
+            torch.save(trainer.state(), file)
         checkpoint.write(path, content, force=True)
-        for old in self.snapshots()[:-_STATES_KEPT]:
-            old.with_suffix(".state").unlink()
+        for old in sorted(self.folder.glob("network-*.state"))[:-_STATES_KEPT]:
+            old.unlink()
 
     def load(self) -> tuple[checkpoint.Checkpoint, dict[str, Any]]:
         """Return the networks and the trainer's state of the last whole snapshot.
@@ -184,7 +186,7 @@ class _Log:
         rows = []
         if self.path.exists():
             with self.path.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if float(row["kimg"]) <= kimg]
+                rows = [row for row in csv.DictReader(file) if _kimg(row) <= kimg]
         text = io.StringIO()
         writer = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
@@ -212,11 +214,22 @@ class _Log:
         row["seconds_per_kimg"] = (now - self.since) / (trainer.shown - self.shown) * 1000
         self.sums, self.since, self.shown = {}, now, trainer.shown
         text = {name: f"{value:.5g}" for name, value in row.items()} | {"kimg": f"{trainer.shown / 1000:.3f}"}
-        with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, _COLUMNS, extrasaction="ignore", lineterminator="\n").writerow(text)
+        try:
+            with self.path.open("a", newline="") as file:
+                csv.DictWriter(file, _COLUMNS, extrasaction="ignore", lineterminator="\n").writerow(text)
+        except OSError as error:
+            raise StyleGANError(f"cannot write {self.path}: {error.strerror}") from error
         for name, value in row.items():
             if self.events:
                 self.events.add_scalar(name, value, trainer.shown)
+
+
+def _kimg(row: Mapping[str, str]) -> float:
+    """Return the count of a row of the log; infinity if the row is not whole."""
+    try:
+        return float(row["kimg"]) if row["seconds_per_kimg"] else math.inf
+    except (TypeError, ValueError):
+        return math.inf
 
 
 def _tensorboard(folder: Path, shown: int) -> Any:

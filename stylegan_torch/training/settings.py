@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from stylegan_torch.errors import CheckpointError
 from stylegan_torch.networks import decode
+from stylegan_torch.training.ada import GROUPS
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,37 @@ class Settings:
     blur_kimg: float = 200.0
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        values = {**vars(self), "beta 1": self.betas[0], "beta 2": self.betas[-1], "number of betas": len(self.betas)}
+        values |= {f"batches of {side}": value for side, value in self.batches.items()}
+        values |= {f"learning_rates of {side}": value for side, value in self.learning_rates.items()}
+        for name, value in values.items():
+            low, high = _RANGES.get(name.partition(" of ")[0], _RANGES.get(name, (-math.inf, math.inf)))
+            if isinstance(value, int | float) and not low <= value <= high:
+                raise CheckpointError(f"setting {name} is {value:g}; it must be from {low:g} to {high:g}")
+        strange = [group for group in self.augment_groups if group not in GROUPS]
+        if strange:
+            raise CheckpointError(f"setting augment_groups has {strange[0]!r}; there are {', '.join(GROUPS)}")
+        if self.grow_from is not None and self.grow_from & (self.grow_from - 1):
+            raise CheckpointError(f"setting grow_from is {self.grow_from}, not a power of two")
 
-_NO_PATH_LENGTHS = {"path_length_weight": 0.0, "path_length_interval": 0}
+
+_MANY = 1e12
+_RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("batch", "batches", "r1_interval", "path_length_interval", "path_length_shrink"), (1, _MANY)),
+    **dict.fromkeys(
+        ("kimg", "r1_gamma", "gradient_penalty", "drift", "label_weight", "path_length_weight"), (0, _MANY)
+    ),
+    **dict.fromkeys(("g_lr", "d_lr", "learning_rates", "ema_kimg", "grow_kimg", "fade_kimg", "blur_sigma"), (0, _MANY)),
+    **dict.fromkeys(("style_mixing", "w_avg_beta", "augment_p", "beta 1", "beta 2"), (0, 1)),
+    **dict.fromkeys(("augment_kimg", "blur_kimg"), (0.001, _MANY)),
+    **dict.fromkeys(("ema_rampup", "freeze_d", "seed"), (0, _MANY)),
+    "augment_target": (-1, 1),
+    "grow_from": (4, 1 << 20),
+    "number of betas": (2, 2),
+}
+"""What makes sense; neither infinity nor what is not a number does."""
+_NO_PATH_LENGTHS = {"path_length_weight": 0.0}
 PRESETS: dict[str, dict[str, Any]] = {
     "progan": {"loss": "wgan", "g_lr": 0.001, "d_lr": 0.001, "r1_gamma": 0.0, "style_mixing": 0.0, **_NO_PATH_LENGTHS},
     "stylegan1": {"g_lr": 0.001, "d_lr": 0.001, "r1_interval": 1, **_NO_PATH_LENGTHS},
@@ -85,7 +116,7 @@ def preset(family: str, given: Mapping[str, Any] | None = None) -> Settings:
     """Return the settings of a family, with those given, as plain data, in place of its own.
 
     Raises:
-        CheckpointError: naming a setting that does not exist or has a value of the wrong type.
+        CheckpointError: naming a setting that does not exist, or has a value of the wrong type or out of range.
     """
     return decode(Settings, {**PRESETS[family], **(given or {})})
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
+from accelerate import Accelerator, InitProcessGroupKwargs
 
 from stylegan_torch.checkpoint import Checkpoint
 from stylegan_torch.errors import CheckpointError, StyleGANError
 from stylegan_torch.files import cache_folder, make_folder
 from stylegan_torch.networks import kind_of
-from stylegan_torch.training.data import Dataset, Form, Picture, prepare
+from stylegan_torch.training.data import Form, Picture, prepare
 from stylegan_torch.training.recipes import networks_of, new_networks, read_recipe
 from stylegan_torch.training.run import Run
 from stylegan_torch.training.settings import Settings, preset
 from stylegan_torch.training.trainer import Trainer
 
 PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
+_PATIENCE = timedelta(hours=6)
+"""How long processes wait for the one that prepares the pictures."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Plan:
 
     given: settings in place of the recipe's, the run's or the family's.
     skip_bad: leave bad pictures out. fresh_d: make a discriminator where the checkpoint has none.
-    precision: "float32", "bfloat16" or "float16". at_once: pictures a process takes at once; None = all of its share.
+    precision: "float32", "bfloat16" or "float16"; None = the run's, or float32.
+    at_once: pictures a process takes at once; None = the run's, or all of its share.
     cache: where prepared pictures go; None = the user's cache folder.
     """
 
@@ -42,7 +46,7 @@ class Plan:
     given: dict[str, Any] = field(default_factory=dict)
     skip_bad: bool = False
     fresh_d: bool = False
-    precision: str = "float32"
+    precision: str | None = None
     at_once: int | None = None
     cache: Path | None = None
 
@@ -62,44 +66,74 @@ def start(
     Raises:
         StyleGANError: if something does not exist, or does not fit.
     """
-    accelerator = Accelerator(mixed_precision=PRECISIONS[plan.precision])
     run = Run(plan.outdir)
     if not plan.resume and run.snapshots():
         raise StyleGANError(f"{plan.outdir} has a run in it: go on with --resume, or name another --outdir")
+    cache = plan.cache or cache_folder() / "pictures"
+    for name, folder in (("--outdir", plan.outdir), ("--cache", cache)):
+        if folder.resolve().is_relative_to(plan.data.resolve()):
+            raise StyleGANError(f"{name} {folder} is inside {plan.data}: its pictures would be trained on too")
     networks, settings, state, about = _beginning(plan, run, load)
-    data = _data(plan, networks["G"], accelerator, watch)
+    accelerator = Accelerator(
+        mixed_precision=PRECISIONS[about["precision"]], kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)]
+    )
+    height, width = networks["G"].img_size
+    with accelerator.main_process_first():  # the others then find the pictures prepared
+        data = prepare(plan.data, Form(height, width, networks["G"].img_channels), cache, plan.skip_bad, watch)
+    found = {"pictures": len(data), "classes": list(data.class_names)}
+    if about.setdefault("found", found) != found:
+        raise StyleGANError(
+            f"{plan.data} has {_described(found)}, the run in {plan.outdir} was on {_described(about['found'])}: "
+            "to go on with other pictures, begin a new run from its last snapshot (--network)"
+        )
     make_folder(plan.outdir)
-    trainer = Trainer(networks["G"], networks["D"], networks["G_ema"], data, settings, accelerator, plan.at_once)
+    at_once = about["at_once"]
+    trainer = Trainer(networks["G"], networks["D"], networks["G_ema"], data, settings, accelerator, at_once)
     if state:
         trainer.restore(state)
     run.about = about | {"data": plan.data.name}
     return trainer, run
 
 
+def _described(found: dict[str, Any]) -> str:
+    return f"{found['pictures']} pictures" + (f" in {len(found['classes'])} classes" if found["classes"] else "")
+
+
 def _beginning(
     plan: Plan, run: Run, load: Callable[[str], Checkpoint]
 ) -> tuple[dict[str, Any], Settings, dict[str, Any] | None, dict[str, Any]]:
-    """Return networks by role, settings, the state to restore or None, and what to say of the beginning."""
+    """Return networks by role, settings, the state to restore or None, and what snapshots are to say of the run."""
+    about: dict[str, Any]
     if plan.resume:
         content, state = run.load()
-        about = content.provenance["training"]
-        settings = _settings(about["family"], about["settings"] | plan.given, "--set")
-        return networks_of(content), settings, state, {key: about[key] for key in ("family", "start")}
+        about = dict(content.provenance["training"])
+        before = about.pop("settings")
+        settings = _settings(about["family"], before | plan.given, "--set")
+        if settings.freeze_d != before["freeze_d"]:
+            raise StyleGANError(f"--freeze-d: this run has {before['freeze_d']} frozen layers, which cannot be changed")
+        chosen = {"precision": plan.precision, "at_once": plan.at_once}
+        about |= {name: value for name, value in chosen.items() if value is not None}
+        return networks_of(content), settings, state, about
+    more = {"precision": plan.precision or "float32", "at_once": plan.at_once}
     if plan.config:
         recipe, given = read_recipe(plan.config)
-        settings = _settings(recipe.family, given | plan.given, str(plan.config))
-        networks = new_networks(recipe, settings.seed)
-        return networks, settings, None, {"family": recipe.family, "start": plan.config.name}
+        settings = _settings(recipe.family, recipe.settings | given | plan.given, str(plan.config))
+        about = {"family": recipe.family, "start": plan.config.name, **more}
+        return new_networks(recipe, settings.seed), settings, None, about
     content = load(str(plan.network))
+    generators = [net.config for role, net in content.networks.items() if role != "D"]
+    if not generators:
+        raise StyleGANError(f"{plan.network}: there is no generator in it")
+    family, _ = kind_of(generators[0])
+    settings = _settings(family, plan.given, "--set")
     try:
-        networks = networks_of(content, plan.fresh_d)
+        networks = networks_of(content, plan.fresh_d, settings.seed)
     except CheckpointError:
         raise
     except StyleGANError as error:
         raise StyleGANError(f"{plan.network}: {error}") from error
-    family, _ = kind_of(networks["G"].config)
     origin = content.provenance.get("origin", {}).get("name", Path(str(plan.network)).name)
-    return networks, _settings(family, plan.given, "--set"), None, {"family": family, "start": origin}
+    return networks, settings, None, {"family": family, "start": origin, **more}
 
 
 def _settings(family: str, given: dict[str, Any], where: str) -> Settings:
@@ -107,12 +141,3 @@ def _settings(family: str, given: dict[str, Any], where: str) -> Settings:
         return preset(family, given)
     except CheckpointError as error:
         raise StyleGANError(f"{where}: {error}") from error
-
-
-def _data(plan: Plan, G: Any, accelerator: Accelerator, watch: Callable[..., Any]) -> Dataset:
-    """Prepare the pictures in one process; the others then find them there."""
-    height, width = G.img_size
-    form = Form(height, width, G.img_channels)
-    cache = plan.cache or cache_folder() / "pictures"
-    with accelerator.main_process_first():
-        return prepare(plan.data, form, cache, plan.skip_bad, watch)

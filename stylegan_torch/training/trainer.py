@@ -1,14 +1,15 @@
-"""The training loop: one step at a time, the same whatever number of processes share it.
+"""The training loop, one step at a time: the same whatever number of processes share it.
 
-Accelerate starts the processes, picks device and precision, and sums over processes; what GANs need is here.
+Accelerate starts the processes, picks device and precision, and sums over processes; what GANs need is here. (StyleGAN3
+alone depends on how a batch is shared: its styles are normalised over all pictures that are drawn together.)
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import replace
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -26,6 +27,17 @@ from stylegan_torch.training.settings import Settings, grown_lod
 
 Objective = Callable[[Share], tuple[Tensor, dict[str, Tensor]]]
 """Gives the loss of a share of the batch, and numbers to report."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Of a step: what to make small, the shares of the batch to take it of, and whether in float32 whatever else is."""
+
+    objective: Objective
+    shares: list[Share]
+    precise: bool = False
+
+
 _PATH_DECAY = 0.01
 """How much of the mean path length is renewed at each of its steps (StyleGAN2 appendix B)."""
 _PURPOSES = ("g", "d", "path", "directions", "flips", "augment_g", "augment_real", "augment_fake", "between")
@@ -58,7 +70,7 @@ class Trainer:
     ) -> None:
         self.accelerator = accelerator or Accelerator()
         self.device = self.accelerator.device
-        # The layout is the fastest on CPUs and tensor cores, and changes no number.
+        # This layout is the fastest on CPUs and tensor cores.
         self.G, self.D = (network.to(self.device, memory_format=torch.channels_last) for network in (G, D))
         self.G_ema = G_ema.to(self.device)
         self.G_ema.requires_grad_(False)
@@ -88,24 +100,30 @@ class Trainer:
         return self.accelerator.prepare(torch.optim.Adam(parameters, lr, betas, eps=1e-8))
 
     def _check(self) -> None:
-        size, channels = self.D.img_size, self.D.img_channels
-        if (self.G.img_size, self.G.img_channels) != (size, channels):
-            raise StyleGANError(
-                f"G draws {_form(self.G.img_size, self.G.img_channels)} and D judges {_form(size, channels)}"
-            )
+        G, D, size, channels = self.G, self.D, self.D.img_size, self.D.img_channels
+        if (G.img_size, G.img_channels) != (size, channels):
+            raise StyleGANError(f"G draws {_form(G.img_size, G.img_channels)}, D judges {_form(size, channels)}")
+        if G.config != self.G_ema.config:
+            raise StyleGANError("G and G_ema are different networks")
+        if D.c_dim not in (0, G.c_dim):
+            raise StyleGANError(f"G has {G.c_dim} classes, D has {D.c_dim}")
         if self.data.pictures.shape[1:] != (channels, *size):
             raise StyleGANError(f"the data set has {self.data.pictures.shape[1:]}, the networks {(channels, *size)}")
-        if self.G.c_dim and not len(self.data.class_names) == self.G.c_dim:
+        if G.c_dim and len(self.data.class_names) != G.c_dim:
             raise StyleGANError(
-                f"this network has {self.G.c_dim} classes, the data set {len(self.data.class_names)}: "
+                f"this network has {G.c_dim} classes, the data set {len(self.data.class_names)}: "
                 "there must be one sub-folder for each"
             )
-        if self.G.c_dim and (self.data.classes < 0).any():
+        if G.c_dim and (self.data.classes < 0).any():
             raise StyleGANError("some pictures of the data set have no class: they are in no sub-folder")
-        if self.settings.grow_from is not None and not (_can_grow(self.G) and _can_grow(self.D)):
+        if self.settings.grow_from is not None and not (_can_grow(G) and _can_grow(D)):
             raise StyleGANError("grow_from: these networks cannot grow, as they were not made for it")
+        if isinstance(G, progan.Generator) and self._g_interval:
+            raise StyleGANError("path_length_weight: ProGAN has no W to take path lengths in")
         for batch in (self.settings.batch, *self.settings.batches.values()):
-            self._split(batch)
+            self._split(batch, self._group)
+            if self._g_interval:
+                self._split(self._path_batch(batch))
 
     def _schedule(self) -> None:
         """Set what depends on how many pictures were shown: sizes, batch, learning rates."""
@@ -117,28 +135,40 @@ class Trainer:
             (self.g_optimizer, settings.g_lr, self._g_interval),
             (self.d_optimizer, settings.d_lr, self._d_interval),
         ):
-            lr, _ = losses.lazy_adam(settings.learning_rates.get(side, rate), settings.betas, interval)
+            lr, betas = losses.lazy_adam(settings.learning_rates.get(side, rate), settings.betas, interval)
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                group["lr"], group["betas"] = lr, betas
             if _levels(before) != _levels(self.lod):  # other layers take part now: the moments begin anew
                 optimizer.state.clear()
         if settings.grow_from is not None:
             for network in (self.G, self.D, self.G_ema):
                 set_lod(network, self.lod)
 
-    def _split(self, batch: int) -> list[Share]:
-        """Return the shares of a batch that this process works on, one after the other."""
+    @property
+    def _group(self) -> int | None:
+        """How many pictures the discriminator compares with each other; None = all of a batch."""
+        return self.D.b4.mbstd_group_size if self.D.config.mbstd_num_features else 1
+
+    def _path_batch(self, batch: int) -> int:
+        return max(batch // self.settings.path_length_shrink, self.accelerator.num_processes)
+
+    def _split(self, batch: int, group: int | None = 1) -> list[Share]:
+        """Return the shares of a batch that this process works on, one after the other.
+
+        A share is a whole number of groups, and no more pictures than may be taken at once.
+        """
         processes, rank = self.accelerator.num_processes, self.accelerator.process_index
-        rounds = max(batch // processes // (self.at_once or batch), 1)
-        count = rounds * processes
-        group = self.D.b4.mbstd_group_size if self.D.config.mbstd_num_features else 1
-        size = batch // count
-        if batch % count or (group is not None and size % min(group, size)):
-            raise StyleGANError(
-                f"a batch of {batch} cannot be shared by {processes} processes in {rounds} rounds"
-                + (f" with minibatch-stddev groups of {group}" if group and group > 1 else "")
-            )
-        return [Share(index * processes + rank, count) for index in range(rounds)]
+        group = batch if group is None else min(group, batch)
+        for rounds in range(1, batch // processes + 1):
+            size = batch // (rounds * processes)
+            fits = batch == size * rounds * processes and size % group == 0
+            if fits and size <= (self.at_once or batch):
+                return [Share(index * processes + rank, rounds * processes) for index in range(rounds)]
+        raise StyleGANError(
+            f"a batch of {batch} cannot be shared by {processes} process{'es' * (processes > 1)}"
+            + (f" in groups of {group} (minibatch standard deviation)" if group > 1 else "")
+            + (f" of {self.at_once} pictures at once" if self.at_once else "")
+        )
 
     def step(self) -> dict[str, float]:
         """Show the discriminator the next batch, and return the losses and what else is worth watching.
@@ -165,10 +195,10 @@ class Trainer:
     def _train_generator(self) -> dict[str, Tensor]:
         self.D.requires_grad_(False)
         self.G.requires_grad_(True)
-        values = self._descend(self.g_optimizer, self.g_parameters, self._split(self.batch), self._g_loss)
-        if self._g_interval and self.steps % self._g_interval == 0:
-            shares = self._split(self.path_batch)
-            values |= self._descend(self.g_optimizer, self.g_parameters, shares, self._path_loss, regularizer=True)
+        loss = Part(self._g_loss, self._split(self.batch, self._group))
+        penalty = Part(self._path_loss, self._split(self._path_batch(self.batch)), precise=True)
+        values = self._optimize(self.g_optimizer, self.g_parameters, loss, penalty, self._g_interval)
+        if "path_length" in values:
             self.path_mean.lerp_(values["path_length"], _PATH_DECAY)
         return values
 
@@ -176,128 +206,135 @@ class Trainer:
         self.G.requires_grad_(False)
         for value in self.d_parameters:
             value.requires_grad_(True)
-        shares = self._split(self.batch)
+        shares = self._split(self.batch, self._group)
+        loss, penalty = Part(self._d_loss, shares), Part(self._r1_loss, shares, precise=True)
         with self._tracked_magnitudes():
-            values = self._descend(self.d_optimizer, self.d_parameters, shares, self._d_loss)
+            values = self._optimize(self.d_optimizer, self.d_parameters, loss, penalty, self._d_interval)
         if "w_mean" in values:
             self.G.mapping.w_avg.lerp_(values.pop("w_mean"), 1 - self.settings.w_avg_beta)
-        if self._d_interval > 1 and self.steps % self._d_interval == 0:
-            values |= self._descend(self.d_optimizer, self.d_parameters, shares, self._r1_loss, regularizer=True)
         return values
 
-    def _descend(
-        self,
-        optimizer: Any,
-        parameters: list[nn.Parameter],
-        shares: list[Share],
-        objective: Objective,
-        regularizer: bool = False,
+    def _optimize(
+        self, optimizer: Any, parameters: list[nn.Parameter], loss: Part, penalty: Part, interval: int
     ) -> dict[str, Tensor]:
-        """Make one step of an optimiser, and return what the objective reports, averaged over all shares.
+        """Step for a loss, and every `interval` steps for its regulariser: by itself, or with it if that is always."""
+        if interval == 1:
+            return self._descend(optimizer, parameters, loss, penalty)
+        values = self._descend(optimizer, parameters, loss)
+        if interval and self.steps % interval == 0:
+            values |= self._descend(optimizer, parameters, penalty)
+        return values
 
-        Regularisers are differentiated twice and run in float32.
-        """
+    def _descend(self, optimizer: Any, parameters: list[nn.Parameter], *parts: Part) -> dict[str, Tensor]:
+        """Make one step of an optimiser, and return what the parts report, averaged over all shares."""
         optimizer.zero_grad()
-        reports = []
-        for share in shares:
-            with nullcontext() if regularizer else self.accelerator.autocast():
-                loss, values = objective(share)
-            self.accelerator.backward(loss / len(shares))
-            reports.append(values)
+        report: dict[str, Tensor] = {}
+        for part in parts:
+            reports = []
+            for share in part.shares:
+                with self._in_float32() if part.precise else self.accelerator.autocast():
+                    loss, values = part.objective(share)
+                self.accelerator.backward(loss / len(part.shares))
+                reports.append(values)
+            report |= {
+                name: self._mean(torch.stack([values[name].detach().float() for values in reports]).mean(dim=0))
+                for name in reports[0]
+            }
         gradients = [value.grad for value in parameters if value.grad is not None]
         if self.accelerator.num_processes > 1:
             _replace(gradients, self._mean(torch.cat([gradient.flatten() for gradient in gradients])))
         optimizer.step()
-        return {
-            name: self._mean(torch.stack([values[name].detach().float() for values in reports]).mean(dim=0))
-            for name in reports[0]
-        }
+        return report
+
+    def _in_float32(self) -> AbstractContextManager[Any]:
+        """Leave mixed precision: second derivatives and positions in pictures need all digits."""
+        return torch.autocast(self.device.type, enabled=False)
 
     def _mean(self, value: Tensor) -> Tensor:
         """Return the mean over all processes."""
         return self.accelerator.reduce(value, "mean") if self.accelerator.num_processes > 1 else value
 
+    def any_process(self, flag: bool) -> bool:
+        """Return whether a flag is set in one of the processes."""
+        return float(self._mean(torch.tensor(float(flag), device=self.device))) > 0
+
     def _g_loss(self, share: Share) -> tuple[Tensor, dict[str, Tensor]]:
         images, _, c = self._fakes("g", share, self.batch)
-        scores, logits = self._judge(images, c, self._draws("augment_g", share))
+        scores, logits = self._judge(self._seen(images, "augment_g", share), c)
         loss = losses.wgan_g_loss(scores) if self.settings.loss == "wgan" else losses.logistic_g_loss(scores)
         if logits is not None:
             loss = loss + self.settings.label_weight * losses.label_loss(logits, c)
         return loss, {"loss_G": loss}
 
     def _path_loss(self, share: Share) -> tuple[Tensor, dict[str, Tensor]]:
-        settings = self.settings
-        images, ws, _ = self._fakes("path", share, self.path_batch)
-        directions = self._draws("directions", share, self.path_batch).normal(*images.shape[1:])
+        settings, batch = self.settings, self._path_batch(self.batch)
+        images, ws, _ = self._fakes("path", share, batch)
+        directions = self._draws("directions", share, batch).normal(*images.shape[1:])
         assert ws is not None
         lengths = losses.path_lengths(images, ws, directions)
         penalty = losses.path_length_penalty(lengths, self.path_mean)
-        weight = settings.path_length_weight * max(settings.path_length_interval, 1)
+        weight = settings.path_length_weight * settings.path_length_interval
         return weight * penalty, {"path_length": lengths.mean(), "path_penalty": penalty}
 
     def _d_loss(self, share: Share) -> tuple[Tensor, dict[str, Tensor]]:
         settings = self.settings
         with torch.no_grad():
             fakes, ws, fake_c = self._fakes("d", share, self.batch)
-        reals, real_c = self._reals(share)
-        reals.requires_grad_(self._d_interval == 1)
-        fake_scores, fake_logits = self._judge(fakes, fake_c, self._draws("augment_fake", share))
-        real_scores, real_logits = self._judge(reals, real_c, self._draws("augment_real", share))
-        values = {}
+            fakes = self._seen(fakes, "augment_fake", share)
+            reals, real_c = self._reals(share)
+            reals = self._seen(reals, "augment_real", share)
+        fake_scores, fake_logits = self._judge(fakes, fake_c)
+        real_scores, real_logits = self._judge(reals, real_c)
+        values = {
+            "real_score": real_scores.mean(),
+            "fake_score": fake_scores.mean(),
+            "real_sign": real_scores.sign().mean(),
+        }
         if settings.loss == "wgan":
-            between = self._draws("between", share).uniform()
-            values["slope_penalty"] = losses.gradient_penalty(
-                lambda images: self._scores(images, real_c), reals, fakes, between
-            )
-            loss = (
-                losses.wgan_d_loss(real_scores, fake_scores, settings.drift)
-                + settings.gradient_penalty * values["slope_penalty"]
-            )
+            values["slope_penalty"] = self._slope_penalty(reals, fakes, real_c, share)
+            loss = losses.wgan_d_loss(real_scores, fake_scores, settings.drift)
+            loss = loss + settings.gradient_penalty * values["slope_penalty"]
         else:
             loss = losses.logistic_d_loss(real_scores, fake_scores)
         if real_logits is not None and fake_logits is not None:
             both = losses.label_loss(real_logits, real_c) + losses.label_loss(fake_logits, fake_c)
             loss = loss + settings.label_weight * both
-        values |= {
-            "loss_D": loss,
-            "real_score": real_scores.mean(),
-            "fake_score": fake_scores.mean(),
-            "real_sign": real_scores.sign().mean(),
-        }
-        if self._d_interval == 1:
-            values["r1"] = losses.r1_penalty(reals, real_scores)
-            loss = loss + settings.r1_gamma / 2 * values["r1"]
         if ws is not None:
             values["w_mean"] = ws[:, 0].mean(dim=0)
-        return loss, values
+        return loss, {"loss_D": loss, **values}
+
+    def _slope_penalty(self, reals: Tensor, fakes: Tensor, c: Tensor, share: Share) -> Tensor:
+        between = self._draws("between", share).uniform()
+        with self._in_float32():
+            return losses.gradient_penalty(
+                lambda images: self._judge(images, c)[0], reals.float(), fakes.float(), between
+            )
 
     def _r1_loss(self, share: Share) -> tuple[Tensor, dict[str, Tensor]]:
         reals, c = self._reals(share)
         reals.requires_grad_(True)
-        scores, _ = self._judge(reals, c, self._draws("augment_real", share))
+        scores, _ = self._judge(self._seen(reals, "augment_real", share), c)
         penalty = losses.r1_penalty(reals, scores)
         return self.settings.r1_gamma / 2 * self._d_interval * penalty, {"r1": penalty}
-
-    @property
-    def path_batch(self) -> int:
-        """How many pictures path lengths are taken of."""
-        return max(self.batch // self.settings.path_length_shrink, self.accelerator.num_processes)
 
     def _draws(self, purpose: str, share: Share, batch: int | None = None) -> Draws:
         key = (self.settings.seed, self.steps, _PURPOSES.index(purpose))
         return Draws(key, batch or self.batch, share, self.device)
 
     def _fakes(self, purpose: str, share: Share, batch: int) -> tuple[Tensor, Tensor | None, Tensor]:
-        """Return generated images, the ws they are made from before any mixing, and their labels."""
+        """Return generated images, the ws they are made from (None in ProGAN), and their labels.
+
+        Where ws are wanted for their mean, they are those before any mixing.
+        """
         draws, G = self._draws(purpose, share, batch), self.G
         z = draws.normal(G.z_dim)
         c = self._labels(draws.integers(0, len(self.data)).cpu().numpy())
         if isinstance(G, progan.Generator):
             return G(z, c), None, c
         ws = plain_ws = G.mapping(z, c)
-        others, mixed = draws.normal(G.z_dim), draws.uniform() < self.settings.style_mixing
         active = G.num_ws - 2 * math.floor(self.lod)
         if self.settings.style_mixing and active > 1:
+            others, mixed = draws.normal(G.z_dim), draws.uniform() < self.settings.style_mixing
             cutoffs = draws.integers(1, active)
             ws = losses.mix_styles(ws, G.mapping(others, c), cutoffs.where(mixed, G.num_ws))
         noise = [draws.normal(1, *stored.shape) for stored in G.synthesis.noise_buffers()]
@@ -315,36 +352,41 @@ class Trainer:
     def _labels(self, indices: Any) -> Tensor:
         return self.data.labels(indices, self.G.c_dim).to(self.device)
 
-    def _judge(self, images: Tensor, c: Tensor, draws: Draws) -> tuple[Tensor, Tensor | None]:
-        """Return scores, and label logits if the discriminator has any, of augmented images."""
+    def _seen(self, images: Tensor, purpose: str, share: Share) -> Tensor:
+        """Return images as the discriminator is shown them: blurred at first, and augmented."""
         settings = self.settings
         sigma = settings.blur_sigma * max(1 - self.shown / (settings.blur_kimg * 1000), 0.0)
-        images = blurred(images, sigma)
-        if settings.augment != "none" and self.overfitting.p > 0:
-            images = augment(images, self.overfitting.p, draws, settings.augment_groups)
+        with self._in_float32():
+            images = blurred(images.float(), sigma)
+            if settings.augment != "none" and self.overfitting.p > 0:
+                images = augment(images, self.overfitting.p, self._draws(purpose, share), settings.augment_groups)
+        return images
+
+    def _judge(self, images: Tensor, c: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return scores, and label logits if the discriminator has any."""
         if isinstance(self.D, progan.Discriminator) and self.D.config.num_label_logits:
             scores, logits = self.D(images, return_labels=True)
             return scores, logits
-        return self.D(images, c), None
-
-    def _scores(self, images: Tensor, c: Tensor) -> Tensor:
-        return self.D(images, c)
+        return self.D(images, c if self.D.c_dim else None), None
 
     @contextmanager
     def _tracked_magnitudes(self) -> Iterator[None]:
-        """Let StyleGAN3's layers follow the mean square of what enters them (section 3.2 "normalization")."""
+        """Let StyleGAN3's layers follow the mean square of what enters them (section 3.2), once for the whole batch."""
         layers = [layer for layer in self.G.modules() if isinstance(layer, stylegan3.SynthesisLayer)]
+        powers: dict[Any, list[Tensor]] = {layer: [] for layer in layers}
 
-        def follow(layer: Any, args: tuple[Tensor, ...]) -> None:
-            power = self._mean(args[0].detach().float().square().mean())
-            layer.magnitude_ema.copy_(power.lerp(layer.magnitude_ema, self.G.config.magnitude_ema_beta))
+        def note(layer: Any, args: tuple[Tensor, ...]) -> None:
+            powers[layer].append(args[0].detach().float().square().mean())
 
-        handles = [layer.register_forward_pre_hook(follow) for layer in layers]
+        handles = [layer.register_forward_pre_hook(note) for layer in layers]
         try:
             yield
         finally:
             for handle in handles:
                 handle.remove()
+        for layer, seen in powers.items():
+            power = self._mean(torch.stack(seen).mean())
+            layer.magnitude_ema.copy_(power.lerp(layer.magnitude_ema, self.G.config.magnitude_ema_beta))
 
     @torch.no_grad()
     def _average_generator(self) -> None:
@@ -357,24 +399,27 @@ class Trainer:
 
     def state(self) -> dict[str, Any]:
         """Return what it takes, besides the networks, to go on exactly as if nothing had happened."""
+        scaler = self.accelerator.scaler
         return {
             "shown": self.shown,
             "steps": self.steps,
+            "lod": self.lod,
             "path_mean": self.path_mean.cpu(),
             "overfitting": self.overfitting.state(),
             "g_optimizer": self.g_optimizer.state_dict(),
             "d_optimizer": self.d_optimizer.state_dict(),
+            "scaler": scaler.state_dict() if scaler else None,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned; the networks must be those of that moment."""
-        self.shown, self.steps = state["shown"], state["steps"]
-        self._schedule()
+        self.shown, self.steps, self.lod = state["shown"], state["steps"], state["lod"]
         self.path_mean.copy_(state["path_mean"])
         self.overfitting.restore(state["overfitting"])
         self.g_optimizer.load_state_dict(state["g_optimizer"])
         self.d_optimizer.load_state_dict(state["d_optimizer"])
-        self._schedule()
+        if self.accelerator.scaler and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
 
 
 def _form(size: tuple[int, int], channels: int) -> str:
