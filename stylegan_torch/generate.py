@@ -159,9 +159,11 @@ def draw(
     G = G.to(device) if dtype in HALF else G.to(device, dtype)
     if fast and dtype != torch.float64:
         G = optimize(G, dtype)
+    config: Any = G.config
     rounding = "nearest" if isinstance(G, progan.Generator) else "truncate"
-    if isinstance(G, stylegan3.Generator):
-        G.synthesis.input.transform.copy_(stylegan3.image_transform(settings["translate"], settings["rotate"]))
+    if isinstance(config, stylegan3.GeneratorConfig):
+        synthesis: Any = G.synthesis
+        synthesis.input.transform.copy_(stylegan3.image_transform(settings["translate"], settings["rotate"]))
     for start in range(0, len(seeds), batch):
         some = seeds[start : start + batch]
         with _exact_float32():

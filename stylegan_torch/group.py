@@ -7,8 +7,10 @@ import click
 from stylegan_torch import __version__
 from stylegan_torch.commands.directions import directions
 from stylegan_torch.commands.edit import edit
+from stylegan_torch.commands.film import film
 from stylegan_torch.commands.look import look
 from stylegan_torch.commands.mix import mix
+from stylegan_torch.commands.rate import rate
 from stylegan_torch.commands.train import train
 
 
@@ -18,5 +20,5 @@ def main() -> None:
     """Edit with networks of the StyleGAN family, and train them."""
 
 
-for command in (directions, edit, look, mix, train):
+for command in (directions, edit, film, look, mix, rate, train):
     main.add_command(command)

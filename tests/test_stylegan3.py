@@ -110,18 +110,20 @@ def test_a_fresh_network_draws() -> None:
     assert all(parameter.grad is not None for parameter in G.parameters())
 
 
-def test_moving_moves(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fast", [False, True])
+def test_moving_moves(fast: bool) -> None:
     G = converter.load(DATA / "sg3r_64.pkl").network("G_ema")
-    [(_, still)] = draw(G, [1])
-    [(_, moved)] = draw(G, [1], Style(translate=(0.25, -0.125)))
+    [(_, still)] = draw(G, [1], fast=fast)
+    [(_, moved)] = draw(G, [1], Style(translate=(0.25, -0.125)), fast=fast)
     shifted = np.abs(moved[8:40, 24:56].astype(int) - still[16:48, 8:40]).mean()
     assert shifted < 3 < np.abs(moved[8:40, 24:56].astype(int) - still[8:40, 24:56]).mean()
 
 
-def test_turning_turns() -> None:
+@pytest.mark.parametrize("fast", [False, True])
+def test_turning_turns(fast: bool) -> None:
     G = converter.load(DATA / "sg3r_64.pkl").network("G_ema")
-    [(_, still)] = draw(G, [1])
-    [(_, turned)] = draw(G, [1], Style(rotate=90))
+    [(_, still)] = draw(G, [1], fast=fast)
+    [(_, turned)] = draw(G, [1], Style(rotate=90), fast=fast)
     middle = slice(16, 48)
     difference = np.abs(np.rot90(still)[middle, middle].astype(int) - turned[middle, middle]).mean()
     assert difference < 3 < np.abs(still[middle, middle].astype(int) - turned[middle, middle]).mean()

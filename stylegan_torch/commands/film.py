@@ -1,0 +1,177 @@
+"""`stylegan film`: a film that loops through pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import track
+
+from stylegan_torch import __version__
+from stylegan_torch.command import finite, one_line_errors, parse_seeds, quick_imports, reading
+from stylegan_torch.commands.shared import (
+    CLASS,
+    DEVICE,
+    EXACT,
+    FORCE,
+    NETWORK,
+    PATH,
+    open_generator,
+    truncation,
+)
+from stylegan_torch.files import make_folder, refuse_existing
+
+if TYPE_CHECKING:
+    from stylegan_torch.editing.latents import Latents
+
+EXAMPLES = """\b
+Examples:
+  stylegan film --seeds 1,5,9 --seconds 20
+  stylegan film --network ffhq.pt --seeds 0-23 --grid 3x2 --space w --out faces.webm
+  stylegan film --network ffhq.pt --latents me.npz --latents you.npz --seconds 4 --out us.gif
+"""
+_NOISE_MODES = {"steady": "const", "random": "random", "none": "none"}
+_NEW_NOISES = 2
+"""How often a second random noise is new."""
+_KEPT = ("truncation_psi", "truncation_cutoff", "class")
+
+
+def _positive(text: str) -> float:
+    value = finite(text)
+    if value <= 0:
+        raise ValueError(f"{text} is not more than 0")
+    return value
+
+
+def _grid(text: str) -> tuple[int, int]:
+    """Read "3x2"."""
+    columns, cross, rows = text.lower().partition("x")
+    if not (columns.isdecimal() and cross and rows.isdecimal() and int(columns) and int(rows)):
+        raise ValueError(f"{text!r} is not columns x rows such as 3x2")
+    return int(columns), int(rows)
+
+
+@click.command(epilog=EXAMPLES, short_help="A film that loops through pictures (.mp4, .webm, .gif).")
+@NETWORK
+@click.option("--seeds", callback=reading(parse_seeds), metavar="SEEDS", help="Pictures to go through, such as 1,5-9.")
+@click.option("--latents", type=PATH, multiple=True, help="Go through these instead (.npz); may be repeated.")
+@click.option(
+    "--seconds", callback=reading(_positive), metavar="S", default="20", show_default=True, help="Once around."
+)
+@click.option("--fps", type=click.IntRange(1, 240), default=30, show_default=True, help="Frames a second.")
+@click.option(
+    "--space",
+    type=click.Choice(["z", "w"]),
+    help="z = great circles between seeds; w = a smooth curve through all.  [default: z; w for --latents]",
+)
+@truncation(None, "Truncation of seeds; 1 = none.  [default: the network's own]")
+@CLASS
+@click.option(
+    "--noise",
+    type=click.Choice(list(_NOISE_MODES)),
+    default="steady",
+    show_default=True,
+    help="steady = what the network or the latents have; random changes smoothly.",
+)
+@click.option(
+    "--grid",
+    callback=reading(_grid),
+    metavar="CxR",
+    default="1x1",
+    show_default=True,
+    help="Films side by side, columns x rows; the pictures are dealt out to them in turn.",
+)
+@click.option("--crf", type=click.IntRange(0, 63), help="Less is better and larger.  [default: 18 (.mp4), 24 (.webm)]")
+@click.option("--out", type=PATH, default="film.mp4", show_default=True, help="The film (.mp4, .webm, .gif).")
+@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures drawn at once.")
+@DEVICE
+@EXACT
+@FORCE
+@one_line_errors
+def film(
+    network: str | None,
+    seeds: list[int] | None,
+    latents: tuple[Path, ...],
+    seconds: float,
+    fps: int,
+    space: str | None,
+    truncation: float | None,
+    class_index: int | None,
+    noise: str,
+    grid: tuple[int, int],
+    crf: int | None,
+    out: Path,
+    batch: int,
+    device: str | None,
+    exact: bool,
+    force: bool,
+) -> None:
+    """Draw a film that goes through the pictures of seeds or latents and ends where it began.
+
+    It takes equal time from each picture to the next. It says in its comment how it was made.
+    """
+    if bool(seeds) == bool(latents):
+        raise click.UsageError("give one of --seeds and --latents")
+    if latents and (space == "z" or truncation is not None or class_index is not None):
+        raise click.UsageError("--space z, --truncation and --class are for --seeds")
+    frames, (columns, rows) = max(1, round(seconds * fps)), grid
+    with quick_imports():
+        from stylegan_torch.editing.films import CODECS, encoding_for, write_film
+        from stylegan_torch.editing.loops import draw_loops, latents_cells, seed_cells, with_random_noise
+        from stylegan_torch.generate import Style, resolve
+    with _usage_errors():
+        encoding = encoding_for(out, fps, crf)
+    refuse_existing([out], force)
+    opened = open_generator(network, device, exact)
+    G = opened.drawer
+    with _usage_errors():
+        settings = resolve(opened.G, Style(truncation, class_index=class_index))
+        if seeds:
+            cells = seed_cells(G, seeds, columns * rows, frames, space or "z", settings)
+        else:
+            cells = latents_cells(_load(latents, opened.G), columns * rows, frames)
+    if noise == "random":
+        cells = with_random_noise(G, cells, max(3, round(seconds * _NEW_NOISES)))
+    if noise == "none":
+        cells = [replace(cell, noise=None) for cell in cells]
+    if seeds and G.c_dim and class_index is None:
+        click.echo(f"Note: no --class given; drawing with an all-zero label ({G.c_dim} classes).", err=True)
+    if encoding.codec and encoding.codec != CODECS[out.suffix.lower()][0]:
+        click.echo(f"Note: there is no better encoder here; the film is {encoding.makes}.", err=True)
+    make_folder(out.parent)
+    console = Console(stderr=True)
+    pictures = track(
+        draw_loops(G, cells, columns, frames, _NOISE_MODES[noise], class_index, batch),
+        "Drawing",
+        total=frames,
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+    origin = {"seeds": seeds, "space": space or "z"} if seeds else {"latents": [path.name for path in latents]}
+    kept = {name: settings[name] for name in _KEPT if seeds and name in settings}
+    about = {**origin, **kept, "noise": noise, "grid": grid, "network": opened.origin, "version": __version__}
+    write_film(out, pictures, encoding, about, force)
+    click.echo(f"{frames} frame{'s' * (frames > 1)}, {frames / fps:g} s, in {out} ({encoding.makes})")
+
+
+@contextmanager
+def _usage_errors() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _load(paths: Sequence[Path], G: Any) -> Latents:
+    from stylegan_torch.editing.latents import joined, load
+
+    parts = [load(path, G) for path in paths]
+    if any(part.noise for part in parts) and not all(part.noise for part in parts):
+        click.echo("Note: not all of these latents have noise; theirs is left out.", err=True)
+    return joined(parts)
