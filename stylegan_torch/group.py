@@ -6,6 +6,7 @@ import click
 
 from stylegan_torch import __version__
 from stylegan_torch.commands.mix import mix
+from stylegan_torch.commands.project import project
 from stylegan_torch.commands.train import train
 
 
@@ -15,5 +16,5 @@ def main() -> None:
     """Edit with networks of the StyleGAN family, and train them."""
 
 
-for command in (mix, train):
+for command in (mix, project, train):
     main.add_command(command)
