@@ -10,6 +10,7 @@ from stylegan_torch.commands.edit import edit
 from stylegan_torch.commands.film import film
 from stylegan_torch.commands.look import look
 from stylegan_torch.commands.mix import mix
+from stylegan_torch.commands.project import project
 from stylegan_torch.commands.rate import rate
 from stylegan_torch.commands.train import train
 
@@ -20,5 +21,5 @@ def main() -> None:
     """Edit with networks of the StyleGAN family, and train them."""
 
 
-for command in (directions, edit, film, look, mix, rate, train):
+for command in (directions, edit, film, look, mix, project, rate, train):
     main.add_command(command)

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "TGA", "AVIF", "
 """What is read; for some others Pillow would start another program."""
 _VERSION = 1
 """Of the cache; to be changed with what `decode` makes of a file."""
+_BLANK: dict[str, int | tuple[int, ...]] = {"L": 255, "RGB": (255, 255, 255), "RGBA": (255, 255, 255, 0)}
 _TOO_SMALL = 8
 """A picture that had to be enlarged more than so many times shows nothing: it counts as bad."""
 
@@ -222,21 +223,50 @@ def decode(data: bytes, form: Form) -> np.ndarray[Any, Any]:
     Raises:
         DataError: if it is broken, or far too small.
     """
+    image = opened(data)
+    width, height = image.size
+    if width * _TOO_SMALL < form.width or height * _TOO_SMALL < form.height:
+        raise DataError(f"is too small, {width}×{height} pixels")
+    return fitted(image, form)
+
+
+def opened(data: bytes) -> Image.Image:
+    """Return a picture file as a Pillow image of any mode, turned as its EXIF says.
+
+    Raises:
+        DataError: if it is broken.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
             image.load()
-            image = ImageOps.exif_transpose(image)
+            return ImageOps.exif_transpose(image)
     except Image.DecompressionBombError as error:
         raise DataError("is too large") from error
     except Exception as error:  # what a decoder raises for a broken file is anything
         raise DataError("is broken, or not a picture") from error
-    width, height = image.size
-    if width * _TOO_SMALL < form.width or height * _TOO_SMALL < form.height:
-        raise DataError(f"is too small, {width}×{height} pixels")
+
+
+def fitted(image: Image.Image, form: Form, fit: Literal["crop", "pad"] = "crop") -> np.ndarray[Any, Any]:
+    """Return an image of any mode and size as uint8 [C, H, W]; what was transparent is white unless C is 4.
+
+    Args:
+        image: what to resize.
+        form: the size and channels wanted.
+        fit: cut to the middle, or pad with white, which is transparent if there are 4 channels.
+
+    Raises:
+        DataError: if it is too narrow to pad.
+    """
+    size = form.width, form.height
     image = _in_mode(image, _MODES[form.channels])
-    image = ImageOps.fit(image, (form.width, form.height), Image.Resampling.LANCZOS)
+    if fit == "pad":
+        if round(min(form.width / image.width, form.height / image.height) * min(image.size)) < 1:
+            raise DataError(f"is too narrow to pad, {image.width}×{image.height} pixels")
+        image = ImageOps.pad(image, size, Image.Resampling.LANCZOS, color=_BLANK[image.mode])
+    else:
+        image = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
     return np.asarray(image).reshape(form.height, form.width, form.channels).transpose(2, 0, 1)
 
 

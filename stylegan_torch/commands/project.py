@@ -1,0 +1,175 @@
+"""`stylegan project`: find the latents that draw a photograph."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import track
+
+from stylegan_torch.command import one_line_errors, quick_imports
+from stylegan_torch.commands.shared import CLASS, DEVICE, FORCE, NETWORK, PATH, open_generator
+from stylegan_torch.files import make_folder, refuse_existing
+
+if TYPE_CHECKING:
+    from stylegan_torch.editing.projection import Projection
+
+SAVE_SECONDS = 10.0
+"""How much work a killed process may lose, at most."""
+EXAMPLES = """\b
+Examples:
+  stylegan project photo.jpg --network ffhq.pt
+  stylegan project photo.jpg --network ffhq.pt --space w --starts 4 --film photo.gif
+  stylegan project photo.jpg --network ffhq.pt --distance vgg16.pt --trust-distance
+"""
+
+
+@click.command(epilog=EXAMPLES, short_help="Find the latents that draw a photograph.")
+@click.argument("photo", type=PATH)
+@NETWORK
+@click.option(
+    "--space",
+    type=click.Choice(["w", "w+"]),
+    default="w+",
+    show_default=True,
+    help="w = one w for all layers, better to edit; w+ = one a layer, closer to the photograph.",
+)
+@click.option("--steps", type=click.IntRange(min=1), default=1000, show_default=True, help="Of the optimiser.")
+@click.option(
+    "--starts",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Start points, all in one batch, of which the best is taken: the mean w, and random ones.",
+)
+@click.option(
+    "--fit",
+    type=click.Choice(["crop", "pad"]),
+    default="crop",
+    show_default=True,
+    help="What to do about another shape: cut to the middle, or pad with white.",
+)
+@click.option(
+    "--distance",
+    "distance_name",
+    default="pyramid",
+    show_default=True,
+    help="pyramid needs no weights; lpips is the package; or a TorchScript file such as vgg16.pt.",
+)
+@click.option("--trust-distance", is_flag=True, help="Run the program that is in the file of --distance.")
+@CLASS
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Everything random follows.")
+@click.option("--outdir", type=PATH, default="out", show_default=True, help="Where the results go.")
+@click.option("--film", type=PATH, help="Also write a film of the progress, beside the photograph (.gif).")
+@click.option("--resume", is_flag=True, help="Go on where a projection was interrupted.")
+@DEVICE
+@FORCE
+@one_line_errors
+def project(
+    photo: Path,
+    network: str | None,
+    space: Any,
+    steps: int,
+    starts: int,
+    fit: Any,
+    distance_name: str,
+    trust_distance: bool,
+    class_index: int | None,
+    seed: int,
+    outdir: Path,
+    film: Path | None,
+    resume: bool,
+    device: str | None,
+    force: bool,
+) -> None:
+    """Find the latents that draw PHOTO, with the optimiser of the StyleGAN2 paper.
+
+    PHOTO may have any size and mode. Of photo.jpg, these are written to --outdir: photo.npz, the latents and noise;
+    photo.png, the picture drawn from them; photo-target.png, what was aimed at. What it takes to go on after any
+    interruption is in photo.state until then.
+    """
+    result, drawn, aim, state = (outdir / f"{photo.stem}{end}" for end in (".npz", ".png", "-target.png", ".state"))
+    written = [result, drawn, aim, *([film] if film else [])]
+    _check_paths(photo, film, [*written, state])
+    # A state is removed when all is written: what is there beside one is of the same, unfinished run.
+    if not resume:
+        refuse_existing(written, force)
+        if state.exists() and not force:
+            raise click.UsageError(
+                f"{state} is of an unfinished projection: go on with --resume, or begin with --force"
+            )
+    with quick_imports():
+        from stylegan_torch.editing.latents import require_w, save
+        from stylegan_torch.editing.perceptual import open_distance
+        from stylegan_torch.editing.pictures import draw
+        from stylegan_torch.editing.projection import Projection, ProjectionSettings, load_state
+        from stylegan_torch.editing.targets import psnr, read_target
+        from stylegan_torch.images import save_png, to_pil
+    kept = load_state(state) if resume else None
+    opened = open_generator(network, device)
+    require_w(opened.G)
+    target = read_target(photo, opened.G, fit)
+    distance = open_distance(distance_name, opened.G.mapping.w_avg.device, trust_distance)
+    settings = ProjectionSettings(space=space, steps=steps, starts=starts, seed=seed)
+    projection = Projection(opened.G, target.image(), settings, distance, class_index, kept)
+    for path in [state, *written]:
+        make_folder(path.parent)
+    click.echo(f"{photo}: {target.story}")
+    _run(projection, state)
+    latents = projection.latents()
+    [picture] = draw(opened.drawer, latents.ws, latents.noise)
+    about = {"network": opened.origin, "photo": photo.name, "fit": fit, "class": class_index}
+    about |= {"distance": distance.name, "projection": asdict(settings)}
+    replace = force or resume
+    save_png(aim, to_pil(target.picture), {"photo": photo.name, "fit": fit}, replace)
+    save_png(drawn, to_pil(picture), about, replace)
+    if film:
+        _save_film(film, projection, opened.drawer, target.picture, replace)
+    save(result, latents, replace)
+    state.unlink(missing_ok=True)
+    click.echo(f"Projected into {space.upper()} at a PSNR of {psnr(picture, target.picture):.1f} dB: {result}, {drawn}")
+
+
+def _check_paths(photo: Path, film: Path | None, written: list[Path]) -> None:
+    if film and film.suffix.lower() != ".gif":
+        raise click.BadParameter(f"{film} does not end in .gif", param_hint="--film")
+    if photo.resolve() in [path.resolve() for path in written]:
+        raise click.BadParameter(
+            "the photograph itself would be replaced; choose another folder", param_hint="--outdir"
+        )
+
+
+def _run(projection: Projection, state: Path) -> None:
+    """Make the steps that are left, saving the state now and then."""
+    from stylegan_torch.editing.projection import save_state
+
+    console = Console(stderr=True)
+    left = range(projection.taken, projection.settings.steps)
+    saved = -math.inf
+    for _ in track(left, "Projecting", console=console, disable=not console.is_terminal, transient=True):
+        projection.step()
+        # The first step saves, too: that the folder cannot be written to should not come out at the end.
+        if time.monotonic() - saved >= SAVE_SECONDS:
+            save_state(state, projection)
+            saved = time.monotonic()
+
+
+def _save_film(path: Path, projection: Projection, drawer: Any, target: Any, force: bool) -> None:
+    import numpy as np
+
+    from stylegan_torch.editing.gif import save_gif
+    from stylegan_torch.editing.pictures import draw
+
+    latents = projection.film()
+
+    def frames() -> Iterator[Any]:
+        for picture in draw(drawer, latents.ws, latents.noise):
+            yield np.concatenate([target, picture], axis=1)
+
+    save_gif(path, frames(), force=force)

@@ -1,0 +1,323 @@
+"""Projection: which latents draw a given picture (StyleGAN2 appendix D; spec TF.md section 5.1).
+
+One w, or one a layer (W+), and the noise maps are optimised by Adam, so that a perceptual distance to the target
+shrinks. What is new against the paper: W+, and several start points in one batch, of which the best is taken.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stylegan_torch.editing.latents import Latents, labels_of, network_hash, require_w
+from stylegan_torch.editing.perceptual import Distance, PyramidDistance
+from stylegan_torch.errors import StyleGANError
+from stylegan_torch.files import new_file
+from stylegan_torch.training.draws import Draws, Share
+
+_SAMPLES = 10_000
+_BATCH = 1000
+_STATISTICS_SEED = 123
+_START_POINTS, _W_NOISE = range(2)
+"""Purposes of random numbers."""
+_PATH_POINTS = 100
+"""About so many moments of a projection are kept for its film."""
+_ENDS_AT = 8
+"""Side of the last level of a noise map's pyramid."""
+
+
+class ProjectionError(StyleGANError):
+    """A projection cannot be made, or not be gone on with."""
+
+
+@dataclass(frozen=True)
+class ProjectionSettings:
+    """How to project; the defaults are the paper's.
+
+    space: "w" = one row for all layers, "w+" = a row a layer.
+    starts: start points in the batch: the mean of W, and random w besides.
+    learning_rate: of Adam. It rises linearly from 0 for the share `rampup` of the steps, and falls along a cosine to 0
+        for the share `rampdown`.
+    w_noise: standard deviation, in those of W, of what is added to w at first; it falls to none after the share
+        `w_noise_ramp` of the steps.
+    noise_regularization: weight of `noise_penalty`.
+    seed: of the random start points, and of the noise added to w.
+    """
+
+    space: Literal["w", "w+"] = "w+"
+    steps: int = 1000
+    starts: int = 1
+    learning_rate: float = 0.1
+    rampdown: float = 0.25
+    rampup: float = 0.05
+    w_noise: float = 0.05
+    w_noise_ramp: float = 0.75
+    noise_regularization: float = 1e5
+    seed: int = 0
+
+
+def learning_rate(settings: ProjectionSettings, t: float) -> float:
+    """Return the learning rate at the time t of [0, 1)."""
+    down = 0.5 - 0.5 * math.cos(math.pi * min(1.0, (1 - t) / settings.rampdown))
+    return settings.learning_rate * down * min(1.0, t / settings.rampup)
+
+
+def w_noise(settings: ProjectionSettings, t: float) -> float:
+    """Return how many standard deviations of W are added to w at the time t of [0, 1)."""
+    return settings.w_noise * max(0.0, 1 - t / settings.w_noise_ramp) ** 2
+
+
+def noise_penalty(maps: Sequence[Tensor]) -> Tensor:
+    """Return how far noise maps [N, 1, H, W] are from white noise, [N]: it keeps pictures out of them.
+
+    The squared correlations with the map moved by a pixel, in both directions, are summed over all maps and their
+    pyramids, halved while the side is above 8 (appendix D, equation 15).
+    """
+    total = maps[0].new_zeros(len(maps[0]))
+    for level in maps:
+        while True:
+            for axis in (2, 3):
+                total = total + (level * level.roll(1, axis)).mean(dim=(1, 2, 3)).square()
+            if min(level.shape[2:]) <= _ENDS_AT:
+                break
+            level = F.avg_pool2d(level, 2)  # noqa: PLW2901
+    return total
+
+
+@torch.no_grad()
+def normalize(maps: Sequence[Tensor]) -> None:
+    """Shift and scale every map of noise maps [N, 1, H, W], in place, to mean 0 and mean square 1."""
+    for each in maps:
+        each.sub_(each.mean(dim=(1, 2, 3), keepdim=True))
+        energy = each.square().mean(dim=(1, 2, 3), keepdim=True)
+        each.mul_((energy + 1e-12).rsqrt())  # a map of zeros stays one
+
+
+@torch.no_grad()
+def w_statistics(G: Any, c: Tensor) -> tuple[Tensor, float]:
+    """Return the mean [w_dim] of W and its standard deviation, from 10000 z of seed 123 with the label c [1, c_dim].
+
+    The deviation is the root of the mean squared distance from the mean.
+    """
+    z = np.random.RandomState(_STATISTICS_SEED).randn(_SAMPLES, G.z_dim).astype(np.float32)
+    w = torch.cat([_first_rows(G, some, c) for some in torch.split(torch.from_numpy(z), _BATCH)])
+    mean = w.mean(dim=0)
+    return mean, float((w - mean).square().sum().div(_SAMPLES).sqrt())
+
+
+def _first_rows(G: Any, z: Tensor, c: Tensor) -> Tensor:
+    """Return w [N, w_dim] of z [N, z_dim], not truncated."""
+    return G.mapping(z.to(c.device), c.expand(len(z), -1))[:, 0]
+
+
+class Projection:
+    """A projection under way: `step` until `done`, then `latents`.
+
+    On the CPU the same arguments always give the same bits, also if `state` was saved and gone on from.
+
+    w: [starts, 1 or num_ws, w_dim]; noise: maps [starts, 1, H, W], one a noisy layer. taken: steps made.
+    path: what w was every so often, [points, *w.shape].
+    """
+
+    def __init__(
+        self,
+        G: Any,
+        target: Tensor,
+        settings: ProjectionSettings | None = None,
+        distance: Distance | None = None,
+        class_index: int | None = None,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Begin, or go on.
+
+        Args:
+            G: a generator in its plain form; it is left as it is.
+            target: the picture [C, H, W] in [-1, 1], of the generator's size.
+            settings: None = the defaults.
+            distance: to the target; None = `PyramidDistance()`.
+            class_index: of a conditional network.
+            state: of a projection with the same arguments, to go on from.
+
+        Raises:
+            LatentsError: if the network has no W, or no such class.
+            ProjectionError: if the target does not fit the network, or the state these arguments.
+        """
+        require_w(G)
+        self.settings = settings = settings or ProjectionSettings()
+        self.distance: Distance = distance or PyramidDistance()
+        self.G = G
+        if target.shape != (G.img_channels, *G.img_size):
+            wanted = [G.img_channels, *G.img_size]
+            raise ProjectionError(f"the target is {list(target.shape)}, this network draws {wanted}")
+        self.device = G.mapping.w_avg.device
+        self.c = labels_of(G, class_index, 1).to(self.device)
+        self.target = target.to(self.device).expand(settings.starts, -1, -1, -1)
+        self.taken = 0
+        self._path: list[Tensor] = []
+        mean, self.deviation = (G.mapping.w_avg, float(state["deviation"])) if state else w_statistics(G, self.c)
+        rows = 1 if settings.space == "w" else G.num_ws
+        self.w = self._start_points(mean)[:, None].repeat(1, rows, 1).requires_grad_()
+        # The stored maps are N(0, 1) too, as the paper begins with.
+        self.noise = tuple(
+            stored.detach().repeat(settings.starts, 1, 1, 1).requires_grad_() for stored in G.synthesis.noise_buffers()
+        )
+        self.optimizer = torch.optim.Adam([self.w, *self.noise], betas=(0.9, 0.999), eps=1e-8)
+        if state:
+            self._go_on(state)
+
+    def _start_points(self, mean: Tensor) -> Tensor:
+        random = Draws((self.settings.seed, _START_POINTS), self.settings.starts, Share()).normal(self.G.z_dim)
+        return torch.cat([mean[None], _first_rows(self.G, random, self.c)[1:].detach()])
+
+    @property
+    def done(self) -> bool:
+        """Return whether all steps are made."""
+        return self.taken >= self.settings.steps
+
+    @property
+    def path(self) -> Tensor:
+        """Return the moments of w [points, *w.shape] that are kept, on the CPU."""
+        return torch.stack(self._path) if self._path else self.w.new_zeros(0, *self.w.shape, device="cpu")
+
+    def step(self) -> float:
+        """Make a step; returns the smallest distance of the start points before it.
+
+        Raises:
+            ProjectionError: if no start point has a finite distance any more.
+        """
+        settings = self.settings
+        t = self.taken / settings.steps
+        if self.taken % max(1, settings.steps // _PATH_POINTS) == 0:
+            self._path.append(self.w.detach().cpu().clone())
+        draws = Draws((settings.seed, _W_NOISE, self.taken), settings.starts, Share())
+        added = draws.normal(*self.w.shape[1:]).to(self.device) * (self.deviation * w_noise(settings, t))
+        distances = self._distances(self.w + added)
+        penalty = noise_penalty(self.noise) if self.noise else distances.new_zeros(())
+        loss = (distances + settings.noise_regularization * penalty).sum()
+        self._descend(loss, learning_rate(settings, t))
+        self.taken += 1
+        return _least(distances.detach())[1]
+
+    def _descend(self, loss: Tensor, rate: float) -> None:
+        parameters = [self.w, *self.noise]
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            # A start point that overflows must not take the others with it.
+            parameter.grad = None if gradient is None else gradient.nan_to_num(0.0, 0.0, 0.0)
+        self.optimizer.param_groups[0]["lr"] = rate
+        self.optimizer.step()
+        normalize(self.noise)
+
+    def _distances(self, w: Tensor) -> Tensor:
+        ws = w.expand(-1, self.G.num_ws, -1)
+        return self.distance(self.G.synthesis(ws, noise=self.noise or None), self.target)
+
+    @torch.no_grad()
+    def latents(self) -> Latents:
+        """Return the latents of the best start point, ws [1, num_ws, w_dim], with its noise maps.
+
+        Raises:
+            ProjectionError: if none has a finite distance.
+        """
+        best = self._best()
+        ws = self.w[best].expand(1, self.G.num_ws, -1)
+        noise = tuple(each[best : best + 1].detach().cpu().clone() for each in self.noise)
+        c = self.c.cpu() if self.G.c_dim else None
+        return Latents(ws.detach().cpu().clone(), c=c, noise=noise, network=self._identity["network"])
+
+    @torch.no_grad()
+    def film(self) -> Latents:
+        """Return what w of the best start point was on the way, ws [points, num_ws, w_dim], with its last noise maps.
+
+        Raises:
+            ProjectionError: if no start point has a finite distance.
+        """
+        last = self.latents()
+        ws = self.path[:, self._best()].expand(-1, self.G.num_ws, -1)
+        return Latents(torch.cat([ws, last.ws]), noise=last.noise, network=last.network)
+
+    @torch.no_grad()
+    def _best(self) -> int:
+        return _least(self._distances(self.w))[0]
+
+    def state(self) -> dict[str, Any]:
+        """Return what it takes to go on, as `torch.load(weights_only=True)` reads it."""
+        changing = {
+            "w": self.w.detach(),
+            "noise": [each.detach() for each in self.noise],
+            "optimizer": self.optimizer.state_dict(),
+        }
+        fixed = {**self._identity, "taken": self.taken, "deviation": self.deviation, "path": self.path}
+        return fixed | copy.deepcopy(changing)
+
+    @cached_property
+    def _identity(self) -> dict[str, Any]:
+        target = hashlib.sha256(self.target[0].cpu().contiguous().numpy().tobytes()).hexdigest()
+        return {
+            "network": network_hash(self.G),
+            "picture": target,
+            "class": self.c.tolist(),
+            "distance": self.distance.name,
+            "settings": asdict(self.settings),
+        }
+
+    def _go_on(self, state: Mapping[str, Any]) -> None:
+        for name, value in self._identity.items():
+            if state.get(name) != value:
+                raise ProjectionError(f"the state is of a projection with another {name}: it cannot be gone on with")
+        try:
+            with torch.no_grad():
+                for mine, kept in zip([self.w, *self.noise], [state["w"], *state["noise"]], strict=True):
+                    mine.copy_(kept)
+            self.optimizer.load_state_dict(state["optimizer"])
+            self._path = list(state["path"].cpu())
+            self.taken = int(state["taken"])
+        except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+            raise ProjectionError("the state is damaged") from error
+
+
+def _least(distances: Tensor) -> tuple[int, float]:
+    """Return which distance is the smallest, and how small it is."""
+    finite = distances.where(distances.isfinite(), math.inf)
+    best = int(finite.argmin())
+    if not finite[best].isfinite():
+        raise ProjectionError("the projection diverged: lower the learning rate")
+    return best, float(finite[best])
+
+
+def save_state(path: Path, projection: Projection) -> None:
+    """Write the state of a projection, in place of an earlier one.
+
+    Raises:
+        StyleGANError: if it cannot be written.
+    """
+    with new_file(path, force=True) as file:
+        torch.save(projection.state(), file)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read the state of a projection; no code in it is executed.
+
+    Raises:
+        ProjectionError: if there is none, or it is damaged.
+    """
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except FileNotFoundError as error:
+        raise ProjectionError(f"there is no {path} to resume from") from error
+    except Exception as error:  # what torch raises for a damaged file is anything
+        raise ProjectionError(f"{path} is damaged; remove it to begin anew") from error
+    if not isinstance(state, dict) or not isinstance(state.get("deviation"), float):
+        raise ProjectionError(f"{path} is not the state of a projection")
+    return state
