@@ -7,9 +7,11 @@ BIN := $(VENV)/bin
 
 demo: $(VENV)/.installed
 	mkdir -p out/demo
-	$(BIN)/stylegan-convert checkpoints/demo.pkl out/demo/demo.pt --force
-	$(BIN)/stylegan-generate --network out/demo/demo.pt --truncation 0.7 --seeds 0-15 --outdir out/demo --grid out/demo/grid.png --force
-	@echo "Open out/demo/grid.png"
+	$(BIN)/stylegan-convert checkpoints/demo/faces.pkl out/demo/faces.pt --force
+	$(BIN)/stylegan-generate --network out/demo/faces.pt --truncation 0.7 --seeds 0-50 --outdir out/demo/faces --grid out/demo/grid.png --force
+	$(BIN)/stylegan mix --network out/demo/faces.pt --rows 2,4,11 --cols 1,5,7,8,14 --styles 0-3 --truncation 0.7 --out out/demo/mix.png --force
+	$(BIN)/stylegan film --network out/demo/faces.pt --seeds 1,5,7,14 --seconds 4 --fps 20 --out out/demo/film.gif --force
+	@echo "Open out/demo/grid.png, mix.png and film.gif"
 
 test: $(VENV)/.installed-all
 	$(BIN)/python -m pytest

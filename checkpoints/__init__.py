@@ -1,7 +1,7 @@
 """The data that ships with the package: the list of published networks, and a small network to start with.
 
 `CATALOGUE` is JSON with one row a published network, read by `converter.catalogue`. `DEMO` is a small pickle
-of the official form, with which everything runs without a download.
+of the official form, a StyleGAN2 of drawn faces, with which everything runs without a download.
 """
 
 from pathlib import Path
@@ -9,4 +9,4 @@ from pathlib import Path
 __all__ = ["CATALOGUE", "DEMO"]
 
 CATALOGUE = Path(__file__).with_name("catalogue.json")
-DEMO = Path(__file__).with_name("demo.pkl")
+DEMO = Path(__file__).parent / "demo" / "faces.pkl"

@@ -9,6 +9,7 @@ from stylegan_torch.commands.directions import directions
 from stylegan_torch.commands.edit import edit
 from stylegan_torch.commands.film import film
 from stylegan_torch.commands.look import look
+from stylegan_torch.commands.measure import measure
 from stylegan_torch.commands.mix import mix
 from stylegan_torch.commands.project import project
 from stylegan_torch.commands.rate import rate
@@ -21,5 +22,5 @@ def main() -> None:
     """Edit with networks of the StyleGAN family, and train them."""
 
 
-for command in (directions, edit, film, look, mix, project, rate, train):
+for command in (directions, edit, film, look, measure, mix, project, rate, train):
     main.add_command(command)

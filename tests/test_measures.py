@@ -120,3 +120,14 @@ def test_rate_command(tmp_path: Path) -> None:
     assert "bad.png is broken, or not a picture; --bad skip" in _rate(folder, *network, status=1)
     assert "Skipped bad.png" in _rate(folder, *network, "--bad", "skip")
     assert "there is no class 3" in _rate(folder, *network, "--class", 3, status=1)
+
+
+@pytest.mark.parametrize("what", ["ppl", "norms"])
+def test_measure_command(what: str) -> None:
+    arguments = ["measure", what, "--network", str(DATA / "sg2-skip.pkl"), "--samples", "4"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert ": mean " in result.output
+    refused = CliRunner().invoke(main, [*arguments[:3], str(DATA / "pg.pkl")])
+    assert refused.exit_code == 1
+    assert "ProGAN has no W" in refused.output

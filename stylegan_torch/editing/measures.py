@@ -12,14 +12,11 @@ from stylegan_torch.editing.latents import labels_of, require_w
 from stylegan_torch.editing.paths import slerp
 from stylegan_torch.training.losses import path_lengths
 
-Distance = Callable[[Tensor, Tensor], Tensor]
-"""Maps two batches of images [N, C, H, W] in [-1, 1] to distances [N]."""
-
 
 @torch.inference_mode()
 def perceptual_path_length(
     G: Any,
-    distance: Distance,
+    distance: Callable[[Tensor, Tensor], Tensor],
     samples: int = 1000,
     space: str = "w",
     epsilon: float = 1e-4,
@@ -34,7 +31,7 @@ def perceptual_path_length(
 
     Args:
         G: a generator with W.
-        distance: between images.
+        distance: maps two batches of images [N, C, H, W] in [-1, 1] to distances [N] (`editing.perceptual`).
         samples: how many steps.
         space: "z" (slerp) or "w" (lerp).
         epsilon: the length of a step, as a share of a path.

@@ -1,0 +1,78 @@
+"""The bundled network, and the faces it was trained on."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+import checkpoints
+import converter
+from checkpoints.demo.faces import SIDE, draw_face, main, random_face
+from checkpoints.demo.score import drawn, generated
+from checkpoints.demo.score import main as score
+from stylegan_torch.training.recipes import new_networks, read_recipe
+from stylegan_torch.training.score import RandomFeatures, features_of, frechet_distance
+
+RECIPE = Path(checkpoints.__file__).parent / "demo" / "recipe.toml"
+
+
+def test_the_bundled_network_is_the_recipes_in_official_form() -> None:
+    assert checkpoints.DEMO.stat().st_size < 4_000_000
+    content = converter.load(checkpoints.DEMO)
+    assert content.provenance["origin"]["name"] == "faces.pkl"
+    generator, discriminator = read_recipe(RECIPE)[0].configs()
+    assert content.networks["G_ema"].config.channels == generator.channels  # type: ignore[union-attr]
+    assert content.networks["D"].config.channels == discriminator.channels  # type: ignore[union-attr]
+    assert list(content.networks) == ["G_ema", "G", "D"]
+
+
+@torch.inference_mode()
+def test_the_bundled_network_is_trained() -> None:
+    features, count = RandomFeatures(), 300
+    faces = features_of(drawn(range(count)), features)
+    trained = converter.load(checkpoints.DEMO).network("G_ema")
+    untrained = new_networks(read_recipe(RECIPE)[0])["G"]
+    near, far = (
+        frechet_distance(faces, features_of(generated(G, range(count)), features)) for G in (trained, untrained)
+    )
+    assert near < 0.1 * far
+
+
+def test_faces_follow_from_their_seeds_and_differ() -> None:
+    pictures = [np.asarray(draw_face(random_face(seed))) for seed in range(20)]
+    assert all(picture.shape == (SIDE, SIDE, 3) for picture in pictures)
+    assert np.array_equal(pictures[3], np.asarray(draw_face(random_face(3))))
+    for i, picture in enumerate(pictures[1:]):
+        assert np.abs(picture.astype(int) - pictures[i]).mean() > 10
+
+
+@pytest.mark.parametrize("field", ["hair", "glasses", "hat", "beard", "smile", "skin", "tilt"])
+def test_faces_vary(field: str) -> None:
+    assert len({repr(getattr(random_face(seed), field)) for seed in range(60)}) >= 5
+
+
+def test_faces_command(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, [str(tmp_path / "faces.zip"), "--count", "3"])
+    assert result.exit_code == 0, result.output
+    with zipfile.ZipFile(tmp_path / "faces.zip") as archive:
+        assert archive.namelist() == ["face00000.png", "face00001.png", "face00002.png"]
+        with archive.open("face00002.png") as file, Image.open(file) as image:
+            assert np.array_equal(np.asarray(image), np.asarray(draw_face(random_face(2))))
+    assert CliRunner().invoke(main, [str(tmp_path / "faces.zip"), "--count", "3"]).exit_code == 1
+
+
+def test_score_command() -> None:
+    result = CliRunner().invoke(score, ["--count", "20"])
+    assert result.exit_code == 0, result.output
+    names = [line.split(maxsplit=1)[1] for line in result.stdout.splitlines() if line.strip()]
+    assert names == ["other faces of the program", str(checkpoints.DEMO), "an untrained network"]
+    small = Path(__file__).parent / "data" / "sg2-skip.pkl"
+    result = CliRunner().invoke(score, [str(small), "--count", "20"])
+    assert result.exit_code == 1
+    assert "does not draw pictures of 64×64" in result.output
