@@ -360,7 +360,7 @@ def test_default_network_in_a_grid(suffix: str, tmp_path: Path) -> None:
     result = run("--seeds", "0-4", "--grid", "2x1", "--space", "w", *SHORT, "--batch", 3, "--out", out)
     assert result.exit_code == 0, result.output
     found, _ = read(out)
-    assert [frame.shape for frame in found] == [(128, 256, 3)] * 4
+    assert [frame.shape for frame in found] == [(64, 128, 3)] * 4
     for (_, expected), part in zip(draw(_demo(), [0, 1]), np.split(found[0], 2, axis=1), strict=True):
         assert psnr(part, expected) > 25
     with av.open(out) as container:

@@ -81,6 +81,8 @@ def run(code: str, tmp_path: Path, memory: int = 16 * GB) -> str:
 
 def test_it_sees_and_reaches_nothing_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", "secret")
+    for name in ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"):  # scikit-learn sets them wherever it is imported
+        monkeypatch.delenv(name, raising=False)
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")
     abstract = f"stylegan-torch-{os.getpid()}"

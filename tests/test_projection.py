@@ -24,9 +24,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 from torch import Tensor
 
+import checkpoints
 import converter
 from stylegan_torch.editing import latents as latents_module
-from stylegan_torch.editing.gif import save_gif
 from stylegan_torch.editing.latents import Latents, LatentsError, labels_of
 from stylegan_torch.editing.perceptual import (
     DistanceError,
@@ -246,6 +246,11 @@ def test_statistics_of_w() -> None:
     assert deviation == pytest.approx(math.sqrt(float((w - w.mean(dim=0)).square().sum()) / 10000), rel=1e-5)
 
 
+def test_a_picture_of_the_bundled_network_is_found() -> None:
+    G = converter.load(checkpoints.DEMO).network("G_ema")
+    assert quality(finished(Projection(G, own_picture(G), ProjectionSettings("w+", steps=300)))) > 30
+
+
 @pytest.mark.parametrize("space", ["w", "w+"])
 def test_a_networks_own_picture_is_found(space: Any) -> None:
     G = network("ada")
@@ -422,7 +427,7 @@ def test_nothing_is_overwritten_without_force(photo: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (("--film", "film.mp4"), 2, "does not end in .gif"),
+        (("--film", "film.txt"), 2, "film.txt does not end in .mp4, .webm or .gif"),
         (("--outdir", "{folder}", "--force"), 2, "the photograph itself would be replaced"),
         (("--resume",), 1, "to resume from"),
         (("--class", "1"), 1, "there is no class 1: this network has no classes"),
@@ -535,14 +540,3 @@ def test_photographs_are_turned_as_exif_says(tmp_path: Path) -> None:
     target = read_target(tmp_path / "photo.png", network(), "pad")
     assert target.story == "32×64 pixels, padded with white, resized to 32×32"
     assert target.picture[16, [9, 22], 0].tolist() == [0, 255]
-
-
-def test_films_of_every_kind_of_picture(tmp_path: Path) -> None:
-    for channels in (1, 3, 4):
-        frames = [np.full((8, 8, channels), value, np.uint8) for value in (0, 100, 255)]
-        save_gif(tmp_path / f"{channels}.gif", frames)
-        with Image.open(tmp_path / f"{channels}.gif") as film:
-            assert getattr(film, "n_frames", 1) == 3
-            assert film.convert("RGB").getpixel((4, 4)) == ((255,) * 3 if channels == 4 else (0, 0, 0))
-    save_gif(tmp_path / "still.gif", [np.zeros((8, 8, 3), np.uint8)])
-    save_gif(tmp_path / "same.gif", [np.zeros((8, 8, 3), np.uint8)] * 3)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SAVE_SECONDS = 10.0
 """How much work a killed process may lose, at most."""
+FILM_FPS = 16
 EXAMPLES = """\b
 Examples:
   stylegan project photo.jpg --network ffhq.pt
@@ -66,7 +67,7 @@ Examples:
 @CLASS
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Everything random follows.")
 @click.option("--outdir", type=PATH, default="out", show_default=True, help="Where the results go.")
-@click.option("--film", type=PATH, help="Also write a film of the progress, beside the photograph (.gif).")
+@click.option("--film", type=PATH, help="Also write a film of the progress, beside the photograph (.mp4, .webm, .gif).")
 @click.option("--resume", is_flag=True, help="Go on where a projection was interrupted.")
 @DEVICE
 @FORCE
@@ -96,7 +97,7 @@ def project(
     """
     result, drawn, aim, state = (outdir / f"{photo.stem}{end}" for end in (".npz", ".png", "-target.png", ".state"))
     written = [result, drawn, aim, *([film] if film else [])]
-    _check_paths(photo, film, [*written, state])
+    _check_paths(photo, [*written, state])
     # A state is removed when all is written: what is there beside one is of the same, unfinished run.
     if not resume:
         refuse_existing(written, force)
@@ -105,12 +106,17 @@ def project(
                 f"{state} is of an unfinished projection: go on with --resume, or begin with --force"
             )
     with quick_imports():
+        from stylegan_torch.editing.films import encoding_for, write_film
         from stylegan_torch.editing.latents import require_w, save
         from stylegan_torch.editing.perceptual import open_distance
         from stylegan_torch.editing.pictures import draw
         from stylegan_torch.editing.projection import Projection, ProjectionSettings, load_state
         from stylegan_torch.editing.targets import psnr, read_target
         from stylegan_torch.images import save_png, to_pil
+    try:
+        encoding = encoding_for(film or Path("film.gif"), FILM_FPS)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--film") from error
     kept = load_state(state) if resume else None
     opened = open_generator(network, device)
     require_w(opened.G)
@@ -130,15 +136,13 @@ def project(
     save_png(aim, to_pil(target.picture), {"photo": photo.name, "fit": fit}, replace)
     save_png(drawn, to_pil(picture), about, replace)
     if film:
-        _save_film(film, projection, opened.drawer, target.picture, replace)
+        write_film(film, _film_frames(projection, opened.drawer, target.picture), encoding, about, replace)
     save(result, latents, replace)
     state.unlink(missing_ok=True)
     click.echo(f"Projected into {space.upper()} at a PSNR of {psnr(picture, target.picture):.1f} dB: {result}, {drawn}")
 
 
-def _check_paths(photo: Path, film: Path | None, written: list[Path]) -> None:
-    if film and film.suffix.lower() != ".gif":
-        raise click.BadParameter(f"{film} does not end in .gif", param_hint="--film")
+def _check_paths(photo: Path, written: list[Path]) -> None:
     if photo.resolve() in [path.resolve() for path in written]:
         raise click.BadParameter(
             "the photograph itself would be replaced; choose another folder", param_hint="--outdir"
@@ -160,16 +164,14 @@ def _run(projection: Projection, state: Path) -> None:
             saved = time.monotonic()
 
 
-def _save_film(path: Path, projection: Projection, drawer: Any, target: Any, force: bool) -> None:
+def _film_frames(projection: Projection, drawer: Any, target: Any) -> Iterator[Any]:
+    """Yield what was aimed at beside what was found, moment by moment, the last one for a second."""
     import numpy as np
 
-    from stylegan_torch.editing.gif import save_gif
     from stylegan_torch.editing.pictures import draw
 
     latents = projection.film()
-
-    def frames() -> Iterator[Any]:
-        for picture in draw(drawer, latents.ws, latents.noise):
-            yield np.concatenate([target, picture], axis=1)
-
-    save_gif(path, frames(), force=force)
+    for picture in draw(drawer, latents.ws, latents.noise):
+        frame = np.concatenate([target, picture], axis=1)
+        yield frame
+    yield from [frame] * FILM_FPS
