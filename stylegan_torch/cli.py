@@ -11,6 +11,7 @@ from rich.progress import track
 
 from stylegan_torch import __version__
 from stylegan_torch.command import finite, one_line_errors, pair, parse_seeds, quick_imports, reading
+from stylegan_torch.commands.shared import CLASS, DEVICE, EXACT, NETWORK
 from stylegan_torch.files import make_folder, refuse_existing
 
 EXAMPLES = """\b
@@ -21,14 +22,8 @@ Examples:
 """
 
 
-def _usable_device(name: str) -> str:
-    from stylegan_torch.generate import usable_device
-
-    return usable_device(name)
-
-
 @click.command(epilog=EXAMPLES)
-@click.option("--network", help="A file of ours, or anything stylegan-convert reads.  [default: the bundled demo]")
+@NETWORK
 @click.option(
     "--seeds", callback=reading(parse_seeds), metavar="SEEDS", required=True, help="Such as 0-50, 1,5,9 or 1,5-9."
 )
@@ -44,7 +39,7 @@ def _usable_device(name: str) -> str:
     metavar="L",
     help="Truncate the first L layers only.  [default: the network's own]",
 )
-@click.option("--class", "class_index", type=click.IntRange(min=0), metavar="K", help="Class of a conditional network.")
+@CLASS
 @click.option(
     "--noise-mode",
     type=click.Choice(["official", "const", "random", "none"]),
@@ -66,9 +61,7 @@ def _usable_device(name: str) -> str:
     help="Which generator.",
 )
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures drawn at once.")
-@click.option(
-    "--device", callback=reading(_usable_device), help="cpu, cuda, cuda:1, mps …  [default: the best there is]"
-)
+@DEVICE
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "float64", "bfloat16", "float16"]),
@@ -76,7 +69,7 @@ def _usable_device(name: str) -> str:
     show_default=True,
     help="Precision.",
 )
-@click.option("--exact", is_flag=True, help="Draw with the plain form of the network, not the fast one.")
+@EXACT
 @click.option("--force", is_flag=True, help="Replace pictures that exist.")
 @click.version_option(__version__)
 @one_line_errors

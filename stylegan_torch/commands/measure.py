@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from stylegan_torch.command import one_line_errors, quick_imports
-from stylegan_torch.commands.shared import DEVICE, NETWORK, open_generator
+from stylegan_torch.commands.shared import DEVICE, DISTANCE, NETWORK, TRUST_DISTANCE, open_generator
 
 EXAMPLES = """\b
 Examples:
@@ -20,14 +20,8 @@ Examples:
 @click.option("--samples", type=click.IntRange(min=2), default=1000, show_default=True, help="Steps to measure.")
 @click.option("--space", type=click.Choice(["z", "w"]), default="w", show_default=True, help="For ppl.")
 @click.option("--ends-only", is_flag=True, help="For ppl: at the beginnings of paths, as StyleGAN2 does.")
-@click.option(
-    "--distance",
-    "distance_name",
-    default="pyramid",
-    show_default=True,
-    help="For ppl: pyramid needs no weights; lpips is the package; or a TorchScript file such as vgg16.pt.",
-)
-@click.option("--trust-distance", is_flag=True, help="Run the program that is in the file of --distance.")
+@DISTANCE
+@TRUST_DISTANCE
 @click.option("--batch", type=click.IntRange(min=1), default=4, show_default=True, help="Pictures drawn at once.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of latents and places.")
 @DEVICE

@@ -14,7 +14,16 @@ from rich.console import Console
 from rich.progress import track
 
 from stylegan_torch.command import one_line_errors, quick_imports
-from stylegan_torch.commands.shared import CLASS, DEVICE, FORCE, NETWORK, PATH, open_generator
+from stylegan_torch.commands.shared import (
+    CLASS,
+    DEVICE,
+    DISTANCE,
+    FORCE,
+    NETWORK,
+    PATH,
+    TRUST_DISTANCE,
+    open_generator,
+)
 from stylegan_torch.files import make_folder, refuse_existing
 
 if TYPE_CHECKING:
@@ -56,14 +65,8 @@ Examples:
     show_default=True,
     help="What to do about another shape: cut to the middle, or pad with white.",
 )
-@click.option(
-    "--distance",
-    "distance_name",
-    default="pyramid",
-    show_default=True,
-    help="pyramid needs no weights; lpips is the package; or a TorchScript file such as vgg16.pt.",
-)
-@click.option("--trust-distance", is_flag=True, help="Run the program that is in the file of --distance.")
+@DISTANCE
+@TRUST_DISTANCE
 @CLASS
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Everything random follows.")
 @click.option("--outdir", type=PATH, default="out", show_default=True, help="Where the results go.")

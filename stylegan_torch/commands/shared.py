@@ -20,13 +20,25 @@ def _usable_device(name: str) -> str:
     return usable_device(name)
 
 
-NETWORK = click.option("--network", help="A file of ours, or anything stylegan-convert reads.  [default: the demo]")
+NETWORK = click.option(
+    "--network", help="A file of ours, or anything stylegan-convert reads.  [default: the bundled one]"
+)
 DEVICE = click.option(
     "--device", callback=reading(_usable_device), help="cpu, cuda, mps …  [default: the best there is]"
 )
 EXACT = click.option("--exact", is_flag=True, help="Draw with the plain form of the network, not the fast one.")
+DISTANCE = click.option(
+    "--distance",
+    "distance_name",
+    default="pyramid",
+    show_default=True,
+    help="pyramid needs no weights; lpips is the package; or a TorchScript file such as vgg16.pt.",
+)
+TRUST_DISTANCE = click.option(
+    "--trust-distance", is_flag=True, help="Run the program that is in the file of --distance."
+)
 FORCE = click.option("--force", is_flag=True, help="Replace files that exist.")
-CLASS = click.option("--class", "class_index", type=click.IntRange(min=0), metavar="K", help="Class of the pictures.")
+CLASS = click.option("--class", "class_index", type=click.IntRange(min=0), metavar="K", help="Class of a conditional network.")
 
 
 def truncation(default: float | None, help: str = "Truncation; 1 = none.") -> Callable[..., Any]:
