@@ -38,7 +38,9 @@ TRUST_DISTANCE = click.option(
     "--trust-distance", is_flag=True, help="Run the program that is in the file of --distance."
 )
 FORCE = click.option("--force", is_flag=True, help="Replace files that exist.")
-CLASS = click.option("--class", "class_index", type=click.IntRange(min=0), metavar="K", help="Class of a conditional network.")
+CLASS = click.option(
+    "--class", "class_index", type=click.IntRange(min=0), metavar="K", help="Class of a conditional network."
+)
 
 
 def truncation(default: float | None, help: str = "Truncation; 1 = none.") -> Callable[..., Any]:
@@ -65,11 +67,14 @@ def open_generator(network: str | None, device: str | None = None, exact: bool =
         StyleGANError: if it cannot be read.
     """
     checkpoint, name = _read(network, "G_ema")
+    from stylegan_torch import stylegan3
     from stylegan_torch.fast import optimize
     from stylegan_torch.generate import best_device
 
     device = device or best_device()
     G = checkpoint.network("G_ema").to(device)
+    if isinstance(G, stylegan3.Generator):  # upright whatever transform the file has, as stylegan-generate draws
+        G.synthesis.input.transform.copy_(stylegan3.image_transform())
     origin = checkpoint.provenance.get("origin", {})
     about = {"name": origin.get("name", name), "sha256": origin.get("sha256")}
     return Opened(G, G if exact or device != "cpu" else optimize(G), about)
