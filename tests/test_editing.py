@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import converter
+import stylegan_torch
 from stylegan_torch.editing import directions, inspection, latents, mixing, pictures
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.fast import optimize
@@ -162,6 +163,11 @@ def test_joined_latents(G: Any) -> None:
     both = latents.joined([one, two])
     assert both.seeds == (1, 5, 6)
     assert torch.equal(both.ws, torch.cat([one.ws, two.ws]))
+    noise = tuple(torch.randn(1, 1, *stored.shape) for stored in G.synthesis.noise_buffers())
+    shared = latents.joined([replace(one, noise=noise), replace(two, noise=noise)])
+    assert [len(layer) for layer in shared.noise] == [1] * len(noise)  # one for all is not stored again and again
+    own = latents.joined([replace(one, noise=noise), replace(two, noise=tuple(-layer for layer in noise))])
+    assert [len(layer) for layer in own.noise] == [3] * len(noise)
 
 
 @pytest.mark.parametrize("name", WITH_W)
@@ -370,3 +376,30 @@ def test_look_command(what: str, name: str, tmp_path: Path) -> None:
 
 def test_progan_has_nothing_to_look_into(tmp_path: Path) -> None:
     assert "ProGAN has no W" in _run("look", "truncation", "--network", DATA / "pg.pkl", status=1)
+
+
+def test_edited_latents_keep_their_own_noise(tmp_path: Path, G: Any) -> None:
+    sizes = [stored.shape for stored in G.synthesis.noise_buffers()]
+    noise = tuple(torch.randn(2, 1, *size, generator=torch.Generator().manual_seed(i)) for i, size in enumerate(sizes))
+    given = replace(latents.from_seeds(G, [1, 2]), noise=noise)
+    latents.save(tmp_path / "two.npz", given)
+    network = ("--network", DATA / "sg2-skip.pkl")
+    _run("directions", *network, "--out", tmp_path / "d.npz")
+    more = ("--strengths=0,1", "--out", tmp_path / "a.png", "--save-latents", tmp_path / "edited.npz", "--exact")
+    _run("edit", *network, "--directions", tmp_path / "d.npz", "--latents", tmp_path / "two.npz", *more)
+    with Image.open(tmp_path / "a.png") as sheet:
+        cells = np.asarray(sheet)[28:, :32].reshape(2, 32, 32, 3)
+    for cell, picture in zip(cells, pictures.draw(G, given.ws, noise), strict=True):
+        assert np.array_equal(cell, picture)
+    edited = latents.load(tmp_path / "edited.npz", G)
+    assert all(torch.equal(a, b.repeat_interleave(2, dim=0)) for a, b in zip(edited.noise, noise, strict=True))
+
+
+def test_stylegan3_is_upright_whatever_transform_its_file_has(tmp_path: Path) -> None:
+    turned = _network("sg3t_64.pkl")
+    turned.synthesis.input.transform.copy_(torch.tensor([[0.0, 1, 0], [-1, 0, 0.1], [0, 0, 1]]))
+    stylegan_torch.save(tmp_path / "turned.pt", {"G_ema": turned})
+    for name, network in (("turned", tmp_path / "turned.pt"), ("upright", DATA / "sg3t_64.pkl")):
+        _run("mix", "--network", network, "--rows", 1, "--cols", 2, "--out", tmp_path / f"{name}.png")
+    with Image.open(tmp_path / "turned.png") as a, Image.open(tmp_path / "upright.png") as b:
+        assert np.array_equal(np.asarray(a), np.asarray(b))

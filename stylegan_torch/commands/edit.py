@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
@@ -100,22 +101,20 @@ def edit(
         start = travelling.load(latents, opened.G)
     else:
         start = travelling.from_seeds(opened.G, seeds or [], truncation, class_index=class_index)
-    moved = [
-        torch.cat([known.apply(start.ws[i : i + 1], each, strength, rows) for strength in strengths])
-        for i in range(len(start))
-        for each in index
-    ]
-    noise = [layer[:1] if len(layer) == 1 else None for layer in start.noise]
-    shared_noise = [layer for layer in noise if layer is not None] if None not in noise else []
-    pictures = [list(draw(opened.drawer, ws, shared_noise)) for ws in moved]
+    moved, noise = [], []
+    for i, each in itertools.product(range(len(start)), index):
+        ws = start.ws[i : i + 1]
+        moved.append(torch.cat([known.apply(ws, each, strength, rows) for strength in strengths]))
+        noise.append([layer if len(layer) == 1 else layer[i : i + 1] for layer in start.noise])
+    pictures = [list(draw(opened.drawer, ws, own)) for ws, own in zip(moved, noise, strict=True)]
     make_folder(out.parent)
     about = {"network": opened.origin, "seeds": seeds, "directions": known.method, "index": index}
     image = captioned(sheet(pictures), [f"{strength:+g}" if strength else "0" for strength in strengths])
     save_png(out, image, {**about, "strengths": strengths}, force)
     if save_latents:
         make_folder(save_latents.parent)
-        edited = travelling.Latents(
-            torch.cat(moved), noise=tuple(shared_noise), network=travelling.network_hash(opened.G)
-        )
+        name = travelling.network_hash(opened.G)
+        parts = [travelling.Latents(ws, noise=tuple(own), network=name) for ws, own in zip(moved, noise, strict=True)]
+        edited = travelling.joined(parts)
         travelling.save(save_latents, edited, force)
     click.echo(f"{len(moved)} × {len(strengths)} pictures in {out}")

@@ -182,10 +182,17 @@ def _numbers(path: Path, name: str, array: Any) -> Tensor:
 def joined(parts: Sequence[Latents]) -> Latents:
     """Return the latents of several, one after the other; seeds and noise are kept if all have them."""
     noise: tuple[Tensor, ...] = ()
-    if all(part.noise for part in parts):
+    if all(_same_maps(part.noise, parts[0].noise) for part in parts):
+        noise = parts[0].noise
+    elif all(part.noise for part in parts):
         noise = tuple(
             torch.cat([each.expand(len(part), -1, -1, -1) for part, each in zip(parts, layer, strict=True)])
             for layer in zip(*(part.noise for part in parts), strict=True)
         )
     seeds = tuple(seed for part in parts for seed in part.seeds) if all(part.seeds for part in parts) else ()
     return replace(parts[0], ws=torch.cat([part.ws for part in parts]), z=None, c=None, noise=noise, seeds=seeds)
+
+
+def _same_maps(one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:
+    """Return whether two noises are one map a layer, the same for every picture."""
+    return len(one) == len(other) and all(len(a) == 1 and torch.equal(a, b) for a, b in zip(one, other, strict=True))
