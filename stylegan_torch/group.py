@@ -6,6 +6,7 @@ import click
 
 from stylegan_torch import __version__
 from stylegan_torch.commands.directions import directions
+from stylegan_torch.commands.draw import draw
 from stylegan_torch.commands.edit import edit
 from stylegan_torch.commands.film import film
 from stylegan_torch.commands.look import look
@@ -22,5 +23,5 @@ def main() -> None:
     """Edit with networks of the StyleGAN family, and train them."""
 
 
-for command in (directions, edit, film, look, measure, mix, project, rate, train):
+for command in (directions, draw, edit, film, look, measure, mix, project, rate, train):
     main.add_command(command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -79,15 +79,23 @@ def labels_of(G: Any, class_index: int | None, count: int) -> Tensor:
     return c
 
 
-@torch.no_grad()
 def from_seeds(
     G: Any,
     seeds: Sequence[int],
     truncation_psi: float = 1.0,
     truncation_cutoff: int | None = None,
     class_index: int | None = None,
+    network: str | None = None,
 ) -> Latents:
     """Return the latents of seeds, as the official scripts draw them.
+
+    Args:
+        G: a generator with W.
+        seeds: of z.
+        truncation_psi: 1 = none, 0 = the mean w.
+        truncation_cutoff: how many layers are truncated; None = all.
+        class_index: of a conditional network.
+        network: its `network_hash`, where it is known already.
 
     Raises:
         LatentsError: if the network has no W, or no such class.
@@ -95,8 +103,9 @@ def from_seeds(
     require_w(G)
     z, c = latents_from_seeds(seeds, G.z_dim), labels_of(G, class_index, len(seeds))
     device = G.mapping.w_avg.device
-    ws = G.mapping(z.to(device), c.to(device), truncation_psi, truncation_cutoff).cpu()
-    return Latents(ws, z, c if G.c_dim else None, (), tuple(seeds), truncation_psi, network_hash(G))
+    with torch.no_grad():
+        ws = G.mapping(z.to(device), c.to(device), truncation_psi, truncation_cutoff).cpu()
+    return Latents(ws, z, c if G.c_dim else None, (), tuple(seeds), truncation_psi, network or network_hash(G))
 
 
 def save(path: Path, latents: Latents, force: bool = False) -> None:
@@ -180,7 +189,9 @@ def _numbers(path: Path, name: str, array: Any) -> Tensor:
 
 
 def joined(parts: Sequence[Latents]) -> Latents:
-    """Return the latents of several, one after the other; seeds and noise are kept if all have them."""
+    """Return the latents of several, one after the other; z, labels, seeds and noise are kept if all have them."""
+    if len(parts) == 1:
+        return parts[0]
     noise: tuple[Tensor, ...] = ()
     if all(_same_maps(part.noise, parts[0].noise) for part in parts):
         noise = parts[0].noise
@@ -190,7 +201,15 @@ def joined(parts: Sequence[Latents]) -> Latents:
             for layer in zip(*(part.noise for part in parts), strict=True)
         )
     seeds = tuple(seed for part in parts for seed in part.seeds) if all(part.seeds for part in parts) else ()
-    return replace(parts[0], ws=torch.cat([part.ws for part in parts]), z=None, c=None, noise=noise, seeds=seeds)
+    psi = parts[0].truncation_psi if len({part.truncation_psi for part in parts}) == 1 else None
+    network = parts[0].network if len({part.network for part in parts}) == 1 else None
+    z, c = (_rows([getattr(part, name) for part in parts]) for name in ("z", "c"))
+    return Latents(torch.cat([part.ws for part in parts]), z, c, noise, seeds, psi, network)
+
+
+def _rows(parts: Sequence[Tensor | None]) -> Tensor | None:
+    given = [part for part in parts if part is not None]
+    return torch.cat(given) if len(given) == len(parts) else None
 
 
 def _same_maps(one: Sequence[Tensor], other: Sequence[Tensor]) -> bool:

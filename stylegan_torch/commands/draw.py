@@ -1,0 +1,119 @@
+"""`stylegan draw`: pictures of seeds or latents, mixed and moved, and the latents of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stylegan_torch.command import one_line_errors, parse_seeds, quick_imports, reading
+from stylegan_torch.commands.shared import CLASS, DEVICE, EXACT, FORCE, NETWORK, PATH, open_generator, truncation
+from stylegan_torch.editing.composition import Composition, Mix, Move, parse_mix, parse_move
+from stylegan_torch.files import make_folder, refuse_existing
+
+EXAMPLES = """\b
+Examples:
+  stylegan draw --seeds 7 --truncation 0.7 --mix 14@coarse --move pca:0=2 --out face.png
+  stylegan draw --network ffhq.pt --latents me.npz --move smile.npz:0=1.5 --save-latents smiling.npz
+  stylegan draw --network ffhq.pt --seeds 0-15 --noise none --outdir smooth
+
+What is mixed in, or moved by, comes in the order given: first all --mix, then all --move.
+"""
+
+
+def _all(parse: Callable[[str], Any]) -> Callable[[Sequence[str]], tuple[Any, ...]]:
+    return lambda texts: tuple(map(parse, texts))
+
+
+@click.command(epilog=EXAMPLES, short_help="Pictures of seeds or latents, mixed and moved; and their latents.")
+@NETWORK
+@click.option("--seeds", callback=reading(parse_seeds), metavar="SEEDS", help="Pictures to begin with.")
+@click.option("--latents", type=PATH, help="Latents to begin with (.npz), rather than seeds.")
+@truncation(None, "Truncation of seeds; 1 = none.  [default: the network's own]")
+@CLASS
+@click.option(
+    "--mix",
+    "mixes",
+    multiple=True,
+    callback=reading(_all(parse_mix)),
+    metavar="SEED@LAYERS",
+    help="Take these layers' styles from another seed, or from a file of latents; may be repeated.",
+)
+@click.option(
+    "--move",
+    "moves",
+    multiple=True,
+    callback=reading(_all(parse_move)),
+    metavar="WHICH:K=S",
+    help="Move by S standard deviations along direction K of pca, sefa or a file; @LAYERS at the end chooses layers.",
+)
+@click.option(
+    "--noise",
+    type=click.Choice(["official", "stored", "none", "random"]),
+    default="official",
+    show_default=True,
+    help="official = as stylegan-generate draws a seed, or what the latents have; stored = the network's.",
+)
+@click.option("--noise-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of --noise random.")
+@click.option("--out", type=PATH, default="draw.png", show_default=True, help="The picture; a sheet of several (.png).")
+@click.option("--outdir", type=PATH, help="Also write each picture here, as 0000.png and so on.")
+@click.option("--save-latents", type=PATH, help="Also write the latents here (.npz).")
+@DEVICE
+@EXACT
+@FORCE
+@one_line_errors
+def draw(
+    network: str | None,
+    seeds: list[int] | None,
+    latents: Path | None,
+    truncation: float | None,
+    class_index: int | None,
+    mixes: tuple[Mix, ...],
+    moves: tuple[Move, ...],
+    noise: Any,
+    noise_seed: int,
+    out: Path,
+    outdir: Path | None,
+    save_latents: Path | None,
+    device: str | None,
+    exact: bool,
+    force: bool,
+) -> None:
+    """Draw seeds or latents, with styles of others mixed in, and moved along directions.
+
+    Without any of that, a seed's picture is what stylegan-generate draws.
+    """
+    if (seeds is None) == (latents is None):
+        raise click.UsageError("give one of --seeds and --latents")
+    if out.suffix.lower() != ".png":
+        raise click.BadParameter(f"{out} does not end in .png", param_hint="--out")
+    refuse_existing([out, *([save_latents] if save_latents else [])], force)
+    with quick_imports():
+        from stylegan_torch.editing import latents as travelling
+        from stylegan_torch.editing.composer import Composer
+        from stylegan_torch.editing.pictures import draw as draw_ws
+        from stylegan_torch.images import ContactSheet, save_png, to_pil
+    opened = open_generator(network, device, exact)
+    composer = Composer(opened.G)
+    plan = Composition(Path(), truncation, class_index, mixes, moves, noise, noise_seed)
+    parts = [composer.compose(replace(plan, base=base)) for base in seeds or [latents]]
+    whole = travelling.joined(parts)
+    singles = [outdir / f"{i:04d}.png" for i in range(len(whole))] if outdir else []
+    refuse_existing(singles, force)
+    for path in [out, *singles[:1], *([save_latents] if save_latents else [])]:
+        make_folder(path.parent)
+    about = {"network": opened.origin, "seeds": seeds, "latents": latents and latents.name}
+    about["options"] = plan.options()
+    sheet = ContactSheet(len(whole))
+    for i, picture in enumerate(draw_ws(opened.drawer, whole.ws, whole.noise)):
+        sheet.add(to_pil(picture))
+        if outdir:
+            save_png(singles[i], to_pil(picture), {**about, "row": i}, force)
+    if sheet.sheet:
+        save_png(out, sheet.sheet, about, force)
+    if save_latents:
+        travelling.save(save_latents, whole, force)
+    click.echo(f"{len(whole)} picture{'s' * (len(whole) > 1)} in {out}" + (f" and {outdir}" if outdir else ""))

@@ -1,0 +1,115 @@
+"""From compositions to latents."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stylegan_torch.editing import directions as finding
+from stylegan_torch.editing.composition import Composition, Move
+from stylegan_torch.editing.directions import Directions
+from stylegan_torch.editing.latents import Latents, from_seeds, load, network_hash, require_w
+from stylegan_torch.editing.mixing import layers_of, mix
+from stylegan_torch.errors import StyleGANError
+from stylegan_torch.generate import Style, resolve
+from stylegan_torch.seeds import noise_from_seeds
+
+_METHODS = {"pca": finding.pca, "sefa": finding.sefa}
+"""Directions that a network has of its own, so that no file is needed."""
+_COUNT = 50
+"""So many of them are found."""
+
+
+class CompositionError(StyleGANError):
+    """A picture asks for what is not there."""
+
+
+class Composer:
+    """Makes latents of compositions; keeps what it found in the network and read from files."""
+
+    def __init__(self, G: Any) -> None:
+        """Take a generator with W, in its plain form.
+
+        Raises:
+            LatentsError: if it has no W.
+        """
+        require_w(G)
+        self.G = G
+        self.network = network_hash(G)
+        self._sizes = [tuple(stored.shape) for stored in G.synthesis.noise_buffers()]
+        self._directions: dict[str, Directions] = {}
+        self._files: dict[Path, Latents] = {}
+
+    def directions(self, name: str) -> Directions:
+        """Return the directions "pca" or "sefa" of the network, or those of a file.
+
+        Raises:
+            DirectionsError: if the file cannot be read, or is of another network.
+        """
+        if name not in self._directions:
+            find = _METHODS.get(name)
+            found = find(self.G, min(self.G.w_dim, _COUNT)) if find else finding.load(Path(name), self.G)
+            self._directions[name] = found
+        return self._directions[name]
+
+    def compose(self, picture: Composition) -> Latents:
+        """Return the latents of a composition: one row, or as many as its file has.
+
+        Raises:
+            StyleGANError: if something it names is not there, or not for this network.
+        """
+        start = self._source(picture.base, picture)
+        ws = start.ws
+        for each in picture.mixes:
+            other = self._source(each.source, picture).ws[:1]
+            ws = mix(ws, other.expand_as(ws), self._layers(each.layers))
+        for move in picture.moves:
+            ws = self._moved(ws, move)
+        noise = start.noise if picture.noise == "official" else self._noise(picture)
+        if picture.mixes or picture.moves:
+            return Latents(ws, noise=noise, network=self.network)
+        return replace(start, noise=noise)
+
+    def _source(self, source: int | Path, picture: Composition) -> Latents:
+        if isinstance(source, int):
+            return self._seed(source, picture)
+        if source not in self._files:
+            self._files[source] = load(source, self.G)
+        return self._files[source]
+
+    def _seed(self, seed: int, picture: Composition) -> Latents:
+        G = self.G
+        try:
+            settings = resolve(G, Style(picture.truncation_psi, class_index=picture.class_index))
+        except ValueError as error:
+            raise CompositionError(str(error)) from error
+        psi, cutoff = settings["truncation_psi"], settings["truncation_cutoff"]
+        latents = from_seeds(G, [seed], psi, cutoff, picture.class_index, self.network)
+        if G.config.official_noise != "seeded":
+            return latents
+        return replace(latents, noise=tuple(noise_from_seeds([seed], G.z_dim, self._sizes)))
+
+    def _moved(self, ws: Tensor, move: Move) -> Tensor:
+        known = self.directions(move.directions)
+        if move.index >= len(known):
+            last = len(known) - 1
+            raise CompositionError(f"{move}: {move.directions} has the directions 0 to {last}, not {move.index}")
+        return known.apply(ws, move.index, move.strength, self._layers(move.layers) if move.layers else ())
+
+    def _layers(self, text: str) -> list[int]:
+        try:
+            return layers_of(self.G, text)
+        except ValueError as error:
+            raise CompositionError(str(error)) from error
+
+    def _noise(self, picture: Composition) -> tuple[Tensor, ...]:
+        """Return noise maps [1, 1, H, W]; of none, zeros, so that it travels; nothing for the stored ones."""
+        if picture.noise == "stored":
+            return ()
+        random = torch.Generator().manual_seed(picture.noise_seed)
+        maps = [torch.randn(1, 1, *size, generator=random) for size in self._sizes]
+        return tuple(torch.zeros_like(each) if picture.noise == "none" else each for each in maps)

@@ -1,0 +1,115 @@
+"""A picture as what it is made of: a seed or latents, styles of others mixed in, moves along directions, noise."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Noise = Literal["official", "stored", "none", "random"]
+_MIX = re.compile(r"(?P<source>.+)@(?P<layers>[a-z0-9,\- ]+)")
+_MOVE = re.compile(r"(?P<directions>.+):(?P<index>\d+)=(?P<strength>[^@=]+)(@(?P<layers>[a-z0-9,\- ]+))?")
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Styles of some layers, from a seed or from the first row of a file of latents; layers as `layers_of` reads."""
+
+    source: int | Path
+    layers: str
+
+    def __str__(self) -> str:
+        return f"{self.source}@{self.layers}"
+
+
+@dataclass(frozen=True)
+class Move:
+    """A step along a direction, in standard deviations of w.
+
+    directions: "pca" or "sefa", found in the network, or a file that `directions.load` reads.
+    layers: as `layers_of` reads; "" = those that the directions are for.
+    """
+
+    directions: str
+    index: int
+    strength: float
+    layers: str = ""
+
+    def __str__(self) -> str:
+        layers = f"@{self.layers}" if self.layers else ""
+        return f"{self.directions}:{self.index}={self.strength!r}{layers}"
+
+
+def parse_mix(text: str) -> Mix:
+    """Read "8@0-3": a seed, or a file of latents (.npz, .npy), and layers.
+
+    Raises:
+        ValueError: for another text.
+    """
+    found = _MIX.fullmatch(text)
+    source = found and found["source"]
+    if not found or not source or not (source.isdecimal() or is_file_of_latents(source)):
+        raise ValueError(f"{text!r} is not a seed or a file of latents and layers, such as 8@0-3 or me.npz@coarse")
+    return Mix(int(source) if source.isdecimal() else Path(source), found["layers"])
+
+
+def parse_move(text: str) -> Move:
+    """Read "pca:0=2.5" or "smile.npz:0=-1@4-8": directions, which of them, how far, and layers.
+
+    Raises:
+        ValueError: for another text.
+    """
+    found = _MOVE.fullmatch(text)
+    try:
+        strength = float(found["strength"]) if found else float("nan")
+    except ValueError:
+        strength = float("nan")
+    if not found or not abs(strength) < float("inf"):
+        raise ValueError(f"{text!r} is not directions:number=strength, such as pca:0=2.5 or smile.npz:0=-1@4-8")
+    return Move(found["directions"], int(found["index"]), strength, found["layers"] or "")
+
+
+def is_file_of_latents(text: str) -> bool:
+    """Return whether a text names a file of latents, by its suffix."""
+    return text.endswith((".npz", ".npy"))
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What a picture is made of, in the order in which it is applied.
+
+    base: a seed, or a file of latents (all its rows).
+    truncation_psi, class_index: of seeds; psi None = the network's own.
+    mixes: styles of others, in their layers' place. moves: then added.
+    noise: "official" is what `stylegan-generate` does for the seed, or that of the file; "stored" is the network's;
+        "none"; or "random", of `noise_seed`.
+    """
+
+    base: int | Path
+    truncation_psi: float | None = None
+    class_index: int | None = None
+    mixes: tuple[Mix, ...] = ()
+    moves: tuple[Move, ...] = ()
+    noise: Noise = "official"
+    noise_seed: int = 0
+
+    def arguments(self) -> list[str]:
+        """Return the arguments with which `stylegan draw` makes this picture."""
+        base = ["--latents", str(self.base)] if isinstance(self.base, Path) else ["--seeds", str(self.base)]
+        return base + self.options()
+
+    def options(self) -> list[str]:
+        """Return all arguments but the base."""
+        words = []
+        if self.truncation_psi is not None:
+            words += ["--truncation", repr(self.truncation_psi)]
+        if self.class_index is not None:
+            words += ["--class", str(self.class_index)]
+        for each in self.mixes:
+            words += ["--mix", str(each)]
+        for move in self.moves:
+            words += ["--move", str(move)]
+        if self.noise != "official":
+            words += ["--noise", self.noise]
+        return words + (["--noise-seed", str(self.noise_seed)] if self.noise == "random" else [])
