@@ -8,6 +8,7 @@ from stylegan_torch import __version__
 from stylegan_torch.commands.directions import directions
 from stylegan_torch.commands.draw import draw
 from stylegan_torch.commands.edit import edit
+from stylegan_torch.commands.explore import explore
 from stylegan_torch.commands.film import film
 from stylegan_torch.commands.look import look
 from stylegan_torch.commands.measure import measure
@@ -23,5 +24,5 @@ def main() -> None:
     """Edit with networks of the StyleGAN family, and train them."""
 
 
-for command in (directions, draw, edit, film, look, measure, mix, project, rate, train):
+for command in (directions, draw, edit, explore, film, look, measure, mix, project, rate, train):
     main.add_command(command)

@@ -32,6 +32,7 @@ def _all(parse: Callable[[str], Any]) -> Callable[[Sequence[str]], tuple[Any, ..
 @NETWORK
 @click.option("--seeds", callback=reading(parse_seeds), metavar="SEEDS", help="Pictures to begin with.")
 @click.option("--latents", type=PATH, help="Latents to begin with (.npz), rather than seeds.")
+@click.option("--row", type=click.IntRange(min=0), metavar="K", help="Only this row of --latents, from 0.")
 @truncation(None, "Truncation of seeds; 1 = none.  [default: the network's own]")
 @CLASS
 @click.option(
@@ -69,6 +70,7 @@ def draw(
     network: str | None,
     seeds: list[int] | None,
     latents: Path | None,
+    row: int | None,
     truncation: float | None,
     class_index: int | None,
     mixes: tuple[Mix, ...],
@@ -88,6 +90,8 @@ def draw(
     """
     if (seeds is None) == (latents is None):
         raise click.UsageError("give one of --seeds and --latents")
+    if row is not None and seeds is not None:
+        raise click.UsageError("--row is of --latents")
     if out.suffix.lower() != ".png":
         raise click.BadParameter(f"{out} does not end in .png", param_hint="--out")
     refuse_existing([out, *([save_latents] if save_latents else [])], force)
@@ -98,14 +102,15 @@ def draw(
         from stylegan_torch.images import ContactSheet, save_png, to_pil
     opened = open_generator(network, device, exact)
     composer = Composer(opened.G)
-    plan = Composition(Path(), truncation, class_index, mixes, moves, noise, noise_seed)
-    parts = [composer.compose(replace(plan, base=base)) for base in seeds or [latents]]
+    plan = Composition(Path(), truncation, class_index, mixes, moves, noise, noise_seed, row)
+    bases: list[int | Path] = [*(seeds or []), *([latents] if latents else [])]
+    parts = [composer.compose(replace(plan, base=base)) for base in bases]
     whole = travelling.joined(parts)
     singles = [outdir / f"{i:04d}.png" for i in range(len(whole))] if outdir else []
     refuse_existing(singles, force)
     for path in [out, *singles[:1], *([save_latents] if save_latents else [])]:
         make_folder(path.parent)
-    about = {"network": opened.origin, "seeds": seeds, "latents": latents and latents.name}
+    about: dict[str, Any] = {"network": opened.origin, "seeds": seeds, "latents": latents and latents.name}
     about["options"] = plan.options()
     sheet = ContactSheet(len(whole))
     for i, picture in enumerate(draw_ws(opened.drawer, whole.ws, whole.noise)):

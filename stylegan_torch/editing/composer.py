@@ -62,7 +62,7 @@ class Composer:
         Raises:
             StyleGANError: if something it names is not there, or not for this network.
         """
-        start = self._source(picture.base, picture)
+        start = self._base(picture)
         ws = start.ws
         for each in picture.mixes:
             other = self._source(each.source, picture).ws[:1]
@@ -73,6 +73,14 @@ class Composer:
         if picture.mixes or picture.moves:
             return Latents(ws, noise=noise, network=self.network)
         return replace(start, noise=noise)
+
+    def _base(self, picture: Composition) -> Latents:
+        base = self._source(picture.base, picture)
+        if picture.row is None or not isinstance(picture.base, Path):
+            return base
+        if picture.row >= len(base):
+            raise CompositionError(f"{picture.base} has the rows 0 to {len(base) - 1}, not {picture.row}")
+        return base.row(picture.row)
 
     def _source(self, source: int | Path, picture: Composition) -> Latents:
         if isinstance(source, int):

@@ -79,7 +79,7 @@ def is_file_of_latents(text: str) -> bool:
 class Composition:
     """What a picture is made of, in the order in which it is applied.
 
-    base: a seed, or a file of latents (all its rows).
+    base: a seed, or a file of latents. row: which of the file; None = all.
     truncation_psi, class_index: of seeds; psi None = the network's own.
     mixes: styles of others, in their layers' place. moves: then added.
     noise: "official" is what `stylegan-generate` does for the seed, or that of the file; "stored" is the network's;
@@ -93,6 +93,7 @@ class Composition:
     moves: tuple[Move, ...] = ()
     noise: Noise = "official"
     noise_seed: int = 0
+    row: int | None = None
 
     def arguments(self) -> list[str]:
         """Return the arguments with which `stylegan draw` makes this picture."""
@@ -101,7 +102,7 @@ class Composition:
 
     def options(self) -> list[str]:
         """Return all arguments but the base."""
-        words = []
+        words = [] if self.row is None else ["--row", str(self.row)]
         if self.truncation_psi is not None:
             words += ["--truncation", repr(self.truncation_psi)]
         if self.class_index is not None:

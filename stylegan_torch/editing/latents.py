@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ from stylegan_torch.seeds import latents_from_seeds
 
 _FOREIGN_NAMES = ("w", "dlatents")
 """What `projected_w.npz` of the PyTorch releases and `dlatents.npz` of the TensorFlow ones call ws."""
+
+
+_UNPACKED = 1 << 28
+"""Bytes; of files that unpack to more, no more than hundredfold is believed."""
 
 
 class LatentsError(StyleGANError):
@@ -47,6 +52,13 @@ class Latents:
 
     def __len__(self) -> int:
         return self.ws.shape[0]
+
+    def row(self, index: int) -> Latents:
+        """Return one of them."""
+        some = slice(index, index + 1)
+        z, c = (None if each is None else each[some] for each in (self.z, self.c))
+        noise = tuple(layer if len(layer) == 1 else layer[some] for layer in self.noise)
+        return replace(self, ws=self.ws[some], z=z, c=c, noise=noise, seeds=self.seeds[some])
 
 
 def network_hash(G: Any) -> str:
@@ -175,10 +187,12 @@ def _arrays(path: Path) -> dict[str, Any]:
         if isinstance(content, np.ndarray):
             return {"ws": content}
         with content:
+            if sum(info.file_size for info in content.zip.infolist()) > max(_UNPACKED, 100 * path.stat().st_size):
+                raise LatentsError(f"{path} unpacks to far more than latents would")
             return {name: content[name] for name in content.files}
     except OSError as error:
         raise LatentsError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise LatentsError(f"{path} is damaged, or not a file of latents (.npz)") from error
 
 

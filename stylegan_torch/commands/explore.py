@@ -1,0 +1,117 @@
+"""`stylegan explore`: a page in the browser."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stylegan_torch import StyleGANError
+from stylegan_torch.command import one_line_errors, quick_imports
+from stylegan_torch.commands.shared import DEVICE, EXACT, PATH, open_generator
+
+UPLOAD_LIMIT = "20mb"
+PIXEL_LIMIT = 25_000_000
+"""Pillow warns of photographs beyond this, and refuses those of twice as many pixels."""
+EXAMPLES = """\b
+Examples:
+  stylegan explore --open
+  stylegan explore --network ffhq.pt --network afhqcat.pkl --directions smile.npz
+"""
+
+
+@click.command(epilog=EXAMPLES, short_help="Look for pictures in the browser: seeds, mixing, directions, photographs.")
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    help="A file of ours, or anything stylegan-convert reads; may be repeated.  [default: the bundled one]",
+)
+@click.option("--directions", type=PATH, multiple=True, help="Also what `stylegan directions` wrote; may be repeated.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(1, 65535), help="[default: the first free one from 7860]")
+@click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
+@DEVICE
+@EXACT
+@one_line_errors
+def explore(
+    networks: tuple[str, ...],
+    directions: tuple[Path, ...],
+    host: str,
+    port: int | None,
+    open_browser: bool,
+    device: str | None,
+    exact: bool,
+) -> None:
+    """Serve a page to look for pictures with, until Ctrl-C.
+
+    Seeds, truncation, noise, style mixing, directions and photographs; every picture with its latents and the command
+    line that makes it again. Nobody but this computer can see it unless --host says so: there is no password.
+    """
+    with quick_imports():
+        from stylegan_torch.explorer.studio import Source, Studio
+    fixed = (*(("--device", device) if device else ()), *(("--exact",) if exact else ()))
+    sources = {
+        name: Source(partial(_open, network, device, exact), (*(("--network", network) if network else ()), *fixed))
+        for name, network in _names(networks).items()
+    }
+    studio = Studio(sources, tuple(map(str, directions)))
+    try:
+        _serve(studio, host, port, open_browser)
+    finally:
+        studio.close()
+
+
+def _names(networks: tuple[str, ...]) -> dict[str, str | None]:
+    """Return the networks by the names that visitors see: of files, without folders if that tells them apart."""
+    short = {Path(network).name: network for network in networks}
+    return (short if len(short) == len(networks) else {network: network for network in networks}) or {"bundled": None}
+
+
+def _open(network: str | None, device: str | None, exact: bool) -> tuple[Any, Any, dict[str, Any]]:
+    opened = open_generator(network, device, exact)
+    return opened.G, opened.drawer, opened.origin
+
+
+def _serve(studio: Any, host: str, port: int | None, open_browser: bool) -> None:
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
+    # Gradio reads these when it is imported: nothing is sent anywhere, and no file stays.
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(studio.folder / "uploads")}
+    try:
+        from stylegan_torch.explorer.page import CSS, THEME, Page
+    except ImportError as error:
+        raise StyleGANError("the explorer needs one more package: pip install 'stylegan-torch[explore]'") from error
+    blocks = Page(studio).blocks
+    try:
+        _, url, _ = blocks.launch(
+            server_name=host,
+            server_port=port,
+            inbrowser=open_browser,
+            max_file_size=UPLOAD_LIMIT,
+            theme=THEME,
+            css=CSS,
+            share=False,
+            ssr_mode=False,
+            footer_links=[],
+            quiet=True,
+            prevent_thread_lock=True,
+        )
+    except OSError as error:
+        raise StyleGANError(f"cannot listen on {host}{f':{port}' if port else ''}: {error}") from error
+    if not _is_loopback(host):
+        click.echo(f"Note: whoever reaches {host} can use this page; there is no password.", err=True)
+    click.echo(f"Open {url} (Ctrl-C ends)")
+    blocks.block_thread()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,93 @@
+"""Small pictures of large networks, in a fraction of the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+SIDE = 64
+"""Largest side of a preview, in pixels."""
+_RIDGE = 1e-4
+
+
+class _EnoughError(Exception):
+    """The features that a preview is made from are there."""
+
+
+class Preview:
+    """A small picture from the features of an early layer.
+
+    Colours are a linear map of the features, fitted by least squares to the pictures that were drawn whole, so it
+    serves every family, needs no RGB layer at that size, and gets better with every picture.
+    """
+
+    _features: Tensor
+
+    def __init__(self, G: Any, side: int = SIDE) -> None:
+        """Take a generator with W, in any form, and the largest side of previews."""
+        self._synthesis, self._side = G.synthesis, side
+        self._margin: int = getattr(G.config, "margin_size", 0)  # what StyleGAN3's layers have beyond the picture
+        self._layer = ""
+        self._sums: tuple[Tensor, Tensor] | None = None
+        self._colours: Tensor | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Return whether there is anything learnt yet."""
+        return self._colours is not None
+
+    def learn(self, draw: Callable[[], Tensor]) -> Tensor:
+        """Return the image [1, C, H, W] that `draw` draws with the generator, and learn from it."""
+        layers = list(self._synthesis.named_children())
+        handles = [layer.register_forward_hook(partial(self._keep, name)) for name, layer in layers]
+        try:
+            image = draw()
+        finally:
+            for handle in handles:
+                handle.remove()
+        self._fit(image)
+        return image
+
+    def sketch(self, draw: Callable[[], Tensor]) -> Tensor:
+        """Return a preview [1, C, h, w] of what `draw` would draw with the generator; it is stopped on the way."""
+        if self._colours is None:
+            raise ValueError("nothing has been drawn to learn from")
+        handle = self._synthesis.get_submodule(self._layer).register_forward_hook(self._stop)
+        try:
+            draw()
+        except _EnoughError:
+            pass
+        finally:
+            handle.remove()
+        x, size = self._columns()
+        return (x @ self._colours).t().reshape(1, -1, *size).float()
+
+    def _keep(self, name: str, layer: nn.Module, inputs: Any, output: Any) -> None:
+        features = output[0] if isinstance(output, tuple) else output
+        if features.numel() and max(features.shape[2:]) - 2 * self._margin <= self._side:
+            self._layer, self._features = name, features
+
+    def _stop(self, layer: nn.Module, inputs: Any, output: Any) -> None:
+        self._keep(self._layer, layer, inputs, output)
+        raise _EnoughError
+
+    def _columns(self) -> tuple[Tensor, tuple[int, int]]:
+        """Return the features as rows [h · w, channels + 1] with ones at the end, and (h, w)."""
+        height, width = self._features.shape[2:]
+        m = self._margin
+        inner = self._features[0, :, m : height - m, m : width - m]
+        rows = inner.flatten(1).t().cpu().double()
+        return torch.cat([rows, torch.ones_like(rows[:, :1])], dim=1), (inner.shape[1], inner.shape[2])
+
+    def _fit(self, image: Tensor) -> None:
+        x, size = self._columns()
+        y = F.interpolate(image, size, mode="area")[0].flatten(1).t().cpu().double()
+        earlier = self._sums or (0, 0)
+        products, targets = self._sums = x.t() @ x + earlier[0], x.t() @ y + earlier[1]
+        ridge = _RIDGE * products.diagonal().mean() * torch.eye(len(products))
+        self._colours = torch.linalg.solve(products + ridge, targets)
