@@ -150,6 +150,13 @@ def test_wrong_latents_are_refused(G: Any, tmp_path: Path) -> None:
     path.write_bytes(b"PK half a file")
     with pytest.raises(latents.LatentsError, match="damaged"):
         latents.load(path, G)
+    np.savez(path, ws=np.zeros((0, G.num_ws, G.w_dim)))
+    with pytest.raises(latents.LatentsError, match="holds no latents"):
+        latents.load(path, G)
+    maps = {f"noise{i}": np.zeros((3, 1, *stored.shape)) for i, stored in enumerate(G.synthesis.noise_buffers())}
+    np.savez(path, ws=np.zeros((2, G.num_ws, G.w_dim)), **maps)  # type: ignore[arg-type]
+    with pytest.raises(latents.LatentsError, match="noise is for 3 pictures, its ws for 2"):
+        latents.load(path, G)
     with pytest.raises(latents.LatentsError, match="cannot read"):
         latents.load(tmp_path / "nowhere.npz", G)
     with pytest.raises(latents.LatentsError, match="ProGAN has no W"):
@@ -168,6 +175,19 @@ def test_joined_latents(G: Any) -> None:
     assert [len(layer) for layer in shared.noise] == [1] * len(noise)  # one for all is not stored again and again
     own = latents.joined([replace(one, noise=noise), replace(two, noise=tuple(-layer for layer in noise))])
     assert [len(layer) for layer in own.noise] == [3] * len(noise)
+
+
+def test_chosen_latents_keep_their_noise(G: Any) -> None:
+    sizes = [stored.shape for stored in G.synthesis.noise_buffers()]
+    noise = (torch.randn(1, 1, *sizes[0]), *(torch.randn(3, 1, *size) for size in sizes[1:]))
+    three = replace(latents.from_seeds(G, [1, 2, 3]), noise=noise)
+    some = latents.chosen(three, [2, 0, 2])
+    assert torch.equal(some.ws, three.ws[[2, 0, 2]])
+    assert torch.equal(some.noise[0], noise[0])  # one for all stays one
+    assert all(torch.equal(mine, given[[2, 0, 2]]) for mine, given in zip(some.noise[1:], noise[1:], strict=True))
+    together = latents.joined(latents.singles(three))
+    assert torch.equal(together.ws, three.ws)
+    assert all(torch.equal(a, b.expand(3, -1, -1, -1)) for a, b in zip(together.noise, noise, strict=True))
 
 
 @pytest.mark.parametrize("name", WITH_W)

@@ -26,6 +26,7 @@ import converter
 from stylegan_torch import StyleGANError, latents_from_seeds
 from stylegan_torch.editing import latents
 from stylegan_torch.editing.films import FilmError, encoding_for, write_film
+from stylegan_torch.editing.loops import draw_loops, latents_cells
 from stylegan_torch.editing.paths import arcs, loop_noise, loop_ws, loop_z, noise_arcs, slerp, spline, turns
 from stylegan_torch.editing.pictures import Picture
 from stylegan_torch.editing.pictures import draw as draw_ws
@@ -418,6 +419,15 @@ def test_through_latents_with_their_noise(tmp_path: Path) -> None:
     result = run("--network", network, *files, *SHORT, "--out", tmp_path / "other.gif")
     assert result.exit_code == 0, result.output
     assert "not all of these latents have noise" in result.stderr
+
+
+def test_films_side_by_side_share_one_noise() -> None:
+    G = converter.load(DATA / "sg2-skip.pkl").network("G_ema")
+    noise = tuple(torch.randn(1, 1, *stored.shape) for stored in G.synthesis.noise_buffers())
+    found = latents.Latents(latents.from_seeds(G, [1, 5]).ws, noise=noise)
+    [frame] = draw_loops(G, latents_cells(found, cells=2, frames=1), columns=2, frames=1)
+    for part, expected in zip(np.split(frame, 2, axis=1), draw_ws(G, found.ws, noise), strict=True):
+        assert np.array_equal(part, expected)
 
 
 def test_without_a_class_there_is_a_note(tmp_path: Path) -> None:
