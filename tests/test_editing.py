@@ -371,6 +371,18 @@ def test_directions_and_edit_commands(tmp_path: Path) -> None:
     assert "give one of --seeds and --latents" in _run("edit", *network, "--directions", path, status=2)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("edit", "--directions", "d.npz", "--seeds", "1", "--out", "a.jpg"), "a.jpg does not end in .png"),
+        (("edit", "--directions", "d.npz", "--seeds", "1", "--save-latents", "a.png"), "a.png does not end in .npz"),
+        (("edit", "--directions", "d.npz", "--seeds", "1", "--latents", "a.npz"), "give one of --seeds and --latents"),
+    ],
+)
+def test_unusable_arguments_end_with_2(arguments: tuple[str, ...], words: str) -> None:
+    assert words in _run(*arguments, status=2)
+
+
 def test_boundary_command(tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     with labels.open("w", newline="") as file:
