@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -352,6 +353,55 @@ def test_mix_command(tmp_path: Path) -> None:
         assert (np.asarray(grid)[:32, :32] == 0).all()
 
 
+def _with_noise(G: Any, seeds: list[int]) -> latents.Latents:
+    sizes = [stored.shape for stored in G.synthesis.noise_buffers()]
+    random = torch.Generator().manual_seed(seeds[0])
+    noise = tuple(torch.randn(len(seeds), 1, *size, generator=random) for size in sizes)
+    return replace(latents.from_seeds(G, seeds, 0.5), noise=noise)
+
+
+def _about(path: Path) -> Any:
+    with Image.open(path) as image:
+        return json.loads(image.info["stylegan-torch"])
+
+
+def _cells(path: Path, top: int = 0) -> np.ndarray[Any, Any]:
+    """Return the pictures of a sheet, [rows, columns, 32, 32, 3]."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image)[top:]
+    return pixels.reshape(len(pixels) // 32, 32, -1, 32, 3).swapaxes(1, 2)
+
+
+def test_mixing_latents_of_files(tmp_path: Path, G: Any) -> None:
+    mine = _with_noise(G, [1, 2])
+    latents.save(tmp_path / "me.npz", mine)
+    np.save(tmp_path / "you.npy", latents.from_seeds(G, [7]).ws.numpy())
+    common = ("mix", "--network", DATA / "sg2-skip.pkl", "--styles", "0-3", "--exact")
+    grid, single, mixed = tmp_path / "grid.png", tmp_path / "single", tmp_path / "mixed.npz"
+    more = ("--rows", tmp_path / "me.npz", "--cols", "3-5", "--out", grid, "--outdir", single, "--save-latents", mixed)
+    _run(*common, *more)
+    names = sorted(path.name for path in single.iterdir())
+    assert names == [f"me_{i}-{seed}.png" for i in (0, 1) for seed in (3, 4, 5)]
+    expected = mixing.mixing_grid(mine.ws, latents.from_seeds(G, [3, 4, 5], 0.5).ws, range(4))
+    found = latents.load(mixed, G)
+    assert torch.equal(found.ws, expected.flatten(0, 1))
+    assert all(torch.equal(a, b.repeat_interleave(3, dim=0)) for a, b in zip(found.noise, mine.noise, strict=True))
+    cells = _cells(grid)
+    assert np.array_equal(cells[1:, 1:].reshape(6, 32, 32, 3), list(pictures.draw(G, found.ws, found.noise)))
+    assert np.array_equal(cells[1:, 0], list(pictures.draw(G, mine.ws, mine.noise)))
+    assert np.array_equal(cells[0, 1:], list(pictures.draw(G, latents.from_seeds(G, [3, 4, 5], 0.5).ws)))
+    about = _about(single / "me_1-4.png")
+    assert (about["row"], about["col"], about["rows"], about["cols"]) == ("me_1", 4, "me.npz", [3, 4, 5])
+    assert "me_0-3.png exists" in _run(*common, *more[:4], "--outdir", single, "--out", tmp_path / "b.png", status=1)
+    assert not (tmp_path / "b.png").exists()
+    _run(*common, "--rows", "1", "--cols", tmp_path / "you.npy", "--save-latents", mixed, "--force", "--out", grid)
+    assert latents.load(mixed, G).noise == ()
+    both = ("--rows", mixed, "--cols", tmp_path / "you.npy", "--outdir", single, "--out", grid, "--force")
+    _run(*common, *both)
+    assert (single / "mixed_0-you_0.png").exists()
+    assert _about(grid)["truncation_psi"] is None
+
+
 def test_directions_and_edit_commands(tmp_path: Path) -> None:
     network = ("--network", DATA / "sg2-skip.pkl")
     for method, suffix in (("sefa", ".npz"), ("pca", ".safetensors")):
@@ -377,6 +427,8 @@ def test_directions_and_edit_commands(tmp_path: Path) -> None:
         (("edit", "--directions", "d.npz", "--seeds", "1", "--out", "a.jpg"), "a.jpg does not end in .png"),
         (("edit", "--directions", "d.npz", "--seeds", "1", "--save-latents", "a.png"), "a.png does not end in .npz"),
         (("edit", "--directions", "d.npz", "--seeds", "1", "--latents", "a.npz"), "give one of --seeds and --latents"),
+        (("mix", "--rows", "me.pt", "--cols", "1"), "'--rows': 'me.pt' is not a seed"),
+        (("mix", "--rows", "1", "--cols", "2", "--save-latents", "a"), "'--save-latents': a does not end in .npz"),
     ],
 )
 def test_unusable_arguments_end_with_2(arguments: tuple[str, ...], words: str) -> None:

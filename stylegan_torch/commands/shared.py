@@ -85,6 +85,16 @@ def pictures_of(text: str) -> Pictures:
     return Path(text) if Path(text).suffix.lower() in (".npz", ".npy") else parse_seeds(text)
 
 
+def named(given: Pictures) -> list[int] | str:
+    """Return what a picture's metadata says of where it comes from: seeds, or a file's name."""
+    return given.name if isinstance(given, Path) else given
+
+
+def names_of(given: Pictures, count: int) -> list[int] | list[str]:
+    """Return the names of so many pictures: seeds, or the file's name and a number from 0, as me_0."""
+    return [f"{given.stem}_{i}" for i in range(count)] if isinstance(given, Path) else given
+
+
 def one_of(seeds: list[int] | None, latents: Path | None) -> Pictures:
     """Return what was given of --seeds and --latents; UsageError if that is none, or both."""
     if seeds is not None and latents is None:
