@@ -324,6 +324,8 @@ def test_nearest_latents() -> None:
     index, distance = inspection.nearest(torch.tensor([[0.0, 0.9], [2.5, 0.0]]), others, count=2)
     assert index.tolist() == [[2, 0], [1, 0]]
     torch.testing.assert_close(distance[:, 0], torch.tensor([0.1, 0.5]))
+    many = torch.randn(40, 500, generator=torch.Generator().manual_seed(0)) + 5
+    assert inspection.nearest(many, many)[1].abs().max() == 0  # what is in the set is found at no distance
 
 
 def test_pictures_are_drawn_in_batches_with_their_noise(G: Any) -> None:
@@ -428,6 +430,11 @@ def test_directions_and_edit_commands(tmp_path: Path) -> None:
         (("edit", "--directions", "d.npz", "--seeds", "1", "--save-latents", "a.png"), "a.png does not end in .npz"),
         (("edit", "--directions", "d.npz", "--seeds", "1", "--latents", "a.npz"), "give one of --seeds and --latents"),
         (("mix", "--rows", "me.pt", "--cols", "1"), "'--rows': 'me.pt' is not a seed"),
+        (("look", "rgb", "--seeds", "1", "--latents", "a.npz"), "give one of --seeds and --latents"),
+        (("look", "rgb", "--save-latents", "a.npz"), "--save-latents is for truncation and average"),
+        (("look", "rgb", "--among", "1-5"), "--among and nearest belong together"),
+        (("look", "nearest", "--seeds", "1"), "--among and nearest belong together"),
+        (("look", "average", "--seeds", "1"), "average is one picture: it takes no --seeds or --latents"),
         (("mix", "--rows", "1", "--cols", "2", "--save-latents", "a"), "'--save-latents': a does not end in .npz"),
     ],
 )
@@ -456,6 +463,64 @@ def test_look_command(what: str, name: str, tmp_path: Path) -> None:
     assert "2 × " in output
     with Image.open(tmp_path / "a.png") as image:
         assert np.asarray(image).std() > 5
+
+
+@pytest.mark.parametrize("what", ["truncation", "noise", "features", "rgb"])
+def test_looking_into_latents_of_a_file(what: str, tmp_path: Path, G: Any) -> None:
+    mine = _with_noise(G, [1, 2])
+    latents.save(tmp_path / "me.npz", mine)
+    out = tmp_path / "a.png"
+    more = ("--latents", tmp_path / "me.npz", "--psis", "1,0", "--out", out)
+    _run("look", what, "--network", DATA / "sg2-skip.pkl", *more)
+    assert np.array_equal(_cells(out, 28)[:, 0], list(pictures.draw(G, mine.ws, mine.noise)))
+    assert (_about(out)["seeds"], _about(out)["latents"]) == (None, "me.npz")
+
+
+def test_features_are_those_of_the_latents_own_noise(tmp_path: Path, G: Any) -> None:
+    mine = _with_noise(G, [1])
+    for name, noise in (("own", mine.noise), ("stored", ())):
+        latents.save(tmp_path / "me.npz", replace(mine, noise=noise), force=True)
+        out = tmp_path / f"{name}.png"
+        _run("look", "features", "--network", DATA / "sg2-skip.pkl", "--latents", tmp_path / "me.npz", "--out", out)
+    own, stored = (_cells(tmp_path / f"{name}.png", 28) for name in ("own", "stored"))
+    assert not np.array_equal(own[:, 2:], stored[:, 2:])
+
+
+def test_a_sweep_and_the_average_are_saved(tmp_path: Path, G: Any) -> None:
+    mine = _with_noise(G, [1, 2])
+    latents.save(tmp_path / "me.npz", mine)
+    common = ("--network", DATA / "sg2-skip.pkl", "--out", tmp_path / "a.png", "--save-latents", tmp_path / "b.npz")
+    _run("look", "truncation", *common, "--latents", tmp_path / "me.npz", "--psis", "1,0.5,0")
+    swept = latents.load(tmp_path / "b.npz", G)
+    assert torch.equal(swept.ws, inspection.truncation_sweep(G, mine.ws, [1, 0.5, 0]).flatten(0, 1))
+    assert all(torch.equal(a, b.repeat_interleave(3, dim=0)) for a, b in zip(swept.noise, mine.noise, strict=True))
+    assert "1 × 1 pictures" in _run("look", "average", *common, "--force")
+    average = latents.load(tmp_path / "b.npz", G)
+    assert torch.equal(average.ws, inspection.average_ws(G))
+    assert np.array_equal(_cells(tmp_path / "a.png")[0], list(pictures.draw(G, average.ws)))
+
+
+def test_look_nearest(tmp_path: Path, G: Any) -> None:
+    mine = _with_noise(G, [4, 30])
+    latents.save(tmp_path / "me.npz", mine)
+    out = tmp_path / "a.png"
+    common = ("look", "nearest", "--network", DATA / "sg2-skip.pkl", "--out", out, "--force", "--truncation", 0.5)
+    lines = _run(*common, "--latents", tmp_path / "me.npz", "--among", "0-49", "--count", 3).splitlines()
+    set_ws = latents.from_seeds(G, range(50), 0.5).ws
+    index, distance = inspection.nearest(mine.ws, set_ws, 3)
+    assert index[:, 0].tolist() == [4, 30]
+    assert lines[0].split() == ["picture", "nearest", "1", "nearest", "2", "nearest", "3"]
+    for i, line in enumerate(lines[1:3]):
+        each = [f"{name} ({far:.3f})" for name, far in zip(index[i].tolist(), distance[i].tolist(), strict=True)]
+        assert line.split() == f"me_{i} {' '.join(each)}".split()
+    assert _about(out)["among"] == list(range(50))
+    assert lines[3] == f"2 × 4 pictures in {out}"
+    cells = _cells(out, 28)
+    assert np.array_equal(cells[:, 0], list(pictures.draw(G, mine.ws, mine.noise)))
+    assert np.array_equal(cells[1, 1:], list(pictures.draw(G, set_ws[index[1]])))
+    lines = _run(*common, "--seeds", 30, "--among", tmp_path / "me.npz").splitlines()  # all there are
+    assert [lines[1].split()[i] for i in (0, 1, 3)] == ["30", "me_1", "me_0"]
+    assert np.array_equal(_cells(out, 28)[0, 1], list(pictures.draw(G, mine.ws, mine.noise))[1])
 
 
 def test_progan_has_nothing_to_look_into(tmp_path: Path) -> None:
