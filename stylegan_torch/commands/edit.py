@@ -90,7 +90,7 @@ def edit(
 ) -> None:
     """Draw each picture moved along each direction: a row of a sheet each, a column for each strength."""
     given = one_of(seeds, latents)
-    refuse_existing([out, *([save_latents] if save_latents else [])], force)
+    refuse_existing([out, save_latents], force)
     with quick_imports():
         import torch
 

@@ -117,7 +117,7 @@ def look(
         raise click.UsageError("average is one picture: it takes no --seeds or --latents")
     seeds = seeds if seeds or latents else [0]
     given = one_of(seeds, latents)
-    refuse_existing([out, *([save_latents] if save_latents else [])], force)
+    refuse_existing([out, save_latents], force)
     with quick_imports():
         from stylegan_torch.editing.pictures import captioned, sheet
         from stylegan_torch.images import save_png

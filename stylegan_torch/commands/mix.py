@@ -92,7 +92,7 @@ def mix(
     A mixture is the row's picture with some styles of the column's. As in the official scripts, all layers of seeds
     are truncated, and the noise is the stored one; where a file's latents have noise of their own, it is theirs.
     """
-    refuse_existing([out, *([save_latents] if save_latents else [])], force)
+    refuse_existing([out, save_latents], force)
     with quick_imports():
         from stylegan_torch.editing.latents import singles
         from stylegan_torch.editing.mixing import layers_of, mixing_grid
@@ -103,7 +103,7 @@ def mix(
     row_names, col_names = names_of(rows, len(of_rows)), names_of(cols, len(of_cols))
     places = list(itertools.product(range(len(of_rows)), range(len(of_cols))))
     single = {outdir / f"{row_names[i]}-{col_names[j]}.png": (i, j) for i, j in places} if outdir else {}
-    refuse_existing([*single], force)
+    refuse_existing(single, force)
     try:
         layers = layers_of(opened.G, styles)
     except ValueError as error:

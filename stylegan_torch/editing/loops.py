@@ -91,6 +91,13 @@ def _deal(count: int, cells: int, frames: int) -> list[slice]:
     return [slice(i, None, cells) for i in range(cells)]
 
 
+def frame_latents(cell: Cell, frames: int) -> list[Latents]:
+    """Return the latents of each frame of one turn of a film through ws, with the noise if it has its own."""
+    times = turns(frames)
+    noise = [tuple(cell.noise(float(time))) if cell.noise else () for time in times]
+    return [Latents(ws[None], noise=maps) for ws, maps in zip(cell.latents(times), noise, strict=True)]
+
+
 def with_random_noise(G: Any, cells: Sequence[Cell], steps: int) -> list[Cell]:
     """Return films whose noise changes smoothly, `steps` (3 or more) times in a turn, the same in all of them."""
     buffers = [] if isinstance(G, progan.Generator) else G.synthesis.noise_buffers()
