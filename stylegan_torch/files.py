@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkstemp
@@ -61,9 +61,9 @@ def new_file(path: Path, force: bool = False) -> Iterator[IO[bytes]]:
         raise StyleGANError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def refuse_existing(paths: list[Path], force: bool) -> None:
-    """Raise StyleGANError if one of the files exists and `force` is off, or is a directory."""
-    for path in paths:
+def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
+    """Raise StyleGANError if one of the files exists and `force` is off, or is a directory; None is no file."""
+    for path in filter(None, paths):
         try:
             is_folder, exists = path.is_dir(), path.exists()
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,13 @@ def test_wrong_latents_are_refused(G: Any, tmp_path: Path) -> None:
     path.write_bytes(b"PK half a file")
     with pytest.raises(latents.LatentsError, match="damaged"):
         latents.load(path, G)
+    np.savez(path, ws=np.zeros((0, G.num_ws, G.w_dim)))
+    with pytest.raises(latents.LatentsError, match="holds no latents"):
+        latents.load(path, G)
+    maps = {f"noise{i}": np.zeros((3, 1, *stored.shape)) for i, stored in enumerate(G.synthesis.noise_buffers())}
+    np.savez(path, ws=np.zeros((2, G.num_ws, G.w_dim)), **maps)  # type: ignore[arg-type]
+    with pytest.raises(latents.LatentsError, match="noise is for 3 pictures, its ws for 2"):
+        latents.load(path, G)
     with pytest.raises(latents.LatentsError, match="cannot read"):
         latents.load(tmp_path / "nowhere.npz", G)
     with pytest.raises(latents.LatentsError, match="ProGAN has no W"):
@@ -168,6 +176,19 @@ def test_joined_latents(G: Any) -> None:
     assert [len(layer) for layer in shared.noise] == [1] * len(noise)  # one for all is not stored again and again
     own = latents.joined([replace(one, noise=noise), replace(two, noise=tuple(-layer for layer in noise))])
     assert [len(layer) for layer in own.noise] == [3] * len(noise)
+
+
+def test_chosen_latents_keep_their_noise(G: Any) -> None:
+    sizes = [stored.shape for stored in G.synthesis.noise_buffers()]
+    noise = (torch.randn(1, 1, *sizes[0]), *(torch.randn(3, 1, *size) for size in sizes[1:]))
+    three = replace(latents.from_seeds(G, [1, 2, 3]), noise=noise)
+    some = latents.chosen(three, [2, 0, 2])
+    assert torch.equal(some.ws, three.ws[[2, 0, 2]])
+    assert torch.equal(some.noise[0], noise[0])  # one for all stays one
+    assert all(torch.equal(mine, given[[2, 0, 2]]) for mine, given in zip(some.noise[1:], noise[1:], strict=True))
+    together = latents.joined(latents.singles(three))
+    assert torch.equal(together.ws, three.ws)
+    assert all(torch.equal(a, b.expand(3, -1, -1, -1)) for a, b in zip(together.noise, noise, strict=True))
 
 
 @pytest.mark.parametrize("name", WITH_W)
@@ -303,6 +324,8 @@ def test_nearest_latents() -> None:
     index, distance = inspection.nearest(torch.tensor([[0.0, 0.9], [2.5, 0.0]]), others, count=2)
     assert index.tolist() == [[2, 0], [1, 0]]
     torch.testing.assert_close(distance[:, 0], torch.tensor([0.1, 0.5]))
+    many = torch.randn(40, 500, generator=torch.Generator().manual_seed(0)) + 5
+    assert inspection.nearest(many, many)[1].abs().max() == 0  # what is in the set is found at no distance
 
 
 def test_pictures_are_drawn_in_batches_with_their_noise(G: Any) -> None:
@@ -332,6 +355,55 @@ def test_mix_command(tmp_path: Path) -> None:
         assert (np.asarray(grid)[:32, :32] == 0).all()
 
 
+def _with_noise(G: Any, seeds: list[int]) -> latents.Latents:
+    sizes = [stored.shape for stored in G.synthesis.noise_buffers()]
+    random = torch.Generator().manual_seed(seeds[0])
+    noise = tuple(torch.randn(len(seeds), 1, *size, generator=random) for size in sizes)
+    return replace(latents.from_seeds(G, seeds, 0.5), noise=noise)
+
+
+def _about(path: Path) -> Any:
+    with Image.open(path) as image:
+        return json.loads(image.info["stylegan-torch"])
+
+
+def _cells(path: Path, top: int = 0) -> np.ndarray[Any, Any]:
+    """Return the pictures of a sheet, [rows, columns, 32, 32, 3]."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image)[top:]
+    return pixels.reshape(len(pixels) // 32, 32, -1, 32, 3).swapaxes(1, 2)
+
+
+def test_mixing_latents_of_files(tmp_path: Path, G: Any) -> None:
+    mine = _with_noise(G, [1, 2])
+    latents.save(tmp_path / "me.npz", mine)
+    np.save(tmp_path / "you.npy", latents.from_seeds(G, [7]).ws.numpy())
+    common = ("mix", "--network", DATA / "sg2-skip.pkl", "--styles", "0-3", "--exact")
+    grid, single, mixed = tmp_path / "grid.png", tmp_path / "single", tmp_path / "mixed.npz"
+    more = ("--rows", tmp_path / "me.npz", "--cols", "3-5", "--out", grid, "--outdir", single, "--save-latents", mixed)
+    _run(*common, *more)
+    names = sorted(path.name for path in single.iterdir())
+    assert names == [f"me_{i}-{seed}.png" for i in (0, 1) for seed in (3, 4, 5)]
+    expected = mixing.mixing_grid(mine.ws, latents.from_seeds(G, [3, 4, 5], 0.5).ws, range(4))
+    found = latents.load(mixed, G)
+    assert torch.equal(found.ws, expected.flatten(0, 1))
+    assert all(torch.equal(a, b.repeat_interleave(3, dim=0)) for a, b in zip(found.noise, mine.noise, strict=True))
+    cells = _cells(grid)
+    assert np.array_equal(cells[1:, 1:].reshape(6, 32, 32, 3), list(pictures.draw(G, found.ws, found.noise)))
+    assert np.array_equal(cells[1:, 0], list(pictures.draw(G, mine.ws, mine.noise)))
+    assert np.array_equal(cells[0, 1:], list(pictures.draw(G, latents.from_seeds(G, [3, 4, 5], 0.5).ws)))
+    about = _about(single / "me_1-4.png")
+    assert (about["row"], about["col"], about["rows"], about["cols"]) == ("me_1", 4, "me.npz", [3, 4, 5])
+    assert "me_0-3.png exists" in _run(*common, *more[:4], "--outdir", single, "--out", tmp_path / "b.png", status=1)
+    assert not (tmp_path / "b.png").exists()
+    _run(*common, "--rows", "1", "--cols", tmp_path / "you.npy", "--save-latents", mixed, "--force", "--out", grid)
+    assert latents.load(mixed, G).noise == ()
+    both = ("--rows", mixed, "--cols", tmp_path / "you.npy", "--outdir", single, "--out", grid, "--force")
+    _run(*common, *both)
+    assert (single / "mixed_0-you_0.png").exists()
+    assert _about(grid)["truncation_psi"] is None
+
+
 def test_directions_and_edit_commands(tmp_path: Path) -> None:
     network = ("--network", DATA / "sg2-skip.pkl")
     for method, suffix in (("sefa", ".npz"), ("pca", ".safetensors")):
@@ -349,6 +421,25 @@ def test_directions_and_edit_commands(tmp_path: Path) -> None:
         "edit", *network, "--directions", path, "--index", 3, "--seeds", 1, "--out", tmp_path / "x.png", status=1
     )
     assert "give one of --seeds and --latents" in _run("edit", *network, "--directions", path, status=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("edit", "--directions", "d.npz", "--seeds", "1", "--out", "a.jpg"), "a.jpg does not end in .png"),
+        (("edit", "--directions", "d.npz", "--seeds", "1", "--save-latents", "a.png"), "a.png does not end in .npz"),
+        (("edit", "--directions", "d.npz", "--seeds", "1", "--latents", "a.npz"), "give one of --seeds and --latents"),
+        (("mix", "--rows", "me.pt", "--cols", "1"), "'--rows': 'me.pt' is not a seed"),
+        (("look", "rgb", "--seeds", "1", "--latents", "a.npz"), "give one of --seeds and --latents"),
+        (("look", "rgb", "--save-latents", "a.npz"), "--save-latents is for truncation and average"),
+        (("look", "rgb", "--among", "1-5"), "--among and nearest belong together"),
+        (("look", "nearest", "--seeds", "1"), "--among and nearest belong together"),
+        (("look", "average", "--seeds", "1"), "average is one picture: it takes no --seeds or --latents"),
+        (("mix", "--rows", "1", "--cols", "2", "--save-latents", "a"), "'--save-latents': a does not end in .npz"),
+    ],
+)
+def test_unusable_arguments_end_with_2(arguments: tuple[str, ...], words: str) -> None:
+    assert words in _run(*arguments, status=2)
 
 
 def test_boundary_command(tmp_path: Path) -> None:
@@ -372,6 +463,64 @@ def test_look_command(what: str, name: str, tmp_path: Path) -> None:
     assert "2 × " in output
     with Image.open(tmp_path / "a.png") as image:
         assert np.asarray(image).std() > 5
+
+
+@pytest.mark.parametrize("what", ["truncation", "noise", "features", "rgb"])
+def test_looking_into_latents_of_a_file(what: str, tmp_path: Path, G: Any) -> None:
+    mine = _with_noise(G, [1, 2])
+    latents.save(tmp_path / "me.npz", mine)
+    out = tmp_path / "a.png"
+    more = ("--latents", tmp_path / "me.npz", "--psis", "1,0", "--out", out)
+    _run("look", what, "--network", DATA / "sg2-skip.pkl", *more)
+    assert np.array_equal(_cells(out, 28)[:, 0], list(pictures.draw(G, mine.ws, mine.noise)))
+    assert (_about(out)["seeds"], _about(out)["latents"]) == (None, "me.npz")
+
+
+def test_features_are_those_of_the_latents_own_noise(tmp_path: Path, G: Any) -> None:
+    mine = _with_noise(G, [1])
+    for name, noise in (("own", mine.noise), ("stored", ())):
+        latents.save(tmp_path / "me.npz", replace(mine, noise=noise), force=True)
+        out = tmp_path / f"{name}.png"
+        _run("look", "features", "--network", DATA / "sg2-skip.pkl", "--latents", tmp_path / "me.npz", "--out", out)
+    own, stored = (_cells(tmp_path / f"{name}.png", 28) for name in ("own", "stored"))
+    assert not np.array_equal(own[:, 2:], stored[:, 2:])
+
+
+def test_a_sweep_and_the_average_are_saved(tmp_path: Path, G: Any) -> None:
+    mine = _with_noise(G, [1, 2])
+    latents.save(tmp_path / "me.npz", mine)
+    common = ("--network", DATA / "sg2-skip.pkl", "--out", tmp_path / "a.png", "--save-latents", tmp_path / "b.npz")
+    _run("look", "truncation", *common, "--latents", tmp_path / "me.npz", "--psis", "1,0.5,0")
+    swept = latents.load(tmp_path / "b.npz", G)
+    assert torch.equal(swept.ws, inspection.truncation_sweep(G, mine.ws, [1, 0.5, 0]).flatten(0, 1))
+    assert all(torch.equal(a, b.repeat_interleave(3, dim=0)) for a, b in zip(swept.noise, mine.noise, strict=True))
+    assert "1 × 1 pictures" in _run("look", "average", *common, "--force")
+    average = latents.load(tmp_path / "b.npz", G)
+    assert torch.equal(average.ws, inspection.average_ws(G))
+    assert np.array_equal(_cells(tmp_path / "a.png")[0], list(pictures.draw(G, average.ws)))
+
+
+def test_look_nearest(tmp_path: Path, G: Any) -> None:
+    mine = _with_noise(G, [4, 30])
+    latents.save(tmp_path / "me.npz", mine)
+    out = tmp_path / "a.png"
+    common = ("look", "nearest", "--network", DATA / "sg2-skip.pkl", "--out", out, "--force", "--truncation", 0.5)
+    lines = _run(*common, "--latents", tmp_path / "me.npz", "--among", "0-49", "--count", 3).splitlines()
+    set_ws = latents.from_seeds(G, range(50), 0.5).ws
+    index, distance = inspection.nearest(mine.ws, set_ws, 3)
+    assert index[:, 0].tolist() == [4, 30]
+    assert lines[0].split() == ["picture", "nearest", "1", "nearest", "2", "nearest", "3"]
+    for i, line in enumerate(lines[1:3]):
+        each = [f"{name} ({far:.3f})" for name, far in zip(index[i].tolist(), distance[i].tolist(), strict=True)]
+        assert line.split() == f"me_{i} {' '.join(each)}".split()
+    assert _about(out)["among"] == list(range(50))
+    assert lines[3] == f"2 × 4 pictures in {out}"
+    cells = _cells(out, 28)
+    assert np.array_equal(cells[:, 0], list(pictures.draw(G, mine.ws, mine.noise)))
+    assert np.array_equal(cells[1, 1:], list(pictures.draw(G, set_ws[index[1]])))
+    lines = _run(*common, "--seeds", 30, "--among", tmp_path / "me.npz").splitlines()  # all there are
+    assert [lines[1].split()[i] for i in (0, 1, 3)] == ["30", "me_1", "me_0"]
+    assert np.array_equal(_cells(out, 28)[0, 1], list(pictures.draw(G, mine.ws, mine.noise))[1])
 
 
 def test_progan_has_nothing_to_look_into(tmp_path: Path) -> None:

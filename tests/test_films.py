@@ -26,6 +26,7 @@ import converter
 from stylegan_torch import StyleGANError, latents_from_seeds
 from stylegan_torch.editing import latents
 from stylegan_torch.editing.films import FilmError, encoding_for, write_film
+from stylegan_torch.editing.loops import draw_loops, latents_cells
 from stylegan_torch.editing.paths import arcs, loop_noise, loop_ws, loop_z, noise_arcs, slerp, spline, turns
 from stylegan_torch.editing.pictures import Picture
 from stylegan_torch.editing.pictures import draw as draw_ws
@@ -420,6 +421,50 @@ def test_through_latents_with_their_noise(tmp_path: Path) -> None:
     assert "not all of these latents have noise" in result.stderr
 
 
+def test_films_side_by_side_share_one_noise() -> None:
+    G = converter.load(DATA / "sg2-skip.pkl").network("G_ema")
+    noise = tuple(torch.randn(1, 1, *stored.shape) for stored in G.synthesis.noise_buffers())
+    found = latents.Latents(latents.from_seeds(G, [1, 5]).ws, noise=noise)
+    [frame] = draw_loops(G, latents_cells(found, cells=2, frames=1), columns=2, frames=1)
+    for part, expected in zip(np.split(frame, 2, axis=1), draw_ws(G, found.ws, noise), strict=True):
+        assert np.array_equal(part, expected)
+
+
+@pytest.mark.parametrize("space", ["z", "w"])
+def test_frames_can_be_taken_up_by_other_commands(space: str, tmp_path: Path) -> None:
+    network, saved = DATA / "sg2-skip.pkl", tmp_path / "frames.npz"
+    common = ("--network", network, "--truncation", "0.5", *SHORT, "--out", tmp_path / "film.gif")
+    assert run(*common, "--seeds", "1,5", "--space", space, "--save-latents", saved).exit_code == 0
+    G = converter.load(network, ["G_ema"]).network("G_ema")
+    found = latents.load(saved, G)
+    assert (found.noise, found.network) == ((), latents.network_hash(G))
+    torch.testing.assert_close(found.ws[::2], latents.from_seeds(G, [1, 5], 0.5).ws)
+    frames, _ = read(tmp_path / "film.gif")
+    assert min(psnr(a, b) for a, b in zip(frames, draw_ws(G, found.ws), strict=True)) > 30
+
+
+@pytest.mark.parametrize("noise", ["steady", "none"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_frames_are_saved_with_steady_noise(count: int, noise: str, tmp_path: Path) -> None:
+    network, given, saved = DATA / "sg2-skip.pkl", tmp_path / "given.npz", tmp_path / "frames.npz"
+    G = converter.load(network, ["G_ema"]).network("G_ema")
+    maps = tuple(torch.randn(count, 1, *stored.shape) for stored in G.synthesis.noise_buffers())
+    latents.save(given, latents.Latents(latents.from_seeds(G, [1, 5]).ws, noise=maps))
+    options = ("--network", network, "--latents", given, "--noise", noise, "--save-latents", saved)
+    result = run(*options, *SHORT, "--out", tmp_path / "film.gif")
+    assert result.exit_code == 0, result.output
+    found = latents.load(saved, G)
+    assert len(found) == 4
+    if noise == "none":
+        assert found.noise == ()
+        return
+    assert [len(each) for each in found.noise] == [1 if count == 1 else 4] * len(maps)
+    for mine, theirs in zip(found.noise, maps, strict=True):
+        torch.testing.assert_close(mine[::2], theirs)
+    frames, _ = read(tmp_path / "film.gif")
+    assert min(psnr(a, b) for a, b in zip(frames, draw_ws(G, found.ws, found.noise), strict=True)) > 30
+
+
 def test_without_a_class_there_is_a_note(tmp_path: Path) -> None:
     result = run("--network", DATA / "ada-cond.pkl", "--seeds", "1,2", *SHORT, "--out", tmp_path / "film.gif")
     assert result.exit_code == 0, result.output
@@ -453,6 +498,8 @@ def test_nothing_is_overwritten_without_force(tmp_path: Path) -> None:
         (["--seeds", "1", "--seconds", "nan"], "not a finite number"),
         (["--seeds", "1", "--grid", "3"], "not columns x rows"),
         (["--seeds", "1", "--grid", "0x2"], "not columns x rows"),
+        (["--seeds", "1-3", "--grid", "1x2", "--save-latents", "a.npz"], "--save-latents takes one film, not --grid"),
+        (["--seeds", "1", "--save-latents", "a.gif"], "a.gif does not end in .npz"),
         (["--seeds", "1-3", "--grid", "2x2"], "4 pictures or more"),
         (["--seeds", "0-99", "--seconds", "1", "--fps", "10"], "more than 10 frames"),
         (["--seeds", "1", "--class", "1"], "no classes"),
@@ -469,7 +516,9 @@ def test_unusable_arguments_end_with_2(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("options", [["--seeds", "1", "--space", "w"], ["--latents", "a.npz"]])
+@pytest.mark.parametrize(
+    "options", [["--seeds", "1", "--space", "w"], ["--latents", "a.npz"], ["--seeds", "1", "--save-latents", "a.npz"]]
+)
 def test_progan_has_no_w(options: list[str], tmp_path: Path) -> None:
     result = run("--network", DATA / "pg.pkl", *options, "--out", tmp_path / "film.gif")
     assert result.exit_code == 1

@@ -307,6 +307,33 @@ def test_the_best_start_point_is_taken() -> None:
     assert torch.equal(film.ws[-1:], found.ws)
 
 
+@pytest.mark.parametrize("space", ["w", "w+"])
+def test_what_begins_at_the_answer_stays_there(space: Any) -> None:
+    G = network()
+    noise = tuple(torch.randn(2, 1, *stored.shape) for stored in G.synthesis.noise_buffers())
+    normalize(noise)
+    answer = Latents(latents_module.from_seeds(G, [5, 6]).ws, noise=noise)
+    with torch.no_grad():
+        image = G.synthesis(answer.ws[:1], noise=[each[:1] for each in noise])[0].clamp(-1, 1)
+    usual = ProjectionSettings(space, steps=10, starts=2)
+    projection = Projection(G, image, usual, begin=answer)
+    for mine, theirs in zip(projection.noise, noise, strict=True):
+        assert torch.equal(mine, theirs[:1].expand(2, -1, -1, -1))
+    torch.testing.assert_close(projection.w[0], answer.ws[0, : projection.w.shape[1]])
+    elsewhere = Projection(G, image, usual)
+    assert torch.equal(projection.w[1], elsewhere.w[1])
+    assert projection.step() < 0.5 * elsewhere.step()
+    assert quality(finished(projection)) > quality(finished(elsewhere)) + 3
+
+
+def test_a_beginning_in_w_is_the_mean_of_its_rows() -> None:
+    G = network()
+    begin = Latents(torch.randn(1, G.num_ws, G.w_dim))
+    projection = Projection(G, own_picture(G), ProjectionSettings("w"), begin=begin)
+    torch.testing.assert_close(projection.w.detach(), begin.ws.mean(dim=1, keepdim=True))
+    assert all(torch.equal(a[0, 0], b) for a, b in zip(projection.noise, G.synthesis.noise_buffers(), strict=True))
+
+
 @pytest.mark.parametrize(("name", "steps"), [("sg2-skip", 6), ("sg3t_64", 2)])
 def test_gone_on_with_is_as_if_never_interrupted(name: str, steps: int, tmp_path: Path) -> None:
     G = network(name)
@@ -354,6 +381,23 @@ def test_a_state_must_fit(tmp_path: Path) -> None:
             Projection(G, target, usual, state=broken)
 
 
+def test_a_state_is_of_one_beginning() -> None:
+    G = network()
+    target, usual = own_picture(G), ProjectionSettings(steps=3)
+    one, other = latents_module.singles(latents_module.from_seeds(G, [1, 2]))
+    noisy = Latents(one.ws, noise=tuple(torch.randn(1, 1, *stored.shape) for stored in G.synthesis.noise_buffers()))
+    for mine in (None, one, noisy):
+        projection = Projection(G, target, usual, begin=mine)
+        projection.step()
+        state = projection.state()
+        for theirs in (None, one, other, noisy):
+            if theirs is not mine:
+                with pytest.raises(ProjectionError, match="another beginning"):
+                    Projection(G, target, usual, state=state, begin=theirs)
+        again = Projection(G, target, usual, state=state, begin=mine)
+        assert same(finished(again).latents(), finished(projection).latents())
+
+
 def test_what_cannot_be_projected() -> None:
     with pytest.raises(LatentsError, match="ProGAN has no W"):
         Projection(network("pg"), torch.zeros(3, 32, 32))
@@ -387,6 +431,22 @@ def test_the_command_writes_what_it_says(photo: Path, tmp_path: Path) -> None:
     with Image.open(tmp_path / "films" / "film.gif") as film:
         assert film.size == (64, 32)
         assert getattr(film, "n_frames", 1) > 5
+
+
+def test_the_command_begins_at_latents(photo: Path, tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    run(photo, *QUICK, "--outdir", first)
+    run(photo, *QUICK, "--outdir", second, "--begin", first / "photo.npz")
+    with Image.open(second / "photo.png") as image:
+        assert json.loads(image.info["stylegan-torch"])["begin"] == "photo.npz"
+    dbs = []
+    for folder in (first, second):
+        with Image.open(folder / "photo.png") as found, Image.open(folder / "photo-target.png") as target:
+            dbs.append(psnr(np.asarray(found), np.asarray(target)))
+    assert dbs[1] > dbs[0]
+    np.savez(tmp_path / "other.npz", ws=np.zeros((1, 3, 4)))
+    said = run(photo, *QUICK, "--outdir", tmp_path / "out", "--begin", tmp_path / "other.npz", status=1)
+    assert "other.npz: ws are [1, 3, 4], this network takes" in said
 
 
 def test_killed_it_goes_on_as_if_nothing_had_happened(photo: Path, tmp_path: Path) -> None:

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from stylegan_torch import StyleGANError
 from stylegan_torch.command import one_line_errors, parse_seeds, quick_imports, reading
-from stylegan_torch.commands.shared import CLASS, DEVICE, EXACT, FORCE, NETWORK, PATH, open_generator, truncation
+from stylegan_torch.commands.shared import (
+    CLASS,
+    DEVICE,
+    EXACT,
+    FORCE,
+    NETWORK,
+    PATH,
+    latents_of,
+    one_of,
+    open_generator,
+    save_latents,
+    sheet_file,
+    truncation,
+    write_latents,
+)
 from stylegan_torch.files import make_folder, refuse_existing
 
 EXAMPLES = """\b
@@ -51,8 +66,8 @@ def parse_numbers(text: str) -> list[float]:
 @click.option("--layers", help="Layers to move.  [default: those the directions are for]")
 @truncation(0.7, "Truncation of the seeds' pictures; 1 = none.")
 @CLASS
-@click.option("--out", type=PATH, default="edit.png", show_default=True, help="The sheet (.png).")
-@click.option("--save-latents", type=PATH, help="Also write the edited latents here (.npz), row by row.")
+@sheet_file("edit.png")
+@save_latents("Also write the edited latents here (.npz), row by row.")
 @DEVICE
 @EXACT
 @FORCE
@@ -74,22 +89,19 @@ def edit(
     force: bool,
 ) -> None:
     """Draw each picture moved along each direction: a row of a sheet each, a column for each strength."""
-    if (seeds is None) == (latents is None):
-        raise click.UsageError("give one of --seeds and --latents")
-    if out.suffix.lower() != ".png":
-        raise click.BadParameter(f"{out} does not end in .png", param_hint="--out")
-    refuse_existing([out, *([save_latents] if save_latents else [])], force)
+    given = one_of(seeds, latents)
+    refuse_existing([out, save_latents], force)
     with quick_imports():
         import torch
 
         from stylegan_torch.editing import directions as finding
-        from stylegan_torch.editing import latents as travelling
+        from stylegan_torch.editing.latents import network_hash, singles
         from stylegan_torch.editing.mixing import layers_of
-        from stylegan_torch.editing.pictures import captioned, draw, sheet
+        from stylegan_torch.editing.pictures import captioned, draw_rows, sheet
         from stylegan_torch.images import save_png
     opened = open_generator(network, device, exact)
     known = finding.load(directions, opened.G)
-    if known.network != travelling.network_hash(opened.G):
+    if known.network != network_hash(opened.G):
         click.echo(f"Note: {directions} was found with another network.", err=True)
     if max(index) >= len(known):
         raise StyleGANError(f"{directions} has the directions 0 to {len(known) - 1}, not {max(index)}")
@@ -97,24 +109,17 @@ def edit(
         rows = layers_of(opened.G, layers) if layers else []
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--layers") from error
-    if latents:
-        start = travelling.load(latents, opened.G)
-    else:
-        start = travelling.from_seeds(opened.G, seeds or [], truncation, class_index=class_index)
-    moved, noise = [], []
-    for i, each in itertools.product(range(len(start)), index):
-        ws = start.ws[i : i + 1]
-        moved.append(torch.cat([known.apply(ws, each, strength, rows) for strength in strengths]))
-        noise.append([layer if len(layer) == 1 else layer[i : i + 1] for layer in start.noise])
-    pictures = [list(draw(opened.drawer, ws, own)) for ws, own in zip(moved, noise, strict=True)]
+    starts = singles(latents_of(opened.G, given, truncation, class_index))
+    moved = [
+        replace(start, ws=torch.cat([known.apply(start.ws, each, strength, rows) for strength in strengths]))
+        for start, each in itertools.product(starts, index)
+    ]
+    image = sheet(draw_rows(opened.drawer, moved))
     make_folder(out.parent)
-    about = {"network": opened.origin, "seeds": seeds, "directions": known.method, "index": index}
-    image = captioned(sheet(pictures), [f"{strength:+g}" if strength else "0" for strength in strengths])
-    save_png(out, image, {**about, "strengths": strengths}, force)
+    pictures = {"seeds": seeds, "latents": latents.name if latents else None}
+    about = {"directions": known.method, "index": index, "strengths": strengths}
+    captions = [f"{strength:+g}" if strength else "0" for strength in strengths]
+    save_png(out, captioned(image, captions), {"network": opened.origin, **pictures, **about}, force)
     if save_latents:
-        make_folder(save_latents.parent)
-        name = travelling.network_hash(opened.G)
-        parts = [travelling.Latents(ws, noise=tuple(own), network=name) for ws, own in zip(moved, noise, strict=True)]
-        edited = travelling.joined(parts)
-        travelling.save(save_latents, edited, force)
+        write_latents(save_latents, moved, opened.G, force)
     click.echo(f"{len(moved)} × {len(strengths)} pictures in {out}")

@@ -22,7 +22,9 @@ from stylegan_torch.commands.shared import (
     NETWORK,
     PATH,
     open_generator,
+    save_latents,
     truncation,
+    write_latents,
 )
 from stylegan_torch.files import make_folder, refuse_existing
 
@@ -88,6 +90,7 @@ def _grid(text: str) -> tuple[int, int]:
 )
 @click.option("--crf", type=click.IntRange(0, 63), help="Less is better and larger.  [default: 18 (.mp4), 24 (.webm)]")
 @click.option("--out", type=PATH, default="film.mp4", show_default=True, help="The film (.mp4, .webm, .gif).")
+@save_latents("Also write the latents of every frame here (.npz), with their own noise if it is steady.")
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures drawn at once.")
 @DEVICE
 @EXACT
@@ -106,6 +109,7 @@ def film(
     grid: tuple[int, int],
     crf: int | None,
     out: Path,
+    save_latents: Path | None,
     batch: int,
     device: str | None,
     exact: bool,
@@ -119,16 +123,21 @@ def film(
         raise click.UsageError("give one of --seeds and --latents")
     if latents and (space == "z" or truncation is not None or class_index is not None):
         raise click.UsageError("--space z, --truncation and --class are for --seeds")
+    if save_latents and grid != (1, 1):
+        raise click.UsageError("--save-latents takes one film, not --grid")
     frames, (columns, rows) = max(1, round(seconds * fps)), grid
     with quick_imports():
         from stylegan_torch.editing.films import CODECS, encoding_for, write_film
-        from stylegan_torch.editing.loops import draw_loops, latents_cells, seed_cells, with_random_noise
+        from stylegan_torch.editing.latents import require_w
+        from stylegan_torch.editing.loops import draw_loops, frame_latents, latents_cells, seed_cells, with_random_noise
         from stylegan_torch.generate import Style, resolve
     with _usage_errors():
         encoding = encoding_for(out, fps, crf)
-    refuse_existing([out], force)
+    refuse_existing([out, save_latents], force)
     opened = open_generator(network, device, exact)
     G = opened.drawer
+    if save_latents:
+        require_w(G)
     with _usage_errors():
         settings = resolve(opened.G, Style(truncation, class_index=class_index))
         if seeds:
@@ -157,6 +166,9 @@ def film(
     kept = {name: settings[name] for name in _KEPT if seeds and name in settings}
     about = {**origin, **kept, "noise": noise, "grid": grid, "network": opened.origin, "version": __version__}
     write_film(out, pictures, encoding, about, force)
+    if save_latents:
+        only = cells[0] if noise == "steady" else replace(cells[0], noise=None)
+        write_latents(save_latents, frame_latents(only, frames), opened.G, force)
     click.echo(f"{frames} frame{'s' * (frames > 1)}, {frames / fps:g} s, in {out} ({encoding.makes})")
 
 

@@ -2,29 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from stylegan_torch.command import columns, one_line_errors, parse_seeds, quick_imports, reading
 from stylegan_torch.commands.edit import parse_numbers
-from stylegan_torch.commands.shared import CLASS, DEVICE, FORCE, NETWORK, PATH, open_generator, truncation
+from stylegan_torch.commands.shared import (
+    CLASS,
+    DEVICE,
+    FORCE,
+    NETWORK,
+    PATH,
+    Pictures,
+    latents_of,
+    named,
+    names_of,
+    one_of,
+    open_generator,
+    pictures_of,
+    save_latents,
+    sheet_file,
+    truncation,
+    write_latents,
+)
 from stylegan_torch.files import make_folder, refuse_existing
+
+if TYPE_CHECKING:
+    from stylegan_torch.editing.latents import Latents
 
 EXAMPLES = """\b
 Examples:
   stylegan look truncation --seeds 0-3 --psis 1,0.7,0.5,0,-0.5,-1
   stylegan look noise --network ffhq.pt --seeds 5
   stylegan look features --seeds 0-1 --out features.png
+  stylegan look nearest --network ffhq.pt --latents me.npz --among 0-999
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="Look into a network: truncation, noise, features.")
-@click.argument("what", type=click.Choice(["truncation", "noise", "features", "rgb"]))
+@dataclass(frozen=True)
+class _Sheet:
+    """What was found.
+
+    rows: pictures; captions: of their columns, none = no captions.
+    table: printed beside.
+    latents: of the pictures, row by row, if they can be saved.
+    """
+
+    rows: Sequence[Sequence[Any]]
+    captions: Sequence[str] = ()
+    table: Sequence[Sequence[str]] = ()
+    latents: Sequence[Latents] = ()
+
+
+@click.command(epilog=EXAMPLES, short_help="Look into a network: truncation, noise, features, nearest pictures.")
+@click.argument("what", type=click.Choice(["truncation", "noise", "features", "rgb", "nearest", "average"]))
 @NETWORK
-@click.option("--seeds", callback=reading(parse_seeds), metavar="SEEDS", default="0", show_default=True)
+@click.option("--seeds", callback=reading(parse_seeds), metavar="SEEDS", help="Pictures to look at.  [default: 0]")
+@click.option("--latents", type=PATH, help="Latents to look at (.npz), rather than seeds.")
 @click.option(
     "--psis",
     callback=reading(parse_numbers),
@@ -32,101 +70,168 @@ Examples:
     show_default=True,
     help="For truncation; 0 is the picture of the mean w.",
 )
-@truncation(0.7, "For noise, features and rgb.")
+@click.option(
+    "--among", callback=reading(pictures_of), metavar="SEEDS|FILE", help="For nearest: the set, seeds or latents."
+)
+@click.option("--count", type=click.IntRange(min=1), default=5, show_default=True, help="For nearest: how many.")
+@truncation(0.7, "Of seeds, for noise, features, rgb and nearest.")
 @CLASS
-@click.option("--out", type=PATH, default="look.png", show_default=True, help="The sheet (.png).")
+@sheet_file("look.png")
+@save_latents("For truncation and average: also write the pictures' latents here (.npz), row by row.")
 @DEVICE
 @FORCE
 @one_line_errors
 def look(
     what: str,
     network: str | None,
-    seeds: list[int],
+    seeds: list[int] | None,
+    latents: Path | None,
     psis: list[float],
+    among: Pictures | None,
+    count: int,
     truncation: float,
     class_index: int | None,
     out: Path,
+    save_latents: Path | None,
     device: str | None,
     force: bool,
 ) -> None:
-    """Draw a sheet with a row for each seed.
+    """Draw a sheet with a row for each of the seeds, or of the latents of a file.
 
     \b
-    truncation  the picture at each of --psis (StyleGAN figure 8)
+    truncation  the picture at each of --psis (StyleGAN figure 8), where a
+                file's latents are at 1
     noise       the picture, and how much noise moves each pixel (figure 4);
                 also prints how strongly each layer adds noise
     features    how active each layer is at each place
     rgb         what each RGB layer adds to the picture
+    nearest     the picture, and those of --among that are nearest in W, all
+                layers together; also prints which they are, and how far
+    average     one picture alone: that of the mean w
     """
-    if out.suffix.lower() != ".png":
-        raise click.BadParameter(f"{out} does not end in .png", param_hint="--out")
-    refuse_existing([out], force)
+    if (what == "nearest") != (among is not None):
+        raise click.UsageError("--among and nearest belong together")
+    if save_latents and what not in ("truncation", "average"):
+        raise click.UsageError("--save-latents is for truncation and average")
+    if what == "average" and (seeds or latents):
+        raise click.UsageError("average is one picture: it takes no --seeds or --latents")
+    seeds = seeds if seeds or latents else [0]
+    given = one_of(seeds, latents)
+    refuse_existing([out, save_latents], force)
     with quick_imports():
-        from stylegan_torch.editing import inspection
-        from stylegan_torch.editing.latents import from_seeds
         from stylegan_torch.editing.pictures import captioned, sheet
         from stylegan_torch.images import save_png
     opened = open_generator(network, device, exact=True)
-    psi = 1.0 if what == "truncation" else truncation
-    ws = from_seeds(opened.G, seeds, psi, class_index=class_index).ws.to(opened.G.mapping.w_avg.device)
-    captions, rows = _SHEETS[what](opened.G, ws, psis)
+    G = opened.G
+
+    def read(pictures: Pictures, psi: float = truncation) -> Latents:
+        return latents_of(G, pictures, psi, class_index)
+
+    if what == "average":
+        found = _average(G)
+    elif what == "truncation":
+        found = _truncation(G, read(given, 1.0), psis)
+    elif among:
+        near, far = read(given), read(among)
+        found = _nearest(G, near, far, names_of(given, len(near)), names_of(among, len(far)), count)
+    else:
+        found = _SHEETS[what](G, read(given))
     make_folder(out.parent)
-    save_png(out, captioned(sheet(rows), captions), {"network": opened.origin, "seeds": seeds, "what": what}, force)
-    strengths = inspection.noise_strengths(opened.G) if what == "noise" else {}
-    if strengths:
-        click.echo("\n".join(columns([["layer", "noise"], *([k, f"{v:.3g}"] for k, v in strengths.items())])))
-    click.echo(f"{len(rows)} × {len(rows[0])} pictures in {out}")
+    image = sheet(found.rows)
+    about: dict[str, Any] = {"network": opened.origin, "what": what}
+    if what != "average":
+        about |= {"seeds": seeds, "latents": latents.name if latents else None}
+    if among:
+        about["among"] = named(among)
+    save_png(out, captioned(image, found.captions) if found.captions else image, about, force)
+    if save_latents:
+        write_latents(save_latents, found.latents, G, force)
+    if found.table:
+        click.echo("\n".join(columns(found.table)))
+    click.echo(f"{len(found.rows)} × {len(found.rows[0])} pictures in {out}")
 
 
-def _truncation(G: Any, ws: Any, psis: list[float]) -> tuple[list[str], list[list[Any]]]:
+def _average(G: Any) -> _Sheet:
+    from stylegan_torch.editing.inspection import average_ws
+    from stylegan_torch.editing.latents import Latents
+    from stylegan_torch.editing.pictures import draw_rows
+
+    average = [Latents(average_ws(G))]
+    return _Sheet(draw_rows(G, average), latents=average)
+
+
+def _truncation(G: Any, latents: Latents, psis: list[float]) -> _Sheet:
     from stylegan_torch.editing.inspection import truncation_sweep
-    from stylegan_torch.editing.pictures import draw
+    from stylegan_torch.editing.latents import singles
+    from stylegan_torch.editing.pictures import draw_rows
 
-    rows = [list(draw(G, each)) for each in truncation_sweep(G, ws, psis)]
-    return [f"psi {psi:g}" for psi in psis], rows
+    swept = truncation_sweep(G, latents.ws, psis)
+    rows = [replace(each, ws=ws) for each, ws in zip(singles(latents), swept, strict=True)]
+    return _Sheet(draw_rows(G, rows), [f"psi {psi:g}" for psi in psis], latents=rows)
 
 
-def _noise(G: Any, ws: Any, psis: list[float]) -> tuple[list[str], list[list[Any]]]:
-    from stylegan_torch.editing.inspection import noise_variance
+def _nearest(
+    G: Any, latents: Latents, others: Latents, names: Sequence[Any], other_names: Sequence[Any], count: int
+) -> _Sheet:
+    from stylegan_torch.editing.inspection import nearest
+    from stylegan_torch.editing.latents import chosen
+    from stylegan_torch.editing.pictures import draw, draw_rows
+
+    which, distances = (found.tolist() for found in nearest(latents.ws, others.ws, count))
+    found = draw_rows(G, [chosen(others, each) for each in which])
+    rows = [[picture, *row] for picture, row in zip(draw(G, latents.ws, latents.noise), found, strict=True)]
+    captions = ["picture", *(f"nearest {i}" for i in range(1, len(rows[0])))]
+    lines = [
+        [str(name), *(f"{other_names[i]} ({far:.3f})" for i, far in zip(some, how_far, strict=True))]
+        for name, some, how_far in zip(names, which, distances, strict=True)
+    ]
+    return _Sheet(rows, captions, [captions, *lines])
+
+
+def _noise(G: Any, latents: Latents) -> _Sheet:
+    from stylegan_torch.editing.inspection import noise_strengths, noise_variance
     from stylegan_torch.editing.pictures import as_gray, draw
 
-    spread = noise_variance(G, ws)
-    maps = [as_gray(each, like) for each, like in zip(spread, draw(G, ws), strict=True)]
-    return ["picture", "noise"], [[a, b] for a, b in zip(draw(G, ws), maps, strict=True)]
+    spread = noise_variance(G, latents.ws.to(G.mapping.w_avg.device))
+    pictures = draw(G, latents.ws, latents.noise)
+    rows = [[picture, as_gray(each, picture)] for each, picture in zip(spread, pictures, strict=True)]
+    strengths = [[name, f"{strength:.3g}"] for name, strength in noise_strengths(G).items()]
+    return _Sheet(rows, ["picture", "noise"], [["layer", "noise"], *strengths] if strengths else [])
 
 
-def _features(G: Any, ws: Any, psis: list[float]) -> tuple[list[str], list[list[Any]]]:
+def _features(G: Any, latents: Latents) -> _Sheet:
     from stylegan_torch.editing.pictures import as_gray, draw
 
-    images, features = G.synthesis(ws, return_features=True)
+    images, features = _with_features(G, latents)
     layers = {name: value for name, value in features.items() if value.shape[1] > images.shape[1]}
     power = {name: value.square().mean(dim=1).sqrt() for name, value in layers.items()}
-    rows = [
-        [picture, *(as_gray(value[i], picture) for value in power.values())] for i, picture in enumerate(draw(G, ws))
-    ]
-    return ["picture", *power], rows
+    pictures = enumerate(draw(G, latents.ws, latents.noise))
+    rows = [[picture, *(as_gray(value[i], picture) for value in power.values())] for i, picture in pictures]
+    return _Sheet(rows, ["picture", *power])
 
 
-def _rgb(G: Any, ws: Any, psis: list[float]) -> tuple[list[str], list[list[Any]]]:
+def _rgb(G: Any, latents: Latents) -> _Sheet:
     import torch.nn.functional as F
 
     from stylegan_torch.editing.pictures import draw
     from stylegan_torch.images import to_uint8
 
-    images, features = G.synthesis(ws, return_features=True)
+    images, features = _with_features(G, latents)
     parts = {name: value for name, value in features.items() if name.endswith("torgb") and len(features)}
     parts = parts or {name: value for name, value in features.items() if value.shape[1] == images.shape[1]}
     enlarged = {name: F.interpolate(value, images.shape[2:], mode="nearest") for name, value in parts.items()}
-    pictures = {
-        name: to_uint8(value / value.abs().amax(dim=(1, 2, 3), keepdim=True)) for name, value in enlarged.items()
-    }
-    rows = [[picture, *(value[i].numpy() for value in pictures.values())] for i, picture in enumerate(draw(G, ws))]
-    return ["picture", *pictures], rows
+    added = {name: to_uint8(value / value.abs().amax(dim=(1, 2, 3), keepdim=True)) for name, value in enlarged.items()}
+    pictures = enumerate(draw(G, latents.ws, latents.noise))
+    return _Sheet(
+        [[picture, *(value[i].numpy() for value in added.values())] for i, picture in pictures], ["picture", *added]
+    )
 
 
-_SHEETS: dict[str, Callable[[Any, Any, list[float]], tuple[list[str], list[list[Any]]]]] = {
-    "truncation": _truncation,
-    "noise": _noise,
-    "features": _features,
-    "rgb": _rgb,
-}
+def _with_features(G: Any, latents: Latents) -> tuple[Any, dict[str, Any]]:
+    """Return images, and what layers made on the way."""
+    device = G.mapping.w_avg.device
+    noise = [layer.to(device) for layer in latents.noise]
+    return G.synthesis(latents.ws.to(device), noise=noise or None, return_features=True)
+
+
+_SHEETS: dict[str, Callable[[Any, Latents], _Sheet]] = {"noise": _noise, "features": _features, "rgb": _rgb}

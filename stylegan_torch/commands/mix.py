@@ -2,25 +2,57 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from stylegan_torch.command import one_line_errors, parse_seeds, quick_imports, reading
-from stylegan_torch.commands.shared import CLASS, DEVICE, EXACT, FORCE, NETWORK, PATH, open_generator, truncation
+from stylegan_torch.command import one_line_errors, quick_imports, reading
+from stylegan_torch.commands.shared import (
+    CLASS,
+    DEVICE,
+    EXACT,
+    FORCE,
+    NETWORK,
+    PATH,
+    Pictures,
+    latents_of,
+    named,
+    names_of,
+    open_generator,
+    pictures_of,
+    save_latents,
+    sheet_file,
+    truncation,
+    write_latents,
+)
 from stylegan_torch.files import make_folder, refuse_existing
 
 EXAMPLES = """\b
 Examples:
   stylegan mix --rows 85,100,75 --cols 55,821 --styles 0-6
   stylegan mix --network ffhq.pt --rows 0-3 --cols 4-9 --styles coarse,middle --out grid.png
+  stylegan mix --network ffhq.pt --rows me.npz --cols 1-5 --styles 8-17 --save-latents mixed.npz
 """
 
 
-@click.command(epilog=EXAMPLES, short_help="A grid of pictures that mix the styles of seeds.")
+@click.command(epilog=EXAMPLES, short_help="A grid of pictures that mix the styles of seeds or latents.")
 @NETWORK
-@click.option("--rows", callback=reading(parse_seeds), metavar="SEEDS", required=True, help="Pictures to change.")
-@click.option("--cols", callback=reading(parse_seeds), metavar="SEEDS", required=True, help="Where styles come from.")
+@click.option(
+    "--rows",
+    callback=reading(pictures_of),
+    metavar="SEEDS|FILE",
+    required=True,
+    help="Pictures to change: seeds, or a file of latents (.npz).",
+)
+@click.option(
+    "--cols",
+    callback=reading(pictures_of),
+    metavar="SEEDS|FILE",
+    required=True,
+    help="Where styles come from: seeds, or a file of latents.",
+)
 @click.option(
     "--styles",
     default="0-6",
@@ -28,58 +60,66 @@ Examples:
     metavar="LAYERS",
     help="Layers taken from the columns: numbers, or coarse, middle, fine.",
 )
-@truncation(0.5)
+@truncation(0.5, "Truncation of seeds; 1 = none.")
 @CLASS
-@click.option("--out", type=PATH, default="mix.png", show_default=True, help="The grid (.png).")
-@click.option("--outdir", type=PATH, help="Also write each picture, as ROW-COL.png, here.")
+@sheet_file("mix.png", "The grid (.png).")
+@click.option(
+    "--outdir",
+    type=PATH,
+    help="Also write each picture here, as ROW-COL.png: seeds as 2-5.png, the first of me.npz as me_0-5.png.",
+)
+@save_latents("Also write the mixtures' latents and noise here (.npz), row by row.")
 @DEVICE
 @EXACT
 @FORCE
 @one_line_errors
 def mix(
     network: str | None,
-    rows: list[int],
-    cols: list[int],
+    rows: Pictures,
+    cols: Pictures,
     styles: str,
     truncation: float,
     class_index: int | None,
     out: Path,
     outdir: Path | None,
+    save_latents: Path | None,
     device: str | None,
     exact: bool,
     force: bool,
 ) -> None:
     """Draw a grid: the pictures of --cols above, those of --rows to the left, and where they meet, mixtures of both.
 
-    A mixture is the row's picture with some styles of the column's. As in the official scripts, all layers are
-    truncated, and the noise is the stored one.
+    A mixture is the row's picture with some styles of the column's. As in the official scripts, all layers of seeds
+    are truncated, and the noise is the stored one; where a file's latents have noise of their own, it is theirs.
     """
-    if out.suffix.lower() != ".png":
-        raise click.BadParameter(f"{out} does not end in .png", param_hint="--out")
-    single = {(r, c): outdir / f"{r}-{c}.png" for r in rows for c in cols} if outdir else {}
-    refuse_existing([out, *single.values()], force)
+    refuse_existing([out, save_latents], force)
     with quick_imports():
-        from stylegan_torch.editing.latents import from_seeds
+        from stylegan_torch.editing.latents import singles
         from stylegan_torch.editing.mixing import layers_of, mixing_grid
-        from stylegan_torch.editing.pictures import draw, sheet
+        from stylegan_torch.editing.pictures import draw_rows, sheet
         from stylegan_torch.images import save_png, to_pil
     opened = open_generator(network, device, exact)
-    both = from_seeds(opened.G, [*rows, *cols], truncation, class_index=class_index)
+    of_rows, of_cols = (latents_of(opened.G, given, truncation, class_index) for given in (rows, cols))
+    row_names, col_names = names_of(rows, len(of_rows)), names_of(cols, len(of_cols))
+    places = list(itertools.product(range(len(of_rows)), range(len(of_cols))))
+    single = {outdir / f"{row_names[i]}-{col_names[j]}.png": (i, j) for i, j in places} if outdir else {}
+    refuse_existing(single, force)
     try:
         layers = layers_of(opened.G, styles)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--styles") from error
-    of_rows, of_cols = both.ws[: len(rows)], both.ws[len(rows) :]
-    grid = mixing_grid(of_rows, of_cols, layers)
-    ends = list(draw(opened.drawer, both.ws))
-    mixed = list(draw(opened.drawer, grid.flatten(0, 1)))
-    table = [[mixed[i * len(cols) + j] for j in range(len(cols))] for i in range(len(rows))]
-    about = {"network": opened.origin, "styles": styles, "truncation_psi": truncation}
+    grid = mixing_grid(of_rows.ws, of_cols.ws, layers)
+    mixed = [replace(row, ws=ws) for row, ws in zip(singles(of_rows), grid, strict=True)]
+    left, top, table = (draw_rows(opened.drawer, some) for some in ([of_rows], [of_cols], mixed))
+    psi = truncation if isinstance(rows, list) or isinstance(cols, list) else None
+    pictures = {"rows": named(rows), "cols": named(cols)}
+    about = {**pictures, "network": opened.origin, "styles": styles, "truncation_psi": psi}
     make_folder(out.parent)
-    top = [None, *ends[len(rows) :]]
-    picture = sheet([top, *([ends[i], *row] for i, row in enumerate(table))])
-    save_png(out, picture, {"rows": rows, "cols": cols, **about}, force)
-    for (row, col), path in single.items():
+    picture = sheet([[None, *top[0]], *([end, *row] for end, row in zip(left[0], table, strict=True))])
+    save_png(out, picture, about, force)
+    for path, (i, j) in single.items():
         make_folder(path.parent)
-        save_png(path, to_pil(table[rows.index(row)][cols.index(col)]), {"row": row, "col": col, **about}, force)
-    click.echo(f"{len(rows)} × {len(cols)} pictures in {out}" + (f" and {outdir}" if outdir else ""))
+        save_png(path, to_pil(table[i][j]), {"row": row_names[i], "col": col_names[j], **about}, force)
+    if save_latents:
+        write_latents(save_latents, mixed, opened.G, force)
+    click.echo(f"{len(of_rows)} × {len(of_cols)} pictures in {out}" + (f" and {outdir}" if outdir else ""))

@@ -37,6 +37,7 @@ Examples:
   stylegan project photo.jpg --network ffhq.pt
   stylegan project photo.jpg --network ffhq.pt --space w --starts 4 --film photo.gif
   stylegan project photo.jpg --network ffhq.pt --distance vgg16.pt --trust-distance
+  stylegan project photo.jpg --network ffhq.pt --begin out/photo.npz --steps 300 --outdir better
 """
 
 
@@ -56,7 +57,13 @@ Examples:
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Start points, all in one batch, of which the best is taken: the mean w, and random ones.",
+    help="Start points, all in one batch, of which the best is taken: the mean w (or --begin), and random ones.",
+)
+@click.option(
+    "--begin",
+    type=PATH,
+    metavar="FILE",
+    help="Begin at the first of these latents (.npz), and at its noise if it has some, not at the mean w.",
 )
 @click.option(
     "--fit",
@@ -81,6 +88,7 @@ def project(
     space: Any,
     steps: int,
     starts: int,
+    begin: Path | None,
     fit: Any,
     distance_name: str,
     trust_distance: bool,
@@ -110,7 +118,7 @@ def project(
             )
     with quick_imports():
         from stylegan_torch.editing.films import encoding_for, write_film
-        from stylegan_torch.editing.latents import require_w, save
+        from stylegan_torch.editing.latents import load, require_w, save
         from stylegan_torch.editing.perceptual import open_distance
         from stylegan_torch.editing.pictures import draw
         from stylegan_torch.editing.projection import Projection, ProjectionSettings, load_state
@@ -123,10 +131,11 @@ def project(
     kept = load_state(state) if resume else None
     opened = open_generator(network, device)
     require_w(opened.G)
+    begins_at = load(begin, opened.G) if begin else None
     target = read_target(photo, opened.G, fit)
     distance = open_distance(distance_name, opened.G.mapping.w_avg.device, trust_distance)
     settings = ProjectionSettings(space=space, steps=steps, starts=starts, seed=seed)
-    projection = Projection(opened.G, target.image(), settings, distance, class_index, kept)
+    projection = Projection(opened.G, target.image(), settings, distance, class_index, kept, begins_at)
     for path in [state, *written]:
         make_folder(path.parent)
     click.echo(f"{photo}: {target.story}")
@@ -134,7 +143,7 @@ def project(
     latents = projection.latents()
     [picture] = draw(opened.drawer, latents.ws, latents.noise)
     about = {"network": opened.origin, "photo": photo.name, "fit": fit, "class": class_index}
-    about |= {"distance": distance.name, "projection": asdict(settings)}
+    about |= {"distance": distance.name, "begin": begin.name if begin else None, "projection": asdict(settings)}
     replace = force or resume
     save_png(aim, to_pil(target.picture), {"photo": photo.name, "fit": fit}, replace)
     save_png(drawn, to_pil(picture), about, replace)

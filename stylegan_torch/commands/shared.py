@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from stylegan_torch.command import finite, quick_imports, reading
+from stylegan_torch.command import finite, parse_seeds, quick_imports, reading
+from stylegan_torch.files import make_folder
+
+if TYPE_CHECKING:
+    from stylegan_torch.editing.latents import Latents
 
 PATH = click.Path(path_type=Path)
+Pictures = list[int] | Path
+"""Seeds, or a file of latents."""
 
 
 def _usable_device(name: str) -> str:
@@ -49,6 +55,78 @@ def truncation(default: float | None, help: str = "Truncation; 1 = none.") -> Ca
     return click.option(
         "--truncation", callback=reading(finite), metavar="PSI", help=help, default=shown, show_default=True
     )
+
+
+def _ending(suffix: str) -> Callable[..., Any]:
+    def read(text: str) -> Path:
+        if Path(text).suffix.lower() != suffix:
+            raise ValueError(f"{text} does not end in {suffix}")
+        return Path(text)
+
+    return reading(read)
+
+
+def sheet_file(default: str, help: str = "The sheet (.png).") -> Callable[..., Any]:
+    """Return the option `--out` of a command that draws one."""
+    return click.option("--out", type=PATH, callback=_ending(".png"), default=default, show_default=True, help=help)
+
+
+def save_latents(help: str) -> Callable[..., Any]:
+    """Return the option `--save-latents`."""
+    return click.option("--save-latents", type=PATH, callback=_ending(".npz"), metavar="FILE", help=help)
+
+
+def pictures_of(text: str) -> Pictures:
+    """Read seeds such as "1,5-9", or the name of a file of latents (.npz, .npy).
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    return Path(text) if Path(text).suffix.lower() in (".npz", ".npy") else parse_seeds(text)
+
+
+def named(given: Pictures) -> list[int] | str:
+    """Return what a picture's metadata says of where it comes from: seeds, or a file's name."""
+    return given.name if isinstance(given, Path) else given
+
+
+def names_of(given: Pictures, count: int) -> list[int] | list[str]:
+    """Return the names of so many pictures: seeds, or the file's name and a number from 0, as me_0."""
+    return [f"{given.stem}_{i}" for i in range(count)] if isinstance(given, Path) else given
+
+
+def one_of(seeds: list[int] | None, latents: Path | None) -> Pictures:
+    """Return what was given of --seeds and --latents; UsageError if that is none, or both."""
+    if seeds is not None and latents is None:
+        return seeds
+    if latents is not None and seeds is None:
+        return latents
+    raise click.UsageError("give one of --seeds and --latents")
+
+
+def latents_of(G: Any, given: Pictures, truncation: float, class_index: int | None) -> Latents:
+    """Return the latents of seeds, or those of a file as they are.
+
+    Raises:
+        LatentsError: if the network has no W, or no such class, or the file is not for it.
+    """
+    from stylegan_torch.editing.latents import from_seeds, load
+
+    if isinstance(given, Path):
+        return load(given, G)
+    return from_seeds(G, given, truncation, class_index=class_index)
+
+
+def write_latents(path: Path, parts: Sequence[Latents], G: Any, force: bool) -> None:
+    """Write latents for a generator, one after the other.
+
+    Raises:
+        StyleGANError: if the file exists and `force` is off, or cannot be written.
+    """
+    from stylegan_torch.editing.latents import joined, network_hash, save
+
+    make_folder(path.parent)
+    save(path, replace(joined(parts), network=network_hash(G)), force)
 
 
 @dataclass(frozen=True)

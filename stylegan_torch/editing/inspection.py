@@ -72,6 +72,7 @@ def nearest(w: Tensor, others: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:
         others: [M, ...] of the same kind.
         count: how many.
     """
-    distances = torch.cdist(w.flatten(1), others.flatten(1))
+    # Through products, which is faster, what is the same would be some way off.
+    distances = torch.cdist(w.flatten(1), others.flatten(1), compute_mode="donot_use_mm_for_euclid_dist")
     found = distances.topk(min(count, len(others)), dim=1, largest=False)
     return found.indices, found.values

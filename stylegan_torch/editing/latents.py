@@ -163,11 +163,16 @@ def load(path: Path, G: Any) -> Latents:
         ws = ws.expand(-1, G.num_ws, -1)
     if ws.shape[1:] != (G.num_ws, G.w_dim):
         raise LatentsError(f"{path}: ws are {list(ws.shape)}, this network takes [N, {G.num_ws}, {G.w_dim}]")
+    if not len(ws):
+        raise LatentsError(f"{path} holds no latents")
     count = sum(key.startswith("noise") for key in arrays)
     noise = tuple(_numbers(path, f"noise{i}", arrays.get(f"noise{i}")) for i in range(count))
     sizes = [(1, *stored.shape) for stored in G.synthesis.noise_buffers()]
     if noise and [tuple(each.shape[1:]) for each in noise] != sizes:
         raise LatentsError(f"{path}: its noise is for another network")
+    for each in noise:
+        if len(each) not in (1, len(ws)):
+            raise LatentsError(f"{path}: its noise is for {len(each)} pictures, its ws for {len(ws)}")
     more = {key: _numbers(path, key, arrays[key]) for key in ("z", "c") if key in arrays}
     psi, network = arrays.get("truncation_psi"), arrays.get("network")
     seeds = tuple(int(seed) for seed in np.atleast_1d(arrays.get("seeds", ())))
@@ -200,6 +205,18 @@ def _numbers(path: Path, name: str, array: Any) -> Tensor:
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
         raise LatentsError(f"{path}: {name} is missing, or not an array of finite numbers")
     return torch.from_numpy(array.astype(np.float32))
+
+
+def chosen(latents: Latents, rows: Sequence[int]) -> Latents:
+    """Return some of N latents by their numbers, in that order, repeated if wished: their ws and noise alone."""
+    some = list(rows)
+    noise = tuple(layer if len(layer) == 1 else layer[some] for layer in latents.noise)
+    return Latents(latents.ws[some], noise=noise, network=latents.network)
+
+
+def singles(latents: Latents) -> list[Latents]:
+    """Return N latents one by one, as `chosen` does."""
+    return [chosen(latents, [i]) for i in range(len(latents))]
 
 
 def joined(parts: Sequence[Latents]) -> Latents:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stylegan_torch import progan
-from stylegan_torch.editing.latents import Latents, labels_of, require_w
+from stylegan_torch.editing.latents import Latents, chosen, labels_of, require_w
 from stylegan_torch.editing.paths import Loop, NoiseLoop, arcs, loop_noise, noise_arcs, spline, turns
 from stylegan_torch.editing.pictures import Picture, draw
 from stylegan_torch.images import to_uint8
@@ -78,8 +78,8 @@ def latents_cells(latents: Latents, cells: int, frames: int) -> list[Cell]:
     """
     dealt = []
     for some in _deal(len(latents), cells, frames):
-        noise = [each[some] for each in latents.noise]
-        dealt.append(Cell(spline(latents.ws[some]), noise_arcs(noise) if noise else None))
+        mine = chosen(latents, range(len(latents))[some])
+        dealt.append(Cell(spline(mine.ws), noise_arcs(mine.noise) if mine.noise else None))
     return dealt
 
 
@@ -89,6 +89,13 @@ def _deal(count: int, cells: int, frames: int) -> list[slice]:
     if count > cells * frames:
         raise ValueError(f"{count} pictures to go through are more than {frames} frames can show")
     return [slice(i, None, cells) for i in range(cells)]
+
+
+def frame_latents(cell: Cell, frames: int) -> list[Latents]:
+    """Return the latents of each frame of one turn of a film through ws, with the noise if it has its own."""
+    times = turns(frames)
+    noise = [tuple(cell.noise(float(time))) if cell.noise else () for time in times]
+    return [Latents(ws[None], noise=maps) for ws, maps in zip(cell.latents(times), noise, strict=True)]
 
 
 def with_random_noise(G: Any, cells: Sequence[Cell], steps: int) -> list[Cell]:

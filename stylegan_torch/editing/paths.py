@@ -135,6 +135,8 @@ def loop_noise(steps: int, sizes: Sequence[tuple[int, int]], seed: int = 0) -> N
 
 def noise_arcs(noise: Sequence[Tensor]) -> NoiseLoop:
     """Return the noise on the way through that of keyframes, maps [K, 1, H, W], along `arcs`; so N(0, 1) stays it."""
+    if all(len(each) == 1 for each in noise):
+        return lambda time: list(noise)
     paths = [(each.shape[1:], arcs(each.flatten(1))) for each in noise]
 
     def at(time: float) -> list[Tensor]:

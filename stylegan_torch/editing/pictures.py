@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from stylegan_torch.editing.latents import Latents
 from stylegan_torch.images import to_pil, to_uint8
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
@@ -36,6 +37,11 @@ def draw(
         maps = [each.to(device) if len(each) == 1 else each[some].to(device) for each in noise]
         images = G.synthesis(ws[some].to(device), noise_mode=noise_mode, noise=maps or None)
         yield from to_uint8(images).numpy()
+
+
+def draw_rows(G: Any, rows: Sequence[Latents]) -> list[list[Picture]]:
+    """Return the pictures of some latents each, with their own noise."""
+    return [list(draw(G, row.ws, row.noise)) for row in rows]
 
 
 def sheet(pictures: Sequence[Sequence[Picture | None]]) -> Image.Image:

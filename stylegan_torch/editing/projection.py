@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan_torch.editing.latents import Latents, labels_of, network_hash, require_w
+from stylegan_torch.editing.latents import Latents, chosen, labels_of, network_hash, require_w
 from stylegan_torch.editing.perceptual import Distance, PyramidDistance
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files import new_file
@@ -46,7 +46,7 @@ class ProjectionSettings:
     """How to project; the defaults are the paper's.
 
     space: "w" = one row for all layers, "w+" = a row a layer.
-    starts: start points in the batch: the mean of W, and random w besides.
+    starts: start points in the batch: the mean of W or what to begin with, and random w besides.
     learning_rate: of Adam. It rises linearly from 0 for the share `rampup` of the steps, and falls along a cosine to 0
         for the share `rampdown`.
     w_noise: standard deviation, in those of W, of what is added to w at first; it falls to none after the share
@@ -138,6 +138,7 @@ class Projection:
         distance: Distance | None = None,
         class_index: int | None = None,
         state: Mapping[str, Any] | None = None,
+        begin: Latents | None = None,
     ) -> None:
         """Begin, or go on.
 
@@ -148,6 +149,8 @@ class Projection:
             distance: to the target; None = `PyramidDistance()`.
             class_index: of a conditional network.
             state: of a projection with the same arguments, to go on from.
+            begin: the first of these latents is the first start point, for "w" the mean of its rows; its noise, if
+                there is some, is what noise starts from. None = the mean of W, and the stored noise.
 
         Raises:
             LatentsError: if the network has no W, or no such class.
@@ -163,22 +166,29 @@ class Projection:
         self.device = G.mapping.w_avg.device
         self.c = labels_of(G, class_index, 1).to(self.device)
         self.target = target.to(self.device).expand(settings.starts, -1, -1, -1)
+        self._begin = chosen(begin, [0]) if begin else None
         self.taken = 0
         self._path: list[Tensor] = []
         mean, self.deviation = (G.mapping.w_avg, float(state["deviation"])) if state else w_statistics(G, self.c)
-        rows = 1 if settings.space == "w" else G.num_ws
-        self.w = self._start_points(mean)[:, None].repeat(1, rows, 1).requires_grad_()
+        self.w = self._start_points(mean).requires_grad_()
         # The stored maps are N(0, 1) too, as the paper begins with.
-        self.noise = tuple(
-            stored.detach().repeat(settings.starts, 1, 1, 1).requires_grad_() for stored in G.synthesis.noise_buffers()
-        )
+        maps = [stored.detach() for stored in G.synthesis.noise_buffers()]
+        if self._begin and self._begin.noise:
+            maps = [each.to(self.device) for each in self._begin.noise]
+        self.noise = tuple(each.repeat(settings.starts, 1, 1, 1).requires_grad_() for each in maps)
         self.optimizer = torch.optim.Adam([self.w, *self.noise], betas=(0.9, 0.999), eps=1e-8)
         if state:
             self._go_on(state)
 
     def _start_points(self, mean: Tensor) -> Tensor:
         random = Draws((self.settings.seed, _START_POINTS), self.settings.starts, Share()).normal(self.G.z_dim)
-        return torch.cat([mean[None], _first_rows(self.G, random, self.c)[1:].detach()])
+        w = torch.cat([mean[None], _first_rows(self.G, random, self.c)[1:].detach()])
+        rows = 1 if self.settings.space == "w" else self.G.num_ws
+        points = w[:, None].repeat(1, rows, 1)
+        if self._begin:
+            first = self._begin.ws[0].to(points)
+            points[0] = first.mean(dim=0) if rows == 1 else first
+        return points
 
     @property
     def done(self) -> bool:
@@ -263,10 +273,10 @@ class Projection:
 
     @cached_property
     def _identity(self) -> dict[str, Any]:
-        target = hashlib.sha256(self.target[0].cpu().contiguous().numpy().tobytes()).hexdigest()
         return {
             "network": network_hash(self.G),
-            "picture": target,
+            "picture": _hash([self.target[0]]),
+            "beginning": _hash([self._begin.ws, *self._begin.noise]) if self._begin else None,
             "class": self.c.tolist(),
             "distance": self.distance.name,
             "settings": asdict(self.settings),
@@ -285,6 +295,13 @@ class Projection:
             self.taken = int(state["taken"])
         except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
             raise ProjectionError("the state is damaged") from error
+
+
+def _hash(arrays: Sequence[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for each in arrays:
+        digest.update(each.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _least(distances: Tensor) -> tuple[int, float]:
