@@ -26,3 +26,6 @@ def main() -> None:
 
 for command in (directions, draw, edit, explore, film, look, measure, mix, project, rate, train):
     main.add_command(command)
+
+if __name__ == "__main__":
+    main()

@@ -10,7 +10,20 @@ from typing import Any
 import click
 
 from stylegan_torch.command import one_line_errors, parse_seeds, quick_imports, reading
-from stylegan_torch.commands.shared import CLASS, DEVICE, EXACT, FORCE, NETWORK, PATH, open_generator, truncation
+from stylegan_torch.commands.shared import (
+    CLASS,
+    DEVICE,
+    EXACT,
+    FORCE,
+    NETWORK,
+    PATH,
+    one_of,
+    open_generator,
+    save_latents,
+    sheet_file,
+    truncation,
+    write_latents,
+)
 from stylegan_torch.editing.composition import Composition, Mix, Move, parse_mix, parse_move
 from stylegan_torch.files import make_folder, refuse_existing
 
@@ -59,9 +72,9 @@ def _all(parse: Callable[[str], Any]) -> Callable[[Sequence[str]], tuple[Any, ..
     help="official = as stylegan-generate draws a seed, or what the latents have; stored = the network's.",
 )
 @click.option("--noise-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of --noise random.")
-@click.option("--out", type=PATH, default="draw.png", show_default=True, help="The picture; a sheet of several (.png).")
+@sheet_file("draw.png", "The picture; a sheet of several (.png).")
 @click.option("--outdir", type=PATH, help="Also write each picture here, as 0000.png and so on.")
-@click.option("--save-latents", type=PATH, help="Also write the latents here (.npz).")
+@save_latents("Also write the latents and noise here (.npz).")
 @DEVICE
 @EXACT
 @FORCE
@@ -88,27 +101,24 @@ def draw(
 
     Without any of that, a seed's picture is what stylegan-generate draws.
     """
-    if (seeds is None) == (latents is None):
-        raise click.UsageError("give one of --seeds and --latents")
+    given = one_of(seeds, latents)
     if row is not None and seeds is not None:
         raise click.UsageError("--row is of --latents")
-    if out.suffix.lower() != ".png":
-        raise click.BadParameter(f"{out} does not end in .png", param_hint="--out")
-    refuse_existing([out, *([save_latents] if save_latents else [])], force)
+    refuse_existing([out, save_latents], force)
     with quick_imports():
-        from stylegan_torch.editing import latents as travelling
         from stylegan_torch.editing.composer import Composer
+        from stylegan_torch.editing.latents import joined
         from stylegan_torch.editing.pictures import draw as draw_ws
         from stylegan_torch.images import ContactSheet, save_png, to_pil
     opened = open_generator(network, device, exact)
     composer = Composer(opened.G)
     plan = Composition(Path(), truncation, class_index, mixes, moves, noise, noise_seed, row)
-    bases: list[int | Path] = [*(seeds or []), *([latents] if latents else [])]
+    bases = [given] if isinstance(given, Path) else given
     parts = [composer.compose(replace(plan, base=base)) for base in bases]
-    whole = travelling.joined(parts)
+    whole = joined(parts)
     singles = [outdir / f"{i:04d}.png" for i in range(len(whole))] if outdir else []
     refuse_existing(singles, force)
-    for path in [out, *singles[:1], *([save_latents] if save_latents else [])]:
+    for path in [out, *singles[:1]]:
         make_folder(path.parent)
     about: dict[str, Any] = {"network": opened.origin, "seeds": seeds, "latents": latents and latents.name}
     about["options"] = plan.options()
@@ -120,5 +130,5 @@ def draw(
     if sheet.sheet:
         save_png(out, sheet.sheet, about, force)
     if save_latents:
-        travelling.save(save_latents, whole, force)
+        write_latents(save_latents, parts, opened.G, force)
     click.echo(f"{len(whole)} picture{'s' * (len(whole) > 1)} in {out}" + (f" and {outdir}" if outdir else ""))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -111,7 +110,7 @@ def edit(
         raise click.BadParameter(str(error), param_hint="--layers") from error
     starts = singles(latents_of(opened.G, given, truncation, class_index))
     moved = [
-        replace(start, ws=torch.cat([known.apply(start.ws, each, strength, rows) for strength in strengths]))
+        start.with_ws(torch.cat([known.apply(start.ws, each, strength, rows) for strength in strengths]))
         for start, each in itertools.product(starts, index)
     ]
     image = sheet(draw_rows(opened.drawer, moved))

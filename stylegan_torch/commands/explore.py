@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ def explore(
         name: Source(partial(_open, network, device, exact), (*(("--network", network) if network else ()), *fixed))
         for name, network in _names(networks).items()
     }
+    _check_address(host, port or 0)
     studio = Studio(sources, tuple(map(str, directions)))
     try:
         _serve(studio, host, port, open_browser)
@@ -68,13 +70,26 @@ def explore(
 
 def _names(networks: tuple[str, ...]) -> dict[str, str | None]:
     """Return the networks by the names that visitors see: of files, without folders if that tells them apart."""
-    short = {Path(network).name: network for network in networks}
-    return (short if len(short) == len(networks) else {network: network for network in networks}) or {"bundled": None}
+    if not networks:
+        return {"bundled": None}
+    short = len({Path(network).name for network in networks}) == len(networks)
+    return {Path(network).name if short else network: network for network in networks}
 
 
 def _open(network: str | None, device: str | None, exact: bool) -> tuple[Any, Any, dict[str, Any]]:
     opened = open_generator(network, device, exact)
     return opened.G, opened.drawer, opened.origin
+
+
+def _check_address(host: str, port: int) -> None:
+    """Raise StyleGANError if this machine cannot listen there; port 0 is any."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        where = f"{host}:{port}" if port else host
+        raise StyleGANError(f"cannot listen on {where}: {error.strerror or error}") from error
 
 
 def _serve(studio: Any, host: str, port: int | None, open_browser: bool) -> None:
@@ -88,22 +103,19 @@ def _serve(studio: Any, host: str, port: int | None, open_browser: bool) -> None
     except ImportError as error:
         raise StyleGANError("the explorer needs one more package: pip install 'stylegan-torch[explore]'") from error
     blocks = Page(studio).blocks
-    try:
-        _, url, _ = blocks.launch(
-            server_name=host,
-            server_port=port,
-            inbrowser=open_browser,
-            max_file_size=UPLOAD_LIMIT,
-            theme=THEME,
-            css=CSS,
-            share=False,
-            ssr_mode=False,
-            footer_links=[],
-            quiet=True,
-            prevent_thread_lock=True,
-        )
-    except OSError as error:
-        raise StyleGANError(f"cannot listen on {host}{f':{port}' if port else ''}: {error}") from error
+    _, url, _ = blocks.launch(
+        server_name=host,
+        server_port=port,
+        inbrowser=open_browser,
+        max_file_size=UPLOAD_LIMIT,
+        theme=THEME,
+        css=CSS,
+        share=False,
+        ssr_mode=False,
+        footer_links=[],
+        quiet=True,
+        prevent_thread_lock=True,
+    )
     if not _is_loopback(host):
         click.echo(f"Note: whoever reaches {host} can use this page; there is no password.", err=True)
     click.echo(f"Open {url} (Ctrl-C ends)")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +166,7 @@ def _truncation(G: Any, latents: Latents, psis: list[float]) -> _Sheet:
     from stylegan_torch.editing.pictures import draw_rows
 
     swept = truncation_sweep(G, latents.ws, psis)
-    rows = [replace(each, ws=ws) for each, ws in zip(singles(latents), swept, strict=True)]
+    rows = [each.with_ws(ws) for each, ws in zip(singles(latents), swept, strict=True)]
     return _Sheet(draw_rows(G, rows), [f"psi {psi:g}" for psi in psis], latents=rows)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -109,7 +108,7 @@ def mix(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--styles") from error
     grid = mixing_grid(of_rows.ws, of_cols.ws, layers)
-    mixed = [replace(row, ws=ws) for row, ws in zip(singles(of_rows), grid, strict=True)]
+    mixed = [row.with_ws(ws) for row, ws in zip(singles(of_rows), grid, strict=True)]
     left, top, table = (draw_rows(opened.drawer, some) for some in ([of_rows], [of_cols], mixed))
     psi = truncation if isinstance(rows, list) or isinstance(cols, list) else None
     pictures = {"rows": named(rows), "cols": named(cols)}

@@ -12,7 +12,7 @@ from torch import Tensor
 from stylegan_torch.editing import directions as finding
 from stylegan_torch.editing.composition import Composition, Move
 from stylegan_torch.editing.directions import Directions
-from stylegan_torch.editing.latents import Latents, from_seeds, load, network_hash, require_w
+from stylegan_torch.editing.latents import Latents, chosen, from_seeds, load, network_hash, require_w
 from stylegan_torch.editing.mixing import layers_of, mix
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.generate import Style, resolve
@@ -71,8 +71,8 @@ class Composer:
             ws = self._moved(ws, move)
         noise = start.noise if picture.noise == "official" else self._noise(picture)
         if picture.mixes or picture.moves:
-            return Latents(ws, noise=noise, network=self.network)
-        return replace(start, noise=noise)
+            start = start.with_ws(ws)
+        return replace(start, noise=noise, network=self.network)
 
     def _base(self, picture: Composition) -> Latents:
         base = self._source(picture.base, picture)
@@ -80,7 +80,7 @@ class Composer:
             return base
         if picture.row >= len(base):
             raise CompositionError(f"{picture.base} has the rows 0 to {len(base) - 1}, not {picture.row}")
-        return base.row(picture.row)
+        return chosen(base, [picture.row])
 
     def _source(self, source: int | Path, picture: Composition) -> Latents:
         if isinstance(source, int):

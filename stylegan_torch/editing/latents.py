@@ -53,12 +53,9 @@ class Latents:
     def __len__(self) -> int:
         return self.ws.shape[0]
 
-    def row(self, index: int) -> Latents:
-        """Return one of them."""
-        some = slice(index, index + 1)
-        z, c = (None if each is None else each[some] for each in (self.z, self.c))
-        noise = tuple(layer if len(layer) == 1 else layer[some] for layer in self.noise)
-        return replace(self, ws=self.ws[some], z=z, c=c, noise=noise, seeds=self.seeds[some])
+    def with_ws(self, ws: Tensor) -> Latents:
+        """Return other ws with this noise, forgetting how these ws were made."""
+        return Latents(ws, noise=self.noise, network=self.network)
 
 
 def network_hash(G: Any) -> str:
@@ -208,10 +205,12 @@ def _numbers(path: Path, name: str, array: Any) -> Tensor:
 
 
 def chosen(latents: Latents, rows: Sequence[int]) -> Latents:
-    """Return some of N latents by their numbers, in that order, repeated if wished: their ws and noise alone."""
+    """Return some of N latents by their numbers, in that order, repeated if wished."""
     some = list(rows)
+    z, c = (None if each is None else each[some] for each in (latents.z, latents.c))
     noise = tuple(layer if len(layer) == 1 else layer[some] for layer in latents.noise)
-    return Latents(latents.ws[some], noise=noise, network=latents.network)
+    seeds = tuple(latents.seeds[i] for i in some) if latents.seeds else ()
+    return replace(latents, ws=latents.ws[some], z=z, c=c, noise=noise, seeds=seeds)
 
 
 def singles(latents: Latents) -> list[Latents]:

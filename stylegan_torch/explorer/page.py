@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,9 +56,15 @@ def _told(handler: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return handler(*args)
         except StyleGANError as error:
-            raise gr.Error(one_line(str(error)), duration=8) from error
+            raise _complaint(error) from error
 
     return wrapper
+
+
+def _complaint(error: StyleGANError) -> gr.Error:
+    """Return what a visitor reads of an error: a line, that names their files without our folders."""
+    text = re.sub(r"\S*stylegan-explore-\w+/(\w+/)*", "", str(error))
+    return gr.Error(one_line(text), duration=8, print_exception=False)
 
 
 class Page:
@@ -124,17 +131,20 @@ class Page:
     def _photo_controls(self) -> None:
         with gr.Accordion("Photograph or latents", open=False, elem_id="photo"):
             self.base = gr.Radio([_SEED, _LATENTS], value=_SEED, label="Begin with", elem_id="base")
-            self.row = gr.Number(0, label="Row of the latents", precision=0, minimum=0, visible=False)
+            self.row = gr.Number(0, label="Row of the latents", precision=0, minimum=0, visible=False, elem_id="row")
             self.photo = gr.File(
                 label="A photograph to project", file_types=["image"], height=110, elem_id="photo-file"
             )
             with gr.Row():
                 self.space = gr.Dropdown(["w+", "w"], value="w+", label="Space", min_width=80)
                 self.fit = gr.Dropdown(["crop", "pad"], value="crop", label="Fit", min_width=80)
-                self.steps = gr.Number(300, label="Steps", precision=0, minimum=1, maximum=5000, min_width=80)
+                self.steps = gr.Number(
+                    300, label="Steps", precision=0, minimum=1, maximum=5000, min_width=80, elem_id="steps"
+                )
             with gr.Row():
                 self.project = gr.Button("Project", variant="primary", elem_id="project")
                 self.stop = gr.Button("Stop")
+            self.progress = gr.Markdown("")
             self.target = gr.Image(label="What is aimed at", height=160, visible=False, interactive=False, buttons=[])
             self.latents = gr.File(
                 label="Latents (.npz, .npy)", file_types=[".npz", ".npy"], height=110, elem_id="latents-file"
@@ -198,12 +208,12 @@ class Page:
         projection = self.project.click(
             self._project,
             {self.network, self.photo, self.space, self.fit, self.steps, self.label},
-            [*seen, self.target, *everything],
+            [self.picture, self.progress, self.target, *everything],
             concurrency_limit=1,
             **private,
         )
         redraw(projection.success)
-        self.stop.click(self._stopped, None, self.status, cancels=[projection], **private)
+        self.stop.click(lambda: "Stopped.", None, self.progress, cancels=[projection], **private)
         self.blocks.unload(self._leave)
 
     def _sitting(self, request: gr.Request) -> Sitting:
@@ -305,7 +315,8 @@ class Page:
         values |= {self.kind: kind, **self._sliders(wish.network, kind, sitting)}
         values |= {self.psi: picture.truncation_psi, self.noise: picture.noise}
         values |= {self.noise_seed: gr.update(value=picture.noise_seed, visible=picture.noise == "random")}
-        values |= {self.label: gr.update(value=-1 if picture.class_index is None else picture.class_index)}
+        label = -1 if picture.class_index is None else picture.class_index
+        values |= {self.label: gr.update(**_classes(self.studio.canvas(wish.network)) | {"value": label})}
         if isinstance(picture.base, Path):
             sitting.base = picture.base
             values |= {self.base: _LATENTS, **self._rows(sitting.bases[picture.base], picture.row or 0)}
@@ -330,7 +341,7 @@ class Page:
         try:
             yield from self._projected(values, self._sitting(request))
         except StyleGANError as error:
-            raise gr.Error(one_line(str(error)), duration=8) from error
+            raise _complaint(error) from error
 
     def _projected(self, values: Values, sitting: Sitting) -> Iterator[Values]:
         """Project the photograph, showing how far it is, and make it what pictures begin with."""
@@ -344,7 +355,7 @@ class Page:
             values[self.steps],
         )
         target = read_target(photo, canvas.G, fit)
-        yield {self.target: gr.update(value=_shown(target.picture), visible=True), self.status: "Projecting …"}
+        yield {self.target: gr.update(value=_shown(target.picture), visible=True), self.progress: target.story}
         sitting.wish = None  # nothing else is being drawn
         settings = ProjectionSettings(space=space, steps=_whole(steps))
         label = None if values[self.label] is None or values[self.label] < 0 else values[self.label]
@@ -354,7 +365,7 @@ class Page:
             projection.step()
             if time.monotonic() - shown >= _SHOWN:
                 picture = canvas.glimpse(projection.latents())
-                yield {self.picture: _shown(picture), self.status: f"Step {projection.taken} of {settings.steps}"}
+                yield {self.picture: _shown(picture), self.progress: f"Step {projection.taken} of {settings.steps}"}
                 shown = time.monotonic()
         latents = projection.latents()
         options = self.studio.sources[network].options
@@ -363,15 +374,12 @@ class Page:
         base = self.studio.take_projection(sitting, latents, photo.name, [*options, *chosen])
         likeness = psnr(canvas.draw(latents), target.picture)
         yield {
-            self.status: f"Projected at a PSNR of {likeness:.1f} dB",
+            self.progress: f"{target.story}; projected at a PSNR of {likeness:.1f} dB",
             self.base: _LATENTS,
             self.noise: "official",
             self.mixing: False,
             **self._rows(base),
         }
-
-    def _stopped(self) -> str:
-        return "Stopped."
 
 
 def _whole(value: Any) -> int:

@@ -1,0 +1,60 @@
+"""A headless Chromium that watches what a page does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_QUIET = [
+    "--no-sandbox",  # which root would need to be without
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+WAIT = 20_000
+"""Milliseconds until a test gives up waiting: machines may be busy."""
+
+
+def _program() -> str | None:
+    """Return where Chromium is, None for the one that `playwright install chromium` got; skip the test without any."""
+    known = [shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome")]
+    found = next(filter(None, known), None)
+    own = os.environ.get("PLAYWRIGHT_BROWSERS_PATH", Path.home() / ".cache" / "ms-playwright")
+    if found is None and not list(Path(own).glob("chromium*")):
+        if os.environ.get("STYLEGAN_TORCH_NEEDS_BROWSER"):
+            pytest.fail("no Chromium here")
+        pytest.skip("needs Chromium: `playwright install chromium`, or your system's package")
+    return found
+
+
+@contextmanager
+def browsing(url: str) -> Iterator[Any]:
+    """Open a page; in the end, nothing may have gone wrong in it, nor may it have asked for anything elsewhere."""
+    from playwright.sync_api import sync_playwright
+
+    complaints: list[str] = []
+    program = _program()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=_QUIET)
+        page = browser.new_page(viewport={"width": 1300, "height": 1000}, accept_downloads=True)
+        page.set_default_timeout(WAIT)
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: _check_request(request.url, url, complaints))
+        page.goto(url)
+        yield page
+        browser.close()
+    assert complaints == []
+
+
+def _check_request(asked: str, url: str, complaints: list[str]) -> None:
+    if not asked.startswith((url, "data:", "blob:")):
+        complaints.append(f"asked for {asked}")
