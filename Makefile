@@ -31,5 +31,5 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 # The tests run original programs too, and what other programs open; that takes TensorFlow and onnxruntime.
 $(VENV)/.installed-all: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tf,onnx,hub,train,edit,film]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tf,onnx,hub,train,edit,film,explore]'
 	touch $@

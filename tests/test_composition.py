@@ -83,7 +83,7 @@ def test_mixes_come_first_then_moves(G: Any) -> None:
 
 def test_noise_of_each_kind(G: Any) -> None:
     composer = Composer(G)
-    known = {kind: composer.compose(Composition(3, noise=kind)) for kind in ("stored", "none", "random")}  # type: ignore[arg-type]
+    known = {kind: composer.compose(Composition(3, noise=kind)) for kind in ("stored", "none", "random")}
     picture = {kind: next(pictures.draw(G, each.ws, each.noise)) for kind, each in known.items()}
     ws = known["stored"].ws
     assert np.array_equal(picture["stored"], next(pictures.draw(G, ws)))
