@@ -46,6 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", action="append", default=[])
     parser.add_argument("--moves", type=int, default=50)
+    parser.add_argument("--screenshot", help="Also write what the page looks like in the end here (.png).")
     options = parser.parse_args()
     networks = [word for network in options.network for word in ("--network", network)]
     command = [sys.executable, "-m", "stylegan_torch.group", "explore", *networks]
@@ -61,6 +62,9 @@ def main() -> None:
         time.sleep(1)  # until the accordion has opened
         seconds = drag(page, options.moves)
         size = page.evaluate("document.querySelector('#picture img').naturalWidth")
+        if options.screenshot:
+            page.wait_for_function("document.querySelector('#commands textarea').value.includes('--move')")
+            page.screenshot(path=options.screenshot)
         browser.close()
         server.terminate()
     ms = [1000 * each for each in sorted(seconds)]

@@ -11,7 +11,7 @@ from rich.progress import track
 
 from stylegan_torch import __version__
 from stylegan_torch.command import finite, one_line_errors, pair, parse_seeds, quick_imports, reading
-from stylegan_torch.commands.shared import CLASS, DEVICE, EXACT, NETWORK
+from stylegan_torch.commands.shared import CLASS, COLUMNS, DEVICE, EXACT, NETWORK
 from stylegan_torch.files import make_folder, refuse_existing
 
 EXAMPLES = """\b
@@ -53,6 +53,7 @@ Examples:
 )
 @click.option("--outdir", type=click.Path(path_type=Path), default="out", show_default=True, help="Where pictures go.")
 @click.option("--grid", type=click.Path(path_type=Path), help="Also write a contact sheet to this file (.png).")
+@COLUMNS
 @click.option(
     "--weights",
     type=click.Choice(["G_ema", "G"]),
@@ -84,6 +85,7 @@ def main(
     rotate: float | None,
     outdir: Path,
     grid: Path | None,
+    columns: int | None,
     weights: str,
     batch: int,
     device: str | None,
@@ -117,7 +119,7 @@ def main(
     if grid:
         make_folder(grid.parent)
     about = {**settings, "network": _origin(checkpoint, network), "weights": weights, "version": __version__}
-    sheet = ContactSheet(len(seeds)) if grid else None
+    sheet = ContactSheet(len(seeds), columns) if grid else None
     device = device or best_device()
     pictures = draw(G, seeds, style, batch, device, fast=device == "cpu" and not exact)
     console = Console(stderr=True)

@@ -61,10 +61,10 @@ def save_png(path: Path, image: Image.Image, metadata: Mapping[str, Any], force:
 
 
 class ContactSheet:
-    """A near-square sheet of pictures of one size, filled row by row; cells left over stay black."""
+    """A sheet of pictures of one size, near-square by default, filled row by row; cells left over stay black."""
 
-    def __init__(self, count: int) -> None:
-        self.columns = math.ceil(math.sqrt(count))
+    def __init__(self, count: int, columns: int | None = None) -> None:
+        self.columns = columns or math.ceil(math.sqrt(count))
         self.rows = math.ceil(count / self.columns)
         self.sheet: Image.Image | None = None
         self.filled = 0

@@ -12,6 +12,7 @@ import click
 from stylegan_torch.command import one_line_errors, parse_seeds, quick_imports, reading
 from stylegan_torch.commands.shared import (
     CLASS,
+    COLUMNS,
     DEVICE,
     EXACT,
     FORCE,
@@ -73,6 +74,7 @@ def _all(parse: Callable[[str], Any]) -> Callable[[Sequence[str]], tuple[Any, ..
 )
 @click.option("--noise-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of --noise random.")
 @sheet_file("draw.png", "The picture; a sheet of several (.png).")
+@COLUMNS
 @click.option("--outdir", type=PATH, help="Also write each picture here, as 0000.png and so on.")
 @save_latents("Also write the latents and noise here (.npz).")
 @DEVICE
@@ -91,6 +93,7 @@ def draw(
     noise: Any,
     noise_seed: int,
     out: Path,
+    columns: int | None,
     outdir: Path | None,
     save_latents: Path | None,
     device: str | None,
@@ -122,7 +125,7 @@ def draw(
         make_folder(path.parent)
     about: dict[str, Any] = {"network": opened.origin, "seeds": seeds, "latents": latents and latents.name}
     about["options"] = plan.options()
-    sheet = ContactSheet(len(whole))
+    sheet = ContactSheet(len(whole), columns)
     for i, picture in enumerate(draw_ws(opened.drawer, whole.ws, whole.noise)):
         sheet.add(to_pil(picture))
         if outdir:

@@ -13,8 +13,9 @@ import click
 
 from stylegan_torch import StyleGANError
 from stylegan_torch.command import one_line_errors, quick_imports
-from stylegan_torch.commands.shared import DEVICE, EXACT, PATH, open_generator
+from stylegan_torch.commands.shared import DEVICE, EXACT, open_generator
 
+EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 UPLOAD_LIMIT = "20mb"
 PIXEL_LIMIT = 25_000_000
 """Pillow warns of photographs beyond this, and refuses those of twice as many pixels."""
@@ -32,7 +33,9 @@ Examples:
     multiple=True,
     help="A file of ours, or anything stylegan-convert reads; may be repeated.  [default: the bundled one]",
 )
-@click.option("--directions", type=PATH, multiple=True, help="Also what `stylegan directions` wrote; may be repeated.")
+@click.option(
+    "--directions", type=EXISTING, multiple=True, help="Also what `stylegan directions` wrote; may be repeated."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), help="[default: the first free one from 7860]")
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")

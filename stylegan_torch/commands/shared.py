@@ -44,6 +44,9 @@ TRUST_DISTANCE = click.option(
     "--trust-distance", is_flag=True, help="Run the program that is in the file of --distance."
 )
 FORCE = click.option("--force", is_flag=True, help="Replace files that exist.")
+COLUMNS = click.option(
+    "--columns", type=click.IntRange(min=1), metavar="C", help="Of the sheet.  [default: near-square]"
+)
 CLASS = click.option(
     "--class", "class_index", type=click.IntRange(min=0), metavar="K", help="Class of a conditional network."
 )

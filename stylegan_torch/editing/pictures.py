@@ -64,9 +64,8 @@ def captioned(image: Image.Image, captions: Sequence[str]) -> Image.Image:
     result = Image.new(image.mode, (image.width, image.height + height), white)
     result.paste(image, (0, height))
     pen = ImageDraw.Draw(result)
+    font = ImageFont.load_default(min(14.0, 1.6 * width / max(1, *map(len, captions))))  # so that all fit
     for i, caption in enumerate(captions):
-        size = min(14.0, 1.6 * width / max(len(caption), 1))  # so that it fits
-        font = ImageFont.load_default(size)
         pen.text(((i + 0.5) * width, height / 2), caption, fill=black, font=font, anchor="mm")
     return result
 
