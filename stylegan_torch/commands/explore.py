@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 
 from stylegan_torch import StyleGANError
 from stylegan_torch.command import one_line_errors, quick_imports
@@ -105,7 +106,8 @@ def _serve(studio: Any, host: str, port: int | None, open_browser: bool) -> None
         from stylegan_torch.explorer.page import CSS, THEME, Page
     except ImportError as error:
         raise StyleGANError("the explorer needs one more package: pip install 'stylegan-torch[explore]'") from error
-    blocks = Page(studio).blocks
+    with Console(stderr=True).status("Opening the network"):
+        blocks = Page(studio).blocks
     _, url, _ = blocks.launch(
         server_name=host,
         server_port=port,
