@@ -166,13 +166,16 @@ def draw(
         synthesis.input.transform.copy_(stylegan3.image_transform(settings["translate"], settings["rotate"]))
     for start in range(0, len(seeds), batch):
         some = seeds[start : start + batch]
-        with _exact_float32():
+        with exact_float32():
             images = _draw_batch(G, some, settings, dtype, device, fast)
         yield from zip(some, to_uint8(images, rounding).numpy(), strict=True)
 
 
-def _exact_float32() -> AbstractContextManager[None]:
-    # NVIDIA cards round the inputs of float32 convolutions to 10 bits by default, which shows in 8-bit pictures.
+def exact_float32() -> AbstractContextManager[None]:
+    """Return a context in which NVIDIA cards don't round the inputs of float32 convolutions to 10 bits.
+
+    They do by default, and it shows in 8-bit pictures.
+    """
     cudnn = torch.backends.cudnn
     return cudnn.flags(
         enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False

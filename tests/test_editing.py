@@ -166,6 +166,24 @@ def test_wrong_latents_are_refused(G: Any, tmp_path: Path) -> None:
         latents.from_seeds(_network("ada-cond.pkl"), [0], class_index=10)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("seeds", np.array(["one"]), "seeds is missing, or not an array of finite numbers"),
+        ("seeds", np.array([1, 2]), r"its seeds are \[2\], which is not one a latent"),
+        ("seeds", np.array([[1]]), r"its seeds are \[1, 1\], which is not one a latent"),
+        ("z", np.zeros((2, 16)), r"its z are \[2, 16\], which is not one a latent"),
+        ("truncation_psi", np.array([1.0, 2.0]), r"its truncation_psi is \[2\], not one number"),
+        ("truncation_psi", np.array("half"), "truncation_psi is missing, or not an array of finite numbers"),
+        ("ws", np.full((1, 8, 16), 1e300), "ws is missing, or not an array of finite numbers"),
+    ],
+)
+def test_what_latents_say_of_themselves_must_fit(G: Any, tmp_path: Path, name: str, value: Any, said: str) -> None:
+    np.savez(tmp_path / "w.npz", **{"ws": np.zeros((1, 8, 16)), name: value})
+    with pytest.raises(StyleGANError, match=said):
+        latents.load(tmp_path / "w.npz", G)
+
+
 def test_joined_latents(G: Any) -> None:
     one, two = latents.from_seeds(G, [1]), latents.from_seeds(G, [5, 6])
     both = latents.joined([one, two])

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from click.testing import CliRunner
 from PIL import Image
+from torch import Tensor
 
 import checkpoints
 import converter
@@ -23,7 +24,7 @@ from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer import canvas as drawing
 from stylegan_torch.explorer.canvas import Canvas, OvertakenError
 from stylegan_torch.explorer.preview import Preview
-from stylegan_torch.explorer.studio import KEPT, Sitting, Source, Studio, Wish
+from stylegan_torch.explorer.studio import KEPT, MOST_LATENTS, Source, Studio, Wish, as_set, moves_of
 from stylegan_torch.fast import optimize
 from stylegan_torch.group import main
 
@@ -60,6 +61,26 @@ def test_previews_resemble_the_pictures(demo: Any) -> None:
         assert 10 * torch.log10(4 / (sketch - small).square().mean()) > 20  # dB
 
 
+@torch.inference_mode()
+def test_odd_pictures_spoil_previews_for_a_while_only(demo: Any) -> None:
+    preview = Preview(demo, side=16)
+    ws = latents.from_seeds(demo, range(40), 0.7).ws
+
+    def error(each: Tensor) -> float:
+        sketch = preview.sketch(lambda: demo.synthesis(each[None]))
+        small = F.interpolate(demo.synthesis(each[None]), (16, 16), mode="area")
+        return float((sketch - small).square().mean())
+
+    for each in ws[:10]:
+        preview.learn(lambda each=each: demo.synthesis(each[None]))  # type: ignore[misc]
+    good = error(ws[39])
+    for factor in (1e5, 1e30, float("nan")):
+        preview.learn(lambda factor=factor: demo.synthesis(ws[:1] * factor))  # type: ignore[misc]
+    for each in ws[10:39]:
+        preview.learn(lambda each=each: demo.synthesis(each[None]))  # type: ignore[misc]
+    assert error(ws[39]) < 2 * good
+
+
 @pytest.mark.parametrize("name", ["sg1.pkl", "sg2-resnet.pkl", "sg3t_64.pkl", "ada5_fp16_nhwc_gray.pkl"])
 @torch.inference_mode()
 def test_a_preview_stops_early_in_every_family(name: str) -> None:
@@ -67,7 +88,6 @@ def test_a_preview_stops_early_in_every_family(name: str) -> None:
     ws = latents.from_seeds(G, [0]).ws
     side = G.img_resolution // 4
     preview, drawn = Preview(G, side), list[str]()
-    assert not preview.ready
     with pytest.raises(ValueError, match="nothing has been drawn"):
         preview.sketch(lambda: G.synthesis(ws))
     preview.learn(lambda: G.synthesis(ws))
@@ -80,13 +100,10 @@ def test_a_preview_stops_early_in_every_family(name: str) -> None:
 
 def test_a_slow_network_gets_previews(demo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawing, "QUICK", 0.0)
-    monkeypatch.setattr("stylegan_torch.explorer.preview.SIDE", 32)
-    slow = Canvas(demo, demo)
+    slow = Canvas(demo, demo, preview_side=16)
     wanted = slow.compose(Composition(3, 0.7))
     assert not slow.quick
     assert slow.draw(wanted).shape == (64, 64, 3)
-    slow._preview = Preview(demo, side=16)
-    slow.draw(wanted)
     assert slow.glimpse(wanted).shape == (16, 16, 3)
     monkeypatch.setattr(drawing, "QUICK", 1e9)
     assert np.array_equal(slow.glimpse(wanted), slow.draw(wanted))
@@ -94,10 +111,16 @@ def test_a_slow_network_gets_previews(demo: Any, monkeypatch: pytest.MonkeyPatch
 
 def test_a_picture_that_is_overtaken_is_given_up(demo: Any) -> None:
     canvas = Canvas(demo, demo)
-    wanted, asked = canvas.compose(Composition(3)), []
+    wanted, asked = canvas.compose(Composition(3)), list[int]()
     picture = canvas.draw(wanted)
+
+    def enough() -> bool:
+        asked.append(1)
+        demo.synthesis(wanted.ws)  # as a projection does meanwhile: it is not overtaken
+        return len(asked) == 3
+
     with pytest.raises(OvertakenError):
-        canvas.draw(wanted, lambda: asked.append(1) or len(asked) == 3)  # type: ignore[func-returns-value]
+        canvas.draw(wanted, enough)
     assert len(asked) == 3
     assert np.array_equal(canvas.draw(wanted), picture)
     assert len(asked) == 3
@@ -126,7 +149,7 @@ def test_latents_that_were_brought(studio: Studio, tmp_path: Path) -> None:
     sitting, G = studio.sitting("me"), studio.canvas("small").G
     latents.save(tmp_path / "two faces.npz", latents.from_seeds(G, [1, 2], 0.5))
     base = studio.bring(sitting, "small", tmp_path / "two faces.npz")
-    assert (base.name, base.rows) == ("two faces.npz", 2)
+    assert (base.network, base.name, base.rows) == ("small", "two faces.npz", 2)
     assert sitting.base is not None
     wish = sitting.wish = Wish("small", Composition(sitting.base, 0.7, row=1))
     result = studio.finish(sitting, wish)
@@ -150,6 +173,9 @@ def test_latents_that_cannot_be_used(studio: Studio, tmp_path: Path) -> None:
         archive.writestr("ws.npy", header + bytes(100_000))
     with pytest.raises(StyleGANError, match="is damaged, or not a file of latents"):
         studio.bring(sitting, "small", path)
+    latents.save(path, latents.Latents(torch.zeros(MOST_LATENTS + 1, 8, 16)), force=True)
+    with pytest.raises(StyleGANError, match="1000 are the most that can be taken here"):
+        studio.bring(sitting, "small", path)
     assert not sitting.bases
 
 
@@ -163,10 +189,13 @@ def test_files_that_unpack_to_far_more_than_they_hold_are_refused(studio: Studio
 
 def test_the_history_keeps_what_differs(studio: Studio) -> None:
     sitting = studio.sitting("me")
-    for seed in (1, 1, 2, *range(KEPT + 2)):
+    for seed in (1, 2, 1, *range(3, KEPT + 3)):
         wish = sitting.wish = Wish("small", Composition(seed))
         studio.finish(sitting, wish)
-    assert [each.wish.picture.base for each in sitting.history] == list(range(2, KEPT + 2))
+    assert [each.wish.picture.base for each in sitting.history] == list(range(3, KEPT + 3))
+    assert sorted(sitting.folder.glob("*/*.png")) == sorted(
+        path for each in sitting.history for path in (each.png, each.thumbnail)
+    )
 
 
 def test_a_wish_that_is_no_longer_wanted_is_not_finished(studio: Studio) -> None:
@@ -192,15 +221,47 @@ def test_visitors_do_not_share_anything_and_leave_nothing(studio: Studio) -> Non
     assert not studio.folder.exists()
 
 
-def test_moves_of_several_kinds(tmp_path: Path) -> None:
-    sitting = Sitting(tmp_path)
-    sitting.moves = {"pca": ("all", [0.0, 1.5]), "smile.npz": ("0-3", [-1.0, 0.0])}
+def test_those_who_did_nothing_for_longest_are_forgotten(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stylegan_torch.explorer.studio.VISITORS", 2)
+    one, two = studio.sitting("one"), studio.sitting("two")
+    assert studio.sitting("one") is one
+    studio.sitting("three")
+    assert (one.left, two.left) == (False, True)
+    assert not two.folder.exists()
+
+
+def test_moves_of_several_kinds() -> None:
     moves = (Move("pca", 1, 1.5), Move("smile.npz", 0, -1.0, "0-3"))
-    assert sitting.all_moves() == moves
-    sitting.set_moves(moves, 2)
-    assert sitting.all_moves() == moves
-    sitting.set_moves((), 2)
-    assert sitting.all_moves() == ()
+    was_set = {"pca": ("as found", [0.0, 1.5]), "smile.npz": ("0-3", [-1.0, 0.0])}
+    assert moves_of(was_set) == moves
+    assert as_set(moves, 2) == was_set
+    assert as_set((), 2) == {}
+
+
+def test_names_of_pictures_do_not_repeat(studio: Studio) -> None:
+    sitting = studio.sitting("me")
+    for psi, name in ((0.7, "seed0001"), (0.6, "seed0001-2"), (0.5, "seed0001-3")):
+        wish = sitting.wish = Wish("small", Composition(1, psi))
+        result = studio.finish(sitting, wish)
+        assert result.png.stem == result.npz.stem == name
+        assert f"--out {name}.png --save-latents {name}.npz" in result.commands
+
+
+def test_a_projection_is_told_with_the_options_that_it_has() -> None:
+    def opened() -> tuple[Any, Any, dict[str, Any]]:
+        G = converter.load(DATA / "sg2-skip.pkl").network("G_ema")
+        return G, G, {}
+
+    studio = Studio({"small": Source(opened, ("--network", "a b.pkl"), ("--exact",))})
+    sitting = studio.sitting("me")
+    found = latents.from_seeds(studio.canvas("small").G, [1])
+    studio.take_projection(sitting, "small", found, "-x.png", ["--steps", "9"])
+    assert sitting.base is not None
+    wish = sitting.wish = Wish("small", Composition(sitting.base, 0.7))
+    project, draw = studio.finish(sitting, wish).commands.splitlines()
+    assert project == "stylegan project ./-x.png --network 'a b.pkl' --steps 9 --outdir out"
+    assert draw.startswith("stylegan draw --network 'a b.pkl' --exact --latents out/-x.npz ")
+    studio.close()
 
 
 @pytest.mark.parametrize(

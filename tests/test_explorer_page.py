@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
 import subprocess
@@ -12,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import requests
 from browser import browsing
 from click.testing import CliRunner
 from PIL import Image
@@ -27,9 +30,12 @@ PICTURE = "#picture img"
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    files = tmp_path_factory.mktemp("files")
     command = [sys.executable, "-m", "stylegan_torch.group", "explore", *NETWORKS]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    server = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "TMPDIR": str(files)}
+    )
     assert server.stdout is not None
     said = server.stdout.readline()
     found = re.fullmatch(r"Open (http://127\.0\.0\.1:\d+/) \(Ctrl-C ends\)\n", said)
@@ -37,7 +43,8 @@ def url() -> Iterator[str]:
     yield found[1]
     server.terminate()
     rest = server.communicate(timeout=60)[0]
-    assert "Traceback" not in rest, rest
+    assert "stylegan_torch" not in rest, rest  # in a traceback
+    assert not list(files.glob("stylegan-explore-*"))  # of visitors, who may not have left
 
 
 @pytest.fixture
@@ -82,6 +89,13 @@ def _drag(page: Any, name: str, share: float) -> None:
     page.mouse.up()
 
 
+def _recall(page: Any, index: int) -> None:
+    """Click on a picture of the history, once the strip is there as a whole."""
+    page.wait_for_function("[...document.querySelectorAll('#history img')].every(each => each.complete)")
+    page.wait_for_timeout(500)  # the strip is made anew for each picture, and a click on the old one is lost
+    page.locator("#history .thumbnail-item").nth(index).click()
+
+
 def _download(page: Any, name: str, folder: Path) -> Path:
     with page.expect_download() as download:
         page.click(f"#{name}")
@@ -101,7 +115,8 @@ def test_a_visit(page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     _changed(page, before)
     command = _finished(page, "--seeds 7 ", "--move pca:1=")
     png, npz = _download(page, "download-png", tmp_path), _download(page, "download-npz", tmp_path)
-    assert (png.name, npz.name) == ("seed0007.png", "seed0007.npz")
+    assert f"--out {png.name} --save-latents {npz.name}" in command
+    assert png.stem.startswith("seed0007")
     (tmp_path / "again").mkdir()
     monkeypatch.chdir(tmp_path / "again")
     again = CliRunner().invoke(main, shlex.split(command)[1:])
@@ -117,17 +132,20 @@ def test_mixing_noise_and_the_way_back(page: Any) -> None:
     _finished(page, "--mix 1@0-4")
     _drag(page, "mix-last", 0.5)
     _finished(page, "--mix 1@0-9")
+    page.fill("#seed input", "")
+    page.fill("#seed input", "2")
+    _finished(page, "--seeds 2 ", "--mix 1@0-9")
     page.click("#noise input")
     page.get_by_role("option", name="none").click()
     _finished(page, "--mix 1@0-9", "--noise none")
     _drag(page, "psi", -0.2)
     _finished(page, "--noise none", "--truncation 0.2")
-    assert page.locator("#history .thumbnail-item").count() == 5
-    page.locator("#history .thumbnail-item").nth(1).click()
+    assert page.locator("#history .thumbnail-item").count() == 6
+    _recall(page, 1)
     command = _finished(page, "--mix 1@0-4", "--truncation 0.7")
     assert "--noise" not in command
     assert page.input_value("#noise input") == "official"
-    page.locator("#history .thumbnail-item").nth(0).click()
+    _recall(page, 0)
     page.wait_for_function("!document.querySelector('#commands textarea').value.includes('--mix')")
     assert not page.is_checked("#mixing input")
 
@@ -140,9 +158,20 @@ def test_another_network_has_other_controls(page: Any) -> None:
     page.click("#class input")
     page.get_by_role("option", name="2").click()
     _finished(page, "ada-cond.pkl", "--class 2")
-    page.locator("#history .thumbnail-item").nth(0).click()
+    _open(page, "mix")
+    page.check("#mixing input")
+    _finished(page, "ada-cond.pkl", "--class 2", "--mix 1@0-2")
+    _recall(page, 0)
     _finished(page, "faces.pkl", "--seeds 0 ")
     page.wait_for_selector("#class", state="hidden")
+    page.check("#mixing input")
+    _finished(page, "faces.pkl", "--mix 1@0-4")
+    _drag(page, "mix-last", 0.9)
+    _finished(page, "faces.pkl", "--mix 1@0-9")
+    _recall(page, 3)
+    _finished(page, "ada-cond.pkl", "--class 2", "--mix 1@0-2")
+    _recall(page, 5)
+    _finished(page, "faces.pkl", "--mix 1@0-9")
 
 
 def test_a_photograph_is_projected_and_moved(page: Any, tmp_path: Path) -> None:
@@ -158,6 +187,23 @@ def test_a_photograph_is_projected_and_moved(page: Any, tmp_path: Path) -> None:
     _open(page, "directions")
     _drag(page, "direction-0", 0.2)
     _finished(page, "stylegan project", "--move pca:0=")
+
+
+def test_a_projection_can_be_stopped(page: Any, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "red.png")
+    _open(page, "photo")
+    page.set_input_files("#photo-file input", tmp_path / "red.png")
+    page.get_by_text("red").first.wait_for()
+    page.fill("#steps input", "2000")
+    page.click("#project")
+    page.get_by_text("of 2000").wait_for()
+    page.click("#stop")
+    page.get_by_text("Stopped.").wait_for()
+    page.fill("#seed input", "6")
+    assert "--latents" not in _finished(page, "--seeds 6 ")
+    page.fill("#steps input", "1")  # nothing holds it up
+    page.click("#project")
+    page.get_by_text("projected at a PSNR of").wait_for()
 
 
 def test_latents_are_taken_up(page: Any, tmp_path: Path) -> None:
@@ -184,3 +230,24 @@ def test_what_cannot_be_used_is_said(page: Any, tmp_path: Path) -> None:
     page.get_by_text("w.npz is damaged, or not a file of latents (.npz)", exact=True).wait_for()
     page.fill("#seed input", "3")
     _finished(page, "--seeds 3 ")
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "http://192.0.2.1/w.npz", str(DATA / "sg1.pkl")])
+def test_only_uploads_are_read(url: str, path: str) -> None:
+    with requests.Session() as session:
+        config = session.get(f"{url}config", timeout=60).json()
+        [bring] = [each["id"] for each in config["dependencies"] if each["api_name"] == "_bring"]
+        file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        call = {"data": ["faces.pkl", file], "fn_index": bring, "session_hash": f"stranger{len(path)}"}
+        answer = session.post(f"{url}gradio_api/queue/join", json=call, timeout=60)
+        said = answer.text
+        if answer.ok:
+            events = session.get(
+                f"{url}gradio_api/queue/data", params={"session_hash": call["session_hash"]}, stream=True, timeout=60
+            )
+            lines = (json.loads(line[6:]) for line in events.iter_lines() if line.startswith(b"data: "))
+            last = next(each for each in lines if each["msg"] == "process_completed")
+            assert last["success"] is False
+            said = str(last)
+            events.close()
+        assert "root:" not in said

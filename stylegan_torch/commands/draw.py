@@ -110,28 +110,31 @@ def draw(
     refuse_existing([out, save_latents], force)
     with quick_imports():
         from stylegan_torch.editing.composer import Composer
-        from stylegan_torch.editing.latents import joined
+        from stylegan_torch.editing.latents import Latents
         from stylegan_torch.editing.pictures import draw as draw_ws
         from stylegan_torch.images import ContactSheet, save_png, to_pil
     opened = open_generator(network, device, exact)
     composer = Composer(opened.G)
     plan = Composition(Path(), truncation, class_index, mixes, moves, noise, noise_seed, row)
-    bases = [given] if isinstance(given, Path) else given
-    parts = [composer.compose(replace(plan, base=base)) for base in bases]
-    whole = joined(parts)
-    singles = [outdir / f"{i:04d}.png" for i in range(len(whole))] if outdir else []
+    bases: Sequence[int | Path] = [given] if isinstance(given, Path) else given
+    first = composer.compose(replace(plan, base=bases[0]))
+    count = len(first) if isinstance(given, Path) else len(given)
+    singles = [outdir / f"{i:04d}.png" for i in range(count)] if outdir else []
     refuse_existing(singles, force)
     for path in [out, *singles[:1]]:
         make_folder(path.parent)
     about: dict[str, Any] = {"network": opened.origin, "seeds": seeds, "latents": latents and latents.name}
     about["options"] = plan.options()
-    sheet = ContactSheet(len(whole), columns)
-    for i, picture in enumerate(draw_ws(opened.drawer, whole.ws, whole.noise)):
-        sheet.add(to_pil(picture))
-        if outdir:
-            save_png(singles[i], to_pil(picture), {**about, "row": i}, force)
+    sheet, kept = ContactSheet(count, columns), list[Latents]()
+    for i, base in enumerate(bases):
+        found = first if i == 0 else composer.compose(replace(plan, base=base))
+        for picture in map(to_pil, draw_ws(opened.drawer, found.ws, found.noise)):
+            if outdir:
+                save_png(singles[sheet.filled], picture, {**about, "row": sheet.filled}, force)
+            sheet.add(picture)
+        kept += [found] if save_latents else []
     if sheet.sheet:
         save_png(out, sheet.sheet, about, force)
     if save_latents:
-        write_latents(save_latents, parts, opened.G, force)
-    click.echo(f"{len(whole)} picture{'s' * (len(whole) > 1)} in {out}" + (f" and {outdir}" if outdir else ""))
+        write_latents(save_latents, kept, opened.G, force)
+    click.echo(f"{count} picture{'s' * (count > 1)} in {out}" + (f" and {outdir}" if outdir else ""))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,9 +61,13 @@ def explore(
     """
     with quick_imports():
         from stylegan_torch.explorer.studio import Source, Studio
-    fixed = (*(("--device", device) if device else ()), *(("--exact",) if exact else ()))
+    on = ("--device", device) if device else ()
     sources = {
-        name: Source(partial(_open, network, device, exact), (*(("--network", network) if network else ()), *fixed))
+        name: Source(
+            partial(_open, network, device, exact),
+            (*(("--network", network) if network else ()), *on),
+            ("--exact",) if exact else (),
+        )
         for name, network in _names(networks).items()
     }
     _check_address(host, port or 0)
@@ -103,13 +109,20 @@ def _serve(studio: Any, host: str, port: int | None, open_browser: bool) -> None
     # Gradio reads these when it is imported: nothing is sent anywhere, and no file stays.
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(studio.folder / "uploads")}
     try:
+        from gradio import processing_utils
+
         from stylegan_torch.explorer.page import CSS, THEME, Page
     except ImportError as error:
         raise StyleGANError("the explorer needs one more package: pip install 'stylegan-torch[explore]'") from error
+    # A visitor could have it fetch any address, of any size, in place of an upload.
+    processing_utils.async_ssrf_protected_download = _refuse_address
     with Console(stderr=True).status("Opening the network"):
         blocks = Page(studio).blocks
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: sys.exit(0))  # so that no visitor's file stays
     _, url, _ = blocks.launch(
-        server_name=host,
+        server_name=f"[{host}]" if ":" in host else host,
         server_port=port,
         inbrowser=open_browser,
         max_file_size=UPLOAD_LIMIT,
@@ -125,6 +138,12 @@ def _serve(studio: Any, host: str, port: int | None, open_browser: bool) -> None
         click.echo(f"Note: whoever reaches {host} can use this page; there is no password.", err=True)
     click.echo(f"Open {url} (Ctrl-C ends)")
     blocks.block_thread()
+
+
+async def _refuse_address(url: str, cache_dir: str) -> str:
+    from gradio import Error
+
+    raise Error(f"{url} is not fetched: upload the file itself", print_exception=False)
 
 
 def _is_loopback(host: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ _METHODS = {"pca": finding.pca, "sefa": finding.sefa}
 """Directions that a network has of its own, so that no file is needed."""
 _COUNT = 50
 """So many of them are found."""
+_FILES = 4
+"""So many files of latents are kept."""
 
 
 class CompositionError(StyleGANError):
@@ -42,7 +45,7 @@ class Composer:
         self.network = network_hash(G)
         self._sizes = [tuple(stored.shape) for stored in G.synthesis.noise_buffers()]
         self._directions: dict[str, Directions] = {}
-        self._files: dict[Path, Latents] = {}
+        self._read = lru_cache(_FILES)(lambda path: load(path, G))
 
     def directions(self, name: str) -> Directions:
         """Return the directions "pca" or "sefa" of the network, or those of a file.
@@ -85,9 +88,7 @@ class Composer:
     def _source(self, source: int | Path, picture: Composition) -> Latents:
         if isinstance(source, int):
             return self._seed(source, picture)
-        if source not in self._files:
-            self._files[source] = load(source, self.G)
-        return self._files[source]
+        return self._read(source)
 
     def _seed(self, seed: int, picture: Composition) -> Latents:
         G = self.G

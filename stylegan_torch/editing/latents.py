@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +22,7 @@ _FOREIGN_NAMES = ("w", "dlatents")
 
 
 _UNPACKED = 1 << 28
-"""Bytes; of files that unpack to more, no more than hundredfold is believed."""
+"""Bytes; of files that unpack to more, no more than twentyfold is believed."""
 
 
 class LatentsError(StyleGANError):
@@ -138,19 +136,47 @@ def save(path: Path, latents: Latents, force: bool = False) -> None:
         np.savez(file, **arrays)
 
 
-def load(path: Path, G: Any) -> Latents:
+def load(path: Path, G: Any, most: int | None = None) -> Latents:
     """Read latents for a generator: ours, `projected_w.npz`, `dlatents.npz`, or ws alone as `.npy`.
 
     One row of w [N, w_dim] or [N, 1, w_dim] is taken for all layers.
 
+    Args:
+        path: the file.
+        G: the generator.
+        most: how many latents it may hold; None = any number.
+
     Raises:
-        LatentsError: if it holds none, or they do not fit the generator.
+        LatentsError: if it holds none or too many, or they do not fit the generator.
     """
     require_w(G)
     arrays = _arrays(path)
+    ws = _ws(path, arrays, G, most)
+    z, c, seeds, psi = (
+        _numbers(path, key, arrays[key]) if key in arrays else None for key in ("z", "c", "seeds", "truncation_psi")
+    )
+    for key, value, dimensions in (("z", z, 2), ("c", c, 2), ("seeds", seeds, 1)):
+        if value is not None and (value.ndim != dimensions or len(value) != len(ws)):
+            raise LatentsError(f"{path}: its {key} are {list(value.shape)}, which is not one a latent")
+    if psi is not None and psi.ndim:
+        raise LatentsError(f"{path}: its truncation_psi is {list(psi.shape)}, not one number")
+    return Latents(
+        ws,
+        z,
+        c,
+        _noise(path, arrays, G, len(ws)),
+        () if seeds is None else tuple(map(int, arrays["seeds"])),  # which float32 could not hold
+        None if psi is None else float(psi),
+        str(arrays["network"]) if "network" in arrays else None,
+    )
+
+
+def _ws(path: Path, arrays: dict[str, Any], G: Any, most: int | None) -> Tensor:
     name = next((name for name in ("ws", *_FOREIGN_NAMES) if name in arrays), None)
     if name is None:
         raise LatentsError(f"{path} holds no ws, only {', '.join(arrays) or 'nothing'}")
+    if most and np.ndim(arrays[name]) and len(arrays[name]) > most:
+        raise LatentsError(f"{path} holds {len(arrays[name])} latents; {most} are the most that can be taken here")
     ws = _numbers(path, name, arrays[name])
     if ws.ndim == 2 and ws.shape == (G.num_ws, G.w_dim) and name != "ws":
         ws = ws[None]
@@ -162,25 +188,19 @@ def load(path: Path, G: Any) -> Latents:
         raise LatentsError(f"{path}: ws are {list(ws.shape)}, this network takes [N, {G.num_ws}, {G.w_dim}]")
     if not len(ws):
         raise LatentsError(f"{path} holds no latents")
-    count = sum(key.startswith("noise") for key in arrays)
-    noise = tuple(_numbers(path, f"noise{i}", arrays.get(f"noise{i}")) for i in range(count))
+    return ws.contiguous()
+
+
+def _noise(path: Path, arrays: dict[str, Any], G: Any, count: int) -> tuple[Tensor, ...]:
+    layers = sum(key.startswith("noise") for key in arrays)
+    noise = tuple(_numbers(path, f"noise{i}", arrays.get(f"noise{i}")) for i in range(layers))
     sizes = [(1, *stored.shape) for stored in G.synthesis.noise_buffers()]
     if noise and [tuple(each.shape[1:]) for each in noise] != sizes:
         raise LatentsError(f"{path}: its noise is for another network")
     for each in noise:
-        if len(each) not in (1, len(ws)):
-            raise LatentsError(f"{path}: its noise is for {len(each)} pictures, its ws for {len(ws)}")
-    more = {key: _numbers(path, key, arrays[key]) for key in ("z", "c") if key in arrays}
-    psi, network = arrays.get("truncation_psi"), arrays.get("network")
-    seeds = tuple(int(seed) for seed in np.atleast_1d(arrays.get("seeds", ())))
-    return Latents(
-        ws.contiguous(),
-        noise=noise,
-        seeds=seeds,
-        truncation_psi=None if psi is None else float(psi),
-        network=None if network is None else str(network),
-        **more,
-    )
+        if len(each) not in (1, count):
+            raise LatentsError(f"{path}: its noise is for {len(each)} pictures, its ws for {count}")
+    return noise
 
 
 def _arrays(path: Path) -> dict[str, Any]:
@@ -189,19 +209,24 @@ def _arrays(path: Path) -> dict[str, Any]:
         if isinstance(content, np.ndarray):
             return {"ws": content}
         with content:
-            if sum(info.file_size for info in content.zip.infolist()) > max(_UNPACKED, 100 * path.stat().st_size):
+            if sum(info.file_size for info in content.zip.infolist()) > max(_UNPACKED, 20 * path.stat().st_size):
                 raise LatentsError(f"{path} unpacks to far more than latents would")
             return {name: content[name] for name in content.files}
     except OSError as error:
         raise LatentsError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+    except LatentsError:
+        raise
+    except Exception as error:  # what readers raise for a damaged file is anything
         raise LatentsError(f"{path} is damaged, or not a file of latents (.npz)") from error
 
 
 def _numbers(path: Path, name: str, array: Any) -> Tensor:
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-        raise LatentsError(f"{path}: {name} is missing, or not an array of finite numbers")
-    return torch.from_numpy(array.astype(np.float32))
+    if isinstance(array, np.ndarray) and array.dtype.kind in "fiu":
+        with np.errstate(over="ignore"):
+            values = torch.from_numpy(array.astype(np.float32))
+        if values.isfinite().all():
+            return values
+    raise LatentsError(f"{path}: {name} is missing, or not an array of finite numbers")
 
 
 def chosen(latents: Latents, rows: Sequence[int]) -> Latents:

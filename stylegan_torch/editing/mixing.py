@@ -28,7 +28,7 @@ def layers_of(G: Any, text: str) -> list[int]:
             chosen |= set(_named(G, part))
         else:
             first, dash, last = part.partition("-")
-            if not first.isdecimal() or (dash and not last.isdecimal()):
+            if not (first + last).isascii() or not first.isdecimal() or (dash and not last.isdecimal()):
                 raise ValueError(f"{part!r} is not a layer, a range like 0-6, coarse, middle, fine or all")
             low, high = int(first), int(last or first)
             if low > high or high >= G.num_ws:

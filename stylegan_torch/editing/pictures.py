@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from stylegan_torch.editing.latents import Latents
+from stylegan_torch.generate import exact_float32
 from stylegan_torch.images import to_pil, to_uint8
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
@@ -35,7 +36,8 @@ def draw(
     for start in range(0, len(ws), batch):
         some = slice(start, start + batch)
         maps = [each.to(device) if len(each) == 1 else each[some].to(device) for each in noise]
-        images = G.synthesis(ws[some].to(device), noise_mode=noise_mode, noise=maps or None)
+        with exact_float32():
+            images = G.synthesis(ws[some].to(device), noise_mode=noise_mode, noise=maps or None)
         yield from to_uint8(images).numpy()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +17,8 @@ from stylegan_torch.editing.directions import Directions
 from stylegan_torch.editing.inspection import average_ws
 from stylegan_torch.editing.latents import Latents
 from stylegan_torch.editing.pictures import Picture
-from stylegan_torch.explorer.preview import Preview
+from stylegan_torch.explorer.preview import SIDE, Preview
+from stylegan_torch.generate import exact_float32
 from stylegan_torch.images import to_uint8
 
 QUICK = 0.12
@@ -30,7 +32,7 @@ class OvertakenError(Exception):
 class Canvas:
     """Draws the pictures of one network, one at a time, whoever asks."""
 
-    def __init__(self, G: Any, drawer: Any) -> None:
+    def __init__(self, G: Any, drawer: Any, preview_side: int = SIDE) -> None:
         """Take a generator with W, in its plain form, and the form to draw with; draws a first picture to time it.
 
         Raises:
@@ -38,8 +40,9 @@ class Canvas:
         """
         self.G = G
         self.composer = Composer(G)
-        self._drawer = drawer
-        self._preview = Preview(drawer)
+        # Ours alone: others, such as projections, must not run into our hooks.
+        self._drawer = copy.deepcopy(drawer) if drawer is G else drawer
+        self._preview = Preview(self._drawer, preview_side)
         self._lock = threading.Lock()
         self.composer.directions("pca")  # so that the first move is as quick as the others
         self.seconds = float("inf")
@@ -96,7 +99,8 @@ class Canvas:
     def _synthesize(self, latents: Latents) -> Any:
         device = self.G.mapping.w_avg.device
         noise = [layer[:1].to(device) for layer in latents.noise]
-        return self._drawer.synthesis(latents.ws[:1].to(device), noise=noise or None)
+        with exact_float32():
+            return self._drawer.synthesis(latents.ws[:1].to(device), noise=noise or None)
 
 
 def _ask(overtaken: Callable[[], bool], layer: Any, inputs: Any) -> None:

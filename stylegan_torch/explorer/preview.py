@@ -13,6 +13,8 @@ from torch import Tensor, nn
 SIDE = 64
 """Largest side of a preview, in pixels."""
 _RIDGE = 1e-4
+_KEPT = 0.9
+"""Share of what was learnt from earlier pictures that counts beside a new one."""
 
 
 class _EnoughError(Exception):
@@ -23,7 +25,7 @@ class Preview:
     """A small picture from the features of an early layer.
 
     Colours are a linear map of the features, fitted by least squares to the pictures that were drawn whole, so it
-    serves every family, needs no RGB layer at that size, and gets better with every picture.
+    serves every family, needs no RGB layer at that size, and gets better with every picture. Old ones are forgotten.
     """
 
     _features: Tensor
@@ -35,11 +37,6 @@ class Preview:
         self._layer = ""
         self._sums: tuple[Tensor, Tensor] | None = None
         self._colours: Tensor | None = None
-
-    @property
-    def ready(self) -> bool:
-        """Return whether there is anything learnt yet."""
-        return self._colours is not None
 
     def learn(self, draw: Callable[[], Tensor]) -> Tensor:
         """Return the image [1, C, H, W] that `draw` draws with the generator, and learn from it."""
@@ -86,8 +83,13 @@ class Preview:
 
     def _fit(self, image: Tensor) -> None:
         x, size = self._columns()
-        y = F.interpolate(image, size, mode="area")[0].flatten(1).t().cpu().double()
+        y = F.interpolate(image.clamp(-1, 1), size, mode="area")[0].flatten(1).t().cpu().double()
+        weight = 1 / x.square().mean()  # so that no picture outweighs all others
+        if not (weight.isfinite() and y.isfinite().all()):
+            return
         earlier = self._sums or (0, 0)
-        products, targets = self._sums = x.t() @ x + earlier[0], x.t() @ y + earlier[1]
+        products = x.t() @ x * weight + _KEPT * earlier[0]
+        targets = x.t() @ y * weight + _KEPT * earlier[1]
+        self._sums = products, targets
         ridge = _RIDGE * products.diagonal().mean() * torch.eye(len(products))
         self._colours = torch.linalg.solve(products + ridge, targets)

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,20 +19,54 @@ from stylegan_torch import __version__
 from stylegan_torch.editing import latents as travelling
 from stylegan_torch.editing.composition import Composition, Move
 from stylegan_torch.editing.latents import Latents
-from stylegan_torch.explorer.canvas import Canvas
+from stylegan_torch.errors import StyleGANError
+from stylegan_torch.explorer.canvas import Canvas, OvertakenError
 from stylegan_torch.images import save_png, to_pil
 
 KEPT = 24
 """Pictures in a visitor's history."""
+VISITORS = 100
+"""When more come, those who did nothing for longest are forgotten."""
+MOST_LATENTS = 1000
+"""In a file that a visitor brings."""
+AS_FOUND = "as found"
+"""Moves the layers that directions are for."""
 _THUMBNAIL = (128, 128)
+
+
+Moves = dict[str, tuple[str, list[float]]]
+"""By the kind of directions, the layers and strengths that are set."""
+
+
+def moves_of(moves: Moves) -> tuple[Move, ...]:
+    """Return moves as a composition takes them."""
+    return tuple(
+        Move(kind, index, strength, "" if layers == AS_FOUND else layers)
+        for kind, (layers, strengths) in moves.items()
+        for index, strength in enumerate(strengths)
+        if strength
+    )
+
+
+def as_set(moves: tuple[Move, ...], count: int) -> Moves:
+    """Return the moves of a composition as they were set, on the first `count` directions of each kind."""
+    result: Moves = {}
+    for move in moves:
+        _, strengths = result.setdefault(move.directions, (move.layers or AS_FOUND, [0.0] * count))
+        strengths[move.index] = move.strength
+    return result
 
 
 @dataclass(frozen=True)
 class Source:
-    """A network that visitors may choose: how to open it, and the options that name it on a command line."""
+    """A network that visitors may choose: how to open it, and how a command line does.
+
+    options: those that every command has; drawing: more, of commands that draw.
+    """
 
     open: Callable[[], tuple[Any, Any, Mapping[str, Any]]]
     options: tuple[str, ...] = ()
+    drawing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,6 +81,7 @@ class Wish:
 class Base:
     """A file of latents that a visitor brought or had found: its name on a command line, and what makes it."""
 
+    network: str
     name: str
     rows: int
     story: tuple[str, ...] = ()
@@ -66,34 +102,24 @@ class Result:
 class Sitting:
     """What one visitor has before them.
 
-    moves: by the name of directions, the layers and strengths that are set.
+    network, kind: the network and the kind of directions that the page shows.
+    moves: by the kind of directions, the layers and strengths that are set.
     bases: files of latents in `folder`; base: the one in use.
+    projects: whether a photograph is being projected, until it is done or no longer wanted.
     """
 
     folder: Path
+    network: str
+    kind: str = "pca"
     wish: Wish | None = None
-    moves: dict[str, tuple[str, list[float]]] = field(default_factory=dict)
+    moves: Moves = field(default_factory=dict)
     bases: dict[Path, Base] = field(default_factory=dict)
     base: Path | None = None
     history: list[Result] = field(default_factory=list)
+    projects: bool = False
     left: bool = False
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
-
-    def all_moves(self) -> tuple[Move, ...]:
-        """Return the moves that are set, as a composition takes them."""
-        return tuple(
-            Move(name, index, strength, "" if layers == "all" else layers)
-            for name, (layers, strengths) in self.moves.items()
-            for index, strength in enumerate(strengths)
-            if strength
-        )
-
-    def set_moves(self, moves: tuple[Move, ...], count: int) -> None:
-        """Take the moves of a composition, whose directions are the first `count` of each kind."""
-        self.moves = {}
-        for move in moves:
-            _, strengths = self.moves.setdefault(move.directions, (move.layers or "all", [0.0] * count))
-            strengths[move.index] = move.strength
+    _names: Counter[str] = field(default_factory=Counter)
 
     def new_file(self, name: str) -> Path:
         """Return where to write a file of this name."""
@@ -101,10 +127,16 @@ class Sitting:
         folder.mkdir()
         return folder / name
 
+    def new_name(self, name: str) -> str:
+        """Return a name for a picture, with a number if there was one of that name."""
+        self._names[name] += 1
+        return name if self._names[name] == 1 else f"{name}-{self._names[name]}"
+
     def keep(self, result: Result) -> None:
-        """Put a picture into the history, unless it is the last one there."""
-        if not self.history or self.history[-1].wish != result.wish:
-            self.history = [*self.history, result][-KEPT:]
+        """Put a picture at the end of the history, whose oldest ones are forgotten."""
+        self.history.append(result)
+        while len(self.history) > KEPT:
+            shutil.rmtree(self.history.pop(0).png.parent, ignore_errors=True)
 
 
 class Studio:
@@ -115,6 +147,7 @@ class Studio:
         self.sources = sources
         self.directions = ("pca", "sefa", *directions)
         self._canvases: dict[str, tuple[Canvas, Mapping[str, Any]]] = {}
+        self._opening = {name: threading.Lock() for name in sources}
         self._sittings: dict[str, Sitting] = {}
         self._lock = threading.Lock()
         self._folder = tempfile.TemporaryDirectory(prefix="stylegan-explore-")
@@ -137,7 +170,7 @@ class Studio:
         return self._opened(name)[0]
 
     def _opened(self, name: str) -> tuple[Canvas, Mapping[str, Any]]:
-        with self._lock:
+        with self._opening[name]:
             if name not in self._canvases:
                 G, drawer, origin = self.sources[name].open()
                 self._canvases[name] = Canvas(G, drawer), origin
@@ -146,48 +179,62 @@ class Studio:
     def sitting(self, visitor: str) -> Sitting:
         """Return what a visitor has before them, new ones nothing yet."""
         with self._lock:
-            if visitor not in self._sittings:
-                self._sittings[visitor] = Sitting(Path(tempfile.mkdtemp(dir=self.folder)))
-            return self._sittings[visitor]
+            sitting = self._sittings.pop(visitor, None)
+            if sitting is None:
+                sitting = Sitting(Path(tempfile.mkdtemp(dir=self.folder)), next(iter(self.sources)))
+            self._sittings[visitor] = sitting  # now the last one
+            idle = next(iter(self._sittings)) if len(self._sittings) > VISITORS else None
+        if idle is not None:
+            self.leave(idle)
+        return sitting
 
     def leave(self, visitor: str) -> None:
         """Forget a visitor and their files."""
         with self._lock:
             sitting = self._sittings.pop(visitor, None)
         if sitting:
-            sitting.left, sitting.wish = True, None
+            sitting.left, sitting.projects, sitting.wish = True, False, None
             shutil.rmtree(sitting.folder, ignore_errors=True)
 
     def finish(self, sitting: Sitting, wish: Wish) -> Result:
-        """Draw a wish whole, write its files, and put it into the history.
+        """Draw a wish whole, write its files, and put it into the history, unless it is there already.
 
         Raises:
             OvertakenError: if the visitor wants something else by now.
             StyleGANError: if it cannot be drawn.
         """
+        for earlier in sitting.history:
+            if earlier.wish == wish:
+                return earlier
         canvas, origin = self._opened(wish.network)
         latents = canvas.compose(wish.picture)
         picture = to_pil(canvas.draw(latents, lambda: sitting.wish is not wish))
-        name = self._file_name(sitting, wish.picture)
-        png, commands = sitting.new_file(f"{name}.png"), self.commands(sitting, wish)
-        save_png(png, picture, {"network": dict(origin), "commands": commands, "version": __version__})
-        npz, thumbnail = png.with_suffix(".npz"), png.with_name("thumbnail.png")
-        travelling.save(npz, latents)
-        picture.thumbnail(_THUMBNAIL, Image.Resampling.LANCZOS)
-        picture.save(thumbnail)
+        name = sitting.new_name(_stem(sitting, wish.picture))
+        commands = self.commands(sitting, wish, name)
+        try:
+            png = sitting.new_file(f"{name}.png")
+            save_png(png, picture, {"network": dict(origin), "commands": commands, "version": __version__})
+            npz, thumbnail = png.with_suffix(".npz"), png.with_name("thumbnail.png")
+            travelling.save(npz, latents)
+            picture.thumbnail(_THUMBNAIL, Image.Resampling.LANCZOS)
+            picture.save(thumbnail)
+        except (OSError, StyleGANError) as error:
+            if sitting.left:  # and the folder with them
+                raise OvertakenError from error
+            raise
         result = Result(wish, png, npz, thumbnail, commands)
         sitting.keep(result)
         return result
 
-    def commands(self, sitting: Sitting, wish: Wish) -> str:
-        """Return the command lines that draw a wish again."""
-        name, picture, lines = self._file_name(sitting, wish.picture), wish.picture, list[str]()
+    def commands(self, sitting: Sitting, wish: Wish, name: str) -> str:
+        """Return the command lines that draw a wish again, to files of a name."""
+        picture, lines = wish.picture, list[str]()
         if isinstance(picture.base, Path):
             base = sitting.bases[picture.base]
             picture, lines = replace(picture, base=Path(base.name)), [*base.story]
         written = ["--out", f"{name}.png", "--save-latents", f"{name}.npz"]
-        options = self.sources[wish.network].options
-        lines.append(shlex.join(["stylegan", "draw", *options, *picture.arguments(), *written]))
+        source = self.sources[wish.network]
+        lines.append(shlex.join(["stylegan", "draw", *source.options, *source.drawing, *picture.arguments(), *written]))
         return "\n".join(lines)
 
     def bring(self, sitting: Sitting, network: str, path: Path) -> Base:
@@ -196,21 +243,31 @@ class Studio:
         Raises:
             LatentsError: if it holds none for this network.
         """
-        return self._begin_with(sitting, travelling.load(path, self.canvas(network).G), path.name)
+        latents = travelling.load(path, self.canvas(network).G, MOST_LATENTS)
+        return _begin_with(sitting, latents, Base(network, _as_argument(path.name), len(latents)))
 
-    def take_projection(self, sitting: Sitting, latents: Latents, photo: str, options: Sequence[str]) -> Base:
+    def take_projection(
+        self, sitting: Sitting, network: str, latents: Latents, photo: str, options: Sequence[str]
+    ) -> Base:
         """Take up the latents of a photograph for compositions to begin with; options of `stylegan project`."""
-        line = shlex.join(["stylegan", "project", photo, *options, "--outdir", "out"])
-        return self._begin_with(sitting, latents, f"out/{Path(photo).stem}.npz", (line,))
+        words = ["stylegan", "project", _as_argument(photo), *self.sources[network].options, *options]
+        story = (shlex.join([*words, "--outdir", "out"]),)
+        return _begin_with(sitting, latents, Base(network, f"out/{Path(photo).stem}.npz", len(latents), story))
 
-    def _begin_with(self, sitting: Sitting, latents: Latents, name: str, story: tuple[str, ...] = ()) -> Base:
-        sitting.base = sitting.new_file("base.npz")
-        travelling.save(sitting.base, latents)
-        base = sitting.bases[sitting.base] = Base(name, len(latents), story)
-        return base
 
-    def _file_name(self, sitting: Sitting, picture: Composition) -> str:
-        if isinstance(picture.base, int):
-            return f"seed{picture.base:04d}"
-        stem = Path(sitting.bases[picture.base].name).stem
-        return f"{stem}-edited" if picture.row is None else f"{stem}-{picture.row}"
+def _begin_with(sitting: Sitting, latents: Latents, base: Base) -> Base:
+    sitting.base = sitting.new_file("base.npz")
+    travelling.save(sitting.base, latents)
+    sitting.bases[sitting.base] = base
+    return base
+
+
+def _as_argument(name: str) -> str:
+    return f"./{name}" if name.startswith("-") else name
+
+
+def _stem(sitting: Sitting, picture: Composition) -> str:
+    if isinstance(picture.base, int):
+        return f"seed{picture.base:04d}"
+    stem = Path(sitting.bases[picture.base].name).stem
+    return f"{stem}-drawn" if picture.row is None else f"{stem}-{picture.row}"
