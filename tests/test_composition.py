@@ -101,7 +101,7 @@ def test_noise_of_each_kind(G: Any) -> None:
         (Composition(1, class_index=0), "there is no class 0: this network has no classes"),
         (Composition(1, mixes=(Mix(2, "0-99"),)), "not within the layers 0 to 7"),
         (Composition(1, moves=(Move("sefa", 99, 1.0),)), "sefa has the directions 0 to 15, not 99"),
-        (Composition(1, moves=(Move("no.npz", 0, 1.0),)), "cannot read no.npz"),
+        (Composition(1, moves=(Move("no.npz", 0, 1.0),)), "no.npz is neither pca nor sefa, nor a file of directions"),
         (Composition(Path("no.npz")), "cannot read no.npz"),
     ],
 )

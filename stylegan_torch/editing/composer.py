@@ -23,8 +23,8 @@ _METHODS = {"pca": finding.pca, "sefa": finding.sefa}
 """Directions that a network has of its own, so that no file is needed."""
 _COUNT = 50
 """So many of them are found."""
-_FILES = 4
-"""So many files of latents are kept."""
+_KEPT = 4
+"""So many files, and latents of seeds, are kept for the next composition."""
 
 
 class CompositionError(StyleGANError):
@@ -45,16 +45,19 @@ class Composer:
         self.network = network_hash(G)
         self._sizes = [tuple(stored.shape) for stored in G.synthesis.noise_buffers()]
         self._directions: dict[str, Directions] = {}
-        self._read = lru_cache(_FILES)(lambda path: load(path, G))
+        self._read = lru_cache(_KEPT)(lambda path: load(path, G))
+        self._seed = lru_cache(_KEPT)(self._of_seed)
 
     def directions(self, name: str) -> Directions:
         """Return the directions "pca" or "sefa" of the network, or those of a file.
 
         Raises:
-            DirectionsError: if the file cannot be read, or is of another network.
+            StyleGANError: if there is no such file, it cannot be read, or it is of another network.
         """
         if name not in self._directions:
             find = _METHODS.get(name)
+            if not find and not Path(name).exists():
+                raise CompositionError(f"{name} is neither {' nor '.join(_METHODS)}, nor a file of directions")
             found = find(self.G, min(self.G.w_dim, _COUNT)) if find else finding.load(Path(name), self.G)
             self._directions[name] = found
         return self._directions[name]
@@ -87,17 +90,17 @@ class Composer:
 
     def _source(self, source: int | Path, picture: Composition) -> Latents:
         if isinstance(source, int):
-            return self._seed(source, picture)
+            return self._seed(source, picture.truncation_psi, picture.class_index)
         return self._read(source)
 
-    def _seed(self, seed: int, picture: Composition) -> Latents:
+    def _of_seed(self, seed: int, truncation_psi: float | None, class_index: int | None) -> Latents:
         G = self.G
         try:
-            settings = resolve(G, Style(picture.truncation_psi, class_index=picture.class_index))
+            settings = resolve(G, Style(truncation_psi, class_index=class_index))
         except ValueError as error:
             raise CompositionError(str(error)) from error
         psi, cutoff = settings["truncation_psi"], settings["truncation_cutoff"]
-        latents = from_seeds(G, [seed], psi, cutoff, picture.class_index, self.network)
+        latents = from_seeds(G, [seed], psi, cutoff, class_index, self.network)
         if G.config.official_noise != "seeded":
             return latents
         return replace(latents, noise=tuple(noise_from_seeds([seed], G.z_dim, self._sizes)))
