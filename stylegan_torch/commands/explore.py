@@ -113,7 +113,7 @@ def _serve(studio: Any, host: str, port: int | None, open_browser: bool) -> None
 
         from stylegan_torch.explorer.page import CSS, THEME, Page
     except ImportError as error:
-        raise StyleGANError("the explorer needs one more package: pip install 'stylegan-torch[explore]'") from error
+        raise StyleGANError(f"the explorer needs Gradio ({error}): pip install 'stylegan-torch[explore]'") from error
     # A visitor could have it fetch any address, of any size, in place of an upload.
     processing_utils.async_ssrf_protected_download = _refuse_address
     with Console(stderr=True).status("Opening the network"):
