@@ -41,6 +41,24 @@ def drag(page: Any, moves: int) -> list[float]:
     return seconds
 
 
+def pose(page: Any) -> None:
+    """Let the page show some seeds, the last one moved along a direction."""
+    page.reload()
+    for field, value, word in (
+        ("#seed input", "2", "--seeds 2 "),
+        ("#seed input", "13", "--seeds 13 "),
+        ("#seed input", "8", "--seeds 8 "),
+        ("#seed input", "7", "--seeds 7 "),
+        ("#direction-2 input[type=number]", "2", "--move pca:2=2"),
+    ):
+        if field.startswith("#direction"):
+            page.click("#directions button >> nth=0")
+        page.fill(field, value)
+        page.press(field, "Enter")
+        page.wait_for_function(f"document.querySelector('#commands textarea').value.includes('{word}')")
+    time.sleep(1)  # until the history is there
+
+
 def main() -> None:
     """Start an explorer, drag, and print the times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -63,7 +81,7 @@ def main() -> None:
         seconds = drag(page, options.moves)
         size = page.evaluate("document.querySelector('#picture img').naturalWidth")
         if options.screenshot:
-            page.wait_for_function("document.querySelector('#commands textarea').value.includes('--move')")
+            pose(page)
             page.screenshot(path=options.screenshot)
         browser.close()
         server.terminate()

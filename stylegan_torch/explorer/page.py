@@ -133,7 +133,7 @@ class Page:
                     _layers(canvas), value=AS_FOUND, label="Layers", allow_custom_value=True, min_width=120
                 )
             self.strengths = [
-                gr.Slider(-5, 5, 0, step=0.1, label=f"Direction {i}", elem_id=f"direction-{i}", buttons=[])
+                gr.Slider(-4, 4, 0, step=0.1, label=f"Direction {i}", elem_id=f"direction-{i}", buttons=[])
                 for i in range(SLIDERS)
             ]
             self.straight = gr.Button("Back to zero")
