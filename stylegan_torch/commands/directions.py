@@ -10,7 +10,7 @@ import click
 
 from stylegan_torch import StyleGANError
 from stylegan_torch.command import columns, one_line_errors, quick_imports
-from stylegan_torch.commands.shared import DEVICE, FORCE, NETWORK, PATH, open_generator
+from stylegan_torch.commands.shared import DEVICE, FORCE, NETWORK, PATH, chosen_layers, open_generator
 from stylegan_torch.files import make_folder, refuse_existing
 
 EXAMPLES = """\b
@@ -63,12 +63,8 @@ def directions(
 
         from stylegan_torch.editing import directions as finding
         from stylegan_torch.editing.latents import from_seeds, load
-        from stylegan_torch.editing.mixing import layers_of
     G = open_generator(network, device, exact=True).G
-    try:
-        chosen = [] if layers == "all" else layers_of(G, layers)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--layers") from error
+    chosen = [] if layers == "all" else chosen_layers(G, layers, "--layers")
     found: Any
     if labels:
         numbers, values = _read_labels(labels)

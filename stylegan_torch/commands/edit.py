@@ -17,6 +17,7 @@ from stylegan_torch.commands.shared import (
     FORCE,
     NETWORK,
     PATH,
+    chosen_layers,
     latents_of,
     one_of,
     open_generator,
@@ -95,7 +96,6 @@ def edit(
 
         from stylegan_torch.editing import directions as finding
         from stylegan_torch.editing.latents import network_hash, singles
-        from stylegan_torch.editing.mixing import layers_of
         from stylegan_torch.editing.pictures import captioned, draw_rows, sheet
         from stylegan_torch.images import save_png
     opened = open_generator(network, device, exact)
@@ -104,10 +104,7 @@ def edit(
         click.echo(f"Note: {directions} was found with another network.", err=True)
     if max(index) >= len(known):
         raise StyleGANError(f"{directions} has the directions 0 to {len(known) - 1}, not {max(index)}")
-    try:
-        rows = layers_of(opened.G, layers) if layers else []
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--layers") from error
+    rows = chosen_layers(opened.G, layers, "--layers") if layers else []
     starts = singles(latents_of(opened.G, given, truncation, class_index))
     moved = [
         start.with_ws(torch.cat([known.apply(start.ws, each, strength, rows) for strength in strengths]))

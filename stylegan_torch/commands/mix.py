@@ -16,6 +16,7 @@ from stylegan_torch.commands.shared import (
     NETWORK,
     PATH,
     Pictures,
+    chosen_layers,
     latents_of,
     named,
     names_of,
@@ -94,7 +95,7 @@ def mix(
     refuse_existing([out, save_latents], force)
     with quick_imports():
         from stylegan_torch.editing.latents import singles
-        from stylegan_torch.editing.mixing import layers_of, mixing_grid
+        from stylegan_torch.editing.mixing import mixing_grid
         from stylegan_torch.editing.pictures import draw_rows, sheet
         from stylegan_torch.images import save_png, to_pil
     opened = open_generator(network, device, exact)
@@ -103,10 +104,7 @@ def mix(
     places = list(itertools.product(range(len(of_rows)), range(len(of_cols))))
     single = {outdir / f"{row_names[i]}-{col_names[j]}.png": (i, j) for i, j in places} if outdir else {}
     refuse_existing(single, force)
-    try:
-        layers = layers_of(opened.G, styles)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--styles") from error
+    layers = chosen_layers(opened.G, styles, "--styles")
     grid = mixing_grid(of_rows.ws, of_cols.ws, layers)
     mixed = [row.with_ws(ws) for row, ws in zip(singles(of_rows), grid, strict=True)]
     left, top, table = (draw_rows(opened.drawer, some) for some in ([of_rows], [of_cols], mixed))

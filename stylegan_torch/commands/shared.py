@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stylegan_torch.command import finite, parse_seeds, quick_imports, reading
+from stylegan_torch.editing.composition import is_file_of_latents
 from stylegan_torch.files import make_folder
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def pictures_of(text: str) -> Pictures:
     Raises:
         ValueError: if it is neither.
     """
-    return Path(text) if Path(text).suffix.lower() in (".npz", ".npy") else parse_seeds(text)
+    return Path(text) if is_file_of_latents(text) else parse_seeds(text)
 
 
 def named(given: Pictures) -> list[int] | str:
@@ -105,6 +106,16 @@ def one_of(seeds: list[int] | None, latents: Path | None) -> Pictures:
     if latents is not None and seeds is None:
         return latents
     raise click.UsageError("give one of --seeds and --latents")
+
+
+def chosen_layers(G: Any, text: str, option: str) -> list[int]:
+    """Return the layers that an option chooses, as `layers_of` reads them; BadParameter if it cannot."""
+    from stylegan_torch.editing.mixing import layers_of
+
+    try:
+        return layers_of(G, text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=option) from error
 
 
 def latents_of(G: Any, given: Pictures, truncation: float, class_index: int | None) -> Latents:

@@ -72,7 +72,7 @@ def parse_move(text: str) -> Move:
 
 def is_file_of_latents(text: str) -> bool:
     """Return whether a text names a file of latents, by its suffix."""
-    return text.endswith((".npz", ".npy"))
+    return text.lower().endswith((".npz", ".npy"))
 
 
 @dataclass(frozen=True)
