@@ -6,6 +6,7 @@ import shlex
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,15 @@ def test_a_slow_network_gets_previews(demo: Any, monkeypatch: pytest.MonkeyPatch
     assert slow.glimpse(wanted).shape == (16, 16, 3)
     monkeypatch.setattr(drawing, "QUICK", 1e9)
     assert np.array_equal(slow.glimpse(wanted), slow.draw(wanted))
+
+
+def test_learning_a_preview_does_not_count_as_drawing(demo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("stylegan_torch.explorer.canvas.time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(Preview, "_fit", lambda self, image: clock.append(clock.pop() + 10))
+    canvas = Canvas(demo, demo)
+    assert clock[0] == 10
+    assert canvas.quick
 
 
 def test_a_picture_that_is_overtaken_is_given_up(demo: Any) -> None:

@@ -84,16 +84,19 @@ class Canvas:
         with self._lock:
             ask = partial(_ask, overtaken)
             handles = [layer.register_forward_pre_hook(ask) for layer in self._drawer.synthesis.children()]
-            start = time.perf_counter()
             try:
                 if self.quick:
                     return _picture(self._synthesize(latents))
-                picture = _picture(self._preview.learn(lambda: self._synthesize(latents)))
+                return _picture(self._preview.learn(lambda: self._timed(latents)))
             finally:
                 for handle in handles:
                     handle.remove()
-            self.seconds = min(self.seconds, time.perf_counter() - start)
-            return picture
+
+    def _timed(self, latents: Latents) -> Any:
+        start = time.perf_counter()
+        image = self._synthesize(latents).cpu()  # which waits for a GPU to be done
+        self.seconds = min(self.seconds, time.perf_counter() - start)
+        return image
 
     @torch.inference_mode()
     def _synthesize(self, latents: Latents) -> Any:
