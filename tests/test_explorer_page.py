@@ -232,6 +232,14 @@ def test_what_cannot_be_used_is_said(page: Any, tmp_path: Path) -> None:
     _finished(page, "--seeds 3 ")
 
 
+def test_leaving_at_the_last_step_of_a_projection(tmp_path: Path) -> None:
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "red.png")
+    program = Path(__file__).with_name("leave_while_projecting.py")
+    command = [sys.executable, str(program), str(DATA / "sg2-skip.pkl"), str(tmp_path / "red.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == "left\n", done.stderr
+
+
 @pytest.mark.parametrize("path", ["/etc/passwd", "http://192.0.2.1/w.npz", str(DATA / "sg1.pkl")])
 def test_only_uploads_are_read(url: str, path: str) -> None:
     with requests.Session() as session:

@@ -405,6 +405,8 @@ class Page:
                     return
                 picture = _shown(canvas.glimpse(projection.latents()))
                 yield {self.picture: picture, self.progress: f"Step {step} of {steps}"}
+            if not sitting.projects:
+                return
         finally:
             self._projecting.release()
             sitting.projects = False
