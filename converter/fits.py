@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from torch import Tensor
+
 from converter.errors import ConvertError
+from converter.table import Table
 from stylegan_torch import stylegan2
 from stylegan_torch.checkpoint import Network
-from stylegan_torch.layers import resolutions
 
 _FREE = {
     "truncation_psi",
@@ -51,6 +53,8 @@ def _essential(config: Any) -> dict[str, Any]:
     if "epilogue_activation" in fields and fields["epilogue_activation"] is None:
         fields["epilogue_activation"] = config.activation
     mapping = fields.pop("mapping", None)
+    if mapping and "w_avg_beta" in mapping:
+        mapping["w_avg"] = mapping.pop("w_avg_beta") is not None
     if mapping and not mapping["c_dim"]:
         mapping = {name: value for name, value in mapping.items() if name not in ("labels", "embed_dim")}
     if mapping and not mapping["num_layers"]:
@@ -64,28 +68,27 @@ def channel_base(channels: tuple[int, ...], img_resolution: int, step: int = 1) 
     Raises:
         ConvertError: if there is none.
     """
-    high = max(channels)
-    levels = list(zip(channels, resolutions(img_resolution), strict=True))
-    base = -(-max(count * side for count, side in levels) // step) * step
-    if any(min(base // side, high) != count for count, side in levels):
+    base = stylegan2.channel_base(channels, img_resolution, step)
+    if base is None:
         raise ConvertError(f"its levels have {list(channels)} feature maps, and there min(base // side, highest)")
     return base
 
 
-def with_style_bias(role: str, network: Network, added: float, notes: list[str]) -> Network:
-    """Return a network whose style biases are stored for a reader that adds `added`; notes what is rounded by that."""
-    config = network.config
-    if not isinstance(config, stylegan2.GeneratorConfig) or config.style_bias == added:
-        return network
-    change = config.style_bias - added
-    biases = {name: value for name, value in network.state_dict.items() if name.endswith("affine.bias")}
-    changed = {name: value + change for name, value in biases.items()}
-    rounded = sum(int((changed[name] - change != value).sum()) for name, value in biases.items())
-    if rounded:
-        notes.append(
-            f"the last digit of {rounded} style biases of {role} is rounded: that form stores them {change:+g}"
-        )
-    return Network(dataclasses.replace(config, style_bias=added), network.state_dict | changed)
+def originals(network: Network) -> dict[str, Tensor]:
+    """Return what a network keeps of tensors that its own form stores otherwise, by our names."""
+    return {name: value for name, value in network.source.items() if name in network.state_dict}
+
+
+def note_rounded(role: str, table: Table, network: Network, tensors: dict[str, Tensor], notes: list[str]) -> None:
+    """Tell of style biases that a form stores less 1, where that takes their last digit."""
+    rows = {name: (value, *table.source_name(name)) for name, value in network.state_dict.items()}
+    lost = sum(
+        int((transform.to_ours(tensors[theirs]) != value).sum())
+        for value, theirs, transform in rows.values()
+        if transform.rounds
+    )
+    if lost:
+        notes.append(f"the last digit of {lost} style biases of {role} is rounded: that form stores them less 1")
 
 
 @contextmanager

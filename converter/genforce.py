@@ -13,7 +13,20 @@ from typing import Any
 from converter.errors import ConvertError, within
 from converter.progan_pages import dense_from_4x4
 from converter.source import Network
-from converter.table import FLIP, NOISE, SAME, TRANSPOSE, UNBATCH, Row, Table, Transform, chain, permute, product
+from converter.table import (
+    FLIP,
+    NOISE,
+    PLUS_ONE,
+    SAME,
+    TRANSPOSE,
+    UNBATCH,
+    Row,
+    Table,
+    Transform,
+    chain,
+    permute,
+    product,
+)
 from converter.tf_shared import kept_lod
 from converter.torch_shared import Tensors, count, float_tensors, shape_of, stored_filters, taps_of
 from stylegan_torch import progan, stylegan1, stylegan2
@@ -112,7 +125,6 @@ def stylegan2_generator_config(network: Network) -> stylegan2.GeneratorConfig:
         const_channels=shape_of(tensors, "synthesis.early_layer.const", 4)[1],
         architecture="skip" if skip else "orig",
         resample_filter=taps_of(tensors, "synthesis.layer1.filter.kernel"),
-        style_bias=1.0,
         equalized_modulation=True,
     )
 
@@ -136,7 +148,7 @@ def _mapping2(tensors: Tensors) -> stylegan2.MappingConfig:
 
 def stylegan2_generator_table(network: Network | None, config: stylegan2.GeneratorConfig) -> Table:
     """Return the table of a `StyleGAN2Generator`."""
-    styled = {"affine.weight": ("style.weight", SAME), "affine.bias": ("style.bias", SAME), "bias": ("bias", SAME)}
+    styled = {"affine.weight": ("style.weight", SAME), "affine.bias": ("style.bias", PLUS_ONE), "bias": ("bias", SAME)}
     noisy = {**styled, "noise_strength": ("noise_strength", SAME), "noise_const": ("noise", NOISE)}
     flat = {"synthesis.b4.conv1": "synthesis.layer0", "synthesis.b{r}.conv1": "synthesis.layer{flat}"}
     rows = [

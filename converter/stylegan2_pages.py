@@ -11,6 +11,7 @@ from converter.table import (
     HWIO,
     HWIO_FLIPPED,
     NOISE,
+    PLUS_ONE,
     SAME,
     TRANSPOSE,
     UNBATCH,
@@ -122,7 +123,6 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
         architecture="revised" if revised else kw.choice("architecture", "skip", "resnet", "orig"),
         resample_filter=_taps(kw),
         activation=kw.choice("nonlinearity", *ACTIVATIONS),
-        style_bias=1.0,
         equalized_modulation=True,
         truncation_psi=1.0 if psi is None else psi,
         truncation_cutoff=top.optional_integer("truncation_cutoff", -(1 << 20)),
@@ -284,7 +284,7 @@ def generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Tabl
         "bias": ("bias", SAME),
         "noise_strength": ("noise_strength", SAME),
         "affine.weight": ("mod_weight", TRANSPOSE),
-        "affine.bias": ("mod_bias", SAME),
+        "affine.bias": ("mod_bias", PLUS_ONE),
     }
     rows = [
         Row("mapping.w_avg", "dlatent_avg"),

@@ -36,7 +36,7 @@ def generator_config(network: Network) -> stylegan3.GeneratorConfig:
     kw = Keywords("SynthesisNetwork", _SYNTHESIS, arguments)
     sizes = (top.integer("z_dim", 0), top.integer("c_dim"), top.integer("w_dim", 1))
     return stylegan3.GeneratorConfig(
-        mapping=mapping_config(arguments, *sizes, num_layers=2),
+        mapping=mapping_config(arguments, *sizes, num_layers=2, w_avg_beta=0.998),
         img_resolution=top.resolution("img_resolution"),
         img_channels=top.integer("img_channels", 1),
         channel_base=kw.integer("channel_base", 1, 1 << 30),

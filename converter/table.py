@@ -22,14 +22,16 @@ Change = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Step:
-    """A change of layout that rounds nothing: `theirs` to `ours` and back.
+    """A change of layout: `theirs` to `ours` and back.
 
     reshape: what `to_theirs` does to the shape alone, where `to_theirs` itself does more; None = `to_theirs`.
+    rounds: whether the way back may give other bits than there were; a table then keeps those.
     """
 
     to_ours: Change
     to_theirs: Change
     reshape: Change | None = None
+    rounds: bool = False
 
 
 class Transform:
@@ -37,6 +39,7 @@ class Transform:
 
     def __init__(self, *steps: Step) -> None:
         self.steps = steps
+        self.rounds = any(step.rounds for step in steps)
 
     def to_ours(self, x: Tensor) -> Tensor:
         """Import one tensor."""
@@ -99,6 +102,8 @@ CHANNELS = Transform(Step(lambda x: x.reshape(-1), lambda x: x[None, :, None, No
 """[1, C, 1, 1] to [C]."""
 NOISE = Transform(Step(lambda x: x[0, 0], lambda x: x[None, None]))
 """[1, 1, H, W] to [H, W]."""
+PLUS_ONE = Transform(Step(lambda x: x + 1, lambda x: x - 1, reshape=lambda x: x, rounds=True))
+"""Style biases around 0, of programs that add 1 to every style, to ours around 1."""
 
 
 @dataclass(frozen=True)
@@ -178,6 +183,8 @@ class Table:
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return our tensors, contiguous, and the kept ones.
 
+        Where the way back would round, the original bits are kept too, under the name of our tensor.
+
         Args:
             shapes: name and shape of every tensor our network has.
             tensors: the source's.
@@ -194,6 +201,9 @@ class Table:
                 raise ConvertError(f"variable {name} is unknown to this kind of network")
             rule.check(name, value)
         state = {ours: _compact(transform.to_ours(tensors[theirs])) for ours, (theirs, transform) in plan.items()}
+        for ours, (theirs, transform) in plan.items():
+            if transform.rounds and not same_bits(transform.to_theirs(state[ours]), tensors[theirs]):
+                kept[ours] = tensors[theirs]
         return state, {name: _compact(value) for name, value in kept.items()}
 
     def export_tensors(
@@ -207,7 +217,10 @@ class Table:
         exported = dict(kept)
         for ours, value in state.items():
             theirs, transform = self.source_name(ours)
-            exported[theirs] = _usual_strides(transform.to_theirs(value).contiguous())
+            original = exported.pop(ours, None) if transform.rounds else None
+            if original is None or not same_bits(transform.to_ours(original), value):
+                original = transform.to_theirs(value)
+            exported[theirs] = _usual_strides(original.contiguous())
         result: dict[str, Tensor] = {}
         for name in order:
             value_ = exported.pop(name, None)
@@ -224,6 +237,11 @@ class Table:
 
     def _kept(self, name: str) -> Kept | None:
         return next((rule for rule in self.kept if re.fullmatch(rule.pattern, name)), None)
+
+
+def same_bits(a: Tensor, b: Tensor) -> bool:
+    """Tell whether two float32 tensors are the same bit for bit, which NaN is too."""
+    return a.shape == b.shape and torch.equal(a.contiguous().view(torch.int32), b.contiguous().view(torch.int32))
 
 
 def _compact(x: Tensor) -> Tensor:

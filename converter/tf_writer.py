@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 import torch
-from torch import Tensor
 
+from converter.fits import originals
 from converter.pages import export_network, page
 from converter.source import Header, Network
 from stylegan_torch import checkpoint
 from stylegan_torch.layers import log2_resolution
-from stylegan_torch.networks import build, shapes
+from stylegan_torch.networks import build, shapes, tensors_of
 
 _NUMPY_2 = "numpy._core.multiarray"
 _STATE_KEYS = ("version", "name", "static_kwargs", "components", "build_module_src", "build_func_name", "variables")
@@ -115,11 +115,11 @@ def fresh_network(
         finish: may change the weights, which come from torch's global generator.
     """
     template = Network(role, "tf", network_header(name, function, keywords, components), {})
-    module = build(page(template).config(template))
+    config = page(template).config(template)
+    module = build(config)
     finish(module)
-    state = {key: value.detach() for key, value in module.state_dict().items()}
     lods = ["lod"] if function == "G_main" else []  # of no use here, but made by StyleGAN2's G_main
-    return official_network(template, state, lods)
+    return official_network(template, checkpoint.Network(config, tensors_of(module)), lods)
 
 
 def network_header(
@@ -131,27 +131,27 @@ def network_header(
     return _header(name, function, keywords, parts)
 
 
-def official_network(template: Network, state: Mapping[str, Tensor], more: Iterable[str] = ()) -> Network:
-    """Return the network that a header without variables and tensors of ours describe.
+def official_network(template: Network, ours: checkpoint.Network, more: Iterable[str] = ()) -> Network:
+    """Return the network that a header without variables and a network of ours describe.
 
     Args:
         template: has the header.
-        state: our tensors.
+        ours: has the tensors; its config is what the header says.
         more: variables that are not ours, such as "lod".
     """
     header, config = template.header, page(template).config(template)
     table = page(template).table(template, config)
     parts = {key: {**part, "variables": []} for key, part in header["components"].items()}
     variables = list(more)
-    for ours in shapes(config):
-        theirs, _ = table.source_name(ours)
+    for name in shapes(config):
+        theirs, _ = table.source_name(name)
         owner = next((part for part in parts.values() if theirs.startswith(f"{part['name']}/")), None)
         if owner is None:
             variables.append(theirs)
         else:
             owner["variables"].append(theirs.removeprefix(f"{owner['name']}/"))
     record = {"form": "tf", **header, "variables": variables, "components": parts}
-    return export_network(template.role, checkpoint.Network(config, dict(state)), record)
+    return export_network(template.role, checkpoint.Network(config, ours.state_dict, originals(ours)), record)
 
 
 def _header(name: str, function: str, keywords: dict[str, Any], components: dict[str, Header]) -> Header:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from converter import genforce
 from converter.errors import ConvertError
-from converter.fits import channel_base, note_clamp, placing, refuse_others, with_style_bias
+from converter.fits import channel_base, note_clamp, note_rounded, originals, placing, refuse_others
 from converter.formats import Options, Written
 from converter.pages import export_network, page
 from converter.source import Network
@@ -67,7 +67,6 @@ def _tell(role: str, function: str, assumed: dict[str, Any], notes: list[str]) -
 
 
 def _anew(role: str, network: checkpoint.Network, notes: list[str]) -> dict[str, Tensor]:
-    network = with_style_bias(role, network, 1.0, notes)
     config: Any = network.config
     family, kind = kind_of(config)
     if family not in _CLASSES:
@@ -79,7 +78,8 @@ def _anew(role: str, network: checkpoint.Network, notes: list[str]) -> dict[str,
     table = page(template).table(template, config)
     stored = dict(_stored(family, kind, config))
     order = [*(table.source_name(name)[0] for name in network.state_dict), *stored]
-    tensors = table.export_tensors(network.state_dict, stored, order)
+    tensors = table.export_tensors(network.state_dict, {**originals(network), **stored}, order)
+    note_rounded(role, table, network, tensors, notes)
     written = Network(role, genforce.FORM, {**template.header, "variables": order}, tensors)
     refuse_others(config, page(written).config(written))
     note_clamp(role, config, notes)

@@ -12,16 +12,16 @@ from typing import IO, Any
 import torch
 
 from converter.errors import ConvertError
-from converter.fits import channel_base, placing, refuse_others, with_style_bias
+from converter.fits import channel_base, note_rounded, placing, refuse_others
 from converter.formats import Options, Written
 from converter.pages import export_network, import_network, page
 from converter.pickles import read_pickle
 from converter.source import Header, Network
+from converter.table import same_bits
 from converter.tf_writer import dump_networks, network_header, official_network
-from converter.torch_shared import same_bits
 from stylegan_torch import checkpoint, stylegan2
 from stylegan_torch.checkpoint import Checkpoint
-from stylegan_torch.networks import build
+from stylegan_torch.networks import build, tensors_of
 
 _NAMES = {"G": "G", "D": "D", "G_ema": "Gs"}
 """Our roles in the order of the file, and what they are called there."""
@@ -70,7 +70,7 @@ def _completed(checkpoint: Checkpoint, fresh_d: bool) -> tuple[Checkpoint, list[
     notes = []
     if "G_ema" not in networks:
         raise ConvertError("format nvidia needs network G_ema")
-    _keywords_of("G_ema", with_style_bias("G_ema", networks["G_ema"], 1.0, []).config)
+    _keywords_of("G_ema", networks["G_ema"].config)
     if "D" not in networks:
         if not fresh_d:
             raise ConvertError("has no D, which format nvidia needs; --fresh-d makes an untrained one")
@@ -83,16 +83,17 @@ def _completed(checkpoint: Checkpoint, fresh_d: bool) -> tuple[Checkpoint, list[
 
 
 def _written(role: str, network: checkpoint.Network, record: dict[str, Any], notes: list[str]) -> Network:
-    ours = with_style_bias(role, network, 1.0, notes)
     function, parts = ("D_main", {}) if role == "D" else ("G_main", _PARTS)
-    header = network_header(_NAMES[role], function, _keywords_of(role, ours.config), parts.items())
+    header = network_header(_NAMES[role], function, _keywords_of(role, network.config), parts.items())
     template = Network(role, "tf", header, {})
     with placing(role, "nvidia"):
-        refuse_others(ours.config, page(template).config(template))
+        refuse_others(network.config, page(template).config(template))
     if record.get("form") == "tf":
         own = export_network(role, network, record)
         return Network(role, "tf", _as_it_was(header, own.header), own.tensors)
-    return official_network(template, ours.state_dict)
+    written = official_network(template, network)
+    note_rounded(role, page(written).table(written, network.config), network, written.tensors, notes)
+    return written
 
 
 def _keywords_of(role: str, config: Any) -> dict[str, Any]:
@@ -134,7 +135,7 @@ def _fresh_discriminator(G: Any) -> checkpoint.Network:
     )
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        return checkpoint.Network(config, build(config).state_dict())
+        return checkpoint.Network(config, tensors_of(build(config)))
 
 
 def _common_keywords(config: Any) -> dict[str, Any]:

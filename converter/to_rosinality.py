@@ -11,10 +11,11 @@ from torch import Tensor
 
 from converter import rosinality2, source
 from converter.errors import ConvertError
-from converter.fits import note_clamp, placing, refuse_others, with_style_bias
+from converter.fits import note_clamp, placing, refuse_others
 from converter.formats import Options, Written
 from converter.pages import export_network, page
-from converter.torch_shared import same_bits, write_state_dicts
+from converter.table import same_bits
+from converter.torch_shared import write_state_dicts
 from stylegan_torch import stylegan2
 from stylegan_torch.checkpoint import Checkpoint, Network
 from stylegan_torch.networks import kind_of, shapes
@@ -68,7 +69,6 @@ def _export(role: str, network: Network, notes: list[str]) -> dict[str, Tensor]:
     with placing(role, "rosinality"):
         for reason in _obstacles(network.config):
             raise ConvertError(reason)
-    network = with_style_bias(role, network, 0.0, notes)
     config: Any = network.config
     note_clamp(role, config, notes)
     state = dict(network.state_dict)

@@ -23,6 +23,7 @@ _PRECISION: dict[str, dict[str, Any]] = {
     "stylegan2-ada-pytorch": {"num_fp16_res": 0, "conv_clamp": None},
     "stylegan3": {"num_fp16_res": 4, "conv_clamp": 256},
 }
+_W_AVG_BETA = {"stylegan2-ada-pytorch": 0.995, "stylegan3": 0.998}
 _LAYERS: dict[str, Any] = {"activation": "lrelu", "resample_filter": [1, 3, 3, 1]}
 _MAPPING: dict[str, Any] = {
     "embed_features": None,
@@ -59,10 +60,10 @@ def _nested(arguments: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def mapping_config(
-    arguments: dict[str, Any], z_dim: int, c_dim: int, w_dim: int, num_layers: int = 8
+    arguments: dict[str, Any], z_dim: int, c_dim: int, w_dim: int, num_layers: int = 8, w_avg_beta: float = 0.995
 ) -> stylegan2.MappingConfig:
-    """Return the config of a mapping network; `num_layers` is what its class assumes."""
-    defaults = {**_MAPPING, "num_layers": num_layers}
+    """Return the config of a mapping network; `num_layers` and `w_avg_beta` are what its class assumes."""
+    defaults = {**_MAPPING, "num_layers": num_layers, "w_avg_beta": w_avg_beta}
     kw = Keywords("MappingNetwork", defaults, _nested(arguments, "mapping_kwargs"))
     return stylegan2.MappingConfig(
         z_dim=z_dim,
@@ -73,6 +74,7 @@ def mapping_config(
         embed_dim=w_dim if kw.get("embed_features") is None else kw.integer("embed_features", 1),
         lr_multiplier=kw.number("lr_multiplier"),
         activation=kw.choice("activation", *ACTIVATIONS),
+        w_avg_beta=kw.optional_number("w_avg_beta"),
     )
 
 
@@ -96,7 +98,13 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
     resolution = top.resolution("img_resolution")
     channels = _channels(kw, resolution)
     return stylegan2.GeneratorConfig(
-        mapping=mapping_config(arguments, top.integer("z_dim", 0), top.integer("c_dim"), top.integer("w_dim", 1)),
+        mapping=mapping_config(
+            arguments,
+            top.integer("z_dim", 0),
+            top.integer("c_dim"),
+            top.integer("w_dim", 1),
+            w_avg_beta=_W_AVG_BETA[network.header["repository"]],
+        ),
         img_resolution=resolution,
         img_channels=top.integer("img_channels", 1),
         channels=channels,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from converter.errors import ConvertError
-from converter.table import Kept
+from converter.table import Kept, same_bits
 from stylegan_torch.layers import make_filter
 
 USUAL_TAPS = (1.0, 3.0, 3.0, 1.0)
@@ -34,11 +34,6 @@ def float_tensors(state: Mapping[Any, Any]) -> dict[str, Tensor]:
             raise ConvertError(f"variable {name} is no plain tensor with values")
         tensors[name] = value.detach().resolve_neg()
     return tensors
-
-
-def same_bits(a: Tensor, b: Tensor) -> bool:
-    """Tell whether two float32 tensors are the same bit for bit, which NaN is too."""
-    return a.shape == b.shape and torch.equal(a.contiguous().view(torch.int32), b.contiguous().view(torch.int32))
 
 
 def shape_of(tensors: Tensors, name: str, ndim: int) -> torch.Size:

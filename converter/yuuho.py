@@ -12,7 +12,7 @@ import torch
 from converter import stylegan1_pages, stylegan2_pages
 from converter.arrays import Array, to_tensor
 from converter.source import Network
-from converter.table import FLIP, NOISE, SAME, UNBATCH, Kept, Row, Table, chain, permute, product
+from converter.table import FLIP, NOISE, PLUS_ONE, SAME, UNBATCH, Kept, Row, Table, chain, permute, product
 from converter.torch_shared import count, float_tensors, shape_of
 from stylegan_torch import stylegan1, stylegan2
 from stylegan_torch.layers import log2_resolution, resolutions
@@ -155,7 +155,6 @@ def stylegan2_config(network: Network) -> stylegan2.GeneratorConfig:
         **sizes,
         const_channels=sizes["channels"][0],
         image_upsampling="bilinear",
-        style_bias=1.0,
         equalized_modulation=True,
         truncation_psi=0.7,
         truncation_cutoff=_TRUNCATION["StyleGAN2"],
@@ -190,5 +189,5 @@ def stylegan2_table(network: Network, config: stylegan2.GeneratorConfig) -> Tabl
 _STYLED = {
     "weight": ("weight", SAME),
     "affine.weight": ("fc.weight", SAME),
-    "affine.bias": ("bias.bias", SAME),
+    "affine.bias": ("bias.bias", PLUS_ONE),
 }

@@ -2,12 +2,14 @@
 
 `.pt` is what `torch.load(path, weights_only=True)` opens:
 
-    {"format": "stylegan-torch", "version": 1, "provenance": {...},
+    {"format": "stylegan-torch", "version": 2, "provenance": {...},
      "networks": {"G_ema": {"config": {...}, "state_dict": {...}, "source": {...}}, ...}}
 
 `.safetensors` has the same tensors as `G_ema.state_dict.<name>` and `G_ema.source.<name>`, the rest as JSON in its
-metadata under the key `stylegan_torch`. `source` has tensors of the original file that no picture depends on; they make
-its export complete.
+metadata under the key `stylegan_torch`. `source` has tensors of the original file that no picture depends on, and, by
+our names, the original bits of tensors that are stored otherwise here; they make its export complete.
+
+Version 1 stored StyleGAN2's style biases as the original program does, with what to add to them in the config.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import json
 import sys
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,11 +30,19 @@ from torch import Tensor, nn
 
 from stylegan_torch.errors import CheckpointError
 from stylegan_torch.files import new_file
-from stylegan_torch.networks import Config, assemble, check_state, config_from_json, config_to_json, shapes
+from stylegan_torch.networks import (
+    Config,
+    assemble,
+    check_state,
+    config_from_json,
+    config_to_json,
+    shapes,
+    tensors_of,
+)
 from stylegan_torch.plain import plain
 
 FORMAT = "stylegan-torch"
-VERSION = 1
+VERSION = 2
 ROLES = ("G_ema", "G", "D")
 """The networks a file may have: the generator's moving average, the generator, the discriminator."""
 
@@ -165,7 +175,7 @@ def of_modules(networks: Mapping[str, nn.Module], provenance: dict[str, Any] | N
         config: Any = getattr(module, "config", None)
         if not isinstance(config, Config):
             raise CheckpointError(f"{role} is a {type(module).__name__}, not a network of this package")
-        parts[role] = Network(config, {name: value.detach() for name, value in module.state_dict().items()})
+        parts[role] = Network(config, tensors_of(module))
     return Checkpoint(parts, plain(provenance or {}, "provenance"))
 
 
@@ -231,7 +241,7 @@ def _read_pt(path: Path) -> Checkpoint:
         raise CheckpointError("is damaged, or not a file of ours; stylegan-convert may be able to read it") from error
     _check_format(content)
     networks = {
-        role: Network(config_from_json(net["config"]), net["state_dict"], net["source"])
+        role: _network(content["version"], net["config"], net["state_dict"], net["source"])
         for role, net in content["networks"].items()
     }
     return Checkpoint(networks, plain(content["provenance"], "provenance"))
@@ -247,16 +257,26 @@ def _read_safetensors(path: Path) -> Checkpoint:
         raise CheckpointError("is damaged, or not a file of ours; stylegan-convert may be able to read it") from error
     networks = {}
     for role, data in record["networks"].items():
-        config = config_from_json(data)
         parts = {
             part: {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
             for part in ("state_dict", "source")
             for start in [f"{role}.{part}."]
         }
-        order = {name: position for position, name in enumerate(shapes(config))}
-        state = dict(sorted(parts["state_dict"].items(), key=lambda item: order.get(item[0], len(order))))
-        networks[role] = Network(config, state, parts["source"])
+        network = _network(record["version"], data, parts["state_dict"], parts["source"])
+        order = {name: position for position, name in enumerate(shapes(network.config))}
+        state = dict(sorted(network.state_dict.items(), key=lambda item: order.get(item[0], len(order))))
+        networks[role] = replace(network, state_dict=state)
     return Checkpoint(networks, plain(record["provenance"], "provenance"))
+
+
+def _network(version: int, data: dict[str, Any], state: dict[str, Tensor], source: dict[str, Tensor]) -> Network:
+    if version == 1:
+        data = dict(data)
+        added = data.pop("style_bias", 0.0) if data.get("family") == "stylegan2" else 0.0
+        biases = {name: value for name, value in state.items() if added and name.endswith(".affine.bias")}
+        state = state | {name: value + added for name, value in biases.items()}
+        source = source | biases
+    return Network(config_from_json(data), state, source)
 
 
 def _check_format(content: Any) -> None:
@@ -264,5 +284,5 @@ def _check_format(content: Any) -> None:
         raise CheckpointError("is not a file of ours; stylegan-convert may be able to read it")
     if not content.get("networks"):
         raise CheckpointError("holds no networks")
-    if content.get("version") != VERSION:
+    if content.get("version") not in (1, VERSION):
         raise CheckpointError(f"has version {content.get('version')}; this program reads {VERSION}, so update it")

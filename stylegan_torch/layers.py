@@ -5,6 +5,7 @@ All feature maps are NCHW. Resampling filters follow `upfirdn` of the StyleGAN2 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -207,7 +208,7 @@ def normal(*shape: int, std: float = 1.0) -> nn.Parameter:
 
 
 class Linear(nn.Module):
-    """Dense layer with equalized learning rate (ProGAN section 4.1): x (weight · gain)ᵀ + bias · bias_gain, activated.
+    """Dense layer with equalized learning rate (ProGAN 4.1): x (weight · weight_gain)ᵀ + bias · bias_gain, activated.
 
     `weight` [out, in] is stored as the training left it; `lr_multiplier` only sets how large it starts.
     """
@@ -217,7 +218,7 @@ class Linear(nn.Module):
         in_features: int,
         out_features: int,
         *,
-        gain: float,
+        weight_gain: float,
         bias_gain: float | None = 1.0,
         bias_init: float = 0.0,
         lr_multiplier: float = 1.0,
@@ -227,7 +228,8 @@ class Linear(nn.Module):
         super().__init__()
         self.weight = normal(out_features, in_features, std=1 / lr_multiplier)
         self.bias = None if bias_gain is None else nn.Parameter(torch.full((out_features,), bias_init))
-        self.gain = gain
+        self.in_features, self.out_features = in_features, out_features
+        self.weight_gain = weight_gain
         self.bias_gain = bias_gain
         self.activation = activation
         self.activation_gain = activation_gain
@@ -235,15 +237,32 @@ class Linear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, in] to [N, out]."""
         bias = None if self.bias is None or self.bias_gain is None else self.bias * self.bias_gain
-        return activate(F.linear(x, self.weight * self.gain, bias), self.activation, with_gain=self.activation_gain)
+        return activate(
+            F.linear(x, self.weight * self.weight_gain, bias), self.activation, with_gain=self.activation_gain
+        )
 
 
-def truncate(ws: Tensor, w_avg: Tensor, psi: float, cutoff: int | None) -> Tensor:
-    """Pull the first `cutoff` rows (None: all) of `ws` [N, num_ws, w_dim] towards `w_avg` (StyleGAN appendix B)."""
+def truncate(ws: Tensor, w_avg: Tensor | None, psi: float, cutoff: int | None) -> Tensor:
+    """Pull the first `cutoff` rows (None: all) of `ws` [N, num_ws, w_dim] towards `w_avg` (StyleGAN appendix B).
+
+    Raises:
+        ValueError: if there is no `w_avg` to pull them to.
+    """
     if psi == 1:
         return ws
+    if w_avg is None:
+        raise ValueError(
+            "this network has no average w (it was made with w_avg_beta=None), so truncation_psi must be 1"
+        )
     cutoff = ws.shape[1] if cutoff is None else max(cutoff, 0)
     return torch.cat([w_avg.lerp(ws[:, :cutoff], psi), ws[:, cutoff:]], dim=1)
+
+
+@torch.no_grad()
+def follow_mean(average: Tensor | None, values: Tensor, beta: float | None) -> None:
+    """Let a running average [...], if there is one, follow the mean of values [N, ...] in place; `beta` of it stays."""
+    if average is not None and beta is not None:
+        average.copy_(values.detach().mean(dim=0).lerp(average, beta))
 
 
 def check_shape(name: str, x: Tensor, *shape: int) -> None:
@@ -252,50 +271,86 @@ def check_shape(name: str, x: Tensor, *shape: int) -> None:
         raise ValueError(f"{name} must be [N, {', '.join(map(str, shape))}], not {list(x.shape)}")
 
 
+def any_tensor(module: nn.Module) -> Tensor:
+    """Return a tensor that has the dtype and device of a module."""
+    return next(itertools.chain(module.parameters(), module.buffers()), torch.empty(0))
+
+
+def cast(name: str, x: Tensor, like: Tensor) -> Tensor:
+    """Return an input in the dtype of a network's tensor `like`.
+
+    Raises:
+        ValueError: if it is on another device than the network.
+    """
+    if x.device != like.device:
+        raise ValueError(f"{name} is on {x.device}, the network on {like.device}: move one of them with .to(device)")
+    return x.to(like.dtype)
+
+
 def labels_or_zeros(c: Tensor | None, c_dim: int, like: Tensor) -> Tensor:
     """Return labels as [N, c_dim] of the dtype and device of `like` [N, ...]; None means all zeros.
 
     Raises:
-        ValueError: if a conditional network is given labels of another shape.
+        ValueError: if a conditional network is given labels of another shape, or on another device.
     """
     if c is None or c_dim == 0:
         return like.new_zeros(like.shape[0], c_dim)
     if c.shape != (like.shape[0], c_dim):
         raise ValueError(f"labels must be [{like.shape[0]}, {c_dim}] (one-hot), not {list(c.shape)}")
-    return c.to(like)
+    return cast("labels", c, like)
+
+
+def check_noise(noise: Sequence[Tensor] | None, sizes: Sequence[Sequence[int]], N: int) -> None:
+    """Raise ValueError unless explicit noise is [1 or N, 1, H, W] for each of the layers of these sizes (H, W)."""
+    if noise is None:
+        return
+    if len(noise) != len(sizes):
+        raise ValueError(f"this network has {len(sizes)} noisy layers, got {len(noise)} noise tensors")
+    for i, (given, (height, width)) in enumerate(zip(noise, sizes, strict=True)):
+        if given.ndim != 4 or given.shape[0] not in (1, N) or given.shape[1:] != (1, height, width):
+            raise ValueError(f"noise {i} must be [1 or {N}, 1, {height}, {width}], not {list(given.shape)}")
+
+
+def layer_noise(stored: Tensor | None, like: Tensor, noise_mode: str, given: Tensor | None = None) -> Tensor | None:
+    """Return the noise [1 or N, 1, H, W] of one layer, or None.
+
+    Args:
+        stored: its map [H, W]; None = the layer has no noise.
+        like: [N, ...], gives batch size, dtype and device.
+        noise_mode: "const" (the stored map), "random" (fresh N(0, 1) for every sample) or "none".
+        given: explicit noise; overrides `noise_mode`.
+
+    Raises:
+        ValueError: for an unknown mode, or explicit noise on another device.
+    """
+    if given is not None:
+        return cast("noise", given, like)
+    if noise_mode not in ("const", "random", "none"):
+        raise ValueError(f"noise_mode must be 'const', 'random' or 'none', not {noise_mode!r}")
+    if stored is None or noise_mode == "none":
+        return None
+    if noise_mode == "const":
+        return stored.to(like.dtype)[None, None]
+    return torch.randn(like.shape[0], 1, *stored.shape, dtype=like.dtype, device=like.device)
 
 
 def pick_noise(
     buffers: Sequence[Tensor], like: Tensor, noise_mode: str, noise: Sequence[Tensor] | None
 ) -> list[Tensor | None]:
-    """Return the noise of every noisy layer, in layer order, for the batch of `like` [N, ...].
+    """Return the noise of every noisy layer, in layer order, as `layer_noise` does for one.
 
     Args:
         buffers: the stored maps [H, W].
-        like: gives batch size, dtype and device.
-        noise_mode: "const" (the stored maps), "random" (fresh N(0, 1) for every sample) or "none".
+        like: [N, ...], gives batch size, dtype and device.
+        noise_mode: "const", "random" or "none".
         noise: explicit maps [1 or N, 1, H, W], one a layer; overrides `noise_mode`.
 
     Raises:
-        ValueError: for an unknown mode, or explicit noise of the wrong number or shape.
+        ValueError: for an unknown mode, or explicit noise of the wrong number, shape or device.
     """
-    N = like.shape[0]
-    if noise is not None:
-        if len(noise) != len(buffers):
-            raise ValueError(f"this network has {len(buffers)} noisy layers, got {len(noise)} noise tensors")
-        for i, (given, stored) in enumerate(zip(noise, buffers, strict=True)):
-            if given.ndim != 4 or given.shape[0] not in (1, N) or given.shape[1:] != (1, *stored.shape):
-                raise ValueError(
-                    f"noise {i} must be [1 or {N}, 1, {stored.shape[0]}, {stored.shape[1]}], not {list(given.shape)}"
-                )
-        return [given.to(like) for given in noise]
-    if noise_mode == "none":
-        return [None] * len(buffers)
-    if noise_mode == "const":
-        return [stored.to(like)[None, None] for stored in buffers]
-    if noise_mode == "random":
-        return [torch.randn(N, 1, *stored.shape, dtype=like.dtype, device=like.device) for stored in buffers]
-    raise ValueError(f"noise_mode must be 'const', 'random' or 'none', not {noise_mode!r}")
+    check_noise(noise, [stored.shape for stored in buffers], like.shape[0])
+    given = noise or [None] * len(buffers)
+    return [layer_noise(stored, like, noise_mode, each) for stored, each in zip(buffers, given, strict=True)]
 
 
 def with_features(synthesis: nn.Module, draw: Callable[[], Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -344,7 +399,9 @@ def resolutions(img_resolution: int) -> list[int]:
 
 
 class StyleGenerator(nn.Module):
-    """What StyleGAN's and StyleGAN2's generators share: a mapping and a synthesis network, and their sizes."""
+    """What the generators with a w share: a mapping and a synthesis network, and their sizes."""
+
+    init_args: tuple[Any, ...] = ()
 
     def __init__(self, config: Any, mapping: nn.Module, synthesis: Any) -> None:
         super().__init__()
@@ -359,6 +416,16 @@ class StyleGenerator(nn.Module):
         self.synthesis = synthesis
         self.mapping = mapping
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return any_tensor(self.synthesis).device
+
+    @property
+    def init_kwargs(self) -> dict[str, Any]:
+        """What the constructor of the official class takes for this network (of its sizes, where there is none)."""
+        return self.config.official_arguments()
+
     def forward(
         self,
         z: Tensor,
@@ -367,19 +434,27 @@ class StyleGenerator(nn.Module):
         truncation_cutoff: int | None = None,
         noise_mode: str = "const",
         noise: Sequence[Tensor] | None = None,
+        *,
+        force_fp32: bool = True,
+        fused_modconv: bool | None = None,
+        update_emas: bool = False,
     ) -> Tensor:
         """Draw images [N, img_channels, H, W], dynamic range about [-1, 1].
 
         Args:
-            z: latents [N, z_dim], N(0, 1).
+            z: latents [N, z_dim], N(0, 1); any dtype.
             c: one-hot labels [N, c_dim]; None means all zeros.
             truncation_psi: 1 = none, 0 = always `mapping.w_avg`.
             truncation_cutoff: how many layers are truncated; None = all.
             noise_mode: "const" (stored maps), "random" or "none".
             noise: explicit maps [1 or N, 1, H, W], one a noisy layer in layer order; overrides `noise_mode`.
+            force_fp32, fused_modconv: of the official releases; nothing to choose here, layers run in float32.
+            update_emas: let the running averages follow what is drawn, as in training.
 
         Raises:
             ValueError: if an argument does not fit the network.
         """
-        ws = self.mapping(z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff)
-        return self.synthesis(ws, noise_mode=noise_mode, noise=noise)
+        ws = self.mapping(
+            z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff, update_emas=update_emas
+        )
+        return self.synthesis(ws, noise_mode=noise_mode, noise=noise, update_emas=update_emas)

@@ -55,16 +55,26 @@ def build(config: Config) -> nn.Module:
     return _NETWORKS[type(config)][2](config)
 
 
+def is_constant(name: str) -> bool:
+    """Tell of a name in a `state_dict` whether the config alone says what it holds; files leave such tensors out."""
+    return name.rpartition(".")[2] == "resample_filter"
+
+
+def tensors_of(network: nn.Module) -> dict[str, Tensor]:
+    """Return the tensors of a network that belong in a file, by name; they are shared."""
+    return {name: value.detach() for name, value in network.state_dict().items() if not is_constant(name)}
+
+
 @functools.lru_cache(maxsize=8)
 def _plan(config: Config) -> tuple[dict[str, torch.Size], int]:
     with torch.device("meta"):
         network = build(config)
     count = sum(value.numel() for value in network.parameters())
-    return {name: value.shape for name, value in network.state_dict().items()}, count
+    return {name: value.shape for name, value in tensors_of(network).items()}, count
 
 
 def shapes(config: Config) -> dict[str, torch.Size]:
-    """Return name and shape of every tensor in the network's `state_dict`, in its order, without making it."""
+    """Return name and shape of every tensor of the network that belongs in a file, in their order, without making it."""
     return dict(_plan(config)[0])
 
 
@@ -91,7 +101,8 @@ def assemble(config: Config, state: dict[str, Tensor]) -> nn.Module:
     """Return the network with the given tensors (not copied), in eval mode, with no gradients asked for."""
     with torch.device("meta"):
         network = build(config)
-    network.load_state_dict(state, assign=True)
+    constants = {name: value for name, value in network.state_dict().items() if is_constant(name)}
+    network.load_state_dict(constants | state, assign=True)
     return network.eval().requires_grad_(False)
 
 

@@ -10,14 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from stylegan_torch.layers import (
     activate,
+    any_tensor,
     box_down2d,
+    cast,
     check_shape,
     conv2d,
     conv2d_box_down,
@@ -133,7 +135,7 @@ class Layer(nn.Module):
         self.weight = normal(*shape)
         self.bias = nn.Parameter(torch.zeros(shape[0] // 16 if stage == "latents" else shape[0]))
         gain /= math.sqrt(math.prod(shape[1:]))
-        self.gain = gain if scale == "equalized" else 1.0
+        self.weight_gain = gain if scale == "equalized" else 1.0
         self.stored = scale == "stored"
         if self.stored:
             self.register_buffer("weight_scale", torch.tensor(gain))
@@ -143,7 +145,7 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, I] or [N, I, H, W] to [N, O] or [N, O, H', W']."""
-        x = _STAGES[self.stage](x, self.weight * (self.weight_scale if self.stored else self.gain))
+        x = _STAGES[self.stage](x, self.weight * (self.weight_scale if self.stored else self.weight_gain))
         x = x + (self.bias if x.ndim == 2 else self.bias[:, None, None])
         x = activate(x, self.activation, with_gain=False)
         return x if self.eps is None else pixel_norm(x, self.eps)
@@ -174,6 +176,8 @@ class SynthesisBlock(nn.Module):
 class Generator(nn.Module):
     """Maps latents z [N, z_dim] and labels c [N, c_dim] to images."""
 
+    init_args: tuple[Any, ...] = ()
+
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
@@ -185,18 +189,45 @@ class Generator(nn.Module):
         for level, resolution in enumerate(resolutions(config.img_resolution)):
             self.add_module(f"b{resolution}", SynthesisBlock(config, level))
 
-    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return any_tensor(self).device
+
+    @property
+    def init_kwargs(self) -> dict[str, Any]:
+        """The sizes as official PyTorch classes name them; there is none for this network."""
+        return {name: getattr(self, name) for name in ("z_dim", "c_dim", "img_resolution", "img_channels")}
+
+    def forward(
+        self,
+        z: Tensor,
+        c: Tensor | None = None,
+        truncation_psi: float = 1.0,
+        truncation_cutoff: int | None = None,
+        noise_mode: str = "const",
+        *,
+        force_fp32: bool = True,
+        fused_modconv: bool | None = None,
+        update_emas: bool = False,
+    ) -> Tensor:
         """Draw images [N, img_channels, H, W], dynamic range about [-1, 1].
 
         Args:
-            z: latents [N, z_dim], N(0, 1).
+            z: latents [N, z_dim], N(0, 1); any dtype.
             c: one-hot labels [N, c_dim]; None means all zeros.
+            truncation_psi: 1; there is no W to truncate in.
+            truncation_cutoff, noise_mode, force_fp32, fused_modconv, update_emas: accepted for code written for
+                StyleGAN; there is nothing that they could change.
 
         Raises:
-            ValueError: if z or c do not fit the network.
+            ValueError: if z or c do not fit the network, or truncation is asked for.
         """
         cfg = self.config
+        if truncation_psi != 1:
+            raise ValueError("ProGAN has no W to truncate in, so truncation_psi must be 1")
         check_shape("z", z, cfg.z_dim)
+        z = cast("z", z, any_tensor(self.get_submodule("b4")))
         x = pixel_norm(z, cfg.pixel_norm_eps) if cfg.normalize_z_first else z
         x = torch.cat([x, labels_or_zeros(c, cfg.c_dim, z)], dim=1)
         x = pixel_norm(x, cfg.pixel_norm_eps) if cfg.normalize_z else x
@@ -271,12 +302,19 @@ class Discriminator(nn.Module):
         self.img_resolution = config.img_resolution
         self.img_channels = config.img_channels
         sides = resolutions(config.img_resolution)
+        self.block_resolutions = sides[:0:-1]
         for level in range(len(sides) - 1, 0, -1):
             self.add_module(f"b{sides[level]}", DiscriminatorBlock(config, level))
         self.b4 = DiscriminatorEpilogue(config)
 
     def forward(
-        self, img: Tensor, c: Tensor | None = None, return_labels: bool = False
+        self,
+        img: Tensor,
+        c: Tensor | None = None,
+        return_labels: bool = False,
+        *,
+        force_fp32: bool = True,
+        update_emas: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Score images [N, img_channels, H, W] in [-1, 1]; returns logits [N, 1].
 
@@ -284,12 +322,14 @@ class Discriminator(nn.Module):
             img: the images. Scores depend on the batch through the minibatch standard deviation.
             c: accepted for the common interface; ProGAN scores do not depend on labels.
             return_labels: also return the label logits [N, num_label_logits].
+            force_fp32, update_emas: of the official PyTorch releases; nothing depends on them.
 
         Raises:
             ValueError: if images or batch size do not fit the network.
         """
         cfg = self.config
         check_shape("images", img, cfg.img_channels, cfg.img_resolution, cfg.img_resolution)
+        img = cast("images", img, any_tensor(self.b4))
         blocks = [block for block in self.children() if isinstance(block, DiscriminatorBlock)]
         levels: list[DiscriminatorBlock | DiscriminatorEpilogue] = [*blocks, self.b4]
         skipped, fade = growth(cfg.lod, len(blocks)) if cfg.growing else (0, 0.0)

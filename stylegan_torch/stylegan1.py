@@ -22,21 +22,25 @@ from stylegan_torch.layers import (
     Linear,
     StyleGenerator,
     activate,
+    any_tensor,
     blur2d,
     box_down2d,
+    cast,
+    check_noise,
     check_shape,
     conv2d,
     conv2d_box_down,
     conv2d_nearest_up,
+    follow_mean,
     growth,
     instance_norm,
     labels_or_zeros,
+    layer_noise,
     log2_resolution,
     make_filter,
     minibatch_stddev,
     nearest_up2d,
     normal,
-    pick_noise,
     pixel_norm,
     resolutions,
     truncate,
@@ -44,6 +48,8 @@ from stylegan_torch.layers import (
 )
 
 Activation = Literal["lrelu", "relu"]
+W_AVG_BETA = 0.995
+"""What stays of the average w at each step of training."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,16 @@ class GeneratorConfig:
         """Height and width of images."""
         return _size(self, len(self.channels) - 1)
 
+    def official_arguments(self) -> dict[str, Any]:
+        """Return the sizes as official PyTorch classes name them; there is none for this network."""
+        return {
+            "z_dim": self.mapping.z_dim,
+            "c_dim": self.c_dim,
+            "w_dim": self.mapping.w_dim,
+            "img_resolution": self.img_resolution,
+            "img_channels": self.img_channels,
+        }
+
 
 def _size(config: GeneratorConfig | DiscriminatorConfig, level: int) -> tuple[int, int]:
     height, width = config.base_size
@@ -175,11 +191,11 @@ class MappingNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.z_dim, self.c_dim, self.w_dim = config.z_dim, config.c_dim, config.w_dim
-        self.num_layers = config.num_layers
+        self.num_layers, self.w_avg_beta = config.num_layers, W_AVG_BETA
         self.num_ws = num_ws
         features = config.z_dim
         if config.c_dim:
-            self.embed = Linear(config.c_dim, config.z_dim, gain=1.0, bias_gain=None)
+            self.embed = Linear(config.c_dim, config.z_dim, weight_gain=1.0, bias_gain=None)
             features += config.z_dim
         lr = config.lr_multiplier
         for i in range(config.num_layers):
@@ -188,7 +204,7 @@ class MappingNetwork(nn.Module):
             layer = Linear(
                 features,
                 out,
-                gain=gain,
+                weight_gain=gain,
                 bias_gain=lr,
                 lr_multiplier=lr,
                 activation=config.activation,
@@ -204,24 +220,32 @@ class MappingNetwork(nn.Module):
         c: Tensor | None = None,
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
+        *,
+        skip_w_avg_update: bool = True,
+        update_emas: bool = False,
     ) -> Tensor:
         """Map z [N, z_dim] and one-hot labels c [N, c_dim] to ws [N, num_ws, w_dim].
 
         Args:
-            z: latents, N(0, 1).
+            z: latents, N(0, 1); any dtype.
             c: labels; None means all zeros.
             truncation_psi: 1 = none, 0 = always `w_avg`.
             truncation_cutoff: how many rows are truncated; None = all.
+            skip_w_avg_update: False lets `w_avg` follow in training mode (StyleGAN2-ADA's keyword).
+            update_emas: lets `w_avg` follow in any mode (StyleGAN3's keyword).
 
         Raises:
             ValueError: if z or c do not fit the network.
         """
         cfg = self.config
         check_shape("z", z, cfg.z_dim)
+        z = cast("z", z, any_tensor(self))
         x = torch.cat([z, self.embed(labels_or_zeros(c, cfg.c_dim, z))], dim=1) if cfg.c_dim else z
         x = pixel_norm(x) if cfg.normalize_z else x
         for i in range(cfg.num_layers):
             x = self.get_submodule(f"fc{i}")(x)
+        if update_emas or (self.training and not skip_w_avg_update):
+            follow_mean(self.w_avg, x, self.w_avg_beta)
         return truncate(x[:, None].expand(-1, self.num_ws, -1), self.w_avg, truncation_psi, truncation_cutoff)
 
 
@@ -259,15 +283,35 @@ class SynthesisLayer(nn.Module):
                 self.register_buffer("noise_const", normal(*_size(config, level)).detach())
         if config.use_styles:
             gain = _gain(w_dim, config.equalized, config.style_gain)
-            self.affine = Linear(w_dim, out_channels * 2, gain=gain)
+            self.affine = Linear(w_dim, out_channels * 2, weight_gain=gain)
         self.blur_filter: Tensor | None
         blur = make_filter(config.blur_filter) if stage == "up" and config.blur_filter else None
         self.register_buffer("blur_filter", blur, persistent=False)
 
-    def forward(self, x: Tensor | None, w: Tensor, noise: Tensor | None) -> Tensor:
-        """Map x [N, I, H, W] (None at the first layer) with w [N, w_dim] to [N, O, H', W']."""
+    def forward(
+        self,
+        x: Tensor | None,
+        w: Tensor,
+        noise_mode: str = "const",
+        fused_modconv: bool = True,
+        gain: float = 1.0,
+        *,
+        noise: Tensor | None = None,
+    ) -> Tensor:
+        """Map x [N, I, H, W] (None at the first layer) with w [N, w_dim] to [N, O, H', W'].
+
+        Args:
+            x: features.
+            w: one row of ws.
+            noise_mode: "const" (the stored map, which the second of two layers that share one has not), "random" or
+                "none".
+            fused_modconv: of StyleGAN2's layers; nothing to choose here.
+            gain: factor on the result.
+            noise: an explicit map [1 or N, 1, H', W']; overrides `noise_mode`.
+        """
         cfg = self.config
         x = self._input(x, w)
+        noise = layer_noise(getattr(self, "noise_const", None), x, noise_mode, noise)
         if noise is not None:
             x = x + noise * (self.noise_strength * self.noise_gain)[:, None, None]
         x = activate(x if cfg.bias_first else self._add_bias(x), cfg.activation, with_gain=False)
@@ -276,7 +320,7 @@ class SynthesisLayer(nn.Module):
         if cfg.use_styles:
             scale, shift = self.affine(w)[:, :, None, None].chunk(2, dim=1)
             x = x * (scale + cfg.style_bias) + shift
-        return x
+        return x if gain == 1 else x * gain
 
     def _add_bias(self, x: Tensor) -> Tensor:
         return x if self.bias is None else x + self.bias[:, None, None]
@@ -317,16 +361,57 @@ class SynthesisBlock(nn.Module):
         super().__init__()
         out = config.channels[level]
         before = config.channels[max(level - 1, 0)]
+        self.resolution, self.is_last = 4 << level, level == len(config.channels) - 1
+        self.in_channels, self.out_channels, self.img_channels = before if level else 0, out, config.img_channels
+        self.w_dim, self.shared_noise = config.mapping.w_dim, config.shared_noise
+        self.num_conv, self.num_torgb = 2, 0
         first: Literal["const", "dense", "up"] = "up" if level else "const" if config.const_input else "dense"
         self.conv0 = SynthesisLayer(config, before, out, level, first)
         self.conv1 = SynthesisLayer(config, out, out, level, "conv")
-        if config.growing or level == len(config.channels) - 1:
+        if config.growing or self.is_last:
             self.torgb = ToRGB(config, out)
 
-    def forward(self, x: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None]) -> Tensor:
-        """Map the features of the level below (None at 4×4) to this level's, with ws [N, 2, w_dim]."""
-        x = self.conv0(x, ws[:, 0], noise[0])
-        return self.conv1(x, ws[:, 1], noise[1])
+    def features(
+        self, x: Tensor | None, ws: Tensor, noise_mode: str = "const", noise: Sequence[Tensor] | None = None
+    ) -> Tensor:
+        """Map the features of the level below (None at 4×4) to this level's, with ws [N, 2, w_dim].
+
+        Explicit noise is one map if the layers share it, otherwise two.
+        """
+        maps: list[Tensor | None] = [None, None] if noise is None else [noise[0], noise[-1]]
+        if self.shared_noise and noise is None:
+            stored = getattr(self.conv0, "noise_const", None)
+            maps = [layer_noise(stored, ws, noise_mode)] * 2
+        x = self.conv0(x, ws[:, 0], noise_mode, noise=maps[0])
+        return self.conv1(x, ws[:, 1], noise_mode, noise=maps[1])
+
+    def forward(
+        self,
+        x: Tensor | None,
+        img: Tensor | None,
+        ws: Tensor,
+        force_fp32: bool = True,
+        fused_modconv: bool | None = None,
+        update_emas: bool = False,
+        *,
+        noise_mode: str = "const",
+        noise: Sequence[Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Map the features of the level below to this level's, and to the picture if it is the last level.
+
+        The interface is that of StyleGAN2's blocks.
+
+        Args:
+            x: features [N, in_channels, H/2, W/2]; None in the first level.
+            img: not looked at; there is one picture, that of the last level.
+            ws: [N, 2, w_dim].
+            force_fp32, fused_modconv, update_emas: nothing to choose here.
+            noise_mode: "const" (stored maps), "random" or "none".
+            noise: explicit maps, as of `features`.
+        """
+        check_shape("ws", ws, self.num_conv, self.w_dim)
+        x = self.features(x, cast("ws", ws, any_tensor(self)), noise_mode, noise)
+        return x, self.torgb(x) if self.is_last else None
 
 
 class SynthesisNetwork(nn.Module):
@@ -359,14 +444,17 @@ class SynthesisNetwork(nn.Module):
         noise: Sequence[Tensor] | None = None,
         force_fp32: bool = True,
         return_features: bool = False,
+        *,
+        fused_modconv: bool | None = None,
+        update_emas: bool = False,
     ) -> Any:
         """Draw images [N, img_channels, H, W], dynamic range about [-1, 1], from ws [N, num_ws, w_dim].
 
         Args:
-            ws: one w a layer, from the mapping network.
+            ws: one w a layer, from the mapping network; any dtype.
             noise_mode: "const" (stored maps), "random" or "none".
             noise: explicit maps [1 or N, 1, H, W], one a noisy layer in layer order; overrides `noise_mode`.
-            force_fp32: accepted for code written against the official releases; levels always run in the dtype of ws.
+            force_fp32, fused_modconv, update_emas: of the official PyTorch releases; nothing to choose here.
             return_features: also return what every layer makes, a dict of tensors [N, C, H, W] by the layer's name.
 
         Raises:
@@ -374,17 +462,17 @@ class SynthesisNetwork(nn.Module):
         """
         if return_features:
             return with_features(self, lambda: self.forward(ws, noise_mode, noise))
-        check_shape("ws", ws, self.num_ws, self.config.mapping.w_dim)
-        maps = pick_noise(self.noise_buffers(), ws, noise_mode, noise) or [None] * self.num_layers
-        if self.config.shared_noise and self.config.use_noise:
-            maps = [each for each in maps for _ in range(2)]
-        ws = ws.expand(-1, self.num_layers, -1)
+        check_shape("ws", ws, self.num_ws, self.w_dim)
+        ws = cast("ws", ws, any_tensor(self.get_submodule("b4"))).expand(-1, self.num_layers, -1)
+        check_noise(noise, [stored.shape for stored in self.noise_buffers()], ws.shape[0])
+        noise, each = noise or None, 1 if self.config.shared_noise else 2
         blocks = self.blocks()
         finest = len(blocks) - 1
         skipped, fade = growth(self.config.lod, max(finest - 1, 0)) if self.config.growing else (0, 0.0)
         x = before = None
         for level, block in enumerate(blocks[: finest - skipped + 1]):
-            before, x = x, block(x, ws[:, 2 * level : 2 * level + 2], maps[2 * level : 2 * level + 2])
+            own = None if noise is None else noise[each * level : each * (level + 1)]
+            before, x = x, block.features(x, ws[:, 2 * level : 2 * level + 2], noise_mode, own)
         image: Tensor = block.torgb(x)
         if fade > 0 and level > 0:
             image = image.lerp(nearest_up2d(blocks[level - 1].torgb(before)), fade)
@@ -468,8 +556,9 @@ class DiscriminatorEpilogue(nn.Module):
         self.conv = ConvLayer(config, channels + config.mbstd_num_features, channels)
         features = channels * math.prod(config.base_size)
         gain = _gain(features, equalized)
-        self.fc = Linear(features, config.fc_dim, gain=gain, activation=config.activation, activation_gain=False)
-        self.out = Linear(config.fc_dim, max(config.c_dim, 1), gain=_gain(config.fc_dim, equalized, config.score_gain))
+        self.fc = Linear(features, config.fc_dim, weight_gain=gain, activation=config.activation, activation_gain=False)
+        last = _gain(config.fc_dim, equalized, config.score_gain)
+        self.out = Linear(config.fc_dim, max(config.c_dim, 1), weight_gain=last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features [N, C, 4, 4] to outputs [N, max(c_dim, 1)]."""
@@ -492,20 +581,25 @@ class Discriminator(nn.Module):
         self.img_resolution = max(config.img_size)
         self.img_channels = config.img_channels
         sides = resolutions(config.img_resolution)
+        self.block_resolutions = sides[:0:-1]
         for level in range(len(sides) - 1, 0, -1):
             self.add_module(f"b{sides[level]}", DiscriminatorBlock(config, level))
         self.b4 = DiscriminatorEpilogue(config)
 
-    def forward(self, img: Tensor, c: Tensor | None = None) -> Tensor:
+    def forward(
+        self, img: Tensor, c: Tensor | None = None, update_emas: bool = False, *, force_fp32: bool = True
+    ) -> Tensor:
         """Score images [N, img_channels, H, W] in [-1, 1] with labels c [N, c_dim]; returns logits [N, 1].
 
-        Scores depend on the batch through the minibatch standard deviation.
+        Scores depend on the batch through the minibatch standard deviation. `update_emas` and `force_fp32` are those of
+        the official PyTorch releases; nothing depends on them.
 
         Raises:
             ValueError: if images, labels or batch size do not fit the network.
         """
         cfg = self.config
         check_shape("images", img, cfg.img_channels, *cfg.img_size)
+        img = cast("images", img, any_tensor(self.b4))
         blocks = [block for block in self.children() if isinstance(block, DiscriminatorBlock)]
         skipped, fade = growth(cfg.lod, len(blocks)) if cfg.growing else (0, 0.0)
         levels: list[DiscriminatorBlock | DiscriminatorEpilogue] = [*blocks, self.b4]

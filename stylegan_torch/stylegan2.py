@@ -11,7 +11,6 @@ Every level's image branch (`torgb`) reads the same row of ws as the first convo
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,23 +21,28 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan_torch.layers import (
+    ACTIVATIONS,
     Linear,
     StyleGenerator,
     activate,
+    any_tensor,
     box_down2d,
+    cast,
+    check_noise,
     check_shape,
     conv2d,
     conv2d_down,
     conv2d_up,
     downsample2d,
+    follow_mean,
     growth,
     labels_or_zeros,
+    layer_noise,
     log2_resolution,
     make_filter,
     minibatch_stddev,
     nearest_up2d,
     normal,
-    pick_noise,
     pixel_norm,
     resolutions,
     truncate,
@@ -59,6 +63,7 @@ class MappingConfig:
 
     labels: "embed" normalises z and an embedding of the labels separately, then concatenates (ADA); "concat"
     concatenates z and a linear map of the labels, then normalises the whole (StyleGAN2).
+    w_avg_beta: what stays of the average w at each step of training; None = a generator without one.
     """
 
     z_dim: int
@@ -71,6 +76,17 @@ class MappingConfig:
     activation: str = "lrelu"
     labels: Literal["embed", "concat"] = "embed"
     normalize_z: bool = True
+    w_avg_beta: float | None = 0.995
+
+    def official_arguments(self) -> dict[str, Any]:
+        """Return what the official class takes for it, sizes aside."""
+        return {
+            "num_layers": self.num_layers,
+            "layer_features": self.layer_dim,
+            "embed_features": self.embed_dim if self.c_dim else None,
+            "activation": self.activation,
+            "lr_multiplier": self.lr_multiplier,
+        }
 
 
 @dataclass(frozen=True)
@@ -80,7 +96,6 @@ class GeneratorConfig:
     img_resolution: larger side of a square network with as many levels.
     base_size: height and width of the first level; each further one doubles them.
     image_upsampling: how the picture of a level is enlarged for the next: by `resample_filter`, or bilinearly.
-    style_bias: added to every style (TensorFlow releases store biases around 0 and add 1).
     equalized_modulation: scale convolution weights by 1/√fan_in before demodulation (TensorFlow releases).
     num_fp16_res: finest levels trained in half precision; kept for export, everything here runs in the input's dtype.
     attention: self-attention ends level `ATTENTION_LEVEL`, if there is one.
@@ -103,7 +118,6 @@ class GeneratorConfig:
     num_fp16_res: int = 0
     base_size: tuple[int, int] = (4, 4)
     image_upsampling: Literal["filter", "bilinear"] = "filter"
-    style_bias: float = 0.0
     equalized_modulation: bool = False
     attention: bool = False
     growing: bool = True
@@ -121,6 +135,39 @@ class GeneratorConfig:
     def img_size(self) -> tuple[int, int]:
         """Height and width of images."""
         return _size(self, len(self.channels) - 1)
+
+    def official_arguments(self) -> dict[str, Any]:
+        """Return what StyleGAN2-ADA's PyTorch class takes; also `channels`, where that has no place for them."""
+        synthesis = {
+            **_channel_arguments(self.channels, self.img_resolution),
+            "num_fp16_res": self.num_fp16_res,
+            "conv_clamp": self.conv_clamp,
+            "architecture": self.architecture,
+            "resample_filter": list(self.resample_filter),
+            "activation": self.activation,
+            "use_noise": self.use_noise,
+        }
+        return {
+            "z_dim": self.mapping.z_dim,
+            "c_dim": self.c_dim,
+            "w_dim": self.mapping.w_dim,
+            "img_resolution": self.img_resolution,
+            "img_channels": self.img_channels,
+            "mapping_kwargs": {**self.mapping.official_arguments(), "w_avg_beta": self.mapping.w_avg_beta},
+            "synthesis_kwargs": synthesis,
+        }
+
+
+def channel_base(channels: Sequence[int], img_resolution: int, step: int = 1) -> int | None:
+    """Return a multiple of `step` so that every level has min(it // side, max(channels)) feature maps; None = none."""
+    levels = list(zip(channels, resolutions(img_resolution), strict=True))
+    base = -(-max(count * side for count, side in levels) // step) * step
+    return base if all(min(base // side, max(channels)) == count for count, side in levels) else None
+
+
+def _channel_arguments(channels: tuple[int, ...], img_resolution: int) -> dict[str, Any]:
+    base = channel_base(channels, img_resolution)
+    return {"channels": channels} if base is None else {"channel_base": base, "channel_max": max(channels)}
 
 
 def _size(config: GeneratorConfig | DiscriminatorConfig, level: int) -> tuple[int, int]:
@@ -175,55 +222,97 @@ class DiscriminatorConfig:
         """Height and width of images."""
         return _size(self, len(self.channels) - 1)
 
+    def official_arguments(self) -> dict[str, Any]:
+        """Return what StyleGAN2-ADA's PyTorch class takes; also `channels`, where that has no place for them."""
+        return {
+            "c_dim": self.c_dim,
+            "img_resolution": self.img_resolution,
+            "img_channels": self.img_channels,
+            "architecture": self.architecture,
+            **_channel_arguments(self.channels, self.img_resolution),
+            "num_fp16_res": self.num_fp16_res,
+            "conv_clamp": self.conv_clamp,
+            "cmap_dim": self.mapping.w_dim if self.mapping else None,
+            "block_kwargs": {"activation": self.activation, "resample_filter": list(self.resample_filter)},
+            "mapping_kwargs": self.mapping.official_arguments() if self.mapping else {},
+            "epilogue_kwargs": {
+                "mbstd_group_size": self.mbstd_group_size,
+                "mbstd_num_channels": self.mbstd_num_features,
+                "activation": self.epilogue_activation or self.activation,
+            },
+        }
+
+
+USUAL_TAPS = (1.0, 3.0, 3.0, 1.0)
+"""The filter that layers of the official release have where they don't resample; nothing depends on it."""
+
+
+def _uses_fp16(config: GeneratorConfig | DiscriminatorConfig, resolution: int) -> bool:
+    """Tell whether the official release runs a level in half precision on a GPU; here all run in float32."""
+    return bool(config.num_fp16_res) and resolution >= max(config.img_resolution * 2 >> config.num_fp16_res, 8)
+
 
 class MappingNetwork(nn.Module):
     """Maps latents z and labels c to w; `w_avg` [w_dim], of generators only, is the centre of truncation."""
 
-    w_avg: Tensor
+    w_avg: Tensor | None
 
     def __init__(self, config: MappingConfig, num_ws: int | None = None) -> None:
         super().__init__()
         self.config = config
         self.z_dim, self.c_dim, self.w_dim = config.z_dim, config.c_dim, config.w_dim
-        self.num_layers = config.num_layers
+        self.num_layers, self.w_avg_beta = config.num_layers, config.w_avg_beta
         self.num_ws = num_ws
         features = config.z_dim
         if config.c_dim:
             embedded = config.labels == "embed"
             embed_dim = config.embed_dim if embedded else config.z_dim
             gain = 1 / math.sqrt(config.c_dim) if embedded else 1.0
-            self.embed = Linear(config.c_dim, embed_dim, gain=gain, bias_gain=1.0 if embedded else None)
+            self.embed = Linear(config.c_dim, embed_dim, weight_gain=gain, bias_gain=1.0 if embedded else None)
             features += embed_dim
         lr = config.lr_multiplier
         for i in range(config.num_layers):
             out = config.w_dim if i == config.num_layers - 1 else config.layer_dim
             gain = lr / math.sqrt(features)
-            layer = Linear(features, out, gain=gain, bias_gain=lr, lr_multiplier=lr, activation=config.activation)
+            layer = Linear(
+                features, out, weight_gain=gain, bias_gain=lr, lr_multiplier=lr, activation=config.activation
+            )
             self.add_module(f"fc{i}", layer)
             features = out
-        if num_ws is not None:
-            self.register_buffer("w_avg", torch.zeros(config.w_dim))
+        has_average = num_ws is not None and config.w_avg_beta is not None
+        self.register_buffer("w_avg", torch.zeros(config.w_dim) if has_average else None)
 
     def forward(
         self,
-        z: Tensor,
+        z: Tensor | None,
         c: Tensor | None = None,
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
+        *,
+        skip_w_avg_update: bool = True,
+        update_emas: bool = False,
     ) -> Tensor:
         """Map z [N, z_dim] and one-hot labels c [N, c_dim] to ws [N, num_ws, w_dim] ([N, w_dim] in a discriminator).
 
         Args:
-            z: latents, N(0, 1).
+            z: latents, N(0, 1); any dtype. None if z_dim is 0.
             c: labels; None means all zeros.
             truncation_psi: 1 = none, 0 = always `w_avg`.
             truncation_cutoff: how many rows are truncated; None = all.
+            skip_w_avg_update: False lets `w_avg` follow in training mode (StyleGAN2-ADA's keyword).
+            update_emas: lets `w_avg` follow in any mode (StyleGAN3's keyword).
 
         Raises:
-            ValueError: if z or c do not fit the network.
+            ValueError: if z or c do not fit the network, or it has no `w_avg` to truncate to.
         """
         cfg = self.config
+        like = any_tensor(self)
+        if z is None and c is not None and not cfg.z_dim:
+            z = like.new_zeros(c.shape[0], 0)
+        if z is None:
+            raise ValueError(f"z must be [N, {cfg.z_dim}], not None")
         check_shape("z", z, cfg.z_dim)
+        z = cast("z", z, like)
         c = labels_or_zeros(c, cfg.c_dim, z)
         if cfg.labels == "concat":
             x = torch.cat([z, self.embed(c)], dim=1) if cfg.c_dim else z
@@ -235,6 +324,8 @@ class MappingNetwork(nn.Module):
             x = self.get_submodule(f"fc{i}")(x)
         if self.num_ws is None:
             return x
+        if update_emas or (self.training and not skip_w_avg_update):
+            follow_mean(self.w_avg, x, self.w_avg_beta)
         return truncate(x[:, None].expand(-1, self.num_ws, -1), self.w_avg, truncation_psi, truncation_cutoff)
 
 
@@ -259,32 +350,59 @@ def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, up_filter: Tenso
 
 
 class SynthesisLayer(nn.Module):
-    """Modulated 3×3 convolution, noise, bias, activation."""
+    """Modulated 3×3 convolution, noise, bias, activation; `up` 2 enlarges with `resample_filter`, 1 keeps the size."""
 
+    resample_filter: Tensor
     noise_const: Tensor
 
-    def __init__(self, config: GeneratorConfig, in_channels: int, out_channels: int, level: int, up: bool) -> None:
+    def __init__(self, config: GeneratorConfig, in_channels: int, out_channels: int, level: int, up: int = 1) -> None:
         super().__init__()
-        w_dim = config.mapping.w_dim
-        self.config = config
-        self.affine = Linear(w_dim, in_channels, gain=1 / math.sqrt(w_dim), bias_init=1.0 - config.style_bias)
+        self.in_channels, self.out_channels, self.w_dim = in_channels, out_channels, config.mapping.w_dim
+        self.resolution, self.up, self.padding = 4 << level, up, 1
+        self.use_noise, self.activation, self.conv_clamp = config.use_noise, config.activation, config.conv_clamp
+        self.act_gain = ACTIVATIONS[config.activation][1]
+        self.affine = _affine(self.w_dim, in_channels)
         self.weight = normal(out_channels, in_channels, 3, 3)
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.weight_gain = 1 / math.sqrt(in_channels * 9) if config.equalized_modulation else 1.0
-        self.up_filter: Tensor | None
-        self.register_buffer("up_filter", make_filter(config.resample_filter) if up else None, persistent=False)
+        self.register_buffer("resample_filter", make_filter(config.resample_filter if up > 1 else USUAL_TAPS))
         if config.use_noise:
             self.register_buffer("noise_const", normal(*_size(config, level)).detach())
             self.noise_strength = nn.Parameter(torch.zeros([]))
 
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
-        """Map x [N, I, H, W] with w [N, w_dim] and noise [1 or N, 1, H', W'] to [N, O, H', W']."""
-        cfg = self.config
-        styles = self.affine(w) + cfg.style_bias
-        x = modulated_conv2d(x, self.weight * self.weight_gain, styles, self.up_filter, demodulate=True)
+    def forward(
+        self,
+        x: Tensor,
+        w: Tensor,
+        noise_mode: str = "const",
+        fused_modconv: bool = True,
+        gain: float = 1.0,
+        *,
+        noise: Tensor | None = None,
+    ) -> Tensor:
+        """Map x [N, I, H, W] with w [N, w_dim] to [N, O, H', W'].
+
+        Args:
+            x: features.
+            w: one row of ws.
+            noise_mode: "const" (the stored map), "random" or "none".
+            fused_modconv: of the official releases; there is one way here.
+            gain: factor on the result.
+            noise: an explicit map [1 or N, 1, H', W']; overrides `noise_mode`.
+        """
+        styles = self.affine(w)
+        up_filter = self.resample_filter if self.up > 1 else None
+        x = modulated_conv2d(x, self.weight * self.weight_gain, styles, up_filter, demodulate=True)
+        noise = layer_noise(self.noise_const if self.use_noise else None, x, noise_mode, noise)
         if noise is not None:
             x = x + noise * self.noise_strength
-        return activate(x + self.bias[:, None, None], cfg.activation, cfg.conv_clamp)
+        x = activate(x + self.bias[:, None, None], self.activation, self.conv_clamp)
+        return x if gain == 1 else x * gain
+
+
+def _affine(w_dim: int, channels: int) -> Linear:
+    """Return the layer that makes styles, which are around 1."""
+    return Linear(w_dim, channels, weight_gain=1 / math.sqrt(w_dim), bias_init=1.0)
 
 
 class ToRGB(nn.Module):
@@ -292,23 +410,23 @@ class ToRGB(nn.Module):
 
     def __init__(self, config: GeneratorConfig, in_channels: int) -> None:
         super().__init__()
-        w_dim = config.mapping.w_dim
-        self.config = config
-        self.affine = Linear(w_dim, in_channels, gain=1 / math.sqrt(w_dim), bias_init=1.0 - config.style_bias)
+        self.in_channels, self.out_channels = in_channels, config.img_channels
+        self.w_dim, self.conv_clamp = config.mapping.w_dim, config.conv_clamp
+        self.affine = _affine(self.w_dim, in_channels)
         self.weight = normal(config.img_channels, in_channels, 1, 1)
         self.bias = nn.Parameter(torch.zeros(config.img_channels))
         self.weight_gain = 1 / math.sqrt(in_channels)
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """Map features [N, I, H, W] to an image [N, img_channels, H, W]."""
-        styles = self.affine(w) + self.config.style_bias
-        x = modulated_conv2d(x, self.weight * self.weight_gain, styles, None, demodulate=False)
-        return activate(x + self.bias[:, None, None], "linear", self.config.conv_clamp)
+    def forward(self, x: Tensor, w: Tensor, fused_modconv: bool = True) -> Tensor:
+        """Map features [N, I, H, W] with w [N, w_dim] to an image [N, img_channels, H, W]."""
+        x = modulated_conv2d(x, self.weight * self.weight_gain, self.affine(w), None, demodulate=False)
+        return activate(x + self.bias[:, None, None], "linear", self.conv_clamp)
 
 
 class ConvLayer(nn.Module):
-    """Plain convolution with equalized learning rate, optional bias, activation and resampling."""
+    """Plain convolution with equalized learning rate, optional bias, activation and twofold resampling."""
 
+    resample_filter: Tensor
     weight_u: Tensor
 
     def __init__(
@@ -319,39 +437,39 @@ class ConvLayer(nn.Module):
         *,
         bias: bool = True,
         activation: str = "linear",
-        clamp: float | None = None,
-        up: Sequence[float] | None = None,
-        down: Sequence[float] | None = None,
+        conv_clamp: float | None = None,
+        up: int = 1,
+        down: int = 1,
+        resample_filter: Sequence[float] = USUAL_TAPS,
         spectral_norm: bool = False,
     ) -> None:
         super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
         self.weight = normal(out_channels, in_channels, kernel_size, kernel_size)
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.weight_gain = 1 / math.sqrt(in_channels * kernel_size**2)
-        self.activation = activation
-        self.clamp = clamp
-        self.up_filter: Tensor | None
-        self.down_filter: Tensor | None
-        self.register_buffer("up_filter", None if up is None else make_filter(up), persistent=False)
-        self.register_buffer("down_filter", None if down is None else make_filter(down), persistent=False)
+        self.activation, self.act_gain = activation, ACTIVATIONS[activation][1]
+        self.conv_clamp, self.up, self.down, self.padding = conv_clamp, up, down, kernel_size // 2
+        self.register_buffer("resample_filter", make_filter(resample_filter))
         self.spectral_norm = spectral_norm
         if spectral_norm:
             self.register_buffer("weight_u", normal(1, out_channels).detach())
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [N, I, H, W] to [N, O, H', W']."""
+    def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
+        """Map [N, I, H, W] to [N, O, H', W'], times `gain`."""
         weight = self.weight * self.weight_gain
         if self.spectral_norm:
             weight = self._normalize_spectrum(weight)
-        if self.up_filter is not None:
-            x = conv2d_up(x, weight, self.up_filter)
-        elif self.down_filter is not None:
-            x = conv2d_down(x, weight, self.down_filter)
+        if self.up > 1:
+            x = conv2d_up(x, weight, self.resample_filter)
+        elif self.down > 1:
+            x = conv2d_down(x, weight, self.resample_filter)
         else:
             x = conv2d(x, weight)
         if self.bias is not None:
             x = x + self.bias[:, None, None]
-        return activate(x, self.activation, self.clamp)
+        x = activate(x, self.activation, self.conv_clamp)
+        return x if gain == 1 else x * gain
 
     def _normalize_spectrum(self, weight: Tensor) -> Tensor:
         # The estimate of the left singular vector advances at every call, inference included, as in the original.
@@ -423,35 +541,43 @@ class SynthesisBlock(nn.Module):
     def __init__(self, config: GeneratorConfig, level: int) -> None:
         super().__init__()
         resolution = 4 * 2**level
-        last = resolution == config.img_resolution
         out = config.channels[level]
+        before = config.channels[level - 1] if level else 0
         self.config = config
-        self.resolution = resolution
+        self.in_channels, self.out_channels, self.img_channels = before, out, config.img_channels
+        self.resolution, self.w_dim, self.architecture = resolution, config.mapping.w_dim, config.architecture
+        self.is_last = resolution == config.img_resolution
+        self.use_fp16, self.channels_last = _uses_fp16(config, resolution), False
         self.residual = level > 0 and config.architecture == "resnet"
+        self.num_conv = 2 if level else 1
         if level == 0:
             self.const = normal(config.const_channels, *config.base_size)
-            self.conv1 = SynthesisLayer(config, config.const_channels, out, level, up=False)
+            self.conv1 = SynthesisLayer(config, config.const_channels, out, level)
         else:
-            before = config.channels[level - 1]
-            self.conv0 = SynthesisLayer(config, before, out, level, up=True)
-            self.conv1 = SynthesisLayer(config, out, out, level, up=False)
+            self.conv0 = SynthesisLayer(config, before, out, level, up=2)
+            self.conv1 = SynthesisLayer(config, out, out, level)
             if self.residual:
-                self.skip = ConvLayer(before, out, 1, bias=False, up=config.resample_filter)
-        if last or config.architecture == "skip" or (config.architecture == "revised" and config.growing):
+                self.skip = ConvLayer(before, out, 1, bias=False, up=2, resample_filter=config.resample_filter)
+        if self.is_last or config.architecture == "skip" or (config.architecture == "revised" and config.growing):
             self.torgb = ToRGB(config, out)
+        self.num_torgb = int(hasattr(self, "torgb"))
         self.attention = _attention(config, level, out)
-        self.register_buffer("resample_filter", make_filter(config.resample_filter), persistent=False)
+        self.register_buffer("resample_filter", make_filter(config.resample_filter))
 
     def layers(self) -> list[SynthesisLayer]:
         """Return the modulated convolutions in order."""
         return [self.conv1] if self.resolution == 4 else [self.conv0, self.conv1]
 
-    def features(self, x: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None]) -> Tensor:
+    def features(
+        self, x: Tensor | None, ws: Tensor, noise_mode: str = "const", noise: Sequence[Tensor] | None = None
+    ) -> Tensor:
         """Map the features of the level below (None at 4×4) to this level's, with the ws [N, 1 or 2, w_dim]."""
-        if x is None:
+        first, second = (None, None) if noise is None else (noise[0], noise[-1])
+        if self.resolution == 4:
             x = self.const.expand(ws.shape[0], -1, -1, -1)
-            return self.conv1(x, ws[:, 0], noise[0])
-        y = self.attention(self.conv1(self.conv0(x, ws[:, 0], noise[0]), ws[:, 1], noise[1]))
+            return self.conv1(x, ws[:, 0], noise_mode, noise=first)
+        y = self.conv0(x, ws[:, 0], noise_mode, noise=first)
+        y = self.attention(self.conv1(y, ws[:, 1], noise_mode, noise=second))
         return (self.skip(x) + y) * math.sqrt(0.5) if self.residual else y
 
     def enlarged(self, image: Tensor) -> Tensor:
@@ -461,23 +587,39 @@ class SynthesisBlock(nn.Module):
         return upsample2d(image, self.resample_filter)
 
     def forward(
-        self, x: Tensor | None, image: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None]
+        self,
+        x: Tensor | None,
+        img: Tensor | None,
+        ws: Tensor,
+        force_fp32: bool = True,
+        fused_modconv: bool | None = None,
+        update_emas: bool = False,
+        *,
+        noise_mode: str = "const",
+        noise: Sequence[Tensor] | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Map features and picture of the level below to this level's; None is what is not there yet.
 
         Args:
-            x: features.
-            image: the sum of the pictures of the levels below.
-            ws: [N, 2 or 3, w_dim], the last for the RGB layer.
-            noise: of the one or two convolutions.
+            x: features [N, in_channels, H/2, W/2]; not looked at in the first level.
+            img: the sum of the pictures of the levels below.
+            ws: [N, num_conv + num_torgb, w_dim], the last for the RGB layer.
+            force_fp32, fused_modconv, update_emas: of the official releases; nothing to choose here.
+            noise_mode: "const" (stored maps), "random" or "none".
+            noise: explicit maps of the convolutions; overrides `noise_mode`.
+
+        Raises:
+            ValueError: if ws or noise do not fit the level.
         """
-        x = self.features(x, ws, noise)
-        if image is not None:
-            image = self.enlarged(image)
-        if hasattr(self, "torgb"):
+        check_shape("ws", ws, self.num_conv + self.num_torgb, self.w_dim)
+        ws = cast("ws", ws, any_tensor(self.conv1))
+        x = self.features(x, ws, noise_mode, noise)
+        if img is not None and self.resolution > 4:
+            img = self.enlarged(img)
+        if self.num_torgb:
             rgb = self.torgb(x, ws[:, -1])
-            image = rgb if image is None else image + rgb
-        return x, image
+            img = rgb if img is None else img + rgb
+        return x, img
 
 
 class SynthesisNetwork(nn.Module):
@@ -487,7 +629,11 @@ class SynthesisNetwork(nn.Module):
         super().__init__()
         self.config = config
         self.num_ws = 2 * log2_resolution(config.img_resolution) - 2
-        self.w_dim, self.img_channels = config.mapping.w_dim, config.img_channels
+        self.w_dim, self.img_channels, self.num_fp16_res = (
+            config.mapping.w_dim,
+            config.img_channels,
+            config.num_fp16_res,
+        )
         self.img_resolution = max(config.img_size)
         self.block_resolutions = resolutions(config.img_resolution)
         for level, resolution in enumerate(self.block_resolutions):
@@ -509,14 +655,17 @@ class SynthesisNetwork(nn.Module):
         noise: Sequence[Tensor] | None = None,
         force_fp32: bool = True,
         return_features: bool = False,
+        *,
+        fused_modconv: bool | None = None,
+        update_emas: bool = False,
     ) -> Any:
         """Draw images [N, img_channels, H, W], dynamic range about [-1, 1], from ws [N, num_ws, w_dim].
 
         Args:
-            ws: one w a layer, from the mapping network.
+            ws: one w a layer, from the mapping network; any dtype.
             noise_mode: "const" (stored maps), "random" or "none".
             noise: explicit maps [1 or N, 1, H, W], one a noisy layer in layer order; overrides `noise_mode`.
-            force_fp32: accepted for code written against the official releases; levels always run in the dtype of ws.
+            force_fp32, fused_modconv, update_emas: of the official releases; nothing to choose here.
             return_features: also return what every layer makes, a dict of tensors [N, C, H, W] by the layer's name.
 
         Raises:
@@ -524,24 +673,28 @@ class SynthesisNetwork(nn.Module):
         """
         if return_features:
             return with_features(self, lambda: self.forward(ws, noise_mode, noise))
-        check_shape("ws", ws, self.num_ws, self.config.mapping.w_dim)
-        maps = pick_noise(self.noise_buffers(), ws, noise_mode, noise) or [None] * (self.num_ws - 1)
+        check_shape("ws", ws, self.num_ws, self.w_dim)
+        ws = cast("ws", ws, any_tensor(self.get_submodule("b4")))
+        check_noise(noise, [stored.shape for stored in self.noise_buffers()], ws.shape[0])
+        noise = noise or None
         if self.config.architecture == "revised":
-            return self._grown_image(ws, maps)
-        x = image = None
+            return self._grown_image(ws, noise_mode, noise)
+        x = img = None
         for level, block in enumerate(self.blocks()):
-            x, image = block(x, image, ws[:, max(2 * level - 1, 0) : 2 * level + 2], _noise_of(maps, level))
-        assert image is not None
-        return image
+            first = max(2 * level - 1, 0)
+            rows = ws[:, first : first + block.num_conv + block.num_torgb]
+            x, img = block(x, img, rows, noise_mode=noise_mode, noise=_noise_of(noise, level))
+        assert img is not None
+        return img
 
-    def _grown_image(self, ws: Tensor, maps: Sequence[Tensor | None]) -> Tensor:
+    def _grown_image(self, ws: Tensor, noise_mode: str, noise: Sequence[Tensor] | None) -> Tensor:
         blocks = self.blocks()
         finest = len(blocks) - 1
         skipped, fade = growth(self.config.lod, max(finest - 1, 0)) if self.config.growing else (0, 0.0)
         x = before = None
         for level, block in enumerate(blocks[: finest - skipped + 1]):
             rows = ws[:, max(2 * level - 1, 0) : 2 * level + 1]
-            before, x = x, block.features(x, rows, _noise_of(maps, level))
+            before, x = x, block.features(x, rows, noise_mode, _noise_of(noise, level))
         image: Tensor = block.torgb(x, ws[:, 2 * level + 1])
         if fade > 0 and level > 0:
             coarse = blocks[level - 1].torgb(before, ws[:, 2 * level - 1])
@@ -549,8 +702,8 @@ class SynthesisNetwork(nn.Module):
         return nearest_up2d(image, 2**skipped)
 
 
-def _noise_of(maps: Sequence[Tensor | None], level: int) -> Sequence[Tensor | None]:
-    return maps[max(2 * level - 1, 0) : 2 * level + 1]
+def _noise_of(noise: Sequence[Tensor] | None, level: int) -> Sequence[Tensor] | None:
+    return None if noise is None else noise[max(2 * level - 1, 0) : 2 * level + 1]
 
 
 class Generator(StyleGenerator):
@@ -565,29 +718,53 @@ class DiscriminatorBlock(nn.Module):
     """One level: features [N, C, H, W] to [N, C', H/2, W/2]; `fromrgb` where the architecture has one here."""
 
     fromrgb: ConvLayer
+    resample_filter: Tensor
 
     def __init__(self, config: DiscriminatorConfig, level: int) -> None:
         super().__init__()
         channels, out = config.channels[level], config.channels[level - 1]
-        act, clamp, taps, sn = (
-            config.activation,
-            config.conv_clamp,
-            config.resample_filter,
-            config.spectral_norm,
-        )
-        if level == len(config.channels) - 1 or _rgb_everywhere(config):
-            self.fromrgb = ConvLayer(config.img_channels, channels, 1, activation=act, clamp=clamp)
-        self.conv0 = ConvLayer(channels, channels, 3, activation=act, clamp=clamp, spectral_norm=sn)
-        self.conv1 = ConvLayer(channels, out, 3, activation=act, clamp=clamp, down=taps, spectral_norm=sn)
+        is_first = level == len(config.channels) - 1
+        self.in_channels, self.out_channels = 0 if is_first else channels, out
+        self.resolution, self.img_channels, self.architecture = 4 << level, config.img_channels, config.architecture
+        self.use_fp16, self.channels_last = _uses_fp16(config, self.resolution), False
+        taps: Any = config.resample_filter
+        shared: Any = {"activation": config.activation, "conv_clamp": config.conv_clamp}
+        normed = {**shared, "spectral_norm": config.spectral_norm}
+        if is_first or _rgb_everywhere(config):
+            self.fromrgb = ConvLayer(config.img_channels, channels, 1, **shared)
+        self.conv0 = ConvLayer(channels, channels, 3, **normed)
+        self.conv1 = ConvLayer(channels, out, 3, down=2, resample_filter=taps, **normed)
         self.attention = _attention(config, level, out)
-        self.residual = config.architecture == "resnet"
-        if self.residual:
-            self.skip = ConvLayer(channels, out, 1, bias=False, down=taps)
+        if config.architecture == "resnet":
+            self.skip = ConvLayer(channels, out, 1, bias=False, down=2, resample_filter=taps)
+        self.register_buffer("resample_filter", make_filter(taps))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
         """Map the features of this level to those of the next coarser one."""
         y = self.attention(self.conv1(self.conv0(x)))
-        return (self.skip(x) + y) * math.sqrt(0.5) if self.residual else y
+        return (self.skip(x) + y) * math.sqrt(0.5) if self.architecture == "resnet" else y
+
+    def forward(self, x: Tensor | None, img: Tensor | None, force_fp32: bool = True) -> tuple[Tensor, Tensor | None]:
+        """Map features and picture of this level to those of the next coarser one.
+
+        Args:
+            x: features [N, in_channels, H, W]; None in the first level.
+            img: the picture [N, img_channels, H, W] where the level looks at it, which it does first and in `skip`.
+            force_fp32: of the official releases; everything runs in float32.
+        """
+        x, img = _seen(self, x, img)
+        assert x is not None
+        return self.features(x), None if img is None else downsample2d(img, self.resample_filter)
+
+
+def _seen(
+    level: DiscriminatorBlock | DiscriminatorEpilogue, x: Tensor | None, img: Tensor | None
+) -> tuple[Tensor | None, Tensor | None]:
+    """Add what a level makes of the picture to its features; returns the picture too where coarser levels see it."""
+    if img is not None and (x is None or level.architecture == "skip"):
+        y = level.fromrgb(img)
+        x = y if x is None else x + y
+    return x, img if level.architecture == "skip" else None
 
 
 def _rgb_everywhere(config: DiscriminatorConfig) -> bool:
@@ -603,23 +780,38 @@ class DiscriminatorEpilogue(nn.Module):
         super().__init__()
         self.config = config
         channels, clamp = config.channels[0], config.conv_clamp
+        self.in_channels, self.resolution, self.img_channels = channels, 4, config.img_channels
+        self.architecture = config.architecture
+        self.cmap_dim = config.num_outputs if config.conditioning == "project" else 0
         act = config.epilogue_activation or config.activation
         if _rgb_everywhere(config) or len(config.channels) == 1:
             rgb_clamp = clamp if config.clamp_last_fromrgb else None
-            self.fromrgb = ConvLayer(config.img_channels, channels, 1, activation=act, clamp=rgb_clamp)
+            self.fromrgb = ConvLayer(config.img_channels, channels, 1, activation=act, conv_clamp=rgb_clamp)
         self.mbstd_group_size = config.mbstd_group_size
         width = channels + config.mbstd_num_features
-        self.conv = ConvLayer(width, channels, 3, activation=act, clamp=clamp, spectral_norm=config.spectral_norm)
+        self.conv = ConvLayer(width, channels, 3, activation=act, conv_clamp=clamp, spectral_norm=config.spectral_norm)
         features = channels if config.average_pooling else channels * math.prod(config.base_size)
-        self.fc = Linear(features, config.fc_dim, gain=1 / math.sqrt(features), activation=act)
-        self.out = Linear(config.fc_dim, config.num_outputs, gain=1 / math.sqrt(config.fc_dim))
+        self.fc = Linear(features, config.fc_dim, weight_gain=1 / math.sqrt(features), activation=act)
+        self.out = Linear(config.fc_dim, config.num_outputs, weight_gain=1 / math.sqrt(config.fc_dim))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map features [N, C, 4, 4] to outputs [N, num_outputs]."""
+    def forward(
+        self, x: Tensor | None, img: Tensor | None = None, cmap: Tensor | None = None, force_fp32: bool = True
+    ) -> Tensor:
+        """Map features [N, C, 4, 4] to outputs [N, num_outputs], or logits [N, 1] if a mapping of labels is given.
+
+        Args:
+            x: features.
+            img: the picture at 4×4, which `skip` looks at.
+            cmap: what the mapping network makes of labels, [N, cmap_dim].
+            force_fp32: of the official releases; everything runs in float32.
+        """
+        x, _ = _seen(self, x, img)
+        assert x is not None
         if self.config.mbstd_num_features:
             x = minibatch_stddev(x, self.mbstd_group_size, self.config.mbstd_num_features)
         x = self.conv(x)
-        return self.out(self.fc(x.mean(dim=(2, 3)) if self.config.average_pooling else x.flatten(1)))
+        x = self.out(self.fc(x.mean(dim=(2, 3)) if self.config.average_pooling else x.flatten(1)))
+        return x if cmap is None else (x * cmap).sum(dim=1, keepdim=True) / math.sqrt(cmap.shape[1])
 
 
 class Discriminator(nn.Module):
@@ -629,6 +821,8 @@ class Discriminator(nn.Module):
     so consecutive scores of the same images differ slightly, as in the original.
     """
 
+    init_args: tuple[Any, ...] = ()
+
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
         self.config = config
@@ -637,53 +831,55 @@ class Discriminator(nn.Module):
         self.img_resolution = max(config.img_size)
         self.img_channels = config.img_channels
         sides = resolutions(config.img_resolution)
+        self.block_resolutions = sides[:0:-1]
         for level in range(len(sides) - 1, 0, -1):
             self.add_module(f"b{sides[level]}", DiscriminatorBlock(config, level))
         self.b4 = DiscriminatorEpilogue(config)
         if config.mapping is not None:
             self.mapping = MappingNetwork(config.mapping)
-        self.register_buffer("resample_filter", make_filter(config.resample_filter), persistent=False)
-        self.resample_filter: Tensor
 
-    def _levels(self) -> list[DiscriminatorBlock | DiscriminatorEpilogue]:
-        blocks = [block for block in self.children() if isinstance(block, DiscriminatorBlock)]
-        return [*blocks, self.b4]
+    @property
+    def init_kwargs(self) -> dict[str, Any]:
+        """What the constructor of the official class takes for this network."""
+        return self.config.official_arguments()
 
-    def forward(self, img: Tensor, c: Tensor | None = None) -> Tensor:
+    def _blocks(self) -> list[DiscriminatorBlock]:
+        return [block for block in self.children() if isinstance(block, DiscriminatorBlock)]
+
+    def forward(
+        self, img: Tensor, c: Tensor | None = None, update_emas: bool = False, *, force_fp32: bool = True
+    ) -> Tensor:
         """Score images [N, img_channels, H, W] in [-1, 1] with labels c [N, c_dim]; returns logits [N, 1].
 
-        Scores depend on the batch through the minibatch standard deviation.
+        Scores depend on the batch through the minibatch standard deviation. `update_emas` and `force_fp32` are those of
+        the official releases; nothing depends on them.
 
         Raises:
             ValueError: if images, labels or batch size do not fit the network.
         """
         cfg = self.config
         check_shape("images", img, cfg.img_channels, *cfg.img_size)
+        img = cast("images", img, any_tensor(self.b4))
         c = labels_or_zeros(c, cfg.c_dim, img)
-        x = self.b4(self._grown_features(img) if cfg.architecture == "revised" else self._features(img))
+        cmap = self.mapping(None, c) if cfg.conditioning == "project" else None
+        x = self.b4(self._grown_features(img), None, cmap) if cfg.architecture == "revised" else self._score(img, cmap)
         if cfg.conditioning == "select":
             return (x * c).sum(dim=1, keepdim=True)
-        if cfg.conditioning == "project":
-            cmap = self.mapping(c.new_zeros(c.shape[0], 0), c)
-            return (x * cmap).sum(dim=1, keepdim=True) / math.sqrt(cmap.shape[1])
         return x[:, : cfg.num_scores]
 
-    def _features(self, img: Tensor) -> Tensor:
-        levels = self._levels()
-        x: Tensor = levels[0].fromrgb(img)
-        for block, coarser in itertools.pairwise(levels):
-            x = block(x)
-            if self.config.architecture == "skip":
-                img = downsample2d(img, self.resample_filter)
-                x = x + coarser.fromrgb(img)
-        return x
+    def _score(self, img: Tensor | None, cmap: Tensor | None) -> Tensor:
+        x = None
+        for block in self._blocks():
+            x, img = block(x, img)
+        return self.b4(x, img, cmap)
 
     def _grown_features(self, img: Tensor) -> Tensor:
-        levels = self._levels()
+        blocks = self._blocks()
+        levels: list[DiscriminatorBlock | DiscriminatorEpilogue] = [*blocks, self.b4]
         skipped, fade = growth(self.config.lod, max(len(levels) - 2, 0)) if self.config.growing else (0, 0.0)
         x: Tensor = levels[skipped].fromrgb(box_down2d(img, 2**skipped))
-        for block in levels[skipped:-1]:
-            x = block(x)
+        for block in blocks[skipped:]:
+            x = block.features(x)
             if fade > 0:
                 coarse = levels[skipped + 1].fromrgb(box_down2d(img, 2 ** (skipped + 1)))
                 x, fade = x.lerp(coarse, fade), 0.0

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylegan_torch.layers import Linear, StyleGenerator, check_shape, normal, upfirdn2d, with_features
+from stylegan_torch.layers import (
+    Linear,
+    StyleGenerator,
+    any_tensor,
+    cast,
+    check_noise,
+    check_shape,
+    follow_mean,
+    normal,
+    upfirdn2d,
+    with_features,
+)
 from stylegan_torch.stylegan2 import MappingConfig, MappingNetwork
 
 
@@ -78,6 +89,16 @@ class GeneratorConfig:
     def official_noise(self) -> str:
         """There is no noise to draw."""
         return "stored"
+
+    def official_arguments(self) -> dict[str, Any]:
+        """Return what StyleGAN3's class takes for this network."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_OFFICIAL}
+        mapping = {name: getattr(self.mapping, name) for name in ("num_layers", "lr_multiplier", "w_avg_beta")}
+        sizes = {"z_dim": self.mapping.z_dim, "c_dim": self.c_dim, "w_dim": self.mapping.w_dim}
+        return {**sizes, **own, "mapping_kwargs": mapping}
+
+
+_NOT_OFFICIAL = ("mapping", "aspect", "truncation_psi", "truncation_cutoff")
 
 
 @dataclass(frozen=True)
@@ -229,10 +250,11 @@ class SynthesisInput(nn.Module):
 
     def __init__(self, w_dim: int, signal: Signal) -> None:
         super().__init__()
-        self.size, self.rate, self.bandwidth = signal.size, signal.rate, signal.cutoff
+        self.size, self.sampling_rate, self.bandwidth = signal.size, signal.rate, signal.cutoff
+        self.w_dim, self.channels = w_dim, signal.channels
         channels = signal.channels
         self.weight = normal(channels, channels)
-        self.affine = Linear(w_dim, 4, gain=1 / math.sqrt(w_dim))
+        self.affine = Linear(w_dim, 4, weight_gain=1 / math.sqrt(w_dim))
         self.register_buffer("transform", torch.from_numpy(np.eye(3, dtype=np.float32)))
         freqs, phases = torch.empty(channels, 2), torch.empty(channels)
         if not self.weight.is_meta:
@@ -246,6 +268,7 @@ class SynthesisInput(nn.Module):
 
     def forward(self, w: Tensor) -> Tensor:
         """Map w [N, w_dim] to features [N, C, H, W]."""
+        w = cast("w", w, self.weight)
         t = self.affine(w)
         cos, sin, x, y = (t / t[:, :2].norm(dim=1, keepdim=True)).unbind(dim=1)
         zero, one = torch.zeros_like(x), torch.ones_like(x)
@@ -254,7 +277,7 @@ class SynthesisInput(nn.Module):
         moved = turn @ move @ self.transform
         phases = self.phases + (self.freqs @ moved[:, :2, 2:]).squeeze(2)
         freqs = self.freqs @ moved[:, :2, :2]
-        amplitudes = 1 - (freqs.norm(dim=2) - self.bandwidth) / (self.rate / 2 - self.bandwidth)
+        amplitudes = 1 - (freqs.norm(dim=2) - self.bandwidth) / (self.sampling_rate / 2 - self.bandwidth)
         height, width = self.size
         rows = self._positions(height, w)[None, :, None, None] * freqs[:, None, None, :, 1]
         columns = self._positions(width, w)[None, None, :, None] * freqs[:, None, None, :, 0]
@@ -266,7 +289,7 @@ class SynthesisInput(nn.Module):
     def _positions(self, count: int, like: Tensor) -> Tensor:
         """Return where the samples of an axis are, in picture heights from the middle."""
         index = torch.arange(count, device=like.device, dtype=like.dtype)
-        return (index + 0.5 - count / 2) / self.rate
+        return (index + 0.5 - count / 2) / self.sampling_rate
 
 
 class SynthesisLayer(nn.Module):
@@ -281,26 +304,52 @@ class SynthesisLayer(nn.Module):
 
     def __init__(self, config: GeneratorConfig, spec: LayerSpec) -> None:
         super().__init__()
-        self.spec = spec
-        self.clamp = config.conv_clamp
         w_dim, before, after = config.mapping.w_dim, spec.before, spec.after
-        self.affine = Linear(w_dim, before.channels, gain=1 / math.sqrt(w_dim), bias_init=1.0)
+        self.spec, self.w_dim, self.conv_clamp = spec, w_dim, config.conv_clamp
+        self.magnitude_ema_beta = config.magnitude_ema_beta
+        self.is_torgb, self.is_critically_sampled = spec.is_rgb, spec.is_critical
+        self.use_fp16 = after.rate * 2**config.num_fp16_res > config.img_resolution
+        self.in_channels, self.out_channels, self.conv_kernel = before.channels, after.channels, spec.kernel
+        self.in_sampling_rate, self.out_sampling_rate, self.tmp_sampling_rate = before.rate, after.rate, spec.rate
+        self.in_cutoff, self.out_cutoff = before.cutoff, after.cutoff
+        self.in_half_width, self.out_half_width = before.half_width, after.half_width
+        self.in_size, self.out_size = np.array(before.size[::-1]), np.array(after.size[::-1])
+        self.up_factor, self.up_taps, self.down_factor, self.down_taps = (
+            spec.up,
+            spec.up_taps,
+            spec.down,
+            spec.down_taps,
+        )
+        self.down_radial = config.use_radial_filters and not spec.is_critical
+        self.padding = [*spec.pad_x, *spec.pad_y]
+        self.affine = Linear(w_dim, before.channels, weight_gain=1 / math.sqrt(w_dim), bias_init=1.0)
         self.weight = normal(after.channels, before.channels, spec.kernel, spec.kernel)
         self.bias = nn.Parameter(torch.zeros(after.channels))
         self.register_buffer("magnitude_ema", torch.ones([]))
         up = design_filter(spec.up_taps, before.cutoff, before.half_width * 2, spec.rate)
-        radial = config.use_radial_filters and not spec.is_critical
-        down = design_filter(spec.down_taps, after.cutoff, after.half_width * 2, spec.rate, radial)
+        down = design_filter(spec.down_taps, after.cutoff, after.half_width * 2, spec.rate, self.down_radial)
         self.register_buffer("up_filter", up)
         self.register_buffer("down_filter", down)
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """Map x [N, I, H, W] with w [N, w_dim] to [N, O, H', W']."""
+    def forward(
+        self, x: Tensor, w: Tensor, noise_mode: str = "const", force_fp32: bool = True, update_emas: bool = False
+    ) -> Tensor:
+        """Map x [N, I, H, W] with w [N, w_dim] to [N, O, H', W'].
+
+        Args:
+            x: features.
+            w: one row of ws.
+            noise_mode, force_fp32: of the official release; there is no noise, and layers run in float32.
+            update_emas: let `magnitude_ema` follow the input.
+        """
+        w = cast("w", w, self.weight)
+        if update_emas:
+            follow_mean(self.magnitude_ema, x.square().mean()[None], self.magnitude_ema_beta)
         x = self._convolve(x, self.affine(w)) + self.bias[:, None, None]
         spec = self.spec
         x = _resample(x, self.up_filter, up=spec.up, pad_x=spec.pad_x, pad_y=spec.pad_y)
         x = x if spec.is_rgb else F.leaky_relu(x, 0.2) * math.sqrt(2.0)
-        x = x if self.clamp is None else x.clamp(-self.clamp, self.clamp)
+        x = x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
         return _resample(x, self.down_filter, down=spec.down)
 
     def _convolve(self, x: Tensor, styles: Tensor) -> Tensor:
@@ -337,7 +386,13 @@ class SynthesisNetwork(nn.Module):
         self.config = config
         specs = layer_specs(config)
         self.num_ws = len(specs) + 1
-        self.w_dim, self.img_channels = config.mapping.w_dim, config.img_channels
+        self.w_dim, self.img_channels, self.num_fp16_res = (
+            config.mapping.w_dim,
+            config.img_channels,
+            config.num_fp16_res,
+        )
+        self.num_layers, self.num_critical = config.num_layers, config.num_critical
+        self.margin_size, self.output_scale = config.margin_size, config.output_scale
         self.img_resolution = max(config.img_size)
         self.input = SynthesisInput(config.mapping.w_dim, specs[0].before)
         self.layer_names = [spec.name for spec in specs]
@@ -355,15 +410,19 @@ class SynthesisNetwork(nn.Module):
         noise: Sequence[Tensor] | None = None,
         force_fp32: bool = True,
         return_features: bool = False,
+        *,
+        fused_modconv: bool | None = None,
+        update_emas: bool = False,
     ) -> Any:
         """Draw images [N, img_channels, H, W], dynamic range about [-1, 1], from ws [N, num_ws, w_dim].
 
         Args:
-            ws: one w a layer, from the mapping network; the first is the input's.
+            ws: one w a layer, from the mapping network; the first is the input's. Any dtype.
             noise_mode: accepted for the common interface; there is no noise.
             noise: None or empty.
-            force_fp32: accepted for code written against the official releases; layers always run in the dtype of ws.
+            force_fp32, fused_modconv: of the official releases; nothing to choose here, layers run in float32.
             return_features: also return what every layer makes, a dict of tensors [N, C, H, W] by the layer's name.
+            update_emas: let the layers' `magnitude_ema` follow, as in training.
 
         Raises:
             ValueError: if ws do not fit the network, or noise is given.
@@ -371,12 +430,12 @@ class SynthesisNetwork(nn.Module):
         if return_features:
             return with_features(self, lambda: self.forward(ws, noise_mode, noise))
         check_shape("ws", ws, self.num_ws, self.w_dim)
-        if noise:
-            raise ValueError(f"this network has no noisy layers, got {len(noise)} noise tensors")
+        ws = cast("ws", ws, any_tensor(self.input))
+        check_noise(noise, [], ws.shape[0])
         x: Any = self.input(ws[:, 0])
         for i, name in enumerate(self.layer_names):
-            x = self.get_submodule(name)(x, ws[:, i + 1])
-        return x * self.config.output_scale
+            x = self.get_submodule(name)(x, ws[:, i + 1], update_emas=update_emas)
+        return x * self.output_scale
 
 
 class Generator(StyleGenerator):

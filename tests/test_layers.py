@@ -260,9 +260,7 @@ GENERATORS: dict[str, networks.Config] = {
     "StyleGAN2 orig": stylegan2.GeneratorConfig(
         architecture="orig", resample_filter=(1.0, 2.0, 3.0, 4.0, 5.0, 4.0, 2.0, 1.0), **SG2_G
     ),
-    "StyleGAN2 growing": stylegan2.GeneratorConfig(
-        architecture="revised", lod=0.4, style_bias=1.0, equalized_modulation=True, **SG2_G
-    ),
+    "StyleGAN2 growing": stylegan2.GeneratorConfig(architecture="revised", lod=0.4, equalized_modulation=True, **SG2_G),
 }
 DISCRIMINATORS: dict[str, networks.Config] = {
     "ProGAN": progan.DiscriminatorConfig(fc_dim=3, growing=False, mbstd_group_size=2, **SIZES),

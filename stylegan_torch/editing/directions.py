@@ -70,7 +70,7 @@ def style_weights(G: Any, layers: Sequence[int] = ()) -> Tensor:
     Raises:
         DirectionsError: if no convolution reads these rows.
     """
-    chosen = [layer.weight * layer.gain for i, layer in _affine_layers(G) if not layers or i in layers]
+    chosen = [layer.weight * layer.weight_gain for i, layer in _affine_layers(G) if not layers or i in layers]
     if not chosen:
         raise DirectionsError("the chosen layers have no styles: the last one makes colours only")
     return torch.cat(chosen)

@@ -15,6 +15,7 @@ from torch import Tensor
 from stylegan_torch import progan
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files import new_file
+from stylegan_torch.networks import tensors_of
 from stylegan_torch.seeds import latents_from_seeds
 
 _FOREIGN_NAMES = ("w", "dlatents")
@@ -57,11 +58,11 @@ class Latents:
 
 
 def network_hash(G: Any) -> str:
-    """Return a name of a generator's weights and config, the same in whatever file they are."""
-    digest = hashlib.sha256(repr(G.config).encode())
-    for name, value in G.state_dict().items():
+    """Return a name of a generator's weights, the same in whatever file they are."""
+    digest = hashlib.sha256()
+    for name, value in tensors_of(G).items():
         digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(value.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,6 +28,13 @@ SMALL = 64
 def folded_gain(activation: str) -> float:
     """Return the gain of an activation where it can be folded into what comes before, otherwise 1."""
     return ACTIVATIONS[activation][1] if activation in _IN_PLACE else 1.0
+
+
+def copy_settings(source: nn.Module, target: nn.Module) -> None:
+    """Give a module the plain attributes of another: all but tensors and sub-modules."""
+    for name, value in vars(source).items():
+        if not name.startswith("_"):
+            setattr(target, name, value)
 
 
 def own(value: Tensor, dtype: torch.dtype | None = None) -> Tensor:
@@ -85,11 +93,11 @@ class FoldedLinear(nn.Module):
     weight: Tensor
     bias: Tensor | None
 
-    def __init__(self, layer: Linear, added: float = 0.0) -> None:
+    def __init__(self, layer: Linear) -> None:
         super().__init__()
         gain = folded_gain(layer.activation) if layer.activation_gain else 1.0
-        self.register_buffer("weight", layer.weight.detach() * (layer.gain * gain))
-        bias = None if layer.bias is None else layer.bias.detach() * ((layer.bias_gain or 0.0) * gain) + added
+        self.register_buffer("weight", layer.weight.detach() * (layer.weight_gain * gain))
+        bias = None if layer.bias is None else layer.bias.detach() * ((layer.bias_gain or 0.0) * gain)
         self.register_buffer("bias", bias)
         self.activation, self.folded = layer.activation, layer.activation in _IN_PLACE
         self.activation_gain = layer.activation_gain
@@ -168,7 +176,13 @@ def one_by_one(batch: Tensor) -> bool:
     return len(batch) > 1 and strips.in_pieces(batch)
 
 
-class OneByOne:
+def refuse_gradients(module: nn.Module, *inputs: Tensor) -> None:
+    """Raise ValueError if gradients are asked for, which the fast form has none of."""
+    if torch.is_grad_enabled() and any(x.requires_grad for x in itertools.chain(inputs, module.parameters())):
+        raise ValueError("the fast form draws without gradients: use the plain one (load(..., fast=False)) for them")
+
+
+class OneByOne(nn.Module):
     """Lets a synthesis network draw a batch one by one on a CPU, which has nothing to gain from more."""
 
     num_ws: int
@@ -182,21 +196,25 @@ class OneByOne:
         noise: Sequence[Tensor] | None = None,
         force_fp32: bool = True,
         return_features: bool = False,
+        *,
+        fused_modconv: bool | None = None,
+        update_emas: bool = False,
     ) -> Any:
         """Draw images as the plain form does.
 
         Raises:
-            ValueError: if features are asked for: there are no whole ones here.
+            ValueError: if features or gradients are asked for: there are no whole ones here.
         """
         if return_features:
             raise ValueError("the fast form has no features to return; ask the plain form")
+        refuse_gradients(self, ws, *(noise or ()))
         check_shape("ws", ws, self.num_ws, self.w_dim)
         together: Any = super()
         if not one_by_one(ws):
             return together.forward(ws, noise_mode, noise).float()
-        buffers = self.noise_buffers()
+        buffers, images = self.noise_buffers(), None
         maps = [each for each in pick_noise(buffers, ws, noise_mode, noise) if each is not None]
-        mode, images = "none" if buffers and not maps else noise_mode, None
+        mode = "none" if buffers and not maps else noise_mode
         for i in range(len(ws)):
             maps_of_one = [each[i : i + 1] if len(each) > 1 else each for each in maps]
             image = together.forward(ws[i : i + 1], mode, maps_of_one or None)

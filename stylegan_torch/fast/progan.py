@@ -9,7 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from stylegan_torch import progan
-from stylegan_torch.fast.pieces import SMALL, assemble, finisher, normalized, one_by_one, own, plain_conv
+from stylegan_torch.fast.pieces import (
+    SMALL,
+    assemble,
+    copy_settings,
+    finisher,
+    normalized,
+    one_by_one,
+    own,
+    plain_conv,
+    refuse_gradients,
+)
 from stylegan_torch.fast.strips import Stage
 
 
@@ -21,7 +31,7 @@ class PlainConv(nn.Module):
 
     def __init__(self, layer: progan.Layer, dtype: torch.dtype) -> None:
         super().__init__()
-        weight = layer.weight.detach() * (layer.weight_scale if layer.stored else layer.gain)
+        weight = layer.weight.detach() * (layer.weight_scale if layer.stored else layer.weight_gain)
         self.register_buffer("weight", weight.to(dtype))
         self.register_buffer("bias", own(layer.bias, dtype))
         self.kind, self.activation, self.eps, self.dtype = layer.stage, layer.activation, layer.eps, dtype
@@ -64,15 +74,20 @@ class ProGANGenerator(progan.Generator):
 
     def __init__(self, G: progan.Generator, dtype: torch.dtype) -> None:
         nn.Module.__init__(self)
-        for name in ("config", "z_dim", "c_dim", "img_size", "img_resolution", "img_channels"):
-            setattr(self, name, getattr(G, name))
+        copy_settings(G, self)
         block: Any
         for name, block in G.named_children():
             side = int(name[1:])
             self.add_module(name, ProGANBlock(block, side, dtype if side >= SMALL else torch.float32))
 
-    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        """Draw images as the plain form does."""
+    def forward(self, z: Tensor, c: Tensor | None = None, *options: Any, **others: Any) -> Tensor:
+        """Draw images as the plain form does.
+
+        Raises:
+            ValueError: if gradients are asked for.
+        """
+        refuse_gradients(self, z)
         if not one_by_one(z):
-            return super().forward(z, c).float()
-        return torch.cat([self(z[i : i + 1], None if c is None else c[i : i + 1]) for i in range(len(z))])
+            return super().forward(z, c, *options, **others).float()
+        labels = [None] * len(z) if c is None else c.split(1)
+        return torch.cat([self(z[i : i + 1], labels[i], *options, **others) for i in range(len(z))])

@@ -15,13 +15,14 @@ from stylegan_torch.fast.pieces import (
     FoldedLinear,
     OneByOne,
     assemble,
+    copy_settings,
     finisher,
     in_two_dimensions,
     own,
     plain_conv,
 )
 from stylegan_torch.fast.strips import Depthwise, Finish
-from stylegan_torch.layers import pixel_norm
+from stylegan_torch.layers import layer_noise, pixel_norm
 
 
 class StyledConv(nn.Module):
@@ -52,16 +53,26 @@ class StyledConv(nn.Module):
         blur = layer.blur_filter
         self.register_buffer("blur", None if blur is None else own(in_two_dimensions(blur), dtype))
 
-    def forward(self, x: Tensor | None, w: Tensor, noise: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor | None,
+        w: Tensor,
+        noise_mode: str = "const",
+        fused_modconv: bool = True,
+        gain: float = 1.0,
+        *,
+        noise: Tensor | None = None,
+    ) -> Tensor:
         """Map x [N, I, H, W] (None at the first layer) with w [N, w_dim] to [N, O, H', W']."""
         cfg = self.config
+        noise = layer_noise(getattr(self, "noise_const", None), w, noise_mode, noise)
         early = self.bias if cfg.bias_first else None
         late = None if cfg.bias_first or self.bias is None else self.bias[:, None, None]
         noise = None if noise is None else noise.to(self.dtype)
         end = finisher(cfg.activation, noise, bias=late, strength=getattr(self, "strength", None))
         y = self._input(x, w, early, end)
-        y = pixel_norm(y) if cfg.use_pixel_norm else y
-        return self._style(y, w)
+        y = self._style(pixel_norm(y) if cfg.use_pixel_norm else y, w)
+        return y if gain == 1 else y.mul_(gain)
 
     def _input(self, x: Tensor | None, w: Tensor, early: Tensor | None, end: Finish) -> Tensor:
         if self.kind == "const":
@@ -105,8 +116,7 @@ class StyleGANSynthesis(OneByOne, stylegan1.SynthesisNetwork):
 
     def __init__(self, synthesis: stylegan1.SynthesisNetwork, dtype: torch.dtype) -> None:
         nn.Module.__init__(self)
-        for name in ("config", "num_layers", "num_ws", "w_dim", "img_channels", "img_resolution", "block_resolutions"):
-            setattr(self, name, getattr(synthesis, name))
+        copy_settings(synthesis, self)
         height, width = self.config.base_size
         for level, (name, block) in enumerate(synthesis.named_children()):
             fast = copy.copy(block)

@@ -15,6 +15,7 @@ from stylegan_torch.fast.pieces import (
     Enlargement,
     FoldedLinear,
     OneByOne,
+    copy_settings,
     empty_map,
     finisher,
     folded_gain,
@@ -22,6 +23,7 @@ from stylegan_torch.fast.pieces import (
     own,
 )
 from stylegan_torch.fast.strips import Conv, Finish, Stage, UpConv, run, strip_rows
+from stylegan_torch.layers import layer_noise
 
 
 class ModulatedConv(nn.Module):
@@ -35,10 +37,10 @@ class ModulatedConv(nn.Module):
 
     def __init__(self, layer: Any, size: tuple[int, int], dtype: torch.dtype) -> None:
         super().__init__()
-        cfg = layer.config
+        copy_settings(layer, self)
         self.is_rgb = isinstance(layer, stylegan2.ToRGB)
-        self.activation = "linear" if self.is_rgb else cfg.activation
-        self.clamp, self.dtype, self.size = cfg.conv_clamp, dtype, size
+        self.activation = "linear" if self.is_rgb else layer.activation
+        self.dtype, self.size = dtype, size
         gain = folded_gain(self.activation)
         weight = layer.weight.detach() * layer.weight_gain
         out_channels, in_channels, k, _ = weight.shape
@@ -48,19 +50,18 @@ class ModulatedConv(nn.Module):
             weight = weight / (weight.abs().amax(dim=(1, 2, 3), keepdim=True) * (in_channels * k * k) ** 0.5)
         self.register_buffer("energy", None if self.is_rgb else weight.square().sum(dim=(2, 3)).t().contiguous())
         self.register_buffer("bias", (layer.bias.detach() * gain).to(dtype))
-        self.affine = FoldedLinear(layer.affine, cfg.style_bias)
-        up_filter = getattr(layer, "up_filter", None)
+        self.affine = FoldedLinear(layer.affine)
+        self.enlarges = getattr(layer, "up", 1) > 1
         pixels = size[0] * size[1]
         self.scale_weights = out_channels * in_channels * k * k <= pixels * (out_channels + in_channels / 4)
         weight = weight * gain
-        weight = weight if up_filter is None else weight.transpose(0, 1)
+        weight = weight.transpose(0, 1) if self.enlarges else weight
         weight = weight if self.scale_weights else weight.to(dtype)
         self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
-        self.up = up_filter is not None
-        if up_filter is not None:
-            n = up_filter.shape[-1]
+        if self.enlarges:
+            n = layer.resample_filter.shape[-1]
             self.before = k // 2 + (n + 1) // 2 - (k - 1)
-            blur = (in_two_dimensions(up_filter) * 4).flip(0, 1).expand(out_channels, 1, n, n)
+            blur = (in_two_dimensions(layer.resample_filter) * 4).flip(0, 1).expand(out_channels, 1, n, n)
             self.register_buffer("blur", blur.to(dtype).contiguous())
         self.strength = 0.0
         if hasattr(layer, "noise_const"):
@@ -77,26 +78,40 @@ class ModulatedConv(nn.Module):
             noise = (noise * self.strength).to(self.dtype)
         if len(w) == 1 and self.scale_weights:
             weight = self.weight * self._per_channel(styles[0], factor if factor is None else factor[0])
-            finish = finisher(self.activation, noise, self.clamp)
+            finish = finisher(self.activation, noise, self.conv_clamp)
             return self._stage(weight.to(self.dtype), self.bias, finish, None)
         scale = None if factor is None else factor[:, :, None, None].to(self.dtype)
-        finish = finisher(self.activation, noise, self.clamp, scale, self.bias[:, None, None])
+        finish = finisher(self.activation, noise, self.conv_clamp, scale, self.bias[:, None, None])
         return self._stage(self.weight.to(self.dtype), None, finish, styles[:, :, None, None].to(self.dtype))
 
     def _per_channel(self, style: Tensor, factor: Tensor | None) -> Tensor:
         scale = style[None, :] if factor is None else factor[:, None] * style[None, :]
-        return (scale.t() if self.up else scale)[:, :, None, None]
+        return (scale.t() if self.enlarges else scale)[:, :, None, None]
 
     def _stage(self, weight: Tensor, bias: Tensor | None, finish: Finish, scale: Tensor | None) -> Stage:
-        if self.up:
+        if self.enlarges:
             return UpConv(weight, self.blur, bias, self.before, finish, scale)
         return Conv(weight, bias, finish, scale)
 
-    def forward(self, x: Tensor, w: Tensor, noise: Tensor | None = None) -> Tensor:
+    def noise(self, like: Tensor, noise_mode: str, given: Tensor | None) -> Tensor | None:
+        """Return the layer's noise [1 or N, 1, H, W], or None."""
+        return layer_noise(getattr(self, "noise_const", None), like, noise_mode, given)
+
+    def forward(
+        self,
+        x: Tensor,
+        w: Tensor,
+        noise_mode: str = "const",
+        fused_modconv: bool = True,
+        gain: float = 1.0,
+        *,
+        noise: Tensor | None = None,
+    ) -> Tensor:
         """Map x [N, I, H, W] at once."""
-        stage, height = self.stage(w, noise), x.shape[2]
+        stage, height = self.stage(w, self.noise(w, noise_mode, noise)), x.shape[2]
         y = stage.run(x.to(self.dtype), 0, 0, stage.out_height(height), height)
-        return y.float() if self.is_rgb else y
+        y = y.float() if self.is_rgb else y
+        return y if gain == 1 else y.mul_(gain)
 
 
 class StyleGAN2Block(stylegan2.SynthesisBlock):
@@ -108,7 +123,7 @@ class StyleGAN2Block(stylegan2.SynthesisBlock):
 
     def __init__(self, block: stylegan2.SynthesisBlock, size: tuple[int, int], dtype: torch.dtype) -> None:
         nn.Module.__init__(self)
-        self.config, self.resolution, self.residual = block.config, block.resolution, block.residual
+        copy_settings(block, self)
         self.dtype, self.size = dtype, size
         for name, layer in block.named_children():
             if isinstance(layer, stylegan2.SynthesisLayer | stylegan2.ToRGB):
@@ -123,38 +138,50 @@ class StyleGAN2Block(stylegan2.SynthesisBlock):
         """Return the picture of the level below at twice its size."""
         return super().enlarged(image) if self.config.image_upsampling == "bilinear" else self.enlarge(image)
 
-    def features(self, x: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None]) -> Tensor:
+    def features(
+        self, x: Tensor | None, ws: Tensor, noise_mode: str = "const", noise: Sequence[Tensor] | None = None
+    ) -> Tensor:
         """Map the features of the level below (None at 4×4) to this level's, with the ws [N, 1 or 2, w_dim]."""
-        if x is None:
+        if self.resolution == 4:
+            first = None if noise is None else noise[0]
             x = self.const.expand(len(ws), -1, -1, -1).contiguous(memory_format=torch.channels_last)
-            return self.conv1(x, ws[:, 0], noise[0])
-        x = x.to(self.dtype)
-        y = self.attention(self.conv1(self.conv0(x, ws[:, 0], noise[0]), ws[:, 1], noise[1]))
-        return (self.skip(x) + y) * 0.5**0.5 if self.residual else y
+            return self.conv1(x, ws[:, 0], noise_mode, noise=first)
+        assert x is not None
+        return super().features(x.to(self.dtype), ws, noise_mode, noise)
 
     def forward(
-        self, x: Tensor | None, image: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None]
+        self,
+        x: Tensor | None,
+        img: Tensor | None,
+        ws: Tensor,
+        force_fp32: bool = True,
+        fused_modconv: bool | None = None,
+        update_emas: bool = False,
+        *,
+        noise_mode: str = "const",
+        noise: Sequence[Tensor] | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Map features and picture of the level below to this level's."""
+        ws = ws.float()
         rows = strip_rows(ws, len(self.conv1.bias), self.size)
         whole = self.residual or not isinstance(self.attention, nn.Identity)
-        if x is None or whole or rows >= self.size[0]:
-            return super().forward(x, image, ws, noise)
-        return self._in_strips(x.to(self.dtype), image, ws, noise, rows)
+        if x is None or self.resolution == 4 or whole or rows >= self.size[0]:
+            return super().forward(x, img, ws, noise_mode=noise_mode, noise=noise)
+        maps = [conv.noise(ws, noise_mode, None if noise is None else noise[i]) for i, conv in enumerate(self.layers())]
+        return self._in_strips(x.to(self.dtype), img, ws, maps, rows)
 
     def _in_strips(
         self, x: Tensor, image: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None], rows: int
     ) -> tuple[Tensor, Tensor | None]:
         stages = [self.conv0.stage(ws[:, 0], noise[0]), self.conv1.stage(ws[:, 1], noise[1])]
         rgb = self.torgb.stage(ws[:, -1], None) if hasattr(self, "torgb") else None
-        last = self.resolution == self.config.img_resolution
-        y = x.new_empty(0) if last else empty_map(x, len(self.conv1.bias), self.size)
+        y = x.new_empty(0) if self.is_last else empty_map(x, len(self.conv1.bias), self.size)
         if image is not None:
             image = self.enlarged(image)
         elif rgb is not None:
             image = torch.zeros(len(x), self.config.img_channels, *self.size)
         for start, stop, strip in run(stages, x, rows):
-            if not last:
+            if not self.is_last:
                 y[:, :, start:stop] = strip
             if rgb is not None and image is not None:
                 image[:, :, start:stop] += rgb.run(strip, start, start, stop, self.size[0])
@@ -166,9 +193,7 @@ class StyleGAN2Synthesis(OneByOne, stylegan2.SynthesisNetwork):
 
     def __init__(self, synthesis: stylegan2.SynthesisNetwork, dtype: torch.dtype) -> None:
         nn.Module.__init__(self)
-        self.config, self.num_ws, self.w_dim = synthesis.config, synthesis.num_ws, synthesis.w_dim
-        self.img_channels, self.img_resolution = synthesis.img_channels, synthesis.img_resolution
-        self.block_resolutions = synthesis.block_resolutions
+        copy_settings(synthesis, self)
         height, width = self.config.base_size
         for level, block in enumerate(synthesis.blocks()):
             precision = torch.float32 if block.resolution < SMALL else dtype

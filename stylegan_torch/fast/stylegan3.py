@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan_torch import stylegan3
-from stylegan_torch.fast.pieces import SMALL, FoldedLinear, OneByOne, empty_map, finisher, own
+from stylegan_torch.fast.pieces import SMALL, FoldedLinear, OneByOne, copy_settings, empty_map, finisher, own
 from stylegan_torch.fast.strips import Conv, run, run_rows, strip_rows
 
 
@@ -27,10 +27,13 @@ class FilteredConv(nn.Module):
     bias: Tensor
     up_filter: Tensor
     down_filter: Tensor
+    spec: stylegan3.LayerSpec
+    conv_clamp: float | None
 
     def __init__(self, layer: stylegan3.SynthesisLayer, dtype: torch.dtype) -> None:
         super().__init__()
-        self.spec, self.clamp, self.dtype = layer.spec, layer.clamp, dtype
+        copy_settings(layer, self)
+        self.dtype = dtype
         self.affine = FoldedLinear(layer.affine)
         weight, scale, energy = layer.weight.detach(), torch.rsqrt(layer.magnitude_ema), None
         if self.spec.is_rgb:
@@ -55,7 +58,9 @@ class FilteredConv(nn.Module):
         self.register_buffer("up_filter", kinds.to(self.dtype).contiguous())
         self.register_buffer("down_filter", down.expand(channels, 1, *down.shape).to(self.dtype).contiguous())
 
-    def forward(self, x: Tensor, w: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, w: Tensor, noise_mode: str = "const", force_fp32: bool = True, update_emas: bool = False
+    ) -> Tensor:
         """Map x [N, I, H, W] with w [N, w_dim] to [N, O, H', W']."""
         x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
         if not self.spec.is_rgb:
@@ -63,7 +68,7 @@ class FilteredConv(nn.Module):
         (top, bottom), (left, right) = self.spec.pad_y, self.spec.pad_x
         x = F.pad(x, (left, right, top, bottom))  # a crop, so it can come first
         y = next(run([self._conv(w)], x, x.shape[2]))[2]
-        return y if self.clamp is None else y.clamp_(-self.clamp, self.clamp)
+        return y if self.conv_clamp is None else y.clamp_(-self.conv_clamp, self.conv_clamp)
 
     def _conv(self, w: Tensor) -> Conv:
         styles, factor = self.affine(w), None
@@ -109,8 +114,8 @@ class FilteredConv(nn.Module):
         for f, places, inputs in kinds_y:
             part = F.conv2d(wide[:, :, inputs], f, groups=len(f))
             torch.ops.aten.leaky_relu.out(part, 0.2, out=fine[:, :, places])
-        if self.clamp is not None:
-            fine.clamp_(-self.clamp, self.clamp)
+        if self.conv_clamp is not None:
+            fine.clamp_(-self.conv_clamp, self.conv_clamp)
 
     def _kinds(self, begin: int, end: int, pad: int) -> tuple[int, int, list[tuple[Tensor, slice, slice]]]:
         """Return from where to where up-sampling takes samples, and each kind's filter, places and inputs.
@@ -143,8 +148,7 @@ class StyleGAN3Synthesis(OneByOne, stylegan3.SynthesisNetwork):
 
     def __init__(self, synthesis: stylegan3.SynthesisNetwork, dtype: torch.dtype) -> None:
         nn.Module.__init__(self)
-        for name in ("config", "num_ws", "w_dim", "img_channels", "img_resolution", "layer_names"):
-            setattr(self, name, getattr(synthesis, name))
+        copy_settings(synthesis, self)
         self.input = copy.deepcopy(synthesis.input)
         for name in synthesis.layer_names:
             layer: Any = synthesis.get_submodule(name)
