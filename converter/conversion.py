@@ -92,7 +92,8 @@ def convert(
             return read
         with new_file(dst, force) as file:
             written, notes = FORMATS[format].write(file, ours, options or Options())
-        return replace(_summarize(written, read.origin), notes=(*read.notes, *notes))
+        notes = [*read.notes, *notes, *FORMATS[format].name_notes(dst.name)]
+        return replace(_summarize(written, read.origin), notes=tuple(notes))
 
 
 def inspect(src: str | Path, assumed: Mapping[str, Any] | None = None) -> Summary:
@@ -105,8 +106,10 @@ def inspect(src: str | Path, assumed: Mapping[str, Any] | None = None) -> Summar
         return _summarize(source, origin.result())
 
 
-def load(src: str | Path, networks: Iterable[str] | None = None) -> Checkpoint:
-    """Read any file as `convert` would write it, e.g. `load("ffhq.pkl").network("G_ema")`.
+def load(
+    src: str | Path, networks: Iterable[str] | None = None, assumed: Mapping[str, Any] | None = None
+) -> Checkpoint:
+    """Read any file as `convert` would write it, e.g. `load("ffhq.pkl").network("G_ema")`; arguments as there.
 
     Tensors are views of the file where they can be; nothing is written to it, but it must not be overwritten in place
     while they are in use.
@@ -114,7 +117,7 @@ def load(src: str | Path, networks: Iterable[str] | None = None) -> Checkpoint:
     Raises:
         StyleGANError: as `convert` does.
     """
-    with opened(src, networks) as (source, origin):
+    with opened(src, networks, assumed) as (source, origin):
         return _as_checkpoint(source, origin)
 
 

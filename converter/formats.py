@@ -40,6 +40,7 @@ class Format:
     opens: who opens it.
     families: those it may have a place for.
     form: what `pages.PAGES` calls it where we read it too.
+    names: words of which a name should have one, as programs that open such files go by it.
     """
 
     writer: str
@@ -47,6 +48,13 @@ class Format:
     opens: str
     families: tuple[str, ...]
     form: str | None = None
+    names: tuple[str, ...] = ()
+
+    def name_notes(self, name: str) -> list[str]:
+        """Return what to say of a file's name."""
+        if not self.names or any(word in name.lower() for word in self.names):
+            return []
+        return [f"the name {name} holds neither {' nor '.join(self.names)}, by which DragGAN tells networks apart"]
 
     def write(self, file: IO[bytes], checkpoint: Any, options: Options) -> Written:
         """Write networks to an open file, read them back and compare.
@@ -59,10 +67,11 @@ class Format:
 
 
 _STATE_DICTS = (".pt", ".pth")
+_DRAGGAN = ("stylegan2", "stylegan3")
 _FAMILIES = ("progan", "stylegan1", "stylegan2", "stylegan3")
 
 FORMATS: dict[str, Format] = {
-    "nvidia": Format("to_nvidia:write", (".pkl",), "NVIDIA's own PyTorch tools", ("stylegan2",), "tf"),
+    "nvidia": Format("to_nvidia:write", (".pkl",), "NVIDIA's own PyTorch tools", ("stylegan2",), "tf", _DRAGGAN),
     "rosinality": Format(
         "to_rosinality:write",
         _STATE_DICTS,

@@ -60,8 +60,9 @@ class Drawing(nn.Module):
         if G.c_dim:
             self.examples["c"] = nn.functional.one_hot(torch.arange(2) % G.c_dim, G.c_dim).float()
         if self.has_w:
-            self.examples["truncation_psi"] = torch.tensor(0.7)
-            self.examples["truncation_cutoff"] = torch.tensor(G.num_ws // 2)
+            if G.mapping.w_avg is not None:
+                self.examples["truncation_psi"] = torch.tensor(0.7)
+                self.examples["truncation_cutoff"] = torch.tensor(G.num_ws // 2)
             self.examples["ws"] = torch.randn(3, G.num_ws, G.w_dim, generator=random)
             if noise == "inputs":
                 for i, stored in enumerate(G.synthesis.noise_buffers()):
@@ -75,9 +76,11 @@ class Drawing(nn.Module):
         if not self.has_w:
             return (self.G(given["z"], given.get("c")),)
         mapping = self.G.mapping
-        truncated = torch.arange(self.G.num_ws, device=given["z"].device) < given["truncation_cutoff"]
-        psi = torch.where(truncated, given["truncation_psi"], 1.0)[:, None]
-        ws = torch.cat([mapping.w_avg.lerp(mapping(given["z"], given.get("c")), psi), given["ws"]])
+        ws = mapping(given["z"], given.get("c"))
+        if mapping.w_avg is not None:
+            truncated = torch.arange(self.G.num_ws, device=ws.device) < given["truncation_cutoff"]
+            ws = mapping.w_avg.lerp(ws, torch.where(truncated, given["truncation_psi"], 1.0)[:, None])
+        ws = torch.cat([ws, given["ws"]])
         noise = [value for name, value in given.items() if name.startswith("noise")]
         return self.G.synthesis(ws, noise_mode=self.noise_mode, noise=noise or None), ws
 

@@ -7,6 +7,7 @@ keywords that it does not know (spec TF.md 6, end). So all it needs is spelled o
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator
 from typing import IO, Any
 
 import torch
@@ -21,7 +22,7 @@ from converter.table import same_bits
 from converter.tf_writer import dump_networks, network_header, official_network
 from stylegan_torch import checkpoint, stylegan2
 from stylegan_torch.checkpoint import Checkpoint
-from stylegan_torch.networks import build, tensors_of
+from stylegan_torch.networks import build, is_constant, tensors_of
 
 _NAMES = {"G": "G", "D": "D", "G_ema": "Gs"}
 """Our roles in the order of the file, and what they are called there."""
@@ -85,6 +86,7 @@ def _completed(checkpoint: Checkpoint, fresh_d: bool) -> tuple[Checkpoint, list[
 def _written(role: str, network: checkpoint.Network, record: dict[str, Any], notes: list[str]) -> Network:
     function, parts = ("D_main", {}) if role == "D" else ("G_main", _PARTS)
     header = network_header(_NAMES[role], function, _keywords_of(role, network.config), parts.items())
+    notes += _dropped(role, network, record, header)
     template = Network(role, "tf", header, {})
     with placing(role, "nvidia"):
         refuse_others(network.config, page(template).config(template))
@@ -94,6 +96,23 @@ def _written(role: str, network: checkpoint.Network, record: dict[str, Any], not
     written = official_network(template, network)
     note_rounded(role, page(written).table(written, network.config), network, written.tensors, notes)
     return written
+
+
+def _dropped(role: str, network: checkpoint.Network, record: dict[str, Any], header: Header) -> Iterator[str]:
+    """Yield what of a network is not in the file."""
+    config: Any = network.config
+    if record.get("form") == "tf":
+        keywords = sorted(set(record["static_kwargs"]) - set(header["static_kwargs"]))
+        if keywords:
+            yield f"keywords of {role} that those tools don't know are left out: {', '.join(keywords)}"
+    else:
+        left = [name for name in network.source if name not in network.state_dict and not is_constant(name)]
+        if left:
+            yield f"{len(left)} variables of {role} that no picture depends on are left out, such as {left[0]}"
+    if role == "G_ema" and config.official_noise == "stored" and config.use_noise:
+        yield "seeds of such files are drawn with noise of their own, those of the source with the stored noise"
+    if role == "D" and config.architecture == "skip" and config.conv_clamp and not config.clamp_last_fromrgb:
+        yield f"read as TensorFlow's, D limits what enters its last level to ±{config.conv_clamp:g} too"
 
 
 def _keywords_of(role: str, config: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ import errno
 import json
 import sys
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -114,20 +115,49 @@ def read(path: str | Path) -> Checkpoint:
     return checkpoint
 
 
-def load(path: str | Path, network: str = "G_ema", device: str | torch.device = "cpu", fast: bool = False) -> Any:
+def is_ours(path: str | Path) -> bool:
+    """Tell whether a file is one that `write` wrote, by its beginning."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                content = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
+                return content is not None and FORMAT.encode() in archive.open(content).read(1 << 12)
+        with safetensors.safe_open(path, framework="pt") as file:
+            return "stylegan_torch" in (file.metadata() or {})
+    except Exception:  # what zipfile and safetensors raise for other files is anything
+        return False
+
+
+def _read_any(path: str | Path, network: str, assumed: Mapping[str, Any] | None) -> Checkpoint:
+    if is_ours(path) and not assumed:
+        return read(path)
+    # The one place in this package that reaches up to the converter: only for files that are not ours.
+    import converter
+
+    return converter.load(path, [network], assumed)
+
+
+def load(
+    path: str | Path,
+    network: str = "G_ema",
+    device: str | torch.device = "cpu",
+    fast: bool = False,
+    assumed: Mapping[str, Any] | None = None,
+) -> Any:
     """Load a network, an `nn.Module`: eval mode, no gradients (`requires_grad_(True)` turns them on).
 
     Args:
-        path: a file that `save` or stylegan-convert wrote.
+        path: a file that `save` or stylegan-convert wrote, or anything that stylegan-convert reads.
         network: "G_ema" (the moving average of the generator, the one to draw with), "G" or "D".
         device: where to put it.
         fast: give the form that is made for drawing (`stylegan_torch.optimize`).
+        assumed: what a file of another program leaves open, as of `converter.convert`.
 
     Raises:
-        CheckpointError: if the file is not ours, is damaged, or lacks the network.
+        StyleGANError: if the file is damaged, of no known kind, or lacks the network.
         RuntimeError: if there is no such device (AssertionError where PyTorch was built without it).
     """
-    checkpoint = read(path)
+    checkpoint = _read_any(path, network, assumed)
     try:
         module = checkpoint.network(network)
     except CheckpointError as error:

@@ -7,3 +7,13 @@ class StyleGANError(Exception):
 
 class CheckpointError(StyleGANError):
     """A file that is not one of ours, is damaged, or lacks the network asked for."""
+
+
+class NoAverageError(StyleGANError, ValueError):
+    """Truncation is asked of a network without an average w."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this network has no average w (it was made with w_avg_beta=None), so it can't be truncated: "
+            "truncation_psi must be 1"
+        )

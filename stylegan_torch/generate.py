@@ -200,6 +200,7 @@ def _draw_batch(
     if mode == "official":
         mode = "const"
         if G.config.official_noise == "seeded":
-            noise = noise_from_seeds(seeds, G.z_dim, [tuple(buffer.shape) for buffer in G.synthesis.noise_buffers()])
+            sizes = [tuple(buffer.shape) for buffer in G.synthesis.noise_buffers()]
+            noise = [maps.to(device) for maps in noise_from_seeds(seeds, G.z_dim, sizes)]
     with precision:
         return G.synthesis(ws, noise_mode=mode, noise=noise)

@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylegan_torch.errors import NoAverageError
+
 _SQRT2 = math.sqrt(2.0)
 
 # name -> (function, gain that keeps the variance of a unit normal input about 1)
@@ -246,14 +248,12 @@ def truncate(ws: Tensor, w_avg: Tensor | None, psi: float, cutoff: int | None) -
     """Pull the first `cutoff` rows (None: all) of `ws` [N, num_ws, w_dim] towards `w_avg` (StyleGAN appendix B).
 
     Raises:
-        ValueError: if there is no `w_avg` to pull them to.
+        NoAverageError: if there is no `w_avg` to pull them to.
     """
     if psi == 1:
         return ws
     if w_avg is None:
-        raise ValueError(
-            "this network has no average w (it was made with w_avg_beta=None), so truncation_psi must be 1"
-        )
+        raise NoAverageError
     cutoff = ws.shape[1] if cutoff is None else max(cutoff, 0)
     return torch.cat([w_avg.lerp(ws[:, :cutoff], psi), ws[:, cutoff:]], dim=1)
 
@@ -349,7 +349,7 @@ def pick_noise(
         ValueError: for an unknown mode, or explicit noise of the wrong number, shape or device.
     """
     check_noise(noise, [stored.shape for stored in buffers], like.shape[0])
-    given = noise or [None] * len(buffers)
+    given: Sequence[Tensor | None] = noise or [None] * len(buffers)
     return [layer_noise(stored, like, noise_mode, each) for stored, each in zip(buffers, given, strict=True)]
 
 

@@ -74,7 +74,7 @@ def _plan(config: Config) -> tuple[dict[str, torch.Size], int]:
 
 
 def shapes(config: Config) -> dict[str, torch.Size]:
-    """Return name and shape of every tensor of the network that belongs in a file, in their order, without making it."""
+    """Return name and shape of every tensor of the network that belongs in a file, in their order; makes none."""
     return dict(_plan(config)[0])
 
 

@@ -38,8 +38,8 @@ class _Linear:
 
     def __init__(self) -> None:
         self.matrix = torch.randn(3 * 4 * 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-        self.z_dim, self.c_dim = 6, 0
-        self.mapping = _Callable(lambda z, c: z.double()[:, None], w_avg=torch.zeros(6, dtype=torch.float64))
+        self.z_dim, self.c_dim, self.device = 6, 0, torch.device("cpu")
+        self.mapping = _Callable(lambda z, c: z.double()[:, None])
         self.synthesis = _Callable(
             lambda ws, noise: (ws[:, 0] @ self.matrix.t()).reshape(-1, 3, 4, 4), noise_buffers=list
         )

@@ -192,7 +192,7 @@ def _noise(G: Any, latents: Latents) -> _Sheet:
     from stylegan_torch.editing.inspection import noise_strengths, noise_variance
     from stylegan_torch.editing.pictures import as_gray, draw
 
-    spread = noise_variance(G, latents.ws.to(G.mapping.w_avg.device))
+    spread = noise_variance(G, latents.ws.to(G.device))
     pictures = draw(G, latents.ws, latents.noise)
     rows = [[picture, as_gray(each, picture)] for each, picture in zip(spread, pictures, strict=True)]
     strengths = [[name, f"{strength:.3g}"] for name, strength in noise_strengths(G).items()]
@@ -229,7 +229,7 @@ def _rgb(G: Any, latents: Latents) -> _Sheet:
 
 def _with_features(G: Any, latents: Latents) -> tuple[Any, dict[str, Any]]:
     """Return images, and what layers made on the way."""
-    device = G.mapping.w_avg.device
+    device = G.device
     noise = [layer.to(device) for layer in latents.noise]
     return G.synthesis(latents.ws.to(device), noise=noise or None, return_features=True)
 

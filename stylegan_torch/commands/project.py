@@ -133,7 +133,7 @@ def project(
     require_w(opened.G)
     begins_at = load(begin, opened.G) if begin else None
     target = read_target(photo, opened.G, fit)
-    distance = open_distance(distance_name, opened.G.mapping.w_avg.device, trust_distance)
+    distance = open_distance(distance_name, opened.G.device, trust_distance)
     settings = ProjectionSettings(space=space, steps=steps, starts=starts, seed=seed)
     projection = Projection(opened.G, target.image(), settings, distance, class_index, kept, begins_at)
     for path in [state, *written]:

@@ -91,7 +91,7 @@ def sample_w(G: Any, count: int = 10_000, seed: int = 123) -> Tensor:
     """Return w [count, w_dim] of random latents, not truncated, on the CPU; labels are all zeros."""
     require_w(G)
     z = np.random.RandomState(seed).randn(count, G.z_dim).astype(np.float32)
-    device = G.mapping.w_avg.device
+    device = G.device
     return torch.cat([G.mapping(part.to(device))[:, 0].cpu() for part in torch.split(torch.from_numpy(z), 1000)])
 
 

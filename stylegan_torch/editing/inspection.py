@@ -27,7 +27,8 @@ def noise_strengths(G: Any) -> dict[str, float]:
 def average_ws(G: Any) -> Tensor:
     """Return the mean w as ws [1, num_ws, w_dim]: the picture at truncation 0."""
     require_w(G)
-    return G.mapping.w_avg.detach()[None, None].repeat(1, G.num_ws, 1)
+    anything = torch.zeros(1, G.num_ws, G.w_dim, device=G.device)
+    return truncate(anything, G.mapping.w_avg, 0.0, None)
 
 
 def truncation_sweep(G: Any, ws: Tensor, psis: Sequence[float]) -> Tensor:
@@ -38,7 +39,8 @@ def truncation_sweep(G: Any, ws: Tensor, psis: Sequence[float]) -> Tensor:
         ws: [N, num_ws, w_dim], not truncated.
         psis: P values; 1 = as they are, 0 = the mean, -1 = the opposite.
     """
-    return torch.stack([truncate(ws, G.mapping.w_avg.to(ws), psi, None) for psi in psis], dim=1)
+    w_avg = None if G.mapping.w_avg is None else G.mapping.w_avg.to(ws)
+    return torch.stack([truncate(ws, w_avg, psi, None) for psi in psis], dim=1)
 
 
 @torch.inference_mode()

@@ -110,7 +110,7 @@ def from_seeds(
     """
     require_w(G)
     z, c = latents_from_seeds(seeds, G.z_dim), labels_of(G, class_index, len(seeds))
-    device = G.mapping.w_avg.device
+    device = G.device
     with torch.no_grad():
         ws = G.mapping(z.to(device), c.to(device), truncation_psi, truncation_cutoff).cpu()
     return Latents(ws, z, c if G.c_dim else None, (), tuple(seeds), truncation_psi, network or network_hash(G))

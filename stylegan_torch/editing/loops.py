@@ -65,7 +65,7 @@ def _z_loop(G: Any, z: Tensor, settings: Mapping[str, Any]) -> Loop:
 
 @torch.inference_mode()
 def _mapped(G: Any, z: Tensor, settings: Mapping[str, Any]) -> Tensor:
-    device = G.mapping.w_avg.device
+    device = G.device
     c = labels_of(G, settings.get("class"), len(z)).to(device)
     return G.mapping(z.to(device), c, settings["truncation_psi"], settings["truncation_cutoff"]).cpu()
 

@@ -40,14 +40,14 @@ def perceptual_path_length(
         seed: of latents and places.
     """
     require_w(G)
-    like = G.mapping.w_avg
+    device = G.device
     generator = torch.Generator().manual_seed(seed)
     lengths = []
     for start in range(0, samples, batch):
         n = min(batch, samples - start)
-        a, b = torch.randn(2, n, G.z_dim, generator=generator).to(like)
-        t = torch.rand(n, generator=generator).to(like) * (not ends_only)
-        c = labels_of(G, None, n).to(like)
+        a, b = torch.randn(2, n, G.z_dim, generator=generator).to(device)
+        t = torch.rand(n, generator=generator).double() * (not ends_only)
+        c = labels_of(G, None, n).to(device)
         near = _between(G, a, b, t, c, space)
         far = _between(G, a, b, t + epsilon, c, space)
         noise = [stored[None, None] for stored in G.synthesis.noise_buffers()] or None
@@ -58,8 +58,9 @@ def perceptual_path_length(
 
 def _between(G: Any, a: Tensor, b: Tensor, t: Tensor, c: Tensor, space: str) -> Tensor:
     if space == "z":
-        return G.mapping(slerp(a, b, t), c)
-    return G.mapping(a, c).lerp(G.mapping(b, c), t[:, None, None])
+        return G.mapping(slerp(a, b, t.to(a)), c)
+    start = G.mapping(a, c)
+    return start.lerp(G.mapping(b, c), t.to(start)[:, None, None])
 
 
 def path_length_norms(G: Any, samples: int = 100, batch: int = 4, seed: int = 0) -> Tensor:
@@ -74,13 +75,13 @@ def path_length_norms(G: Any, samples: int = 100, batch: int = 4, seed: int = 0)
         seed: of latents and directions.
     """
     require_w(G)
-    like = G.mapping.w_avg
+    device = G.device
     generator = torch.Generator().manual_seed(seed)
     lengths = []
     for start in range(0, samples, batch):
         n = min(batch, samples - start)
-        z = torch.randn(n, G.z_dim, generator=generator).to(like)
-        ws = G.mapping(z, labels_of(G, None, n).to(like)).detach().requires_grad_(True)
+        z = torch.randn(n, G.z_dim, generator=generator).to(device)
+        ws = G.mapping(z, labels_of(G, None, n).to(device)).detach().requires_grad_(True)
         images = G.synthesis(ws)
         y = torch.randn(images.shape, generator=generator).to(images)
         lengths.append(path_lengths(images, ws, y).detach().cpu())

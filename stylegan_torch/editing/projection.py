@@ -163,13 +163,16 @@ class Projection:
         if target.shape != (G.img_channels, *G.img_size):
             wanted = [G.img_channels, *G.img_size]
             raise ProjectionError(f"the target is {list(target.shape)}, this network draws {wanted}")
-        self.device = G.mapping.w_avg.device
+        self.device = G.device
         self.c = labels_of(G, class_index, 1).to(self.device)
         self.target = target.to(self.device).expand(settings.starts, -1, -1, -1)
         self._begin = chosen(begin, [0]) if begin else None
         self.taken = 0
         self._path: list[Tensor] = []
-        mean, self.deviation = (G.mapping.w_avg, float(state["deviation"])) if state else w_statistics(G, self.c)
+        self.deviation = float(state["deviation"]) if state else 0.0
+        mean = torch.zeros(G.w_dim, device=self.device)
+        if not state:
+            mean, self.deviation = w_statistics(G, self.c)
         self.w = self._start_points(mean).requires_grad_()
         # The stored maps are N(0, 1) too, as the paper begins with.
         maps = [stored.detach() for stored in G.synthesis.noise_buffers()]

@@ -100,7 +100,7 @@ class Canvas:
 
     @torch.inference_mode()
     def _synthesize(self, latents: Latents) -> Any:
-        device = self.G.mapping.w_avg.device
+        device = self.G.device
         noise = [layer[:1].to(device) for layer in latents.noise]
         with exact_float32():
             return self._drawer.synthesis(latents.ws[:1].to(device), noise=noise or None)

@@ -89,5 +89,5 @@ class ProGANGenerator(progan.Generator):
         refuse_gradients(self, z)
         if not one_by_one(z):
             return super().forward(z, c, *options, **others).float()
-        labels = [None] * len(z) if c is None else c.split(1)
-        return torch.cat([self(z[i : i + 1], labels[i], *options, **others) for i in range(len(z))])
+        each = [(z[i : i + 1], None if c is None else c[i : i + 1]) for i in range(len(z))]
+        return torch.cat([self(*one, *options, **others) for one in each])

@@ -29,6 +29,7 @@ from stylegan_torch.layers import layer_noise
 class ModulatedConv(nn.Module):
     """StyleGAN2's `SynthesisLayer` or `ToRGB`: makes the stage for a certain w and noise."""
 
+    conv_clamp: float | None
     weight: Tensor
     energy: Tensor | None
     bias: Tensor
@@ -93,7 +94,7 @@ class ModulatedConv(nn.Module):
             return UpConv(weight, self.blur, bias, self.before, finish, scale)
         return Conv(weight, bias, finish, scale)
 
-    def noise(self, like: Tensor, noise_mode: str, given: Tensor | None) -> Tensor | None:
+    def pick_noise(self, like: Tensor, noise_mode: str, given: Tensor | None) -> Tensor | None:
         """Return the layer's noise [1 or N, 1, H, W], or None."""
         return layer_noise(getattr(self, "noise_const", None), like, noise_mode, given)
 
@@ -108,7 +109,7 @@ class ModulatedConv(nn.Module):
         noise: Tensor | None = None,
     ) -> Tensor:
         """Map x [N, I, H, W] at once."""
-        stage, height = self.stage(w, self.noise(w, noise_mode, noise)), x.shape[2]
+        stage, height = self.stage(w, self.pick_noise(w, noise_mode, noise)), x.shape[2]
         y = stage.run(x.to(self.dtype), 0, 0, stage.out_height(height), height)
         y = y.float() if self.is_rgb else y
         return y if gain == 1 else y.mul_(gain)
@@ -167,7 +168,8 @@ class StyleGAN2Block(stylegan2.SynthesisBlock):
         whole = self.residual or not isinstance(self.attention, nn.Identity)
         if x is None or self.resolution == 4 or whole or rows >= self.size[0]:
             return super().forward(x, img, ws, noise_mode=noise_mode, noise=noise)
-        maps = [conv.noise(ws, noise_mode, None if noise is None else noise[i]) for i, conv in enumerate(self.layers())]
+        convs: tuple[Any, Any] = (self.conv0, self.conv1)
+        maps = [conv.pick_noise(ws, noise_mode, noise and noise[i]) for i, conv in enumerate(convs)]
         return self._in_strips(x.to(self.dtype), img, ws, maps, rows)
 
     def _in_strips(

@@ -210,8 +210,9 @@ class Trainer:
         loss, penalty = Part(self._d_loss, shares), Part(self._r1_loss, shares, precise=True)
         with self._tracked_magnitudes():
             values = self._optimize(self.d_optimizer, self.d_parameters, loss, penalty, self._d_interval)
-        if "w_mean" in values:
-            self.G.mapping.w_avg.lerp_(values.pop("w_mean"), 1 - self.settings.w_avg_beta)
+        mean = values.pop("w_mean", None)
+        if mean is not None and self.G.mapping.w_avg is not None:
+            self.G.mapping.w_avg.lerp_(mean, 1 - self.settings.w_avg_beta)
         return values
 
     def _optimize(
