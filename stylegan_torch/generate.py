@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from stylegan_torch import progan, stylegan3
+from stylegan_torch.errors import NoAverageError
 from stylegan_torch.fast import optimize
 from stylegan_torch.fast.pieces import HALF
 from stylegan_torch.images import ContactSheet, save_png, to_pil, to_uint8
@@ -75,6 +76,8 @@ def resolve(G: nn.Module, style: Style) -> dict[str, Any]:
         return settings
     psi, cutoff = style.truncation_psi, style.truncation_cutoff
     settings["truncation_psi"] = config.truncation_psi if psi is None else psi
+    if settings["truncation_psi"] != 1 and G.mapping.w_avg is None:
+        raise NoAverageError
     settings["truncation_cutoff"] = config.truncation_cutoff if cutoff is None else cutoff
     return settings
 

@@ -2,9 +2,9 @@
 
 An independent oracle: the release's constructor arguments, attribute tree, `state_dict()` names and inference
 arithmetic, each formula spelled out with plain operations and no thought of speed. Everything is computed in the
-parameters' dtype, as with `force_fp32=True`; arguments that only matter for half precision or training
-(`num_fp16_res`, `fp16_channels_last`, `freeze_layers`, the value of `w_avg_beta`) are accepted and change nothing.
-The StyleGAN3 repository's StyleGAN2 networks are the same modules with other defaults (TORCH.md, section 5).
+parameters' dtype, as with `force_fp32=True`; what only matters in half precision or training (`num_fp16_res`,
+`fp16_channels_last`, `freeze_layers`, the value of `w_avg_beta`) is accepted and changes nothing. The StyleGAN3
+repository's StyleGAN2 networks are the same modules with other defaults (TORCH.md, section 5).
 """
 
 import math
@@ -15,7 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-TAPS = (1, 3, 3, 1)
+Taps = Sequence[float]
+Clamp = float | None
+HALF = math.sqrt(1 / 2)  # gain of the two branches of a residual block
 ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
     "linear": (lambda x: x, 1),
     "relu": (lambda x: x.clamp(min=0), math.sqrt(2)),
@@ -29,11 +31,10 @@ ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
 }
 
 
-def act(x: Tensor, bias: Tensor | None, name: str, gain: float = 1, clamp: float | None = None) -> Tensor:
+def activate(x: Tensor, bias: Tensor | None, name: str, gain: float = 1, clamp: Clamp = None) -> Tensor:
     """Bias, nonlinearity, gain, clamp; the limit follows the extra gain only, not the activation's own."""
     function, own_gain = ACTIVATIONS[name]
-    if bias is not None:
-        x = x + bias.reshape(1, -1, *[1] * (x.ndim - 2))
+    x = x if bias is None else x + bias.reshape(1, -1, *[1] * (x.ndim - 2))
     x = function(x) * (own_gain * gain)
     return x if clamp is None else x.clamp(-clamp * gain, clamp * gain)
 
@@ -43,43 +44,32 @@ def norm2(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
-def filter_of(taps: Sequence[float]) -> Tensor:
-    """The stored filter: 2-D below eight taps, else 1-D; sum 1."""
-    f = torch.tensor(taps, dtype=torch.float32)
-    if len(taps) < 8:
-        f = torch.outer(f, f)
-    return f / f.sum()
-
-
 def stuff(x: Tensor, up: int) -> Tensor:
-    """Insert `up`-1 zeros after every sample in both directions."""
+    """Insert up - 1 zeros after every sample in both directions."""
     out = x.new_zeros(*x.shape[:2], x.shape[2] * up, x.shape[3] * up)
     out[:, :, ::up, ::up] = x
     return out
 
 
 def fir(x: Tensor, f: Tensor, before: int, after: int, up: int = 1, down: int = 1, gain: float = 1) -> Tensor:
-    """Zero insertion, padding (negative: cropping), true convolution with the filter, every `down`-th sample."""
-    if f.ndim == 1:
-        f = torch.outer(f, f)
+    """Zero insertion, padding (negative: cropping), true convolution with the filter, every down-th sample."""
+    f = torch.outer(f, f) if f.ndim == 1 else f
     kernel = (gain * f).flip([0, 1]).expand(x.shape[1], 1, -1, -1)
     x = F.conv2d(F.pad(stuff(x, up), (before, after, before, after)), kernel, groups=x.shape[1])
     return x[:, :, ::down, ::down]
 
 
 def image_up(x: Tensor, f: Tensor) -> Tensor:
-    """Double the side."""
-    return fir(x, f, (f.shape[0] + 1) // 2, (f.shape[0] - 2) // 2, up=2, gain=4)
+    return fir(x, f, (len(f) + 1) // 2, (len(f) - 2) // 2, up=2, gain=4)
 
 
 def image_down(x: Tensor, f: Tensor) -> Tensor:
-    """Halve the side."""
-    return fir(x, f, (f.shape[0] - 1) // 2, (f.shape[0] - 2) // 2, down=2)
+    return fir(x, f, (len(f) - 1) // 2, (len(f) - 2) // 2, down=2)
 
 
-def conv(x: Tensor, w: Tensor, f: Tensor, up: bool = False, down: bool = False) -> Tensor:
-    """k x k convolution, optionally with resampling by 2."""
-    k, p, n = w.shape[-1], w.shape[-1] // 2, f.shape[0]
+def convolve(x: Tensor, w: Tensor, f: Tensor, up: bool = False, down: bool = False) -> Tensor:
+    """Convolution by k x k, k odd, optionally with resampling by 2."""
+    k, p, n = w.shape[-1], w.shape[-1] // 2, len(f)
     if up and k == 1:
         return image_up(F.conv2d(x, w), f)
     if up:  # true convolution of the zero-stuffed input: side 2H - 2 + k
@@ -92,68 +82,55 @@ def conv(x: Tensor, w: Tensor, f: Tensor, up: bool = False, down: bool = False) 
     return F.conv2d(x, w, padding=p)
 
 
-def channels(resolution: int, channel_base: int, channel_max: int) -> int:
-    return min(channel_base // resolution, channel_max)
+class Filtered(nn.Module):
+    """A module with a stored filter of sum 1: 2-D below eight taps, else 1-D."""
+
+    resample_filter: Tensor
+
+    def __init__(self, taps: Taps = (1, 3, 3, 1), up: bool = False, down: bool = False) -> None:
+        super().__init__()
+        self.up, self.down = up, down
+        f = torch.tensor(taps, dtype=torch.float32)
+        f = torch.outer(f, f) if len(f) < 8 else f
+        self.register_buffer("resample_filter", f / f.sum())
 
 
 class FullyConnectedLayer(nn.Module):
-    def __init__(
-        self, inputs: int, outputs: int, activation: str = "linear", lr_multiplier: float = 1, bias_init: float = 0
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, act: str = "linear", lr: float = 1, bias: float = 0) -> None:
         super().__init__()
-        self.activation, self.lr = activation, lr_multiplier
-        self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr_multiplier)
-        self.bias = nn.Parameter(torch.full([outputs], float(bias_init)))
+        self.act, self.lr = act, lr
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / lr)
+        self.bias = nn.Parameter(torch.full([outputs], float(bias)))
 
     def forward(self, x: Tensor) -> Tensor:
         y = x @ (self.weight * (self.lr / math.sqrt(self.weight.shape[1]))).T
-        return act(y, self.bias * self.lr, self.activation)
+        return activate(y, self.bias * self.lr, self.act)
 
 
-class Conv2dLayer(nn.Module):
-    resample_filter: Tensor
-
+class Conv2dLayer(Filtered):
     def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel: int,
-        activation: str = "linear",
-        bias: bool = True,
-        up: bool = False,
-        down: bool = False,
-        taps: Sequence[float] = TAPS,
-        clamp: float | None = None,
+        self, inputs: int, outputs: int, k: int, act: str, clamp: Clamp = None, bias: bool = True, **resampling: Any
     ) -> None:
-        super().__init__()
-        self.activation, self.up, self.down, self.clamp = activation, up, down, clamp
-        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        super().__init__(**resampling)
+        self.act, self.clamp = act, clamp
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, k, k))
         self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
-        self.register_buffer("resample_filter", filter_of(taps))
 
     def forward(self, x: Tensor, gain: float = 1) -> Tensor:
-        w = self.weight / math.sqrt(self.weight[0].numel())
-        return act(conv(x, w, self.resample_filter, self.up, self.down), self.bias, self.activation, gain, self.clamp)
+        y = convolve(x, self.weight / math.sqrt(self.weight[0].numel()), self.resample_filter, self.up, self.down)
+        return activate(y, self.bias, self.act, gain, self.clamp)
 
 
 class MappingNetwork(nn.Module):
     w_avg: Tensor
 
     def __init__(
-        self,
-        z_dim: int,
-        c_dim: int,
-        w_dim: int,
-        num_ws: int | None,
-        num_layers: int = 8,
-        embed_features: int | None = None,
-        layer_features: int | None = None,
-        activation: str = "lrelu",
-        lr_multiplier: float = 0.01,
-        w_avg_beta: float | None = 0.995,
-    ) -> None:
+        self, z_dim: int, c_dim: int, w_dim: int, num_ws: int | None, num_layers: int = 8,
+        embed_features: int | None = None, layer_features: int | None = None, activation: str = "lrelu",
+        lr_multiplier: float = 0.01, w_avg_beta: float | None = 0.995
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.z_dim, self.c_dim, self.w_dim, self.num_ws, self.num_layers = z_dim, c_dim, w_dim, num_ws, num_layers
+        self.z_dim, self.c_dim, self.num_ws, self.num_layers = z_dim, c_dim, num_ws, num_layers
         embedded = 0 if c_dim == 0 else w_dim if embed_features is None else embed_features
         hidden = w_dim if layer_features is None else layer_features
         features = [z_dim + embedded, *[hidden] * (num_layers - 1), w_dim]
@@ -168,50 +145,33 @@ class MappingNetwork(nn.Module):
         self, z: Tensor | None, c: Tensor | None, truncation_psi: float = 1, truncation_cutoff: int | None = None
     ) -> Tensor:
         dtype = next((p.dtype for p in self.parameters()), torch.float32)
-        parts = []
-        if self.z_dim > 0:
-            assert z is not None
-            parts.append(norm2(z.to(dtype)))
-        if self.c_dim > 0:
-            assert c is not None
-            parts.append(norm2(self.embed(c.to(dtype))))
-        x = torch.cat(parts, dim=1)
+        x = [norm2(z.to(dtype))] if z is not None and self.z_dim > 0 else []
+        x += [norm2(self.embed(c.to(dtype)))] if c is not None and self.c_dim > 0 else []
+        w = torch.cat(x, dim=1)
         for i in range(self.num_layers):
-            x = getattr(self, f"fc{i}")(x)
-        if self.num_ws is None:
-            return x
-        w = x.unsqueeze(1).repeat(1, self.num_ws, 1)
-        if truncation_psi != 1:
-            cutoff = self.num_ws if truncation_cutoff is None else truncation_cutoff
-            truncated = self.w_avg + truncation_psi * (w[:, :cutoff] - self.w_avg)
-            w = torch.cat([truncated, w[:, cutoff:]], dim=1)
-        return w
+            w = getattr(self, f"fc{i}")(w)
+        if self.num_ws is None:  # the discriminator's
+            return w
+        w = w.unsqueeze(1).repeat(1, self.num_ws, 1)
+        if truncation_psi == 1:
+            return w
+        n = self.num_ws if truncation_cutoff is None else truncation_cutoff
+        return torch.cat([self.w_avg + truncation_psi * (w[:, :n] - self.w_avg), w[:, n:]], dim=1)
 
 
-class SynthesisLayer(nn.Module):
-    resample_filter: Tensor
+class SynthesisLayer(Filtered):
     noise_const: Tensor
 
     def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        w_dim: int,
-        resolution: int,
-        up: bool,
-        taps: Sequence[float],
-        clamp: float | None,
-        activation: str,
-        use_noise: bool,
+        self, inputs: int, outputs: int, w_dim: int, size: int, clamp: Clamp, act: str, noise: bool, **resampling: Any
     ) -> None:
-        super().__init__()
-        self.up, self.clamp, self.activation, self.use_noise = up, clamp, activation, use_noise
-        self.affine = FullyConnectedLayer(w_dim, inputs, bias_init=1)
+        super().__init__(**resampling)
+        self.clamp, self.act, self.use_noise = clamp, act, noise
+        self.affine = FullyConnectedLayer(w_dim, inputs, bias=1)
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 3, 3))
         self.bias = nn.Parameter(torch.zeros(outputs))
-        self.register_buffer("resample_filter", filter_of(taps))
-        if use_noise:
-            self.register_buffer("noise_const", torch.randn(resolution, resolution))
+        if noise:
+            self.register_buffer("noise_const", torch.randn(size, size))
             self.noise_strength = nn.Parameter(torch.zeros([]))
 
     def forward(self, x: Tensor, w: Tensor, noise_mode: str, gain: float = 1) -> Tensor:
@@ -220,84 +180,59 @@ class SynthesisLayer(nn.Module):
         for sample, style in zip(x, self.affine(w), strict=True):
             kernel = self.weight * style.reshape(1, -1, 1, 1)
             kernel = kernel * torch.rsqrt(kernel.square().sum(dim=[1, 2, 3], keepdim=True) + 1e-8)
-            samples.append(conv(sample.unsqueeze(0), kernel, self.resample_filter, up=self.up))
+            samples.append(convolve(sample.unsqueeze(0), kernel, self.resample_filter, up=self.up))
         y = torch.cat(samples)
-        if self.use_noise and noise_mode == "const":
-            y = y + self.noise_const * self.noise_strength
-        if self.use_noise and noise_mode == "random":
-            noise = torch.randn([len(y), 1, *y.shape[2:]], dtype=y.dtype, device=y.device)
+        if self.use_noise and noise_mode != "none":
+            noise = self.noise_const if noise_mode == "const" else torch.randn_like(y[:, :1])
             y = y + noise * self.noise_strength
-        return act(y, self.bias, self.activation, gain, self.clamp)
+        return activate(y, self.bias, self.act, gain, self.clamp)
 
 
 class ToRGBLayer(nn.Module):
-    def __init__(self, inputs: int, outputs: int, w_dim: int, clamp: float | None) -> None:
+    def __init__(self, inputs: int, outputs: int, w_dim: int, clamp: Clamp) -> None:
         super().__init__()
         self.clamp = clamp
-        self.affine = FullyConnectedLayer(w_dim, inputs, bias_init=1)
+        self.affine = FullyConnectedLayer(w_dim, inputs, bias=1)
         self.weight = nn.Parameter(torch.randn(outputs, inputs, 1, 1))
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        style = self.affine(w) / math.sqrt(self.weight.shape[1])  # modulating the input is the same for 1x1
-        y = F.conv2d(x * style.reshape(*style.shape, 1, 1), self.weight)
-        return act(y, self.bias, "linear", clamp=self.clamp)
+        style = self.affine(w) / math.sqrt(self.weight.shape[1])
+        y = torch.einsum("oi,ni,nihw->nohw", self.weight[:, :, 0, 0], style, x)  # modulated 1x1, not demodulated
+        return activate(y, self.bias, "linear", clamp=self.clamp)
 
 
-class SynthesisBlock(nn.Module):
-    resample_filter: Tensor
-
+class SynthesisBlock(Filtered):
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        w_dim: int,
-        resolution: int,
-        img_channels: int,
-        is_last: bool,
-        architecture: str = "skip",
-        resample_filter: Sequence[float] = TAPS,
-        conv_clamp: float | None = None,
-        fp16_channels_last: bool = False,
-        activation: str = "lrelu",
-        use_noise: bool = True,
-    ) -> None:
-        super().__init__()
+        self, inputs: int, outputs: int, w_dim: int, resolution: int, img_channels: int, architecture: str = "skip",
+        resample_filter: Taps = (1, 3, 3, 1), conv_clamp: Clamp = None, fp16_channels_last: bool = False, *,
+        is_last: bool, activation: str = "lrelu", use_noise: bool = True
+    ) -> None:  # fmt: skip
+        super().__init__(resample_filter)
         assert architecture in ("orig", "skip", "resnet")
-        self.in_channels, self.resolution, self.architecture, self.is_last = (
-            in_channels,
-            resolution,
-            architecture,
-            is_last,
-        )
-        self.num_conv, self.num_torgb = 1 if in_channels == 0 else 2, int(is_last or architecture == "skip")
-        self.register_buffer("resample_filter", filter_of(resample_filter))
-        shared = (conv_clamp, activation, use_noise)
-        if in_channels == 0:
-            self.const = nn.Parameter(torch.randn(out_channels, resolution, resolution))
+        self.architecture, self.num_conv, self.num_torgb = architecture, 2, int(is_last or architecture == "skip")
+        options = (w_dim, resolution, conv_clamp, activation, use_noise)
+        up: dict[str, Any] = {"taps": resample_filter, "up": True}
+        if resolution == 4:
+            self.num_conv = 1
+            self.const = nn.Parameter(torch.randn(outputs, 4, 4))
         else:
-            self.conv0 = SynthesisLayer(in_channels, out_channels, w_dim, resolution, True, resample_filter, *shared)
-        self.conv1 = SynthesisLayer(out_channels, out_channels, w_dim, resolution, False, TAPS, *shared)
+            self.conv0 = SynthesisLayer(inputs, outputs, *options, **up)
+        self.conv1 = SynthesisLayer(outputs, outputs, *options)
         if self.num_torgb:
-            self.torgb = ToRGBLayer(out_channels, img_channels, w_dim, conv_clamp)
-        if in_channels != 0 and architecture == "resnet":
-            self.skip = Conv2dLayer(in_channels, out_channels, 1, bias=False, up=True, taps=resample_filter)
+            self.torgb = ToRGBLayer(outputs, img_channels, w_dim, conv_clamp)
+        if resolution > 4 and architecture == "resnet":
+            self.skip = Conv2dLayer(inputs, outputs, 1, "linear", bias=False, **up)
 
-    def forward(
-        self, x: Tensor | None, img: Tensor | None, ws: Tensor, noise_mode: str
-    ) -> tuple[Tensor, Tensor | None]:
-        """`ws` [N, num_conv + num_torgb, w_dim]: one for each convolution, then ToRGB's."""
+    def forward(self, x: Tensor | None, img: Tensor | None, ws: Tensor, mode: str) -> tuple[Tensor, Tensor | None]:
+        """Takes one w for each convolution, then ToRGB's."""
         if x is None:
-            x = self.conv1(self.const.unsqueeze(0).repeat(len(ws), 1, 1, 1), ws[:, 0], noise_mode)
+            x = self.conv1(self.const.expand(len(ws), -1, -1, -1), ws[:, 0], mode)
         elif self.architecture == "resnet":
-            shortcut = self.skip(x, gain=math.sqrt(1 / 2))
-            x = self.conv0(x, ws[:, 0], noise_mode)
-            x = shortcut + self.conv1(x, ws[:, 1], noise_mode, gain=math.sqrt(1 / 2))
+            x = self.skip(x, gain=HALF) + self.conv1(self.conv0(x, ws[:, 0], mode), ws[:, 1], mode, gain=HALF)
         else:
-            x = self.conv1(self.conv0(x, ws[:, 0], noise_mode), ws[:, 1], noise_mode)
-        assert x is not None
-        if img is not None:
-            img = image_up(img, self.resample_filter)
+            x = self.conv1(self.conv0(x, ws[:, 0], mode), ws[:, 1], mode)
+        img = None if img is None else image_up(img, self.resample_filter)
         if self.num_torgb:
             rgb = self.torgb(x, ws[:, self.num_conv])
             img = rgb if img is None else img + rgb
@@ -306,104 +241,74 @@ class SynthesisBlock(nn.Module):
 
 class SynthesisNetwork(nn.Module):
     def __init__(
-        self,
-        w_dim: int,
-        img_resolution: int,
-        img_channels: int,
-        channel_base: int = 32768,
-        channel_max: int = 512,
-        num_fp16_res: int = 0,
-        **block_kwargs: Any,
-    ) -> None:
+        self, w_dim: int, img_resolution: int, img_channels: int, channel_base: int = 32768, channel_max: int = 512,
+        num_fp16_res: int = 0, **block_kwargs: Any
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.block_resolutions = [2**i for i in range(2, int(math.log2(img_resolution)) + 1)]
-        self.num_ws = 0
-        for r in self.block_resolutions:
-            inputs = channels(r // 2, channel_base, channel_max) if r > 4 else 0
-            outputs, last = channels(r, channel_base, channel_max), r == img_resolution
-            block = SynthesisBlock(inputs, outputs, w_dim, r, img_channels, last, **block_kwargs)
-            self.num_ws += block.num_conv + last
+        self.resolutions = [2**i for i in range(2, int(math.log2(img_resolution)) + 1)]
+        self.num_ws = 2 * len(self.resolutions)
+        for r in self.resolutions:
+            i, o = (min(channel_base // side, channel_max) for side in (r // 2, r))
+            block = SynthesisBlock(i, o, w_dim, r, img_channels, is_last=r == img_resolution, **block_kwargs)
             setattr(self, f"b{r}", block)
 
     def forward(self, ws: Tensor, noise_mode: str = "random") -> Tensor:
-        ws = ws.to(self.b4.const.dtype)
-        x = img = None
-        i = 0
-        for r in self.block_resolutions:
+        x: Tensor | None = None
+        img: Tensor | None = None
+        i, ws = 0, ws.to(next(self.parameters()).dtype)
+        for r in self.resolutions:
             block = getattr(self, f"b{r}")
-            x, img = block(x, img, ws[:, i : i + block.num_conv + block.num_torgb], noise_mode)
-            i += block.num_conv
+            x, img = block(x, img, ws[:, i:], noise_mode)
+            i += block.num_conv  # ToRGB shares its w with the next block's first convolution
         assert img is not None
         return img
 
 
 class Generator(nn.Module):
     def __init__(
-        self,
-        z_dim: int,
-        c_dim: int,
-        w_dim: int,
-        img_resolution: int,
-        img_channels: int,
-        mapping_kwargs: Mapping[str, Any] = {},
-        synthesis_kwargs: Mapping[str, Any] = {},
-    ) -> None:
+        self, z_dim: int, c_dim: int, w_dim: int, img_resolution: int, img_channels: int,
+        mapping_kwargs: Mapping[str, Any] = {}, synthesis_kwargs: Mapping[str, Any] = {}
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.z_dim, self.c_dim, self.w_dim = z_dim, c_dim, w_dim
-        self.img_resolution, self.img_channels = img_resolution, img_channels
         self.synthesis = SynthesisNetwork(w_dim, img_resolution, img_channels, **synthesis_kwargs)
-        self.num_ws = self.synthesis.num_ws
-        self.mapping = MappingNetwork(z_dim, c_dim, w_dim, self.num_ws, **mapping_kwargs)
+        self.mapping = MappingNetwork(z_dim, c_dim, w_dim, self.synthesis.num_ws, **mapping_kwargs)
+        self.z_dim, self.c_dim, self.w_dim, self.num_ws = z_dim, c_dim, w_dim, self.synthesis.num_ws
+        self.img_resolution, self.img_channels = img_resolution, img_channels
 
     def forward(
-        self,
-        z: Tensor,
-        c: Tensor | None,
-        truncation_psi: float = 1,
-        truncation_cutoff: int | None = None,
-        noise_mode: str = "random",
-    ) -> Tensor:
-        return self.synthesis(self.mapping(z, c, truncation_psi, truncation_cutoff), noise_mode)
+        self, z: Tensor | None, c: Tensor | None, truncation_psi: float = 1, truncation_cutoff: int | None = None,
+        noise_mode: str = "random"
+    ) -> Tensor:  # fmt: skip
+        img: Tensor = self.synthesis(self.mapping(z, c, truncation_psi, truncation_cutoff), noise_mode)
+        return img
 
 
-class DiscriminatorBlock(nn.Module):
-    resample_filter: Tensor
-
+class DiscriminatorBlock(Filtered):
     def __init__(
-        self,
-        in_channels: int,
-        tmp_channels: int,
-        out_channels: int,
-        img_channels: int,
-        architecture: str,
-        conv_clamp: float | None,
-        activation: str = "lrelu",
-        resample_filter: Sequence[float] = TAPS,
-        fp16_channels_last: bool = False,
-        freeze_layers: int = 0,
-    ) -> None:
-        super().__init__()
+        self, tmp: int, outputs: int, img_channels: int, architecture: str, clamp: Clamp, activation: str = "lrelu",
+        resample_filter: Taps = (1, 3, 3, 1), fp16_channels_last: bool = False, freeze_layers: int = 0, *,
+        is_first: bool
+    ) -> None:  # fmt: skip
+        super().__init__(resample_filter)
         assert architecture in ("orig", "skip", "resnet")
         self.architecture = architecture
-        self.register_buffer("resample_filter", filter_of(resample_filter))
-        down: dict[str, Any] = {"down": True, "taps": resample_filter}
-        self.has_fromrgb = in_channels == 0 or architecture == "skip"
-        if self.has_fromrgb:
-            self.fromrgb = Conv2dLayer(img_channels, tmp_channels, 1, activation, clamp=conv_clamp)
-        self.conv0 = Conv2dLayer(tmp_channels, tmp_channels, 3, activation, clamp=conv_clamp)
-        self.conv1 = Conv2dLayer(tmp_channels, out_channels, 3, activation, clamp=conv_clamp, **down)
+        down: dict[str, Any] = {"taps": resample_filter, "down": True}
+        if is_first or architecture == "skip":
+            self.fromrgb = Conv2dLayer(img_channels, tmp, 1, activation, clamp)
+        self.conv0 = Conv2dLayer(tmp, tmp, 3, activation, clamp)
+        self.conv1 = Conv2dLayer(tmp, outputs, 3, activation, clamp, **down)
         if architecture == "resnet":
-            self.skip = Conv2dLayer(tmp_channels, out_channels, 1, bias=False, **down)
+            self.skip = Conv2dLayer(tmp, outputs, 1, "linear", bias=False, **down)
 
     def forward(self, x: Tensor | None, img: Tensor) -> tuple[Tensor, Tensor]:
-        if self.has_fromrgb:
-            y = self.fromrgb(img)
-            x = y if x is None else x + y
-            if self.architecture == "skip":
-                img = image_down(img, self.resample_filter)
+        if x is None:
+            x = self.fromrgb(img)
+        elif self.architecture == "skip":
+            x = x + self.fromrgb(img)
+        if self.architecture == "skip":
+            img = image_down(img, self.resample_filter)
         if self.architecture == "resnet":
-            shortcut = self.skip(x, gain=math.sqrt(1 / 2))
-            return self.conv1(self.conv0(x), gain=math.sqrt(1 / 2)) + shortcut, img
+            return self.skip(x, gain=HALF) + self.conv1(self.conv0(x), gain=HALF), img
         return self.conv1(self.conv0(x)), img
 
 
@@ -417,77 +322,54 @@ class MinibatchStdLayer(nn.Module):
         g = n if self.group_size is None else min(self.group_size, n)
         y = x.reshape(g, n // g, self.num_channels, c // self.num_channels, h, w)
         variance = (y - y.mean(dim=0)).square().mean(dim=0)
-        rows = torch.sqrt(variance + 1e-8).mean(dim=[2, 3, 4])  # [N/G, F]; row j for the samples g * N/G + j
+        rows = torch.sqrt(variance + 1e-8).mean(dim=[2, 3, 4])  # [N/G, F], row j for the samples g * N/G + j
         return torch.cat([x, rows.repeat(g, 1).reshape(n, -1, 1, 1).expand(-1, -1, h, w)], dim=1)
 
 
 class DiscriminatorEpilogue(nn.Module):
     def __init__(
-        self,
-        in_channels: int,
-        cmap_dim: int,
-        img_channels: int,
-        architecture: str,
-        conv_clamp: float | None,
-        mbstd_group_size: int | None = 4,
-        mbstd_num_channels: int = 1,
-        activation: str = "lrelu",
-    ) -> None:
+        self, inputs: int, cmap_dim: int, img_channels: int, architecture: str, clamp: Clamp,
+        mbstd_group_size: int | None = 4, mbstd_num_channels: int = 1, activation: str = "lrelu"
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.cmap_dim, self.architecture = cmap_dim, architecture
-        if architecture == "skip":
-            self.fromrgb = Conv2dLayer(img_channels, in_channels, 1, activation)
+        self.cmap_dim = cmap_dim
+        self.fromrgb = Conv2dLayer(img_channels, inputs, 1, activation) if architecture == "skip" else None
         self.mbstd = MinibatchStdLayer(mbstd_group_size, mbstd_num_channels) if mbstd_num_channels > 0 else None
-        self.conv = Conv2dLayer(in_channels + mbstd_num_channels, in_channels, 3, activation, clamp=conv_clamp)
-        self.fc = FullyConnectedLayer(in_channels * 16, in_channels, activation)
-        self.out = FullyConnectedLayer(in_channels, 1 if cmap_dim == 0 else cmap_dim)
+        self.conv = Conv2dLayer(inputs + mbstd_num_channels, inputs, 3, activation, clamp)
+        self.fc = FullyConnectedLayer(inputs * 16, inputs, activation)
+        self.out = FullyConnectedLayer(inputs, max(cmap_dim, 1))
 
     def forward(self, x: Tensor, img: Tensor, cmap: Tensor | None) -> Tensor:
-        if self.architecture == "skip":
-            x = x + self.fromrgb(img)
-        if self.mbstd is not None:
-            x = self.mbstd(x)
+        x = x if self.fromrgb is None else x + self.fromrgb(img)
+        x = x if self.mbstd is None else self.mbstd(x)
         x = self.out(self.fc(self.conv(x).flatten(1)))
-        if self.cmap_dim > 0:
-            x = (x * cmap).sum(dim=1, keepdim=True) / math.sqrt(self.cmap_dim)
-        return x
+        return x if cmap is None else (x * cmap).sum(dim=1, keepdim=True) / math.sqrt(self.cmap_dim)
 
 
 class Discriminator(nn.Module):
     def __init__(
-        self,
-        c_dim: int,
-        img_resolution: int,
-        img_channels: int,
-        architecture: str = "resnet",
-        channel_base: int = 32768,
-        channel_max: int = 512,
-        num_fp16_res: int = 0,
-        conv_clamp: float | None = None,
-        cmap_dim: int | None = None,
-        block_kwargs: Mapping[str, Any] = {},
-        mapping_kwargs: Mapping[str, Any] = {},
-        epilogue_kwargs: Mapping[str, Any] = {},
-    ) -> None:
+        self, c_dim: int, img_resolution: int, img_channels: int, architecture: str = "resnet",
+        channel_base: int = 32768, channel_max: int = 512, num_fp16_res: int = 0, conv_clamp: Clamp = None,
+        cmap_dim: int | None = None, block_kwargs: Mapping[str, Any] = {}, mapping_kwargs: Mapping[str, Any] = {},
+        epilogue_kwargs: Mapping[str, Any] = {}
+    ) -> None:  # fmt: skip
         super().__init__()
         self.c_dim, self.img_resolution, self.img_channels = c_dim, img_resolution, img_channels
         self.block_resolutions = [2**i for i in range(int(math.log2(img_resolution)), 2, -1)]
-        count = {r: channels(r, channel_base, channel_max) for r in [*self.block_resolutions, 4]}
-        if cmap_dim is None:
-            cmap_dim = count[4]
-        if c_dim == 0:
-            cmap_dim = 0
-        shared = (img_channels, architecture, conv_clamp)
+        count = {r: min(channel_base // r, channel_max) for r in [*self.block_resolutions, 4]}
+        cmap_dim = 0 if c_dim == 0 else count[4] if cmap_dim is None else cmap_dim
+        options = (img_channels, architecture, conv_clamp)
         for r in self.block_resolutions:
-            inputs = 0 if r == img_resolution else count[r]
-            setattr(self, f"b{r}", DiscriminatorBlock(inputs, count[r], count[r // 2], *shared, **block_kwargs))
+            first = r == img_resolution
+            block = DiscriminatorBlock(count[r], count[r // 2], *options, is_first=first, **block_kwargs)
+            setattr(self, f"b{r}", block)
         if c_dim > 0:
             self.mapping = MappingNetwork(0, c_dim, cmap_dim, None, **mapping_kwargs)
-        self.b4 = DiscriminatorEpilogue(count[4], cmap_dim, *shared, **epilogue_kwargs)
+        self.b4 = DiscriminatorEpilogue(count[4], cmap_dim, *options, **epilogue_kwargs)
 
     def forward(self, img: Tensor, c: Tensor | None) -> Tensor:
-        img, x = img.to(self.b4.out.weight.dtype), None
+        x, img = None, img.to(next(self.parameters()).dtype)
         for r in self.block_resolutions:
             x, img = getattr(self, f"b{r}")(x, img)
-        cmap = self.mapping(None, c) if self.c_dim > 0 else None
-        return self.b4(x, img, cmap)
+        logits: Tensor = self.b4(x, img, self.mapping(None, c) if self.c_dim > 0 else None)
+        return logits

@@ -29,6 +29,8 @@ import stylegan_torch
 from stylegan_torch import checkpoint, networks, progan, stylegan1, stylegan2
 from stylegan_torch.checkpoint import Checkpoint
 
+DATA = Path(__file__).parent / "data"
+
 SMALL: dict[str, Any] = {"num_channels": 3, "resolution": 8, "fmap_base": 32, "fmap_max": 6}
 LATENT: dict[str, Any] = {"latent_size": 5, "dlatent_size": 4, "mapping_fmaps": 4, "mapping_layers": 2}
 
@@ -504,11 +506,34 @@ def test_dumps_of_other_versions_and_programs(key: str, value: Any, words: str, 
         converter.load(tmp_path / "net.npz")
 
 
-def test_pickles_are_not_for_the_library_to_load(tmp_path: Path) -> None:
-    with pytest.raises(
-        stylegan_torch.CheckpointError, match="not a file of ours; stylegan-convert may be able to read it"
-    ):
-        stylegan_torch.load(write(tmp_path, generator()))
+def test_the_library_loads_what_the_converter_reads(tmp_path: Path) -> None:
+    expected = converter.load(DATA / "sg2-skip.pkl").network("G_ema")
+    z = torch.randn(1, expected.z_dim)
+    for name in ("a.pkl", "b.pt", "c.safetensors", "d.npz"):
+        path = tmp_path / name
+        if path.suffix == ".pkl":
+            path.write_bytes((DATA / "sg2-skip.pkl").read_bytes())
+        else:
+            converter.convert(DATA / "sg2-skip.pkl", path)
+        path = path.rename(tmp_path / path.stem)  # its name doesn't tell
+        assert torch.equal(stylegan_torch.load(path)(z), expected(z))
+    with pytest.raises(stylegan_torch.StyleGANError, match="leaves nothing open, not mbstd_group_size"):
+        stylegan_torch.load(path, assumed={"mbstd_group_size": 8})
+    with pytest.raises(stylegan_torch.StyleGANError, match=r"README.md: is no kind of file known here"):
+        stylegan_torch.load(Path(__file__).parents[1] / "README.md")
+    with pytest.raises(stylegan_torch.StyleGANError, match=r"no.pt: no such file"):
+        stylegan_torch.load(tmp_path / "no.pt")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_files_of_version_1_mean_the_same(suffix: str, tmp_path: Path) -> None:
+    old, new = converter.load(DATA / f"version1{suffix}"), converter.load(DATA / "sg2-cond.pkl", ["G_ema"])
+    assert old.networks["G_ema"].config == new.networks["G_ema"].config
+    for name, value in new.networks["G_ema"].state_dict.items():
+        assert torch.equal(old.networks["G_ema"].state_dict[name], value), name
+    converter.convert(DATA / f"version1{suffix}", tmp_path / "old.npz")
+    converter.convert(DATA / "sg2-cond.pkl", tmp_path / "new.npz", networks=["G_ema"])
+    assert (tmp_path / "old.npz").read_bytes() == (tmp_path / "new.npz").read_bytes()
 
 
 # Configs.

@@ -10,14 +10,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import official_modules
 import oracle_torch
 import pytest
 import torch
+from click.testing import CliRunner
 from official_torch import Era, Module, filter_buffer, persistence_network, write_persistence_pickle
 
 import converter
-from stylegan_torch import stylegan2
+import stylegan_torch
+from stylegan_torch import cli, stylegan2
 from stylegan_torch.checkpoint import Checkpoint
+from stylegan_torch.editing.inspection import average_ws
+from stylegan_torch.editing.latents import from_seeds
 
 Kind = Literal["G", "D"]
 Case = tuple[Kind, dict[str, Any]]
@@ -381,3 +386,49 @@ def test_filter_with_other_rounding_is_kept_as_it_is(tmp_path: Path) -> None:
     converter.convert(tmp_path / "net.pt", tmp_path / "net.npz")
     with np.load(tmp_path / "net.npz", allow_pickle=False) as arrays:
         assert np.array_equal(arrays["D/b8.resample_filter"], rounded)
+
+
+@pytest.mark.parametrize("case", CASES, ids=case_id)
+def test_official_class_takes_our_tensors_and_arguments(case: Case, tmp_path: Path) -> None:
+    kind, options = case
+    module = persistence_network(kind, 1, **options)
+    ours = converter.load(write(tmp_path / "net.pkl", module)).network("D" if kind == "D" else "G_ema")
+    official = official_modules.Discriminator if kind == "D" else official_modules.Generator
+    theirs = official(*ours.init_args, **ours.init_kwargs).eval().requires_grad_(False)
+    theirs.load_state_dict(ours.state_dict(), strict=True)
+    rng = np.random.RandomState(4)
+    c = torch.from_numpy(labels_of(rng, 4, ours.c_dim)).float()
+    if ours.img_resolution == 4 and kind == "D":
+        return  # the official class can't score what has no level above 4×4
+    if kind == "D":
+        images = torch.from_numpy(rng.randn(4, ours.img_channels, *ours.img_size)).float()
+        assert_close(ours(images, c), theirs(images, c).numpy())
+    else:
+        z = torch.from_numpy(rng.randn(4, ours.z_dim)).float()
+        assert_close(ours(z, c, 0.7), theirs(z, c, 0.7, noise_mode="const").numpy())
+
+
+def test_a_network_without_an_average_draws_untruncated_only(tmp_path: Path) -> None:
+    options = {**SMALL_G, "mapping_kwargs": {"num_layers": 2, "w_avg_beta": None}}
+    module = persistence_network("G", 1, **options)
+    path = write(tmp_path / "net.pkl", module)
+    G = stylegan_torch.load(path)
+    z = torch.randn(2, G.z_dim)
+    assert_close(G(z), oracle_torch.generator(module.tensors(), module.init_kwargs, z.numpy())[1])
+    for truncated in (lambda: G(z, truncation_psi=0.7), lambda: average_ws(G), lambda: from_seeds(G, [0], 0.5)):
+        with pytest.raises(stylegan_torch.StyleGANError, match=r"no average w .* truncation_psi must be 1"):
+            truncated()
+    converter.convert(path, tmp_path / "net.pt", networks=["G_ema"])
+    converter.convert(tmp_path / "net.pt", tmp_path / "net.npz")
+    assert torch.equal(stylegan_torch.load(tmp_path / "net.npz")(z), G(z))
+    with pytest.raises(converter.ConvertError, match=r"mapping\.w_avg is false"):
+        converter.convert(path, tmp_path / "theirs.pkl", format="nvidia")
+    run(["--network", str(tmp_path / "net.pt"), "--seeds", "0", "--outdir", str(tmp_path / "out")], 0)
+    assert "no average w" in run(["--network", str(tmp_path / "net.pt"), "--seeds", "1", "--truncation", "0.7"], 2)
+
+
+def run(arguments: list[str], status: int) -> str:
+    """What stylegan-generate says when it ends with a status."""
+    result = CliRunner().invoke(cli.main, arguments)
+    assert result.exit_code == status, result.output
+    return result.stderr
