@@ -16,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from stylegan_torch.training.data import DataError, Dataset, Form, decode, pictures, prepare, stream
+from stylegan_torch.pictures.collections import pictures
+from stylegan_torch.pictures.decode import DataError, Form, decode
+from stylegan_torch.training.data import Dataset, prepare, stream
 
 FORM = Form(16, 16, 3)
 

@@ -54,7 +54,7 @@ from stylegan_torch.fast import optimize
 from stylegan_torch.group import main
 from stylegan_torch.images import to_uint8
 from stylegan_torch.seeds import latents_from_seeds
-from stylegan_torch.training.data import DataError
+from stylegan_torch.pictures.decode import DataError
 
 DATA = Path(__file__).parent / "data"
 TINY = DATA / "sg2-skip.pkl"
