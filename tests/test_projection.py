@@ -53,8 +53,8 @@ from stylegan_torch.editing.targets import psnr, read_target
 from stylegan_torch.fast import optimize
 from stylegan_torch.group import main
 from stylegan_torch.images import to_uint8
-from stylegan_torch.seeds import latents_from_seeds
 from stylegan_torch.pictures.decode import DataError
+from stylegan_torch.seeds import latents_from_seeds
 
 DATA = Path(__file__).parent / "data"
 TINY = DATA / "sg2-skip.pkl"

@@ -120,7 +120,7 @@ def _is_finite(number: Any) -> bool:
     return isinstance(number, int | float) and not isinstance(number, bool) and abs(number) <= 3e38
 
 
-def from_csv(path: Path, names: Iterable[str]) -> dict[PurePosixPath, Label]:
+def from_csv(path: Path, names: Iterable[PurePosixPath]) -> dict[PurePosixPath, Label]:
     """Return the labels of pictures in a table of names and labels; rows of other pictures, or a heading, are left out.
 
     A label is the number of a class, the name of one, or several numbers, each in its column: a vector.
@@ -128,7 +128,7 @@ def from_csv(path: Path, names: Iterable[str]) -> dict[PurePosixPath, Label]:
     Raises:
         DataError: if it cannot be read, or a row has no label.
     """
-    wanted = set(map(picture_name, names))
+    wanted = set(names)
     found: dict[PurePosixPath, list[str]] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
