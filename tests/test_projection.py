@@ -569,6 +569,16 @@ def test_photographs_of_every_mode(mode: str, color: Any, rgb: tuple[int, ...], 
         read_target(path, types.SimpleNamespace(img_size=(32, 32), img_channels=2))
 
 
+@pytest.mark.parametrize("values", [0.5, 128.0, 128], ids=["unit floats", "floats", "32-bit integers"])
+def test_photographs_of_numbers(values: float, tmp_path: Path) -> None:
+    array = np.full((40, 40), values, np.float32 if isinstance(values, float) else np.int32)
+    Image.fromarray(array).save(tmp_path / "photo.tif")
+    assert (read_target(tmp_path / "photo.tif", network()).picture == 128).all()
+    Image.fromarray(array * 1000).save(tmp_path / "beyond.tif")
+    with pytest.raises(DataError, match=r"beyond\.tif has .*: save it with 8 or 16 bits"):
+        read_target(tmp_path / "beyond.tif", network())
+
+
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (32, 32), (700, 500), (1, 30)])
 @pytest.mark.parametrize("fit", ["crop", "pad"])
 def test_photographs_of_every_size(size: tuple[int, int], fit: Any, tmp_path: Path) -> None:

@@ -88,7 +88,8 @@ class Dataset:
         without = np.flatnonzero(self.classes < 0)
         if len(without):
             first = self.names[without[0]] if self.names else f"number {without[0]}"
-            raise DataError(f"{len(without)} pictures of the data set have no class, the first: {first}")
+            others = f", and {len(without) - 1} more" if len(without) > 1 else ""
+            raise DataError(f"pictures of the data set have no class: {first}{others}")
         return f"this network has {c_dim} classes, the data set only the first {have}" if have < c_dim else None
 
 
