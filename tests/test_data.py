@@ -159,7 +159,7 @@ def _tiff(values: Any) -> bytes:
 
 def _numbers(last: float, dtype: str) -> bytes:
     """Return a picture [16, 16] of 100, but for its last pixel; of 0.5 if that is no more than 1."""
-    values = np.full((16, 16), 100 if last > 1 else 0.5, dtype)
+    values = np.full((16, 16), 100 if last > 2 else 0.5, dtype)
     values[-1, -1] = last
     return _tiff(values)
 
@@ -174,6 +174,7 @@ def _numbers(last: float, dtype: str) -> bytes:
         (200, "int16", 100),
         (65535, "int32", 0),  # 100 of 65535
         (51400, "uint16", 0),
+        (200, "uint16", 100),
     ],
 )
 def test_numbers_are_scaled_by_their_range(last: float, dtype: str, expected: int) -> None:
@@ -187,10 +188,11 @@ def test_numbers_are_scaled_by_their_range(last: float, dtype: str, expected: in
     [
         (-1.0, "float32", "has floats from -1 to 0.5, not from 0 to 1 or to 255"),
         (256.0, "float32", "has floats from 100 to 256"),
+        (1.01, "float32", "has floats from 0.5 to 1.01"),
         (float("nan"), "float32", "has floats from nan to nan"),
         (float("inf"), "float32", "has floats from 100 to inf"),
-        (65536, "int32", "has 32-bit integers from 100 to 65536, not from 0 to 255 or to 65535"),
-        (-5, "int32", "has 32-bit integers from -5"),
+        (65536, "int32", "has integers from 100 to 65536, not from 0 to 255 or to 65535"),
+        (-5, "int32", "has integers from -5"),
     ],
 )
 def test_numbers_beyond_all_ranges_are_refused(last: float, dtype: str, message: str) -> None:

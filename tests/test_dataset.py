@@ -291,6 +291,26 @@ def test_killed_it_goes_on(photos: Path, tmp_path: Path) -> None:
     assert target.read_bytes() == (tmp_path / "whole.zip").read_bytes()
 
 
+def test_a_full_disk_leaves_what_is_whole(photos: Path, tmp_path: Path) -> None:
+    program = (
+        "import resource, signal, sys\n"
+        "from pathlib import Path\n"
+        "from stylegan_torch.pictures import archive\n"
+        "archive.SAVE_SECONDS = 0\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))\n"
+        "archive.write(Path(sys.argv[2]), archive.Order(Path(sys.argv[1])))\n"
+    )
+    target = tmp_path / "set.zip"
+    command = [sys.executable, "-c", program, str(photos), str(target)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert "File too large" in done.stderr.splitlines()[-1]
+    assert json.loads((tmp_path / "set.zip.part" / "state.json").read_text())["seen"] in (4, 5, 6)
+    write(target, Order(photos))
+    write(tmp_path / "whole.zip", Order(photos))
+    assert target.read_bytes() == (tmp_path / "whole.zip").read_bytes()
+
+
 def test_another_order_does_not_go_on(photos: Path, tmp_path: Path) -> None:
     def watch(pictures: Any, _: int) -> Any:
         yield next(pictures)
@@ -331,7 +351,7 @@ def test_more_than_a_shard(tmp_path: Path) -> None:
             "must be at most as high as wide",
         ),
         (("{photos}", "set.zip", "--labels", "names"), "'names' is neither folders, nor none, nor a .csv"),
-        (("{photos}", "{photos}/set.zip"), "is inside"),
+        (("{photos}", "{photos}/set.zip"), "itself, or inside it"),
         (("nowhere", "set.zip"), "cannot read nowhere"),
         (("{empty}", "set.zip"), "empty has no pictures"),
         (("{photos}", "set.zip", "--labels", "nowhere.csv"), "cannot read nowhere.csv"),

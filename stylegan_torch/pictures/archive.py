@@ -146,7 +146,7 @@ def write(
     """
     refuse_existing([target], force)
     if target.resolve().is_relative_to(order.source.resolve()):
-        raise DataError(f"{target} is inside {order.source}: it would become a part of it")
+        raise DataError(f"{target} is {order.source} itself, or inside it: name another place")
     names = [labels.picture_name(picture.name) for picture in pictures(order.source, "none")]
     if not names:
         raise DataError(f"{order.source} has no pictures")
@@ -295,7 +295,7 @@ class _Unfinished:
 
     def save(self) -> None:
         """Write down how far this is."""
-        state = self.state
+        state, self.whole = self.state, False
         state.start = self.file.tell()
         self._close()
         self.file.seek(state.start)
@@ -304,7 +304,7 @@ class _Unfinished:
         with new_file(self.folder / _STATE, force=True) as file:
             file.write(json.dumps(values).encode())
         self.archive = zipfile.ZipFile(self.file, "a")
-        self.saved = time.monotonic()
+        self.whole, self.saved = True, time.monotonic()
 
     def finish(self, entries: list[Any]) -> None:
         """Add the labels of all pictures in it, and close it."""
@@ -344,7 +344,7 @@ def _unfinished(folder: Path, key: str, force: bool) -> Iterator[_Unfinished]:
             yield part
         except BaseException:
             part.leave()
-            if not part.state.seen:
+            if not (folder / _STATE).exists():
                 _remove(folder)
             raise
 

@@ -16,11 +16,14 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "TGA", "AVIF", "J
 """What is read; for some others Pillow would start another program."""
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _GRAY = ("1", "L", "LA", "La", "F", "I")
-_SCALED_TO_16_BITS = ("PNG", "PPM")
-"""Formats of which Pillow may give 16 bits as 32-bit integers."""
+_BRIGHT = 16
+"""Floats that go beyond 1 must reach so far to be taken for 0 to 255, and not for 0 to 1 with a little too much."""
 _BLANK: dict[str, int | tuple[int, ...]] = {"L": 255, "RGB": (255, 255, 255), "RGBA": (255, 255, 255, 0)}
 _TOO_SMALL = 8
 """A picture that had to be enlarged more than so many times shows nothing: it counts as bad."""
+
+
+_ADVICE = "save it with 8 or 16 bits"
 
 
 class DataError(StyleGANError):
@@ -58,8 +61,9 @@ def refuse_tiny(image: Image.Image, size: tuple[int, int]) -> None:
 def opened(data: bytes) -> Image.Image:
     """Return a picture file as an 8-bit Pillow image, L, RGB or RGBA, turned as its EXIF says.
 
-    16 bits are divided by 257. Floats from 0 to 1 are multiplied by 255, others from 0 to 255 are taken as they are.
-    32-bit integers from 0 to 255 are taken as they are, others from 0 to 65535 as 16 bits. All else is refused.
+    Integers of 16 or 32 bits are taken as they are if none is above 255, and divided by 257 if none is above 65535.
+    Floats are multiplied by 255 if none is above 1, and taken as they are if the largest is from 16 to 255. All other
+    numbers are refused.
 
     Raises:
         DataError: if it is broken, or has values beyond these.
@@ -68,8 +72,7 @@ def opened(data: bytes) -> Image.Image:
         with _quiet():
             image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
             image.load()
-            of_16_bits = image.mode.startswith("I;16") or image.format in _SCALED_TO_16_BITS
-            return _in_8_bits(ImageOps.exif_transpose(image), of_16_bits)
+            return _in_8_bits(ImageOps.exif_transpose(image))
     except DataError:
         raise
     except Image.DecompressionBombError as error:
@@ -82,25 +85,23 @@ def _quiet() -> warnings.catch_warnings[None]:
     return warnings.catch_warnings(action="ignore")
 
 
-def _in_8_bits(image: Image.Image, of_16_bits: bool) -> Image.Image:
+def _in_8_bits(image: Image.Image) -> Image.Image:
     if image.mode == "F" or image.mode.startswith("I"):
-        return Image.fromarray(_brightness(np.asarray(image), of_16_bits))
+        return Image.fromarray(_brightness(np.asarray(image)))
     if image.has_transparency_data:
         return image.convert("RGBA")
     return image.convert("L" if image.mode in _GRAY else "RGB")
 
 
-def _brightness(values: np.ndarray[Any, Any], of_16_bits: bool) -> np.ndarray[Any, Any]:
-    """Return numbers as uint8, by the rules that `opened` tells."""
+def _brightness(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return numbers as uint8, by the rule that `opened` tells."""
     low, high = values.min(), values.max()
-    whole = np.issubdtype(values.dtype, np.integer)
-    if of_16_bits and whole:
-        return (values.clip(0, 65535) // 257).astype(np.uint8)
-    if not (low >= 0 and high <= (65535 if whole else 255)):  # so that NaN is refused too
-        kind, allowed = ("32-bit integers", "0 to 255 or to 65535") if whole else ("floats", "0 to 1 or to 255")
-        raise DataError(f"has {kind} from {low:g} to {high:g}, not from {allowed}: save it with 8 or 16 bits")
-    if whole:
+    if np.issubdtype(values.dtype, np.integer):
+        if low < 0 or high > 65535:
+            raise DataError(f"has integers from {low} to {high}, not from 0 to 255 or to 65535: {_ADVICE}")
         return (values if high <= 255 else values // 257).astype(np.uint8)
+    if not (low >= 0 and (high <= 1 or _BRIGHT <= high <= 255)):  # so that NaN is refused too
+        raise DataError(f"has floats from {low:g} to {high:g}, not from 0 to 1 or to 255: {_ADVICE}")
     return (values.astype(np.float64) * (255 if high <= 1 else 1) + 0.5).astype(np.uint8)
 
 
