@@ -337,7 +337,7 @@ def _names(count: int = 30, shard: int = 10) -> list[str]:
 
 
 CLASSES = [(7 * i + i // 10) % 10 for i in range(30)]
-LABELS = {"labels": [[name, label] for name, label in zip(_names(), CLASSES, strict=True)]}
+LABELS: dict[str, list[list[Any]]] = {"labels": [[name, label] for name, label in zip(_names(), CLASSES, strict=True)]}
 
 
 def _unpacked(path: Path) -> Path:
@@ -459,10 +459,10 @@ def test_numbers_of_a_webdataset_are_classes(folder: Path, tmp_path: Path) -> No
     path = tmp_path / "set.tar"
     with tarfile.open(path, "w") as archive:
         for i, label in enumerate((3, 0)):
-            for name, data in ((f"{i}.png", _png()), (f"{i}.cls", str(label).encode())):
+            for name, content in ((f"{i}.png", _png()), (f"{i}.cls", str(label).encode())):
                 info = tarfile.TarInfo(name)
-                info.size = len(data)
-                archive.addfile(info, io.BytesIO(data))
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
     data = prepare(path, FORM, tmp_path / "cache")
     assert data.classes.tolist() == [3, 0]
     assert data.fit_labels(4) is None
