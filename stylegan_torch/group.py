@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from stylegan_torch import __version__
+from stylegan_torch.commands.dataset import dataset
 from stylegan_torch.commands.directions import directions
 from stylegan_torch.commands.draw import draw
 from stylegan_torch.commands.edit import edit
@@ -24,7 +25,7 @@ def main() -> None:
     """Edit with networks of the StyleGAN family, and train them."""
 
 
-for command in (directions, draw, edit, explore, film, look, measure, mix, project, rate, train):
+for command in (dataset, directions, draw, edit, explore, film, look, measure, mix, project, rate, train):
     main.add_command(command)
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import shutil
 import subprocess
 import tarfile
@@ -16,7 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from stylegan_torch.training.data import DataError, Dataset, Form, decode, pictures, prepare, stream
+from stylegan_torch.pictures.collections import pictures
+from stylegan_torch.pictures.decode import DataError, Form, decode
+from stylegan_torch.training.data import Dataset, prepare, stream
 
 FORM = Form(16, 16, 3)
 
@@ -140,10 +144,65 @@ def test_turned_as_exif_says() -> None:
         ("1", 1, (255, 255, 255)),
         ("I;16", 65535, (255, 255, 255)),
         ("I;16", 257 * 7, (7, 7, 7)),
+        ("P", 0, (0, 0, 0)),
     ],
 )
 def test_every_mode(mode: str, color: Any, expected: tuple[int, ...]) -> None:
     assert tuple(decode(_png(color, mode=mode), FORM)[:, 3, 3]) == expected
+
+
+def _tiff(values: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(values)).save(file, format="TIFF")
+    return file.getvalue()
+
+
+def _numbers(last: float, dtype: str) -> bytes:
+    """Return a picture [16, 16] of 100, but for its last pixel; of 0.5 if that is no more than 1."""
+    values = np.full((16, 16), 100 if last > 2 else 0.5, dtype)
+    values[-1, -1] = last
+    return _tiff(values)
+
+
+@pytest.mark.parametrize(
+    ("last", "dtype", "expected"),
+    [
+        (1.0, "float32", 128),
+        (1.0, "float64", 128),
+        (255.0, "float32", 100),
+        (200, "int32", 100),
+        (200, "int16", 100),
+        (65535, "int32", 0),  # 100 of 65535
+        (51400, "uint16", 0),
+        (200, "uint16", 100),
+    ],
+)
+def test_numbers_are_scaled_by_their_range(last: float, dtype: str, expected: int) -> None:
+    picture = decode(_numbers(last, dtype), FORM)
+    assert tuple(picture[:, 3, 3]) == (expected,) * 3
+    assert picture[0, -1, -1] == {1.0: 255, 255.0: 255, 200: 200, 65535: 255, 51400: 200}[last]
+
+
+@pytest.mark.parametrize(
+    ("last", "dtype", "message"),
+    [
+        (-1.0, "float32", "has floats from -1 to 0.5, not from 0 to 1 or to 255"),
+        (256.0, "float32", "has floats from 100 to 256"),
+        (1.01, "float32", "has floats from 0.5 to 1.01"),
+        (float("nan"), "float32", "has floats from nan to nan"),
+        (float("inf"), "float32", "has floats from 100 to inf"),
+        (65536, "int32", "has integers from 100 to 65536, not from 0 to 255 or to 65535"),
+        (-5, "int32", "has integers from -5"),
+    ],
+)
+def test_numbers_beyond_all_ranges_are_refused(last: float, dtype: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        decode(_numbers(last, dtype), FORM)
+
+
+def test_sixteen_bits_in_a_portable_map() -> None:
+    data = b"P5\n16 16\n65535\n" + np.full(256, 100 * 257, ">u2").tobytes()
+    assert (decode(data, FORM) == 100).all()
 
 
 def test_other_channels() -> None:
@@ -260,6 +319,176 @@ def test_no_program_is_started_for_a_picture(folder: Path, tmp_path: Path, monke
     (folder / "dogs" / "z.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\nshowpage\n")
     with pytest.raises(DataError, match=r"z\.png is broken, or not a picture"):
         prepare(folder, FORM, tmp_path / "cache")
+
+
+def _official(path: Path, labels: Any, count: int = 30, shard: int = 10, top: str = "") -> Path:
+    """Write a zip in the official form, in small shards; the red of a picture is its number."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(count):
+            name = f"{top}{i // shard:05d}/img{i // shard * 1000 + i % shard:08d}.png"
+            archive.writestr(name, _png((i, 0, 0), (16, 16)))
+        if labels is not None:
+            archive.writestr(f"{top}dataset.json", json.dumps(labels))
+    return path
+
+
+def _names(count: int = 30, shard: int = 10) -> list[str]:
+    return [f"{i // shard:05d}/img{i // shard * 1000 + i % shard:08d}.png" for i in range(count)]
+
+
+CLASSES = [(7 * i + i // 10) % 10 for i in range(30)]
+LABELS: dict[str, list[list[Any]]] = {"labels": [[name, label] for name, label in zip(_names(), CLASSES, strict=True)]}
+
+
+def _unpacked(path: Path) -> Path:
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(path.with_suffix(""))
+    return path.with_suffix("")
+
+
+@pytest.mark.parametrize("container", [lambda path: path, _unpacked], ids=["zip", "folder"])
+def test_the_official_labels_are_read(container: Any, tmp_path: Path) -> None:
+    shuffled = {"labels": LABELS["labels"][::-1], "other": 1}
+    data = prepare(container(_official(tmp_path / "set.zip", shuffled)), FORM, tmp_path / "cache")
+    assert data.pictures[:, 0, 0, 0].tolist() == list(range(30))
+    assert data.classes.tolist() == CLASSES
+    assert data.names == tuple(_names())
+    assert data.class_names == tuple("0123456789")
+    assert data.fit_labels(10) is None
+    assert data.labels(np.arange(30), 10).argmax(dim=1).tolist() == CLASSES
+
+
+def test_vectors_are_labels(tmp_path: Path) -> None:
+    vectors = [[i, -i / 4, 0.5] for i in range(30)]
+    labels = {"labels": [[name, vector] for name, vector in zip(_names(), vectors, strict=True)]}
+    data = prepare(_official(tmp_path / "set.zip", labels), FORM, tmp_path / "cache")
+    assert data.labels(np.array([4, 2]), 3).tolist() == [vectors[4], vectors[2]]
+    assert data.labels(np.array([4, 2]), 0).shape == (2, 0)
+    assert (data.c_dim, data.class_names) == (3, ())
+
+
+@pytest.mark.parametrize("labels", [{"labels": None}, None], ids=["null", "no file"])
+def test_shards_are_no_classes(labels: Any, tmp_path: Path) -> None:
+    data = prepare(_official(tmp_path / "set.zip", labels), FORM, tmp_path / "cache")
+    assert data.class_names == ()
+    with pytest.raises(DataError, match=r"this network has 3 classes, the data set none: label .* dataset\.json"):
+        data.fit_labels(3)
+
+
+def test_names_of_every_spelling(tmp_path: Path) -> None:
+    entries = [[name.replace("/", "\\"), label] for name, label in LABELS["labels"]]
+    data = prepare(_official(tmp_path / "a.zip", {"labels": entries}, top="mine/"), FORM, tmp_path / "cache")
+    assert data.classes.tolist() == CLASSES
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        for i, name in enumerate(_names()):
+            archive.writestr(name.replace("/", "\\"), _png((i, 0, 0)))
+        archive.writestr("dataset.json", json.dumps(LABELS))
+    assert prepare(tmp_path / "b.zip", FORM, tmp_path / "cache").classes.tolist() == CLASSES
+    one = _official(tmp_path / "one.zip", {"labels": LABELS["labels"][:10]}, count=10)  # all in one folder
+    assert prepare(one, FORM, tmp_path / "cache").classes.tolist() == CLASSES[:10]
+
+
+def test_labels_in_a_sub_folder_are_none(folder: Path, tmp_path: Path) -> None:
+    (folder / "cats" / "dataset.json").write_text('{"labels": [["0.png", 5]]}')
+    for path in (folder, _zipped(folder)):
+        assert prepare(path, FORM, tmp_path / "cache").class_names == ("cats", "dogs")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is damaged: "),
+        ("[" * 100_000, "is damaged: "),
+        ("[]", 'has no "labels"'),
+        ('{"label": 3}', 'has no "labels"'),
+        ('{"labels": 3}', 'has "labels" that are no list'),
+        ('{"labels": [["cats/0.png"]]}', r'has the entry \["cats/0.png"\], which is no pair'),
+        ('{"labels": [["cats/0.png", 1]]}', "has no label for cats/1.png, and for 2 more"),
+        ('{"labels": []}', "has no label for cats/0.png, and for 3 more"),
+        ('{"labels": [["cats/0.png", "red"]]}', 'has the label "red" for cats/0.png'),
+        ('{"labels": [["cats/0.png", null]]}', "has the label null for cats/0.png"),
+        ('{"labels": [["cats/0.png", true]]}', "has the label true for cats/0.png"),
+        ('{"labels": [["cats/0.png", []]]}', r"has the label \[\] for cats/0.png"),
+        ('{"labels": [["cats/0.png", [NaN]]]}', r"has the label \[NaN\] for cats/0.png"),
+        ('{"labels": [["cats/0.png", [1e99]]]}', "has the label .* for cats/0.png"),
+        ('{"labels": [["cats/0.png", -1]]}', "has the class -1 for cats/0.png"),
+        ('{"labels": [["cats/0.png", 0.5]]}', "has the class 0.5 for cats/0.png"),
+        ('{"labels": [["cats/0.png", 1], ["cats/1.png", [1]]]}', "has labels that are vectors and others"),
+        ('{"labels": [["cats/0.png", [1]], ["cats/1.png", [1, 2]]]}', "has labels that are vectors and others"),
+        ('{"labels": [["cats/0.png", 1], ["cats/0.png", 2]]}', "has two labels for cats/0.png"),
+        ('{"labels": [["cats/0.png", 1000000000000]]}', "has the class 1000000000000"),
+    ],
+)
+def test_labels_that_are_wrong(content: str, message: str, folder: Path, tmp_path: Path) -> None:
+    (folder / "dataset.json").write_text(content)
+    for path in (folder, _zipped(folder)):
+        with pytest.raises(DataError, match=f"{path.name}: dataset.json {message}"):
+            prepare(path, FORM, tmp_path / "cache")
+    assert not list((tmp_path / "cache").rglob("*.u8"))
+
+
+def test_whole_floats_and_labels_of_other_pictures(folder: Path, tmp_path: Path) -> None:
+    names = ["cats/0.png", "cats/1.png", "dogs/0.png", "dogs/1.png", "gone.png"]
+    (folder / "dataset.json").write_text(json.dumps({"labels": [[name, 2.0] for name in names]}))
+    data = prepare(folder, FORM, tmp_path / "cache")
+    assert data.classes.tolist() == [2] * 4
+    assert data.class_names == ("0", "1", "2")
+
+
+@pytest.mark.parametrize("container", [lambda folder: folder, _zipped], ids=["folder", "zip"])
+def test_another_label_is_another_data_set(container: Any, folder: Path, tmp_path: Path) -> None:
+    names = ["cats/0.png", "cats/1.png", "dogs/0.png", "dogs/1.png"]
+    for label in (0, 1):  # as many bytes, at the same time
+        (folder / "dataset.json").write_text(json.dumps({"labels": [[name, label] for name in names]}))
+        os.utime(folder / "dataset.json", (1e9, 1e9))
+        path = container(folder)
+        os.utime(path, (1e9, 1e9))
+        assert prepare(path, FORM, tmp_path / "cache").classes.tolist() == [label] * 4
+
+
+def test_labels_of_pictures_that_are_skipped(folder: Path, tmp_path: Path) -> None:
+    names = ["cats/0.png", "cats/1.png", "dogs/0.png", "dogs/1.png"]
+    (folder / "dataset.json").write_text(json.dumps({"labels": [[name, i] for i, name in enumerate(names)]}))
+    (folder / "cats" / "1.png").write_bytes(b"broken")
+    data = prepare(folder, FORM, tmp_path / "cache", skip_bad=True)
+    assert data.classes.tolist() == [0, 2, 3]
+    assert data.names == ("cats/0.png", "dogs/0.png", "dogs/1.png")
+
+
+def test_numbers_of_a_webdataset_are_classes(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "set.tar"
+    with tarfile.open(path, "w") as archive:
+        for i, label in enumerate((3, 0)):
+            for name, content in ((f"{i}.png", _png()), (f"{i}.cls", str(label).encode())):
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+    data = prepare(path, FORM, tmp_path / "cache")
+    assert data.classes.tolist() == [3, 0]
+    assert data.fit_labels(4) is None
+
+
+def _with(names: tuple[str, ...], classes: list[int], vectors: Any = None) -> Dataset:
+    return Dataset(np.zeros((len(classes), 1, 4, 4), np.uint8), np.array(classes), names, vectors=vectors)
+
+
+def test_labels_that_do_not_fit_a_network() -> None:
+    numbers, names = _with(("0", "1", "2"), [0, 2]), _with(("a", "b"), [0, 1])
+    vectors = _with((), [-1, -1], np.zeros((2, 4), np.float32))
+    assert numbers.fit_labels(0) == "the labels of the pictures (3 classes) are not used: this network takes none"
+    assert "(vectors of 4) are not used" in str(vectors.fit_labels(0))
+    assert _with(("a",), [0]).fit_labels(0) is None
+    assert numbers.fit_labels(5) == "this network has 5 classes, the data set only the first 3"
+    assert vectors.fit_labels(4) is numbers.fit_labels(3) is names.fit_labels(2) is None
+    for data, c_dim, message in (
+        (numbers, 2, r"this network has 2 classes, the data set 3: begin with .* c_dim = 3"),
+        (names, 3, "this network has 3 classes, the data set 2"),  # which of the three?
+        (vectors, 3, "this network takes labels of 3 numbers, the data set has vectors of 4"),
+        (_with((), [-1, -1]), 2, "this network has 2 classes, the data set none"),
+        (_with(("a", "b"), [0, -1]), 2, "pictures of the data set have no class: number 1"),
+    ):
+        with pytest.raises(DataError, match=message):
+            data.fit_labels(c_dim)
 
 
 @pytest.mark.parametrize("name", ["pictures.u8", "index.json"])

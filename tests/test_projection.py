@@ -53,8 +53,8 @@ from stylegan_torch.editing.targets import psnr, read_target
 from stylegan_torch.fast import optimize
 from stylegan_torch.group import main
 from stylegan_torch.images import to_uint8
+from stylegan_torch.pictures.decode import DataError
 from stylegan_torch.seeds import latents_from_seeds
-from stylegan_torch.training.data import DataError
 
 DATA = Path(__file__).parent / "data"
 TINY = DATA / "sg2-skip.pkl"
@@ -567,6 +567,16 @@ def test_photographs_of_every_mode(mode: str, color: Any, rgb: tuple[int, ...], 
     assert read_target(path, with_alpha).picture[0, 0, 3] == (color[-1] if "A" in mode else 255)
     with pytest.raises(DataError, match="draws 2 channels"):
         read_target(path, types.SimpleNamespace(img_size=(32, 32), img_channels=2))
+
+
+@pytest.mark.parametrize("values", [0.5, 128.0, 128], ids=["unit floats", "floats", "32-bit integers"])
+def test_photographs_of_numbers(values: float, tmp_path: Path) -> None:
+    array = np.full((40, 40), values, np.float32 if isinstance(values, float) else np.int32)
+    Image.fromarray(array).save(tmp_path / "photo.tif")
+    assert (read_target(tmp_path / "photo.tif", network()).picture == 128).all()
+    Image.fromarray(array * 1000).save(tmp_path / "beyond.tif")
+    with pytest.raises(DataError, match=r"beyond\.tif has .*: save it with 8 or 16 bits"):
+        read_target(tmp_path / "beyond.tif", network())
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (32, 32), (700, 500), (1, 30)])

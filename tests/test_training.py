@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -409,6 +411,64 @@ def test_a_run_from_the_beginning_to_the_end(photos: Path, tmp_path: Path) -> No
     assert "0.24 kimg" in longer
     assert not (run / "network-000000080.state").exists()  # only the newest can be gone on from
     assert stylegan_torch.load(run / "network-000000240.pt").c_dim == 2
+
+
+def _official(path: Path, labels: list[Any] | None) -> Path:
+    """Write a zip in the official form, of 30 pictures in 3 shards; the red of a picture is 8 times its number."""
+    names = [f"{i // 10:05d}/img{i // 10 * 1000 + i % 10:08d}.png" for i in range(30)]
+    with zipfile.ZipFile(path, "w") as archive:
+        for i, name in enumerate(names):
+            with archive.open(name, "w") as file:
+                Image.new("RGB", (16, 16), (8 * i, 0, 0)).save(file, format="PNG")
+        entries = labels and [list(entry) for entry in zip(names, labels, strict=True)]
+        archive.writestr("dataset.json", json.dumps({"labels": entries}))
+    return path
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [[(7 * i + i // 10) % 10 for i in range(30)], [[float(i % 4 == j) * i for j in range(10)] for i in range(30)]],
+    ids=["classes", "vectors"],
+)
+def test_every_picture_is_shown_with_its_official_label(
+    labels: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: dict[int, list[float]] = {}
+    real = Trainer._reals
+
+    def watched(trainer: Trainer, share: Share) -> tuple[Tensor, Tensor]:
+        images, c = real(trainer, share)
+        numbers = ((images[:, 0, 0, 0] + 1) * 127.5 / 8).round().int().tolist()
+        shown.update(zip(numbers, c.tolist(), strict=True))
+        return images, c
+
+    monkeypatch.setattr(Trainer, "_reals", watched)
+    recipe = _recipe(tmp_path, c_dim=10, more="flip = true")
+    data = _official(tmp_path / "set.zip", labels)
+    output = _train(data, "--config", recipe, "--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
+    assert output.startswith("0.16 kimg shown")
+    one_hot = [label if isinstance(label, list) else np.eye(10)[label].tolist() for label in labels]
+    assert shown == dict(enumerate(one_hot))
+
+
+def test_labels_and_networks_that_do_not_fit(tmp_path: Path) -> None:
+    classes = _official(tmp_path / "classes.zip", [i % 4 for i in range(30)])
+    null = _official(tmp_path / "null.zip", None)
+    vectors = _official(tmp_path / "vectors.zip", [[i, 1.5] for i in range(30)])
+    common = ("--cache", tmp_path / "cache", "--kimg", 0.008)
+
+    def tried(data: Path, c_dim: int, name: str, status: int = 1) -> str:
+        recipe = _recipe(tmp_path, c_dim=c_dim)
+        return _train(data, "--config", recipe, "--outdir", tmp_path / name, *common, status=status)
+
+    assert "has 3 classes, the data set 4: begin with a network for them (a recipe with c_dim = 4)" in tried(
+        classes, 3, "a"
+    )
+    assert "has 3 classes, the data set none: label the pictures in a dataset.json" in tried(null, 3, "b")
+    assert "takes labels of 3 numbers, the data set has vectors of 2" in tried(vectors, 3, "c")
+    assert "Note: the labels of the pictures (4 classes) are not used" in tried(classes, 0, "d", status=0)
+    assert "Note: this network has 5 classes, the data set only the first 4" in tried(classes, 5, "e", status=0)
+    assert tried(null, 0, "f", status=0).startswith("0.008 kimg shown")
 
 
 def test_killed_at_any_moment_it_goes_on_as_if_nothing_had_happened(photos: Path, tmp_path: Path) -> None:

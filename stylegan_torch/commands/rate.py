@@ -50,27 +50,32 @@ def rate(
 
         from stylegan_torch import StyleGANError
         from stylegan_torch.editing.measures import scores
-        from stylegan_torch.training import data
+        from stylegan_torch.pictures import collections
+        from stylegan_torch.pictures.decode import DataError, Form
     D = open_discriminator(network, device)
     if class_index is not None and class_index >= D.c_dim:
         raise StyleGANError(f"there is no class {class_index}: this network has {D.c_dim or 'none'}")
     height, width = D.img_size
-    form = data.Form(height, width, D.img_channels)
+    form = Form(height, width, D.img_channels)
     console = Console(stderr=True)
     rows = []
     for picture in track(
-        data.pictures(pictures), "Rating", console=console, disable=not console.is_terminal, transient=True
+        collections.pictures(pictures, "none"),
+        "Rating",
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
     ):
         try:
             image = torch.from_numpy(picture.decoded(form).copy())[None].float() / 127.5 - 1
-        except data.DataError as error:
+        except DataError as error:
             if bad == "refuse":
-                raise data.DataError(f"{pictures}: {picture.name} {error}; --bad skip leaves such out") from error
+                raise DataError(f"{pictures}: {picture.name} {error}; --bad skip leaves such out") from error
             click.echo(f"Skipped {picture.name}: it {error}", err=True)
             continue
         rows.append((scores(D, [image], class_index).item(), picture.name))
     if not rows:
-        raise data.DataError(f"{pictures} has no pictures to rate")
+        raise DataError(f"{pictures} has no pictures to rate")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("score", "name"))

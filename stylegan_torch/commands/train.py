@@ -14,7 +14,7 @@ from stylegan_torch import StyleGANError
 from stylegan_torch.command import one_line_errors, quick_imports
 
 if TYPE_CHECKING:
-    from stylegan_torch.training.data import Picture
+    from stylegan_torch.pictures.collections import Picture
 
 EXAMPLES = """\b
 Examples:
@@ -90,8 +90,9 @@ def train(
 ) -> None:
     """Train a network on the pictures of DATA: a folder, a .zip or a WebDataset (.tar).
 
-    Pictures are cut to the middle and resized once, into a cache. The sub-folders are the classes of a conditional
-    network. A run that was interrupted goes on with --resume as if nothing had happened.
+    Pictures are cut to the middle and resized once, into a cache. The labels for a conditional network are those of the
+    official dataset.json; where there is none, sub-folders are classes. A run that was interrupted goes on with
+    --resume as if nothing had happened.
     """
     if [bool(network), bool(config), resume].count(True) != 1:
         raise click.UsageError("give one of --network, --config and --resume")
@@ -113,6 +114,8 @@ def train(
     main = trainer.accelerator.is_main_process
     if main and trainer.data.skipped:
         click.echo(f"Skipped {len(trainer.data.skipped)} bad pictures, the first: {trainer.data.skipped[0]}", err=True)
+    if main and trainer.label_note:
+        click.echo(f"Note: {trainer.label_note}", err=True)
     columns = (
         TextColumn("Training {task.completed:.1f} of {task.total:g} kimg"),
         BarColumn(),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stylegan_torch.editing.pictures import Picture
-from stylegan_torch.training.data import DataError, Form, fitted, opened
+from stylegan_torch.pictures.decode import DataError, Form, fitted, opened
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Target:
 def read_target(path: Path, G: Any, fit: Literal["crop", "pad"] = "crop") -> Target:
     """Read a photograph of any size and mode for a generator.
 
-    It is turned as its EXIF says, cut to the middle or padded with white, and resized. 16 bits are reduced to 8; what
-    is transparent becomes white unless the network draws alpha.
+    It is turned as its EXIF says, cut to the middle or padded with white, and resized. What is transparent becomes
+    white unless the network draws alpha.
 
     Raises:
         DataError: if it cannot be read, or the network does not draw grey, RGB or RGBA.

@@ -138,9 +138,17 @@ class Run:
         images = []
         for seed in range(self.grid):
             z = latents_from_seeds([seed], G.z_dim).to(trainer.device)
-            c = torch.nn.functional.one_hot(torch.tensor([seed % G.c_dim]), G.c_dim).to(z) if G.c_dim else None
+            c = _label(trainer, seed).to(z) if G.c_dim else None
             images.append(G(z, c).cpu())
         _save_sheet(torch.cat(images), path)
+
+
+def _label(trainer: Trainer, seed: int) -> Tensor:
+    """Return a label [1, c_dim] of a sheet: one class after the other, or vectors of the data set."""
+    G, data = trainer.G_ema, trainer.data
+    if data.vectors is not None:
+        return data.labels(np.array([seed % len(data)]), G.c_dim)
+    return torch.nn.functional.one_hot(torch.tensor([seed % G.c_dim]), G.c_dim)
 
 
 @contextmanager

@@ -14,7 +14,9 @@ from stylegan_torch.checkpoint import Checkpoint
 from stylegan_torch.errors import CheckpointError, StyleGANError
 from stylegan_torch.files import cache_folder, make_folder
 from stylegan_torch.networks import kind_of
-from stylegan_torch.training.data import Form, Picture, prepare
+from stylegan_torch.pictures.collections import Picture
+from stylegan_torch.pictures.decode import Form
+from stylegan_torch.training.data import prepare
 from stylegan_torch.training.recipes import networks_of, new_networks, read_recipe
 from stylegan_torch.training.run import Run
 from stylegan_torch.training.settings import Settings, preset

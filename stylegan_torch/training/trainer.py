@@ -109,13 +109,7 @@ class Trainer:
             raise StyleGANError(f"G has {G.c_dim} classes, D has {D.c_dim}")
         if self.data.pictures.shape[1:] != (channels, *size):
             raise StyleGANError(f"the data set has {self.data.pictures.shape[1:]}, the networks {(channels, *size)}")
-        if G.c_dim and len(self.data.class_names) != G.c_dim:
-            raise StyleGANError(
-                f"this network has {G.c_dim} classes, the data set {len(self.data.class_names)}: "
-                "there must be one sub-folder for each"
-            )
-        if G.c_dim and (self.data.classes < 0).any():
-            raise StyleGANError("some pictures of the data set have no class: they are in no sub-folder")
+        self.label_note = self.data.fit_labels(G.c_dim)
         if self.settings.grow_from is not None and not (_can_grow(G) and _can_grow(D)):
             raise StyleGANError("grow_from: these networks cannot grow, as they were not made for it")
         if isinstance(G, progan.Generator) and self._g_interval:

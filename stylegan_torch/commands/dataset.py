@@ -1,0 +1,131 @@
+"""`stylegan dataset`: make a data set in the official form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.progress import track
+
+from stylegan_torch.command import one_line_errors, reading
+from stylegan_torch.commands.shared import FORCE, PATH
+
+if TYPE_CHECKING:
+    from stylegan_torch.pictures.collections import Picture
+
+_CLASSES_SHOWN = 20
+EXAMPLES = """\b
+Examples:
+  stylegan dataset photos/ photos.zip --resolution 256x256 --transform center-crop
+  stylegan dataset flowers/ flowers.zip --resolution 64x64 --transform center-crop --labels folders
+  stylegan dataset cars.zip cars512.zip --resolution 512x384 --transform center-crop-wide --bad skip
+"""
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,5})(?:[x,](\d{1,5}))?", text)
+    if not found:
+        raise ValueError(f"{text!r} is not a size such as 256x256")
+    return int(found[1]), int(found[2] or found[1])
+
+
+def _labels(text: str) -> Any:
+    if text in ("folders", "none"):
+        return text
+    if Path(text).suffix.lower() != ".csv":
+        raise ValueError(f"{text!r} is neither folders, nor none, nor a .csv")
+    return Path(text)
+
+
+def _target(path: Path) -> Path:
+    if path.suffix.lower() != ".zip":
+        raise ValueError(f"{path} does not end in .zip")
+    return path
+
+
+@click.command(epilog=EXAMPLES, short_help="Make a data set in the official form.")
+@click.argument("src", type=PATH)
+@click.argument("dst", type=PATH, callback=reading(_target))
+@click.option("--resolution", callback=reading(_size), metavar="WxH", help="Size of all.  [default: as they are]")
+@click.option(
+    "--transform",
+    type=click.Choice(["center-crop", "center-crop-wide"]),
+    help="center-crop cuts to the middle square; center-crop-wide to the shape of --resolution, with black above and "
+    "below.  [default: stretch to --resolution]",
+)
+@click.option(
+    "--resize-filter", type=click.Choice(["lanczos", "box"]), default="lanczos", show_default=True, help="For resizing."
+)
+@click.option("--max-images", type=click.IntRange(min=1), metavar="N", help="Take no more than the first N.")
+@click.option(
+    "--labels",
+    "labels_from",
+    callback=reading(_labels),
+    metavar="folders|FILE|none",
+    help="Sub-folders as classes; or a table (.csv) of names and labels.  [default: the data's own, if it has any]",
+)
+@click.option(
+    "--bad",
+    type=click.Choice(["refuse", "skip"]),
+    default="refuse",
+    show_default=True,
+    help="What to do about broken, tiny or other unfit pictures.",
+)
+@FORCE
+@one_line_errors
+def dataset(
+    src: Path,
+    dst: Path,
+    resolution: tuple[int, int] | None,
+    transform: Any,
+    resize_filter: Any,
+    max_images: int | None,
+    labels_from: Any,
+    bad: str,
+    force: bool,
+) -> None:
+    """Make the data set DST.zip of the pictures of SRC: a folder, a .zip or a WebDataset (.tar).
+
+    It has the form that the official programs train on: PNGs of one size, gray if all pictures are, and dataset.json
+    with their labels. SRC's own labels are its dataset.json, or the .cls of a WebDataset. Pictures are turned as their
+    EXIF says, and what is transparent becomes white. Killed half-way, the same command goes on.
+
+    A label in a table is the number of a class, its name, or several columns of numbers. Names, of classes or of
+    sub-folders, are numbered in order.
+    """
+    from stylegan_torch.pictures.archive import Order, Shape, write
+    from stylegan_torch.pictures.decode import DataError
+
+    try:
+        shape = Shape(resolution, transform, resize_filter)
+    except DataError as error:
+        raise click.BadParameter(str(error), param_hint="--resolution") from error
+    console = Console(stderr=True)
+
+    def watched(pictures: Iterable[Picture], total: int) -> Iterable[Picture]:
+        shown = console.is_terminal
+        return track(pictures, "Making pictures", total, console=console, disable=not shown, transient=True)
+
+    made = write(dst, Order(src, shape, labels_from or "data", max_images, bad == "skip"), force, watched)
+    for line in made.skipped:
+        click.echo(f"Skipped {line}", err=True)
+    if made.stretched:
+        click.echo(
+            f"Note: {made.stretched} pictures that are not square were stretched; --transform center-crop cuts them",
+            err=True,
+        )
+    if made.unused_folders > 1 and labels_from is None:
+        click.echo(f"Note: the {made.unused_folders} sub-folders are no classes without --labels folders", err=True)
+    names, vectors = made.labels.class_names, made.labels.vectors
+    labels = f"{len(names)} classes" if names else "no labels" if vectors is None else f"vectors of {vectors.shape[1]}"
+    color = "gray" if made.gray else "colour"
+    click.echo(f"{made.count} pictures of {made.side}×{made.side} in {color}, {labels}: {dst}")
+    if names != tuple(map(str, range(len(names)))):
+        for number, name in enumerate(names[:_CLASSES_SHOWN]):
+            click.echo(f"class {number}: {name}")
+        if len(names) > _CLASSES_SHOWN:
+            click.echo(f"and {len(names) - _CLASSES_SHOWN} more, in the order of their names")

@@ -1,0 +1,1 @@
+"""Picture files: decoded, collected with their labels, and made into an official data set."""
