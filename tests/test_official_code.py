@@ -329,6 +329,8 @@ def test_the_fast_form_says_that_it_has_no_gradients(name: str) -> None:
     z = z_of(G, 0).requires_grad_(True)
     with pytest.raises(ValueError, match=r"draws without gradients: use the plain one \(load\(..., fast=False\)\)"):
         G(z)
+    with pytest.raises(ValueError, match="draws without gradients"):
+        G.requires_grad_(True)
     with torch.no_grad():
         assert G(z).shape[0] == 1
 

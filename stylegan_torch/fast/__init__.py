@@ -19,7 +19,7 @@ import stylegan_torch.progan as plain_progan
 import stylegan_torch.stylegan1 as plain_stylegan1
 import stylegan_torch.stylegan2 as plain_stylegan2
 import stylegan_torch.stylegan3 as plain_stylegan3
-from stylegan_torch.fast.pieces import fold_linear
+from stylegan_torch.fast.pieces import DrawsOnly, fold_linear
 from stylegan_torch.fast.progan import ProGANGenerator
 from stylegan_torch.fast.stylegan1 import StyleGANSynthesis
 from stylegan_torch.fast.stylegan2 import StyleGAN2Synthesis
@@ -27,9 +27,13 @@ from stylegan_torch.fast.stylegan3 import StyleGAN3Synthesis
 from stylegan_torch.layers import StyleGenerator
 
 
+class FastGenerator(DrawsOnly, StyleGenerator):
+    """A generator with a w, in its fast form."""
+
+
 def _style_generator(synthesis: type[nn.Module]) -> Callable[[Any, torch.dtype], nn.Module]:
     def make(G: Any, dtype: torch.dtype) -> nn.Module:
-        return StyleGenerator(G.config, fold_linear(copy.deepcopy(G.mapping)), synthesis(G.synthesis, dtype))
+        return FastGenerator(G.config, fold_linear(copy.deepcopy(G.mapping)), synthesis(G.synthesis, dtype))
 
     return make
 

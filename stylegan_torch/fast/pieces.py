@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -176,13 +175,29 @@ def one_by_one(batch: Tensor) -> bool:
     return len(batch) > 1 and strips.in_pieces(batch)
 
 
-def refuse_gradients(module: nn.Module, *inputs: Tensor) -> None:
-    """Raise ValueError if gradients are asked for, which the fast form has none of."""
-    if torch.is_grad_enabled() and any(x.requires_grad for x in itertools.chain(inputs, module.parameters())):
-        raise ValueError("the fast form draws without gradients: use the plain one (load(..., fast=False)) for them")
+class DrawsOnly(nn.Module):
+    """A network that gives no gradients, and says so when they are asked for."""
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Refuse to be trained.
+
+        Raises:
+            ValueError: if gradients are asked for.
+        """
+        if requires_grad:
+            raise ValueError(_NO_GRADIENTS)
+        return super().requires_grad_(False)
+
+    def refuse_gradients(self, *inputs: Tensor) -> None:
+        """Raise ValueError if gradients of an input are asked for."""
+        if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
+            raise ValueError(_NO_GRADIENTS)
 
 
-class OneByOne(nn.Module):
+_NO_GRADIENTS = "the fast form draws without gradients: use the plain one (load(..., fast=False)) for them"
+
+
+class OneByOne(DrawsOnly):
     """Lets a synthesis network draw a batch one by one on a CPU, which has nothing to gain from more."""
 
     num_ws: int
@@ -207,7 +222,7 @@ class OneByOne(nn.Module):
         """
         if return_features:
             raise ValueError("the fast form has no features to return; ask the plain form")
-        refuse_gradients(self, ws, *(noise or ()))
+        self.refuse_gradients(ws, *(noise or ()))
         check_shape("ws", ws, self.num_ws, self.w_dim)
         together: Any = super()
         if not one_by_one(ws):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from stylegan_torch import progan
 from stylegan_torch.fast.pieces import (
     SMALL,
+    DrawsOnly,
     assemble,
     copy_settings,
     finisher,
@@ -18,7 +19,6 @@ from stylegan_torch.fast.pieces import (
     one_by_one,
     own,
     plain_conv,
-    refuse_gradients,
 )
 from stylegan_torch.fast.strips import Stage
 
@@ -69,7 +69,7 @@ class ProGANBlock(progan.SynthesisBlock):
         return assemble(stages, x.to(self.dtype), len(self.conv1.bias), (self.side, self.side))
 
 
-class ProGANGenerator(progan.Generator):
+class ProGANGenerator(DrawsOnly, progan.Generator):
     """ProGAN's generator in its fast form."""
 
     def __init__(self, G: progan.Generator, dtype: torch.dtype) -> None:
@@ -86,7 +86,7 @@ class ProGANGenerator(progan.Generator):
         Raises:
             ValueError: if gradients are asked for.
         """
-        refuse_gradients(self, z)
+        self.refuse_gradients(z)
         if not one_by_one(z):
             return super().forward(z, c, *options, **others).float()
         each = [(z[i : i + 1], None if c is None else c[i : i + 1]) for i in range(len(z))]
