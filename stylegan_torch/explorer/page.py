@@ -27,7 +27,7 @@ from stylegan_torch.editing.projection import Projection, ProjectionSettings
 from stylegan_torch.editing.targets import psnr, read_target
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer.canvas import Canvas, OvertakenError
-from stylegan_torch.explorer.fields import choice, number, text, whole
+from stylegan_torch.explorer.fields import FieldError, choice, number, text, whole
 from stylegan_torch.explorer.roof import Blocks, report
 from stylegan_torch.explorer.studio import AS_FOUND, Moves, Sitting, Studio, Wish, as_set, moves_of
 from stylegan_torch.images import to_pil
@@ -56,17 +56,19 @@ _SEEN = "async () => { await document.querySelector('#picture img')?.decode().ca
 CSS = """
 .gradio-container { overflow: clip !important; }  /* anything else would be what sticks scroll in */
 #results { position: sticky; top: 0; align-self: flex-start; }
-#picture { --height: 56vh; }
-#picture, #picture img { height: var(--height) !important; }
+#picture:not(.fullscreen) { --height: clamp(30vh, 100vh - 430px, 56vh); }  /* so that all of #results is seen */
+#picture, #picture img { height: var(--height, 100vh) !important; }
 #picture img { width: 100% !important; object-fit: contain; }
 #status { height: 3em; overflow: hidden auto; }
 #history { height: 112px; min-height: 112px; }
 #history .thumbnail-item { width: 80px; height: 80px; }
-@media (max-width: 767px) {  /* the picture above all else, which scrolls below it, so that it covers nothing */
-  #picture { --height: 38vh; position: fixed; inset: 0 0 auto; }
+#results:has(.fullscreen) { z-index: 100; }
+/* On a phone, all else scrolls below the picture, so that it covers nothing. */
+@media (max-width: 767px), (max-height: 540px) {
+  #picture:not(.fullscreen) { --height: 38vh; position: fixed; inset: 0 0 auto; }
   #status { position: fixed; inset: 38vh 1em auto; }
   #page { position: fixed; inset: calc(38vh + 3em) 0 0; overflow-y: auto; padding: 1em; flex-flow: column nowrap; }
-  #page > *, #results > * { flex: none; }
+  #page > *, #results > * { flex: none; width: 100%; }
   #results { display: contents; }
 }
 """
@@ -546,8 +548,9 @@ def _in_time(projection: Projection) -> Iterator[int]:
 
 def _uploaded(field: Any, file: Any) -> Path:
     """Return where an upload is; Gradio has seen to it that it is one."""
-    path = file.get("path") if isinstance(file, dict) else None
-    return Path(text(field.label, path))
+    if not isinstance(file, dict):
+        raise FieldError(field.label, file, "an upload")
+    return Path(file["path"])
 
 
 def _shown(picture: Picture) -> Image.Image:
