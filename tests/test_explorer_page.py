@@ -369,7 +369,7 @@ def test_only_uploads_are_read(url: str, path: str) -> None:
     assert "root:" not in answer
 
 
-_ODD = {
+_ODD: dict[str, list[Any]] = {
     "Network": ["no.pkl", None, 3, []],
     "Seed": [-1, 1 << 40, 1.5, float("nan"), "abc", True, None, [], {}, 10**400],
     "Truncation psi": [1e9, float("nan"), float("inf"), "x", None],
@@ -384,7 +384,7 @@ _ODD = {
 }
 _UNREADABLE = {"InvalidPathError", "KeyError", "ValueError", "FnIndexInferError"}
 """What is said of requests that no page sends."""
-_BESIDE = {"Class": {"Network": "ada-cond.pkl"}, "Noise seed": {"Noise": "random"}}
+_BESIDE: dict[str, dict[str, Any]] = {"Class": {"Network": "ada-cond.pkl"}, "Noise seed": {"Noise": "random"}}
 
 
 def test_whatever_is_sent_is_told_by_the_name_of_the_field(url: str) -> None:

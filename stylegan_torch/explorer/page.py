@@ -289,7 +289,7 @@ class Page:
                 layers_of(canvas.G, layers)
             except ValueError as error:
                 raise StyleGANError(f"{self.layers.label}: {error}") from error
-        strengths = [number(each.label, values[each], each.minimum, each.maximum) for each in self.strengths]
+        strengths = [number(str(each.label), values[each], each.minimum, each.maximum) for each in self.strengths]
         # The sliders are those of the kind that we sent last, which the visitor may have changed since.
         return {**sitting.moves, sitting.kind: (layers, strengths)}
 
