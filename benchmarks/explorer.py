@@ -19,10 +19,7 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-_CHANGED = """old => {
-  const e = document.querySelector('#picture img');
-  return e && e.complete && e.src !== old && !e.src.endsWith('.png');  // which is the whole of the one before
-}"""
+_CHANGED = "old => { const e = document.querySelector('#picture img'); return e && e.complete && e.src !== old; }"
 _REACHED = """() => {
   const e = document.querySelector('#direction-0 input[type=range]'), box = e.getBoundingClientRect();
   return document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2) === e;
