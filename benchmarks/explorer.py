@@ -20,6 +20,10 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 
 _CHANGED = "old => { const e = document.querySelector('#picture img'); return e && e.complete && e.src !== old; }"
+_REACHED = """() => {
+  const e = document.querySelector('#direction-0 input[type=range]'), box = e.getBoundingClientRect();
+  return document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2) === e;
+}"""
 
 
 def drag(page: Any, moves: int) -> list[float]:
@@ -56,7 +60,6 @@ def pose(page: Any) -> None:
         page.fill(field, value)
         page.press(field, "Enter")
         page.wait_for_function(f"document.querySelector('#commands textarea').value.includes('{word}')")
-    time.sleep(1)  # until the history is there
 
 
 def main() -> None:
@@ -76,8 +79,7 @@ def main() -> None:
         page.goto(url)
         page.wait_for_function("document.querySelector('#commands textarea')?.value")
         page.click("#directions button >> nth=0")
-        page.wait_for_selector("#direction-0 input[type=range]")
-        time.sleep(1)  # until the accordion has opened
+        page.wait_for_function(_REACHED)  # when the accordion has opened
         seconds = drag(page, options.moves)
         size = page.evaluate("document.querySelector('#picture img').naturalWidth")
         if options.screenshot:

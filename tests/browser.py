@@ -19,8 +19,8 @@ _QUIET = [
     "--disable-sync",
     "--no-first-run",
 ]
-WAIT = 20_000
-"""Milliseconds until a test gives up waiting: machines may be busy."""
+WAIT = 120_000
+"""Milliseconds until a test gives up waiting: machines may be very busy."""
 
 
 def _program() -> str | None:
@@ -36,19 +36,24 @@ def _program() -> str | None:
 
 
 @contextmanager
-def browsing(url: str) -> Iterator[Any]:
-    """Open a page; in the end, nothing may have gone wrong in it, nor may it have asked for anything elsewhere."""
+def browsing(url: str, width: int = 1300, height: int = 1000, script: str = "") -> Iterator[Any]:
+    """Open a page, with a script that comes first.
+
+    In the end, nothing may have gone wrong in it, nor may it have asked for anything elsewhere.
+    """
     from playwright.sync_api import sync_playwright
 
     complaints: list[str] = []
     program = _program()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=_QUIET)
-        page = browser.new_page(viewport={"width": 1300, "height": 1000}, accept_downloads=True)
+        page = browser.new_page(viewport={"width": width, "height": height}, accept_downloads=True)
         page.set_default_timeout(WAIT)
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("request", lambda request: _check_request(request.url, url, complaints))
+        if script:
+            page.add_init_script(script)
         page.goto(url)
         yield page
         browser.close()

@@ -20,7 +20,7 @@ def _opened() -> tuple[Any, Any, dict[str, Any]]:
 
 studio = Studio({"small": Source(_opened)})
 page, sitting = Page(studio), studio.sitting("me")
-values = {page.network: "small", page.photo: sys.argv[2], page.steps: 1, page.space: "w+", page.fit: "crop"}
+values = {page.network: "small", page.photo: {"path": sys.argv[2]}, page.steps: 1, page.space: "w+", page.fit: "crop"}
 shown = page._projected({**values, page.label: -1}, sitting)
 assert page.target in next(shown)
 assert next(shown)[page.progress] == "Step 1 of 1"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
+import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +27,7 @@ from stylegan_torch.editing.composition import Composition, Mix, Move
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer import canvas as drawing
 from stylegan_torch.explorer.canvas import Canvas, OvertakenError
+from stylegan_torch.explorer.fields import choice, number, text, whole
 from stylegan_torch.explorer.preview import Preview
 from stylegan_torch.explorer.studio import KEPT, MOST_LATENTS, Source, Studio, Wish, as_set, moves_of
 from stylegan_torch.fast import optimize
@@ -214,6 +218,72 @@ def test_a_wish_that_is_no_longer_wanted_is_not_finished(studio: Studio) -> None
     with pytest.raises(OvertakenError):
         studio.finish(sitting, old)
     assert not sitting.history
+
+
+def test_what_a_visitor_does_overtakes_what_went_before(studio: Studio) -> None:
+    sitting, one, two = studio.sitting("me"), Wish("small", Composition(1)), Wish("small", Composition(2))
+    assert sitting.wish_for(sitting.begin(), one)
+    late, later = sitting.begin(), sitting.begin()
+    with pytest.raises(OvertakenError):  # nobody knows yet what is wanted, but not that
+        studio.finish(sitting, one)
+    assert not sitting.wish_for(late, two)
+    assert sitting.wish is None
+    assert sitting.wish_for(later, None)  # what was wanted could not be drawn
+    assert sitting.wish is one
+    assert studio.finish(sitting, one) is studio.finish(sitting, one)
+
+
+def test_a_picture_that_is_asked_for_twice_is_drawn_once(studio: Studio) -> None:
+    sitting, wish = studio.sitting("me"), Wish("small", Composition(1))
+    sitting.wish_for(sitting.begin(), wish)
+    threads = [threading.Thread(target=studio.finish, args=(sitting, wish)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(sitting.history) == 1
+
+
+def test_files_that_cannot_be_written(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("stylegan_torch.explorer.studio.save_png", full)
+    sitting, wish = studio.sitting("me"), Wish("small", Composition(1))
+    sitting.wish_for(sitting.begin(), wish)
+    with pytest.raises(StyleGANError, match="cannot write seed0001: No space left on device"):
+        studio.finish(sitting, wish)
+    assert not sitting.history
+
+
+@pytest.mark.parametrize(
+    ("checked", "said"),
+    [
+        (lambda: number("Psi", 2, -1, 1.5), "Psi: 2 is not a number from -1 to 1.5"),
+        (lambda: number("Psi", float("nan"), -1, 1.5), "Psi: nan is not a number from -1 to 1.5"),
+        (lambda: whole("Seed", 10**400, 0, 9), f"Seed: 1{'0' * 39} is not a whole number from 0 to 9"),
+        (lambda: whole("Seed", True, 0, 9), "Seed: True is not a whole number from 0 to 9"),
+        (lambda: whole("Seed", None, 0, 9), "Seed is empty: it takes a whole number from 0 to 9"),
+        (lambda: choice("Noise", ["none"], ["none"]), "Noise: ['none'] is not one of none"),
+        (lambda: text("Layers", "x" * 201), f"Layers: '{'x' * 39} is not a text of at most 200 characters"),
+    ],
+)
+def test_fields_say_what_they_take(checked: Callable[[], Any], said: str) -> None:
+    with pytest.raises(StyleGANError) as error:
+        checked()
+    assert str(error.value) == said
+
+
+def test_fields_that_hold_what_they_should() -> None:
+    assert (number("", 1, 0, 1), whole("", 3.0, 0, 3), choice("", "a", "ab"), text("", "")) == (1.0, 3, "a", "")
+
+
+def test_an_error_that_nobody_expected_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    roof = pytest.importorskip("stylegan_torch.explorer.roof")
+    assert roof.report(TypeError("a\nb")) == "unexpected TypeError: a b"
+    with caplog.at_level("DEBUG", roof.LOG.name):  # as --debug has it
+        roof.report(TypeError("a"))
+    assert [bool(each.exc_info) for each in caplog.records] == [False, True]
 
 
 def test_visitors_do_not_share_anything_and_leave_nothing(studio: Studio) -> None:

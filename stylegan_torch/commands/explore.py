@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 import signal
 import socket
@@ -110,12 +111,16 @@ def _serve(studio: Any, host: str, port: int | None, open_browser: bool) -> None
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(studio.folder / "uploads")}
     try:
         from gradio import processing_utils
+        from starlette.middleware import Middleware
 
         from stylegan_torch.explorer.page import CSS, THEME, Page
+        from stylegan_torch.explorer.roof import LOG, Roof
     except ImportError as error:
         raise StyleGANError(f"the explorer needs Gradio ({error}): pip install 'stylegan-torch[explore]'") from error
     # A visitor could have it fetch any address, of any size, in place of an upload.
     processing_utils.async_ssrf_protected_download = _refuse_address
+    if click.get_current_context().params.get("debug"):
+        LOG.setLevel(logging.DEBUG)
     with Console(stderr=True).status("Opening the network"):
         blocks = Page(studio).blocks
     for name in ("SIGTERM", "SIGHUP"):
@@ -133,6 +138,7 @@ def _serve(studio: Any, host: str, port: int | None, open_browser: bool) -> None
         footer_links=[],
         quiet=True,
         prevent_thread_lock=True,
+        app_kwargs={"middleware": [Middleware(Roof)]},
     )
     if not _is_loopback(host):
         click.echo(f"Note: whoever reaches {host} can use this page; there is no password.", err=True)

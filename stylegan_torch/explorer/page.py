@@ -1,17 +1,18 @@
 """The explorer's page, on Gradio.
 
-What a visitor changes runs `_glimpse`, which answers at once; after it comes `_settle`, which waits for a moment of
-calm, draws the picture whole, and makes the files. A newer glimpse overtakes an older settling.
+What a visitor changes turns the files off, in the browser, and runs `_glimpse`, which answers at once; after it comes
+`_settle`, which waits for a moment of calm, draws the picture whole, and makes the files; and when the browser shows
+it, `_hand_out` turns the files on. Whatever a visitor does overtakes what went before. An answer that brings another
+picture turns the files off with it, and no handler fails, so that this always ends in the files of what is shown.
 """
 
 from __future__ import annotations
 
 import functools
-import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ from PIL import Image
 
 from stylegan_torch.command import one_line
 from stylegan_torch.editing.composition import Composition, Mix
+from stylegan_torch.editing.mixing import layers_of
 from stylegan_torch.editing.pictures import Picture
 from stylegan_torch.editing.projection import Projection, ProjectionSettings
 from stylegan_torch.editing.targets import psnr, read_target
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer.canvas import Canvas, OvertakenError
+from stylegan_torch.explorer.fields import FieldError, choice, number, text, whole
+from stylegan_torch.explorer.roof import Blocks, report
 from stylegan_torch.explorer.studio import AS_FOUND, Moves, Sitting, Studio, Wish, as_set, moves_of
 from stylegan_torch.images import to_pil
 
@@ -41,12 +45,32 @@ _QUEUE = 200
 _DAY = 24 * 60 * 60
 _LAST_SEED = 2**32 - 1
 _SEED, _LATENTS = "a seed", "latents"
+_MOST_STEPS = 2000
+_NOISE = ["official", "stored", "none", "random"]
+_SPACES, _FITS = ["w+", "w"], ["crop", "pad"]
+_DRAWING = "drawing …"
+_OFF = f"() => [...Array(2).fill({{__type__: 'update', interactive: false}}), '', '{_DRAWING}']"
+"""Turns the files off in the browser, before anything is asked of the server."""
+_SEEN = "async () => { await document.querySelector('#picture img')?.decode().catch(() => {}); return []; }"
+"""Waits until the picture is on the screen."""
 CSS = """
+.gradio-container { overflow: clip !important; }  /* anything else would be what sticks scroll in */
 #results { position: sticky; top: 0; align-self: flex-start; }
-#picture img { width: 100% !important; height: 56vh !important; object-fit: contain; }
-#status { min-height: 1.5em; }
-#history { max-height: 120px; }
+#picture:not(.fullscreen) { --height: clamp(30vh, 100vh - 430px, 56vh); }  /* so that all of #results is seen */
+#picture, #picture img { height: var(--height, 100vh) !important; }
+#picture img { width: 100% !important; object-fit: contain; }
+#status { height: 3em; overflow: hidden auto; }
+#history { height: 112px; min-height: 112px; }
 #history .thumbnail-item { width: 80px; height: 80px; }
+#results:has(.fullscreen) { z-index: 100; }
+/* On a phone, all else scrolls below the picture, so that it covers nothing. */
+@media (max-width: 767px), (max-height: 540px) {
+  #picture:not(.fullscreen) { --height: 38vh; position: fixed; inset: 0 0 auto; }
+  #status { position: fixed; inset: 38vh 1em auto; }
+  #page { position: fixed; inset: calc(38vh + 3em) 0 0; overflow-y: auto; padding: 1em; flex-flow: column nowrap; }
+  #page > *, #results > * { flex: none; width: 100%; }
+  #results { display: contents; }
+}
 """
 THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 
@@ -55,25 +79,24 @@ Values = dict[Any, Any]
 
 
 def _told(handler: Callable[..., Any]) -> Callable[..., Any]:
-    """Show a visitor what goes wrong, in a line."""
+    """Show a visitor what goes wrong, in a line, and change nothing."""
 
     @functools.wraps(handler)
     def wrapper(*args: Any) -> Any:
         try:
             return handler(*args)
-        except StyleGANError as error:
-            raise _complaint(error) from error
+        except Exception as error:
+            gr.Warning(_line(error))
+            return gr.skip()
 
     return wrapper
 
 
-def _complaint(error: StyleGANError) -> gr.Error:
-    return gr.Error(_line(error), duration=8, print_exception=False)
-
-
-def _line(error: StyleGANError) -> str:
+def _line(error: Exception) -> str:
     """Return what a visitor reads of an error: a line, that names their files without our folders."""
-    return one_line(re.sub(r"\S*stylegan-explore-\w+/(\w+/)*", "", str(error)))
+    if not isinstance(error, StyleGANError):
+        return report(error)
+    return re.sub(r"\S*stylegan-explore-\w+/(\w+/)*", "", one_line(str(error)))
 
 
 class Page:
@@ -84,15 +107,15 @@ class Page:
         self._projecting = threading.Lock()  # one at a time
         first = next(iter(studio.sources))
         canvas = studio.canvas(first)
-        with gr.Blocks(title="StyleGAN explorer", analytics_enabled=False, delete_cache=(_DAY, _DAY)) as self.blocks:
-            with gr.Row():
-                with gr.Column(scale=2, min_width=340):
+        with Blocks(title="StyleGAN explorer", analytics_enabled=False, delete_cache=(_DAY, _DAY)) as self.blocks:
+            with gr.Row(elem_id="page"):
+                with gr.Column(scale=2, min_width=300):
                     self._network_controls(first)
                     self._seed_controls(canvas)
                     self._mix_controls(canvas)
                     self._direction_controls(canvas)
                     self._photo_controls()
-                with gr.Column(scale=3, min_width=380, elem_id="results"):
+                with gr.Column(scale=3, min_width=320, elem_id="results"):
                     self._results()
             self._connect()
 
@@ -109,8 +132,7 @@ class Page:
         self.psi = gr.Slider(-1, 1.5, 0.7, step=0.01, label="Truncation psi", elem_id="psi", buttons=[])
         self.label = gr.Dropdown(**_classes(canvas), label="Class", elem_id="class")
         with gr.Row():
-            kinds = ["official", "stored", "none", "random"]
-            self.noise = gr.Dropdown(kinds, value="official", label="Noise", elem_id="noise", min_width=120)
+            self.noise = gr.Dropdown(_NOISE, value="official", label="Noise", elem_id="noise", min_width=120)
             self.noise_seed = gr.Number(
                 0, label="Noise seed", precision=0, minimum=0, maximum=_LAST_SEED, visible=False, min_width=120
             )
@@ -146,10 +168,10 @@ class Page:
                 label="A photograph to project", file_types=["image"], height=110, elem_id="photo-file"
             )
             with gr.Row():
-                self.space = gr.Dropdown(["w+", "w"], value="w+", label="Space", min_width=80)
-                self.fit = gr.Dropdown(["crop", "pad"], value="crop", label="Fit", min_width=80)
+                self.space = gr.Dropdown(_SPACES, value="w+", label="Space", min_width=80)
+                self.fit = gr.Dropdown(_FITS, value="crop", label="Fit", min_width=80)
                 self.steps = gr.Number(
-                    300, label="Steps", precision=0, minimum=1, maximum=2000, min_width=80, elem_id="steps"
+                    300, label="Steps", precision=0, minimum=1, maximum=_MOST_STEPS, min_width=80, elem_id="steps"
                 )
             with gr.Row():
                 self.project = gr.Button("Project", variant="primary", elem_id="project")
@@ -170,7 +192,9 @@ class Page:
             self.npz = gr.DownloadButton("Latents (.npz)", elem_id="download-npz", interactive=False)
         self.commands = gr.Textbox(
             label="The command line that makes it again",
-            lines=2,
+            lines=3,
+            max_lines=3,
+            placeholder=_DRAWING,
             interactive=False,
             buttons=["copy"],
             elem_id="commands",
@@ -196,30 +220,38 @@ class Page:
         return [*seed, *mix, self.layers, *self.strengths, self.base, self.row]
 
     def _connect(self) -> None:
-        given = {self.network, self.kind, *self._controls}
-        private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        seen = [self.picture, self.status]
-        finished = [*seen, self.png, self.npz, self.commands, self.history]
+        given = {self.network, *self._controls}
+        private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "preprocess": False}
+        files = [self.png, self.npz, self.commands, self.status]
+        drawn = [self.picture, *files]
         photo = [self.photo, self.latents, self.target, self.progress]
         everything = [self.network, self.kind, *self._controls, *photo]
+        sliders = [control for control in self._controls if isinstance(control, gr.Slider)]
+        changes = [*(control.input for control in self._controls), *(slider.release for slider in sliders)]
 
-        def redraw(event: Any) -> None:
-            glimpse = event(self._glimpse, given, seen, trigger_mode="always_last", **private)
-            glimpse.success(self._settle, None, finished, trigger_mode="multiple", concurrency_limit=None, **private)
+        def redraw(event: Any, handler: Any = None, inputs: Any = None, outputs: Any = None, js: Any = None) -> None:
+            event(None, None, files, js=_OFF, **private)
+            if handler or js:
+                event = event(handler, inputs, outputs, js=js, **private).success
+            glimpse = event(self._glimpse, given, drawn, trigger_mode="always_last", **private)
+            at_once: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_limit": None, **private}
+            settled = glimpse.success(self._settle, None, [self.picture, self.status, self.history], **at_once)
+            settled.success(self._hand_out, None, files, js=_SEEN, **at_once)
 
-        redraw(functools.partial(gr.on, [control.input for control in self._controls]))
+        shows_seed = "kind => ({__type__: 'update', visible: kind === 'random'})"
+        self.noise.input(None, self.noise, self.noise_seed, js=shows_seed, **private)
+        redraw(functools.partial(gr.on, changes))  # a slider is put back into its range when it is released
         redraw(self.blocks.load)
-        redraw(self.dice.click(lambda: random.randrange(1_000_000), None, self.seed, **private).success)
-        redraw(self.straight.click(self._straighten, None, self.strengths, **private).success)
-        redraw(self.network.input(self._choose_network, self.network, everything, **private).success)
-        redraw(self.history.select(self._recall, None, everything, **private).success)
-        redraw(self.latents.upload(self._bring, [self.network, self.latents], everything, **private).success)
-        self.kind.input(self._show_kind, [self.network, self.kind], [self.layers, *self.strengths], **private)
-        self.noise.input(lambda kind: gr.update(visible=kind == "random"), self.noise, self.noise_seed, **private)
+        redraw(self.dice.click, None, None, self.seed, "() => Math.floor(Math.random() * 1e6)")
+        redraw(self.straight.click, self._straighten, None, self.strengths)
+        redraw(self.network.input, self._choose_network, self.network, everything)
+        redraw(self.history.select, self._recall, None, everything)
+        redraw(self.latents.upload, self._bring, [self.network, self.latents], everything)
+        redraw(self.kind.input, self._show_kind, [self.network, self.kind], [self.layers, *self.strengths])
         projection = self.project.click(
             self._project,
             {self.network, self.photo, self.space, self.fit, self.steps, self.label},
-            [self.picture, *everything],
+            [*drawn, *everything],
             concurrency_limit=None,
             **private,
         )
@@ -237,39 +269,85 @@ class Page:
     def _leave(self, request: gr.Request) -> None:
         self.studio.leave(str(request.session_hash))
 
-    def _moves(self, values: Values, sitting: Sitting) -> Moves:
+    def _whole(self, values: Values, field: Any, high: int, low: int = 0) -> int:
+        return whole(field.label, values[field], low, high)
+
+    def _choice(self, values: Values, field: Any, choices: Iterable[str]) -> Any:
+        return choice(field.label, values[field], choices)
+
+    def _class(self, values: Values, canvas: Canvas) -> int | None:
+        if values[self.label] in (None, -1):
+            return None
+        if not canvas.G.c_dim:
+            raise StyleGANError(f"{self.label.label}: the network has none")
+        return self._whole(values, self.label, canvas.G.c_dim - 1)
+
+    def _moves(self, values: Values, sitting: Sitting, canvas: Canvas) -> Moves:
+        layers = text(str(self.layers.label), values[self.layers] or AS_FOUND)
+        if layers != AS_FOUND:
+            try:
+                layers_of(canvas.G, layers)
+            except ValueError as error:
+                raise StyleGANError(f"{self.layers.label}: {error}") from error
+        strengths = [number(str(each.label), values[each], each.minimum, each.maximum) for each in self.strengths]
         # The sliders are those of the kind that we sent last, which the visitor may have changed since.
-        strengths = [values[each] or 0.0 for each in self.strengths]
-        return {**sitting.moves, sitting.kind: (values[self.layers] or AS_FOUND, strengths)}
+        return {**sitting.moves, sitting.kind: (layers, strengths)}
 
-    def _wish(self, values: Values, sitting: Sitting) -> Wish:
+    def _mixes(self, values: Values, canvas: Canvas) -> tuple[Mix, ...]:
+        if not values[self.mixing]:
+            return ()
+        last = canvas.G.num_ws - 1
+        low, high = sorted(self._whole(values, each, last) for each in (self.mix_first, self.mix_last))
+        return (Mix(self._whole(values, self.mix_seed, _LAST_SEED), f"{low}-{high}"),)
+
+    def _base(self, values: Values, sitting: Sitting) -> tuple[int | Path, int | None]:
+        """Return what a picture begins with: a seed, or a file of latents and which row of it if it has several."""
+        if self._choice(values, self.base, [_SEED, _LATENTS]) == _SEED:
+            return self._whole(values, self.seed, _LAST_SEED), None
+        if sitting.base is None or sitting.bases[sitting.base].network != values[self.network]:
+            raise StyleGANError(f"{self.base.label}: there are no latents yet: project a photograph, or upload a file")
+        rows = sitting.bases[sitting.base].rows
+        return sitting.base, self._whole(values, self.row, rows - 1) if rows > 1 else None
+
+    def _wish(self, values: Values, sitting: Sitting, moves: Moves, canvas: Canvas) -> Wish:
         """Return what the controls ask for."""
-        network = values[self.network]
-        low, high = sorted((values[self.mix_first], values[self.mix_last]))
-        mixes = (Mix(values[self.mix_seed], f"{low}-{high}"),) if values[self.mixing] else ()
-        base, row = values[self.seed], None
-        if values[self.base] == _LATENTS:
-            if sitting.base is None or sitting.bases[sitting.base].network != network:
-                raise StyleGANError("there are no latents yet: project a photograph, or upload a file")
-            base = sitting.base
-            row = values[self.row] if sitting.bases[base].rows > 1 else None
-        label, noise, psi = _class(values[self.label]), values[self.noise], float(values[self.psi])
-        noise_seed = values[self.noise_seed] if noise == "random" else 0
-        moves = moves_of(self._moves(values, sitting))
-        return Wish(network, Composition(base, psi, label, mixes, moves, noise, noise_seed, row))
+        base, row = self._base(values, sitting)
+        psi = number(str(self.psi.label), values[self.psi], self.psi.minimum, self.psi.maximum)
+        noise = self._choice(values, self.noise, _NOISE)
+        noise_seed = self._whole(values, self.noise_seed, _LAST_SEED) if noise == "random" else 0
+        picture = Composition(
+            base,
+            psi,
+            self._class(values, canvas),
+            self._mixes(values, canvas),
+            moves_of(moves),
+            noise,
+            noise_seed,
+            row,
+        )
+        return Wish(values[self.network], picture)
 
-    @_told
     def _glimpse(self, values: Values, request: gr.Request) -> Any:
-        numbers = [self.seed, self.psi, self.noise_seed, self.mix_seed, self.mix_first, self.mix_last, self.row]
-        if any(values[each] is None for each in numbers):
-            return gr.skip()  # a field is empty while it is being filled in
         sitting = self._sitting(request)
-        wish = self._wish(values, sitting)
-        canvas = self.studio.canvas(wish.network)
-        latents = canvas.compose(wish.picture)
-        sitting.moves = self._moves(values, sitting)
-        sitting.wish = wish  # from now on, what was wished before is given up
-        return _shown(canvas.glimpse(latents)), "" if canvas.quick else "A preview; the whole picture follows."
+        turn = sitting.begin()
+        try:
+            canvas = self.studio.canvas(self._choice(values, self.network, self.studio.sources))
+            moves = self._moves(values, sitting, canvas)
+            wish = self._wish(values, sitting, moves, canvas)
+            picture = canvas.glimpse(canvas.compose(wish.picture))
+        except Exception as error:
+            sitting.complaint = f"{_line(error)}. The picture is the one before."
+            sitting.wish_for(turn, None)
+            return {self.status: sitting.complaint}
+        if not sitting.wish_for(turn, wish):
+            return gr.skip()
+        sitting.moves, sitting.complaint = moves, ""
+        return self._draft(picture)
+
+    def _draft(self, picture: Picture) -> Values:
+        """Return a picture that has no files."""
+        off = gr.update(interactive=False)
+        return {self.picture: _shown(picture), self.png: off, self.npz: off, self.commands: "", self.status: _DRAWING}
 
     @_told
     def _settle(self, request: gr.Request) -> Any:
@@ -282,18 +360,37 @@ class Page:
             result = self.studio.finish(sitting, wish)
         except OvertakenError:
             return gr.skip()
-        history = [(str(each.thumbnail), "") for each in sitting.history]
-        png, npz = (gr.update(value=str(path), interactive=True) for path in (result.png, result.npz))
-        return str(result.png), "", png, npz, result.commands, history
+        except StyleGANError as error:
+            return {self.status: _line(error)}
+        if sitting.wish is not wish:
+            return gr.skip()
+        sitting.shown = wish, result
+        return {self.picture: str(result.png), self.history: [(str(each.thumbnail), "") for each in sitting.history]}
 
+    @_told
+    def _hand_out(self, request: gr.Request) -> Any:
+        """Turn the files of the finished picture on, if it is still the one that is shown."""
+        sitting = self._sitting(request)
+        wish, result = sitting.shown or (None, None)
+        if result is None or sitting.wish is not wish:
+            return gr.skip()
+        png, npz = (gr.update(value=str(path), interactive=True) for path in (result.png, result.npz))
+        return {self.png: png, self.npz: npz, self.commands: result.commands, self.status: sitting.complaint}
+
+    @_told
     def _straighten(self, request: gr.Request) -> list[float]:
-        self._sitting(request).moves = {}
+        sitting = self._sitting(request)
+        sitting.begin()
+        sitting.moves = {}
         return [0.0] * SLIDERS
 
     @_told
     def _show_kind(self, network: str, kind: str, request: gr.Request) -> list[Any]:
         """Show the sliders of another kind of directions as they were left."""
         sitting = self._sitting(request)
+        sitting.begin()
+        network = choice(str(self.network.label), network, self.studio.sources)
+        kind = choice(str(self.kind.label), kind, self.studio.directions)
         sliders = self._sliders(network, kind, sitting)
         sitting.kind = kind
         return list(sliders.values())
@@ -311,12 +408,13 @@ class Page:
     def _choose_network(self, network: str, request: gr.Request) -> Values:
         """Keep the seed, truncation and noise; the rest is another network's."""
         sitting = self._sitting(request)
-        last = sitting.wish.picture if sitting.wish else Composition(0, 0.7)
+        sitting.begin()
+        last = sitting.last.picture if sitting.last else Composition(0, 0.7)
         seed = last.base if isinstance(last.base, int) else 0
         picture = Composition(seed, last.truncation_psi, noise=last.noise, noise_seed=last.noise_seed)
         try:
-            shown = self._show(network, picture, sitting)
-        except StyleGANError as error:
+            shown = self._show(choice(str(self.network.label), network, self.studio.sources), picture, sitting)
+        except Exception as error:
             gr.Warning(_line(error))
             return {self.network: sitting.network}
         return shown | {self.photo: None, self.latents: None, self.progress: "", self.target: gr.update(visible=False)}
@@ -325,9 +423,11 @@ class Page:
     def _recall(self, event: gr.SelectData, request: gr.Request) -> Values:
         """Put the controls to where they were for a picture of the history."""
         sitting = self._sitting(request)
-        if not 0 <= event.index < len(sitting.history):
+        sitting.begin()
+        name = Path(event.value["image"]["path"]).name  # there may be more pictures by now than when they clicked
+        wish = next((each.wish for each in sitting.history if each.thumbnail.name == name), None)
+        if wish is None:
             raise StyleGANError("this picture is no longer there")
-        wish = sitting.history[event.index].wish
         return self._show(wish.network, wish.picture, sitting)
 
     def _show(self, network: str, picture: Composition, sitting: Sitting) -> Values:
@@ -366,28 +466,30 @@ class Page:
         return {self.row: gr.update(value=row, maximum=rows - 1, visible=rows > 1)}
 
     @_told
-    def _bring(self, network: str, path: str, request: gr.Request) -> Values:
+    def _bring(self, network: str, file: Any, request: gr.Request) -> Values:
         sitting = self._sitting(request)
-        self.studio.bring(sitting, network, Path(path))
+        sitting.begin()
+        network = choice(str(self.network.label), network, self.studio.sources)
+        self.studio.bring(sitting, network, _uploaded(self.latents, file))
         return {self.base: _LATENTS, **self._rows(sitting)}
 
     def _project(self, values: Values, request: gr.Request) -> Iterator[Values]:
         try:
             yield from self._projected(values, self._sitting(request))
-        except StyleGANError as error:
-            raise _complaint(error) from error
+        except Exception as error:
+            gr.Warning(_line(error))
+            yield {self.progress: ""}
 
     def _projected(self, values: Values, sitting: Sitting) -> Iterator[Values]:
         """Project the photograph, showing how far it is, and make it what pictures begin with."""
-        if not values[self.photo] or not values[self.steps]:
-            raise StyleGANError("upload a photograph first" if values[self.steps] else "say how many steps")
-        network, photo, steps = values[self.network], Path(values[self.photo]), values[self.steps]
-        canvas, space, fit, label = (
-            self.studio.canvas(network),
-            values[self.space],
-            values[self.fit],
-            values[self.label],
-        )
+        if not values[self.photo]:
+            raise StyleGANError("upload a photograph first")
+        photo = _uploaded(self.photo, values[self.photo])
+        steps = self._whole(values, self.steps, _MOST_STEPS, low=1)
+        space, fit = self._choice(values, self.space, _SPACES), self._choice(values, self.fit, _FITS)
+        network = self._choice(values, self.network, self.studio.sources)
+        canvas = self.studio.canvas(network)
+        label = self._class(values, canvas)
         target = read_target(photo, canvas.G, fit)
         yield {self.target: gr.update(value=_shown(target.picture), visible=True), self.progress: target.story}
         sitting.projects = True
@@ -397,14 +499,16 @@ class Page:
                 return
         try:
             settings = ProjectionSettings(space=space, steps=steps)
-            projection = Projection(canvas.G, target.image(), settings, class_index=_class(label))
-            sitting.wish = None  # nothing else is being drawn
+            projection = Projection(canvas.G, target.image(), settings, class_index=label)
+            turn = sitting.begin()
             for step in _in_time(projection):
                 if not sitting.projects:
                     yield {self.progress: "Stopped."}
                     return
-                picture = _shown(canvas.glimpse(projection.latents()))
-                yield {self.picture: picture, self.progress: f"Step {step} of {steps}"}
+                picture = self._draft(canvas.glimpse(projection.latents()))
+                # A visitor who does something meanwhile sees what that makes.
+                seen = {**picture, self.status: "projecting …"} if sitting.turn is turn else {}
+                yield {**seen, self.progress: f"Step {step} of {steps}"}
             if not sitting.projects:
                 return
         finally:
@@ -412,7 +516,7 @@ class Page:
             sitting.projects = False
         latents = projection.latents()
         options = ["--space", space, "--fit", fit, "--steps", str(steps)]
-        options += [] if label is None or label < 0 else ["--class", str(label)]
+        options += [] if label is None else ["--class", str(label)]
         self.studio.take_projection(sitting, network, latents, photo.name, options)
         likeness = psnr(canvas.draw(latents), target.picture)
         yield {
@@ -442,8 +546,11 @@ def _in_time(projection: Projection) -> Iterator[int]:
             shown = now
 
 
-def _class(value: Any) -> int | None:
-    return None if value is None or value < 0 else int(value)
+def _uploaded(field: Any, file: Any) -> Path:
+    """Return where an upload is; Gradio has seen to it that it is one."""
+    if not isinstance(file, dict):
+        raise FieldError(field.label, file, "an upload")
+    return Path(file["path"])
 
 
 def _shown(picture: Picture) -> Image.Image:

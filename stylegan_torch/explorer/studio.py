@@ -103,6 +103,11 @@ class Sitting:
     """What one visitor has before them.
 
     network, kind: the network and the kind of directions that the page shows.
+    turn: what the visitor did last; see `begin`.
+    wish: what is drawn, or was; None while it is not known, or something else is shown.
+    last: the wish before, when it is None.
+    complaint: what is wrong with the page's fields.
+    shown: the wish whose finished picture the page was sent last, and that.
     moves: by the kind of directions, the layers and strengths that are set.
     bases: files of latents in `folder`; base: the one in use.
     projects: whether a photograph is being projected, until it is done or no longer wanted.
@@ -111,15 +116,35 @@ class Sitting:
     folder: Path
     network: str
     kind: str = "pca"
+    turn: object = None
     wish: Wish | None = None
+    last: Wish | None = None
+    complaint: str = ""
+    shown: tuple[Wish, Result] | None = None
     moves: Moves = field(default_factory=dict)
     bases: dict[Path, Base] = field(default_factory=dict)
     base: Path | None = None
     history: list[Result] = field(default_factory=list)
     projects: bool = False
     left: bool = False
+    finishing: threading.Lock = field(default_factory=threading.Lock)
+    _changing: threading.Lock = field(default_factory=threading.Lock)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
     _names: Counter[str] = field(default_factory=Counter)
+
+    def begin(self) -> object:
+        """Take in something that the visitor does; what was being drawn is given up. Returns its turn."""
+        with self._changing:
+            self.turn, self.wish = object(), None
+            return self.turn
+
+    def wish_for(self, turn: object, wish: Wish | None) -> bool:
+        """Wish for something, or None for what it was before; returns False if the visitor did more since that turn."""
+        with self._changing:
+            if self.turn is not turn:
+                return False
+            self.wish = self.last = wish or self.last
+            return True
 
     def new_file(self, name: str) -> Path:
         """Return where to write a file of this name."""
@@ -193,7 +218,8 @@ class Studio:
         with self._lock:
             sitting = self._sittings.pop(visitor, None)
         if sitting:
-            sitting.left, sitting.projects, sitting.wish = True, False, None
+            sitting.left, sitting.projects = True, False
+            sitting.begin()
             shutil.rmtree(sitting.folder, ignore_errors=True)
 
     def finish(self, sitting: Sitting, wish: Wish) -> Result:
@@ -201,11 +227,13 @@ class Studio:
 
         Raises:
             OvertakenError: if the visitor wants something else by now.
-            StyleGANError: if it cannot be drawn.
+            StyleGANError: if it cannot be drawn, or its files not be written.
         """
-        for earlier in sitting.history:
-            if earlier.wish == wish:
-                return earlier
+        with sitting.finishing:
+            earlier = next((each for each in sitting.history if each.wish == wish), None)
+            return earlier or self._finish(sitting, wish)
+
+    def _finish(self, sitting: Sitting, wish: Wish) -> Result:
         canvas, origin = self._opened(wish.network)
         latents = canvas.compose(wish.picture)
         picture = to_pil(canvas.draw(latents, lambda: sitting.wish is not wish))
@@ -214,13 +242,15 @@ class Studio:
         try:
             png = sitting.new_file(f"{name}.png")
             save_png(png, picture, {"network": dict(origin), "commands": commands, "version": __version__})
-            npz, thumbnail = png.with_suffix(".npz"), png.with_name("thumbnail.png")
+            npz, thumbnail = png.with_suffix(".npz"), png.with_name(f"thumbnail-{png.parent.name}.png")
             travelling.save(npz, latents)
             picture.thumbnail(_THUMBNAIL, Image.Resampling.LANCZOS)
             picture.save(thumbnail)
         except (OSError, StyleGANError) as error:
             if sitting.left:  # and the folder with them
                 raise OvertakenError from error
+            if isinstance(error, OSError):
+                raise StyleGANError(f"cannot write {name}: {error.strerror or error}") from error
             raise
         result = Result(wish, png, npz, thumbnail, commands)
         sitting.keep(result)

@@ -1,0 +1,68 @@
+"""What the fields of a form hold, whatever was sent for them: checked, and told by the field's name if it is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from stylegan_torch.errors import StyleGANError
+
+_SAID = 40
+"""Characters of a wrong value that are said."""
+_LONGEST = 200
+"""Characters of a text."""
+
+
+class FieldError(StyleGANError):
+    """A field holds what it cannot hold."""
+
+    def __init__(self, name: str, value: Any, wanted: str) -> None:
+        empty = value is None or value == ""
+        super().__init__(
+            f"{name} is empty: it takes {wanted}" if empty else f"{name}: {repr(value)[:_SAID]} is not {wanted}"
+        )
+
+
+def number(name: str, value: Any, low: float, high: float) -> float:
+    """Return a number within [low, high].
+
+    Raises:
+        FieldError: if it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise FieldError(name, value, f"a number from {low} to {high}")
+    return float(value)
+
+
+def whole(name: str, value: Any, low: int, high: int) -> int:
+    """Return a whole number from `low` to `high`.
+
+    Raises:
+        FieldError: if it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high or value % 1:
+        raise FieldError(name, value, f"a whole number from {low} to {high}")
+    return int(value)
+
+
+def choice(name: str, value: Any, choices: Iterable[str]) -> Any:
+    """Return one of the choices.
+
+    Raises:
+        FieldError: if it is none.
+    """
+    choices = list(choices)
+    if not isinstance(value, str) or value not in choices:
+        raise FieldError(name, value, f"one of {', '.join(choices)}")
+    return value
+
+
+def text(name: str, value: Any) -> str:
+    """Return a text.
+
+    Raises:
+        FieldError: if it is none, or very long.
+    """
+    if not isinstance(value, str) or len(value) > _LONGEST:
+        raise FieldError(name, value, f"a text of at most {_LONGEST} characters")
+    return value
