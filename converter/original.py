@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ import torch
 
 from converter.conversion import opened
 from converter.errors import ConvertError, sound
+from converter.modules import gather
 from converter.npz import all_variables, prefix_of, write_npz
 from converter.pages import import_network, page
 from converter.sandbox import job_folder, memory_of_machine, run_child
@@ -22,7 +24,7 @@ from converter.source import Header, Network, Source, walk
 from stylegan_torch import __version__
 from stylegan_torch.networks import assemble, shapes
 from stylegan_torch.reference import read_reference, write_reference
-from stylegan_torch.verify import Verdict, verify
+from stylegan_torch.verify import Verdict, in_float32, verify
 
 GB = 1 << 30
 RESULTS = ("result.json", "variables.npz", "reference.npz")
@@ -131,6 +133,7 @@ def run_original(
     memory: int,
     recording: Recording | None = None,
     on_progress: Callable[[str], None] = lambda text: None,
+    modules: Path | None = None,
 ) -> Original:
     """Run the program that a file carries, in a child process, and take back its variables and what it computes.
 
@@ -142,18 +145,20 @@ def run_original(
         memory: bytes the child may hold.
         recording: what to record; None = only the variables.
         on_progress: is told what goes on.
+        modules: folder with modules that the program imports; those that it names are given to it.
 
     Raises:
         ConvertError: saying what went wrong.
     """
     code = embedded_code(source)
     require_tensorflow()
+    supplied = gather(modules, code.values()) if modules else {}
     if recording:
         _check(source, recording)
     with job_folder() as name:
         folder = Path(name)
         try:
-            _write_job(folder, source, code, recording)
+            _write_job(folder, source, code, recording, supplied)
             isolation = run_child(folder, memory, on_progress)
         except OSError as error:
             raise ConvertError(f"cannot run its source: {error.strerror or error}") from error
@@ -162,13 +167,17 @@ def run_original(
             if path.is_symlink() or not path.is_file():
                 raise ConvertError("the process that ran its source left no sound result")
         with sound("the result of its source"):
-            return _take(folder, source, origin.result(), recording, isolation)
+            return _take(folder, source, origin.result(), recording, isolation, supplied)
 
 
 def verify_original(
-    src: str | Path, memory: int, recording: Recording, on_progress: Callable[[str], None] = lambda text: None
+    src: str | Path,
+    memory: int,
+    recording: Recording,
+    on_progress: Callable[[str], None] = lambda text: None,
+    modules: Path | None = None,
 ) -> Verdict:
-    """Hold what a conversion of `src` gives against what the program in it computes.
+    """Hold what a conversion of `src` gives against what the program in it computes; arguments as of `run_original`.
 
     Calling this is consent to run code from the file, in a child process that is shut in as far as the system can.
 
@@ -178,7 +187,7 @@ def verify_original(
     with opened(src) as (source, origin):
         embedded_code(source)
         assert isinstance(source, Source)
-        original = run_original(source, origin, memory, recording, on_progress)
+        original = run_original(source, origin, memory, recording, on_progress, modules)
         with job_folder() as folder:
             path = Path(folder, "reference.npz")
             with path.open("wb") as file:
@@ -200,9 +209,19 @@ def _check(source: Source, recording: Recording) -> None:
         raise ConvertError("ProGAN has no truncation")
 
 
-def _write_job(folder: Path, source: Source, code: Mapping[str, str], recording: Recording | None) -> None:
+def _write_job(
+    folder: Path,
+    source: Source,
+    code: Mapping[str, str],
+    recording: Recording | None,
+    supplied: Mapping[str, str],
+) -> None:
     for sha256, text in code.items():
         (folder / f"{sha256}.py").write_text(text, encoding="utf-8")
+    for name, text in supplied.items():
+        path = folder / "modules" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     with (folder / "values.npz").open("wb") as file:
         write_npz(file, source)
     options = None
@@ -213,7 +232,12 @@ def _write_job(folder: Path, source: Source, code: Mapping[str, str], recording:
 
 
 def _take(
-    folder: Path, source: Source, origin: dict[str, Any], recording: Recording | None, isolation: list[str]
+    folder: Path,
+    source: Source,
+    origin: dict[str, Any],
+    recording: Recording | None,
+    isolation: list[str],
+    supplied: Mapping[str, str],
 ) -> Original:
     result = json.loads((folder / "result.json").read_text())
     networks, notes = {}, list[str]()
@@ -222,6 +246,9 @@ def _take(
             header = _read_back(network.header, result["networks"][network.role], notes)
             tensors = {name: torch.from_numpy(file[f"{prefix_of(network)}/{name}"]) for name in all_variables(header)}
             networks[network.role] = replace(network, header=header, tensors=tensors)
+    half = [role for role in networks if role in result["half_precision"]]
+    if half:
+        notes.append(f"{in_float32(half)}, as ours are")
     if not recording:
         return Original(Source(networks, origin, (*source.notes, *notes)), {}, {}, isolation)
     layers = []
@@ -243,6 +270,9 @@ def _take(
         "noise": recording.noise,
         "noise_maps": result["generator"]["noise"],
         "precision": "float32",
+        "half_precision": half,
+        "put_back": True,
+        "modules": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in supplied.items()},
         "d_batch": result.get("discriminator", {}).get("batch"),
         "layers": layers,
     }

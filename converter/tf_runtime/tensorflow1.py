@@ -11,10 +11,12 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow.compat.v1
+
+from .advice import MissingPartError
 
 tf: Any = tensorflow.compat.v1
 tf.disable_v2_behavior()
@@ -37,10 +39,6 @@ _SIZES = {
 """Parameters of TensorFlow's functions that are whole numbers, or lists of them."""
 
 
-class MissingPart(AttributeError):
-    """A source wants a part of a package that stands in for another and has no such part; `name` is the whole name."""
-
-
 class StandIn(ModuleType):
     """A module made of given names, and of those of another one; a name in neither fails by that name.
 
@@ -50,6 +48,9 @@ class StandIn(ModuleType):
         other: has the rest.
         adapted: what becomes of that, given its whole name and itself.
     """
+
+    supplied: ClassVar[Callable[[str], Any]] = lambda name: None
+    """Gives the module that the user supplies under a whole name, where a stand-in lacks it; None if there is none."""
 
     def __init__(
         self,
@@ -70,7 +71,13 @@ class StandIn(ModuleType):
             return value
         if name.startswith("__"):
             raise AttributeError(name)
-        raise MissingPart(
+        module = StandIn.supplied(whole_name)
+        if module is not None:
+            return module
+        module = StandIn.supplied(self.__name__)
+        if module is not None and name in module.__dict__:
+            return module.__dict__[name]
+        raise MissingPartError(
             f"{whole_name} is not among what this project provides to embedded sources", name=whole_name, obj=self
         )
 

@@ -1,4 +1,4 @@
-"""`tf.layers` and `tf.contrib.layers`, which TensorFlow dropped: the functions that sources call, on either data format.
+"""`tf.layers` and `tf.contrib.layers`, which TensorFlow dropped: the functions that sources call, in both data formats.
 
 Names of variables and scopes are those of TensorFlow 1. What serves training only (regularisers, constraints) is taken
 and left alone.
@@ -16,6 +16,8 @@ from .tensorflow1 import TENSORFLOW, whole
 tf: Any = TENSORFLOW
 Sizes = int | Sequence[int]
 Function = Callable[..., Any]
+
+ZEROS = tf.zeros_initializer()
 
 _FORMATS = {"channels_first": "NCHW", "channels_last": "NHWC", "NCHW": "NCHW", "NHWC": "NHWC", None: "NHWC"}
 
@@ -52,7 +54,7 @@ def _finish(y: Any, bias: Any, form: str, activation: Function | None) -> Any:
 
 
 def _bias(use: bool, name: str, size: int, initializer: Any) -> Any:
-    return tf.get_variable(name, [size], initializer=initializer or tf.zeros_initializer()) if use else None
+    return tf.get_variable(name, [size], initializer=initializer or ZEROS) if use else None
 
 
 # tf.layers
@@ -238,8 +240,8 @@ def _if(condition: Any, then: Function, otherwise: Function) -> Any:
 def _normalized(x: Any, form: str, epsilon: float, center: bool, scale: bool, training: Any) -> Any:
     channels = _channels(x, form)
     gamma = tf.get_variable("gamma", [channels], initializer=tf.ones_initializer()) if scale else None
-    beta = tf.get_variable("beta", [channels], initializer=tf.zeros_initializer()) if center else None
-    mean = tf.get_variable("moving_mean", [channels], initializer=tf.zeros_initializer(), trainable=False)
+    beta = tf.get_variable("beta", [channels], initializer=ZEROS) if center else None
+    mean = tf.get_variable("moving_mean", [channels], initializer=ZEROS, trainable=False)
     variance = tf.get_variable("moving_variance", [channels], initializer=tf.ones_initializer(), trainable=False)
     axes = [i for i in range(x.shape.ndims) if i != (1 if form == "NCHW" else x.shape.ndims - 1)]
     of_batch = lambda: tuple(tf.nn.moments(x, axes))  # noqa: E731
@@ -294,7 +296,7 @@ def _contrib_conv2d(
     normalizer_fn: Function | None = None,
     normalizer_params: dict[str, Any] | None = None,
     weights_initializer: Any = None,
-    biases_initializer: Any = tf.zeros_initializer(),
+    biases_initializer: Any = ZEROS,
     reuse: bool | None = None,
     scope: str | None = None,
     **_training: Any,
@@ -318,7 +320,7 @@ def _fully_connected(
     normalizer_fn: Function | None = None,
     normalizer_params: dict[str, Any] | None = None,
     weights_initializer: Any = None,
-    biases_initializer: Any = tf.zeros_initializer(),
+    biases_initializer: Any = ZEROS,
     reuse: bool | None = None,
     scope: str | None = None,
     **_training: Any,
@@ -413,7 +415,7 @@ def _standardized(
     scale: bool,
     activation: Function | None,
 ) -> Any:
-    beta = tf.get_variable("beta", shape, initializer=tf.zeros_initializer()) if center else None
+    beta = tf.get_variable("beta", shape, initializer=ZEROS) if center else None
     gamma = tf.get_variable("gamma", shape, initializer=tf.ones_initializer()) if scale else None
     mean, variance = tf.nn.moments(x, axes, keep_dims=True)
     if form:
