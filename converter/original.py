@@ -21,6 +21,7 @@ from converter.npz import all_variables, prefix_of, write_npz
 from converter.pages import import_network, page
 from converter.sandbox import job_folder, memory_of_machine, run_child
 from converter.source import Header, Network, Source, walk
+from converter.stylegan2_pages import lacks_noise
 from stylegan_torch import __version__
 from stylegan_torch.networks import assemble, shapes
 from stylegan_torch.reference import read_reference, write_reference
@@ -37,7 +38,7 @@ class Recording:
     seeds: latents are `RandomState(seed).randn(1, z_dim)`.
     truncation_psi: None = the network's own.
     class_index: of a conditional network; None = an all-zero label.
-    noise: "seeded" (drawn anew after each z, as the StyleGAN2 script does) or "stored".
+    noise: "seeded" (drawn anew after each z, as the StyleGAN2 script does), "stored" or "none".
     layers: also the result of every layer, for the first picture.
     """
 
@@ -155,6 +156,8 @@ def run_original(
     supplied = gather(modules, code.values()) if modules else {}
     if recording:
         _check(source, recording)
+        if lacks_noise(source.networks["G_ema"]):
+            recording = replace(recording, noise="none")
     with job_folder() as name:
         folder = Path(name)
         try:

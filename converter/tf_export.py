@@ -81,10 +81,10 @@ def export(
 )
 @click.option(
     "--noise",
-    type=click.Choice(["seeded", "stored"]),
+    type=click.Choice(["seeded", "stored", "none"]),
     default="seeded",
     show_default=True,
-    help="seeded = drawn for each seed, as the StyleGAN2 scripts do; stored = the maps in the file.",
+    help="seeded = drawn for each seed, as the StyleGAN2 scripts do; stored = the maps in the file; none = none.",
 )
 @click.option("--layers", is_flag=True, help="Record a sample of every layer's result too.")
 @click.option(

@@ -200,7 +200,7 @@ def _check_fit(G: Any, reference: Reference) -> None:
             raise StyleGANError(f"the reference is of another network: its {name} is {theirs}, here it is {here}")
     buffers = [] if isinstance(G, progan.Generator) else G.synthesis.noise_buffers()
     recorded = [tuple(maps.shape[2:]) for maps in reference.noise or []]
-    if recorded != [tuple(buffer.shape) for buffer in buffers]:
+    if reference.record.get("noise") != "none" and recorded != [tuple(buffer.shape) for buffer in buffers]:
         raise StyleGANError(f"the reference is of another network: its {len(recorded)} noise maps do not fit this one")
     if ("w" in arrays) == isinstance(G, progan.Generator):
         raise StyleGANError("the reference is of another network: only one of the two has a w")

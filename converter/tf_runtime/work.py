@@ -102,8 +102,12 @@ def _record_generator(
     z_dim, c_dim = ([shape[1] or 0 for shape in network.input_shapes] + [0])[:2]
     z, labels = tf.placeholder(tf.float32, [None, z_dim]), tf.placeholder(tf.float32, [None, c_dim])
     inputs = [z, labels][: network.num_inputs]
-    keywords: dict[str, Any] = {"randomize_noise": False} if network.components else {}
+    without_noise = options["noise"] == "none"
+    keywords: dict[str, Any] = {"randomize_noise": without_noise} if network.components else {}
     keywords |= _precision(network)
+    if without_noise:
+        noise = {}
+        tflib.set_vars({variable: np.zeros(variable.shape.as_list()) for variable in _noise_strengths(network)})
     if options["truncation_psi"] is not None:
         keywords["truncation_psi"] = options["truncation_psi"]
     images = network.get_output_for(*inputs, return_as_list=True, **keywords)[0]
@@ -178,6 +182,10 @@ def _noise_variables(network: Network) -> dict[str, Any]:
     if synthesis is None:
         return {}
     return {name: variable for name, variable in synthesis.own_vars.items() if name.startswith("noise")}
+
+
+def _noise_strengths(network: Network) -> list[Any]:
+    return [v for name, v in network.vars.items() if name.endswith(("/noise_strength", "/Noise/weight"))]
 
 
 def _to_uint8(images: np.ndarray[Any, Any], rounding: bool) -> np.ndarray[Any, Any]:
