@@ -15,7 +15,7 @@ from converter import catalogue
 from converter.errors import ConvertError
 from converter.formats import FORMATS, NOISES, Options, by_suffix, suffixes_of
 from stylegan_torch import __version__
-from stylegan_torch.command import columns, one_line_errors, quick_imports
+from stylegan_torch.command import columns, one_line, one_line_errors, quick_imports
 from stylegan_torch.files import refuse_existing
 
 EXAMPLES = """\b
@@ -156,7 +156,7 @@ def main(
     with Console(stderr=True).status(f"Converting {escape(src)}"):
         summary = convert(src, dst, networks, force, format, assumed, Options(fresh_d, noise or NOISES[0]))
     for note in summary.notes:
-        click.echo(f"Note: {note}.", err=True)
+        click.echo(f"Note: {one_line(note)}.", err=True)
     click.echo("\n".join(table(summary)))
     click.echo(f"from  {origin(summary)}")
     click.echo(f"to    {dst}, {dst.stat().st_size:,} bytes")

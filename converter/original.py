@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-from collections.abc import Callable, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -23,11 +25,15 @@ from converter.sandbox import job_folder, memory_of_machine, run_child
 from converter.source import Header, Network, Source, walk
 from converter.stylegan2_pages import lacks_noise
 from stylegan_torch import __version__
+from stylegan_torch.command import one_line
 from stylegan_torch.networks import assemble, shapes
+from stylegan_torch.plain import plain
 from stylegan_torch.reference import read_reference, write_reference
 from stylegan_torch.verify import Verdict, in_float32, verify
 
 GB = 1 << 30
+RECORD_LIMIT = 1 << 26
+"""Bytes of JSON that running a source may give."""
 RESULTS = ("result.json", "variables.npz", "reference.npz")
 
 
@@ -167,7 +173,8 @@ def run_original(
             raise ConvertError(f"cannot run its source: {error.strerror or error}") from error
         for result in RESULTS:
             path = folder / result
-            if path.is_symlink() or not path.is_file():
+            largest = RECORD_LIMIT if path.suffix == ".json" else memory  # all of it was in the process
+            if path.is_symlink() or not path.is_file() or path.stat().st_size > largest:
                 raise ConvertError("the process that ran its source left no sound result")
         with sound("the result of its source"):
             return _take(folder, source, origin.result(), recording, isolation, supplied)
@@ -242,14 +249,15 @@ def _take(
     isolation: list[str],
     supplied: Mapping[str, str],
 ) -> Original:
-    result = json.loads((folder / "result.json").read_text())
+    result = _plain_json(folder / "result.json")
     networks, notes = {}, list[str]()
-    with np.load(folder / "variables.npz", allow_pickle=False) as file:
+    with _arrays(folder / "variables.npz") as file:
         for network in walk(source.networks):
             header = _read_back(network.header, result["networks"][network.role], notes)
+            _check_shapes(folder / "variables.npz", network)
             tensors = {name: torch.from_numpy(file[f"{prefix_of(network)}/{name}"]) for name in all_variables(header)}
             networks[network.role] = replace(network, header=header, tensors=tensors)
-    half = [role for role in networks if role in result["half_precision"]]
+    half = [role for role in networks if role in result.get("half_precision", [])]
     if half:
         notes.append(f"{in_float32(half)}, as ours are")
     if not recording:
@@ -265,8 +273,8 @@ def _take(
         "created_by": f"stylegan-torch {__version__}",
         "origin": origin,
         "source_sha256": sorted(embedded_code(source)),
-        "tensorflow": result["tensorflow"],
-        "numpy": result["numpy"],
+        "tensorflow": one_line(result["tensorflow"]),
+        "numpy": one_line(result["numpy"]),
         "seeds": list(recording.seeds),
         "truncation_psi": recording.truncation_psi,
         "class": recording.class_index,
@@ -279,10 +287,38 @@ def _take(
         "d_batch": result.get("discriminator", {}).get("batch"),
         "layers": layers,
     }
-    with np.load(folder / "reference.npz", allow_pickle=False) as file:
+    with _arrays(folder / "reference.npz") as file:
         wanted = {layer["array"] for layer in layers}
         arrays = {name: file[name] for name in file if not name.startswith("layers/") or name in wanted}
     return Original(dump, record, arrays, isolation)
+
+
+def _plain_json(path: Path) -> dict[str, Any]:
+    try:
+        return plain(json.loads(path.read_text("utf-8")), "the result of its source")
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+@contextmanager
+def _arrays(path: Path) -> Iterator[Any]:
+    """Open an `.npz` of the process that ran the source; it may have been made to fill all memory."""
+    with zipfile.ZipFile(path) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("compressed arrays")
+    with np.load(path, allow_pickle=False) as file:
+        yield file
+
+
+def _check_shapes(path: Path, network: Network) -> None:
+    """Refuse variables of other shapes than the file's before they are read."""
+    with zipfile.ZipFile(path) as archive:
+        for name, value in network.tensors.items():
+            with archive.open(f"{prefix_of(network)}/{name}.npy") as member:
+                read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+                shape, _, dtype = read[np.lib.format.read_magic(member)](member)
+            if shape != tuple(value.shape) or dtype != np.float32:
+                raise ValueError(f"variable {name} is {dtype} {list(shape)}, in the file float32 {list(value.shape)}")
 
 
 def _read_back(header: Header, result: dict[str, Any], notes: list[str]) -> Header:

@@ -16,7 +16,7 @@ from converter.conversion import opened
 from converter.original import Original, Recording, ask_consent, embedded_code, memory_limit, run_original
 from converter.source import Source
 from stylegan_torch import __version__
-from stylegan_torch.command import finite, one_line_errors, parse_seeds, reading
+from stylegan_torch.command import finite, one_line, one_line_errors, parse_seeds, reading
 from stylegan_torch.files import new_file, refuse_existing
 
 EXAMPLES = """\b
@@ -138,7 +138,7 @@ def main(
         tell: Any = lambda text: status.update(escape(text))  # noqa: E731
         original = export(src, dst, reference, recording, memory_limit(memory), force, tell, modules)
     for note in original.source.notes:
-        click.echo(f"Note: {note}.", err=True)
+        click.echo(f"Note: {one_line(note)}.", err=True)
     click.echo(
         f"ran in a process with {', '.join(original.isolation) or 'no limits, which this system does not offer'}"
     )
