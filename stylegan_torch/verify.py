@@ -228,8 +228,8 @@ def _draw_one(G: Any, reference: Reference, i: int) -> dict[str, Tensor]:
 def _scores(D: Any, reference: Reference) -> dict[str, Tensor]:
     batch, count = reference.record["d_batch"], len(reference.arrays["images"])
     # Spectral normalisation advances at every call; older references did not put it back between the batches.
-    afresh = copy.deepcopy if reference.record.get("put_back") else lambda network: network
-    parts = [_score(afresh(D), reference, start) for start in range(0, count, batch)]
+    put_back = reference.record.get("put_back")
+    parts = [_score(copy.deepcopy(D) if put_back else D, reference, start) for start in range(0, count, batch)]
     names = ("d_scores", "d_labels")
     return {name: torch.cat(column) for name, column in zip(names, zip(*parts, strict=True), strict=False)}
 

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -184,3 +185,19 @@ def test_a_folder_of_modules_goes_with_verify_and_must_be_there(tmp_path: Path) 
     assert (result.exit_code, "--module-path goes with --verify" in result.output) == (2, True)
     result = run(export_command, path, tmp_path / "out.npz", "--module-path", tmp_path / "none")
     assert (result.exit_code, "does not exist" in result.output) == (2, True)
+
+
+def test_what_a_program_leaves_may_not_fill_the_memory(tmp_path: Path) -> None:
+    source = open_source(DATA / "sg1.pkl")
+    assert isinstance(source, Source)
+    network, path = source.networks["G_ema"], tmp_path / "variables.npz"
+    arrays: dict[str, Any] = {f"Gs/{name}": value.numpy() for name, value in network.tensors.items()}
+    np.savez(path, **arrays)
+    original._check_shapes(path, network)
+    for value in (np.zeros([7, 7], "f4"), np.zeros(network.tensors["dlatent_avg"].shape, "f8")):
+        np.savez(path, **{**arrays, "Gs/dlatent_avg": value})
+        with pytest.raises(ValueError, match="variable dlatent_avg is float"):
+            original._check_shapes(path, network)
+    np.savez_compressed(path, **arrays)
+    with pytest.raises(ValueError, match="compressed arrays"), original._arrays(path):
+        pass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import socket
 import sys
 import time
@@ -56,7 +55,6 @@ def G_paper(latents_in, labels_in, **_kwargs):
         "open": [attempt_link(fd) for fd in os.listdir("/proc/self/fd")],
         "folder": os.getcwd(),
         "home": os.environ.get("HOME"),
-        "argv": __import__("sys").argv,
         "tcp": attempt(connect, socket.AF_INET, ("127.0.0.1", PORT)),
         "abstract": attempt(connect, socket.AF_UNIX, "\\0ABSTRACT"),
         "read": attempt(open, "SECRET"),
@@ -69,7 +67,7 @@ def G_paper(latents_in, labels_in, **_kwargs):
         "namespace": os.readlink("/proc/self/ns/net"),
         "module": attempt(__import__, "training.misc"),
         "modules": sorted(os.listdir("modules/training")),
-        "folder of modules": attempt(os.listdir, "MODULES"),
+        "supplied": attempt(os.listdir, "MODULES"),
     }))
 """
 
@@ -124,7 +122,7 @@ def test_it_sees_and_reaches_nothing_of_the_users(tmp_path: Path, monkeypatch: p
     assert seen["kill"] == "ProcessLookupError"
     assert seen["own"] == seen["module"] == "done"
     assert seen["modules"] == ["misc.py"]
-    assert seen["folder of modules"] == "PermissionError"
+    assert seen["supplied"] == "PermissionError"
     assert secret.read_text() == "secret"
 
 
@@ -166,7 +164,7 @@ raise ValueError("one\\ntwo \\x1b[31mred" + "x" * 100_000)
 
 
 LYING = """
-import json, os, sys, zipfile
+import json, os
 import numpy as np
 
 def tell(message):
@@ -183,30 +181,15 @@ network = {"variables": names, "without_value": [chr(27) + "[31mred"], "componen
 result = {"tensorflow": chr(27) + "[31m", "numpy": "1", "half_precision": [], "networks": {"G_ema": network}}
 json.dump(result, open("result.json", "w"))
 np.savez("reference.npz")
-values = dict(np.load("values.npz"))
-values["Gs/4x4/Conv/weight"] = np.zeros(SHAPE, "f4")
-np.SAVE("variables.npz", **values)
+os.rename("values.npz", "variables.npz")
 os._exit(0)
 """
-
-
-@pytest.mark.parametrize(
-    ("shape", "save", "message"),
-    [
-        ("7", "savez", r"variable 4x4/Conv/weight is float32 \[7\], in the file float32 \[3, 3,"),
-        ("7", "savez_compressed", "compressed arrays"),
-    ],
-)
-def test_what_it_leaves_is_what_it_was_given(shape: str, save: str, message: str, tmp_path: Path) -> None:
-    code = LYING.replace("SHAPE", shape).replace("SAVE", save)
-    assert re.search(message, run(code, tmp_path))
 
 
 def test_it_cannot_say_how_it_is_kept_in(tmp_path: Path) -> None:
     source = open_source(SMALLEST)
     assert isinstance(source, Source)
-    code = LYING.replace('values["Gs/4x4/Conv/weight"] = np.zeros(SHAPE, "f4")', "").replace("SAVE", "savez")
-    write_pickle(tmp_path / "in.pkl", [carrying(source.networks["G_ema"], code)])
+    write_pickle(tmp_path / "in.pkl", [carrying(source.networks["G_ema"], LYING)])
     command = [str(tmp_path / "in.pkl"), str(tmp_path / "out.npz"), "--trust-embedded-code"]
     result = CliRunner().invoke(export_command, command, color=True)
     assert result.exit_code == 0, result.output
