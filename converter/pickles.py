@@ -18,7 +18,6 @@ from converter import yuuho
 from converter.arrays import CONTAINER_NAMES, NUMPY_NAMES, TORCH_NAMES, Array, to_tensor
 from converter.errors import ConvertError, within
 from converter.source import Header, Network, mapping
-from converter.stylegan2_pages import made_up
 from converter.theano import network_from_theano
 from converter.unpickle import Names, load
 from stylegan_torch.plain import plain, text
@@ -84,8 +83,7 @@ def read_pickle(data: memoryview) -> tuple[dict[str, Network], tuple[str, ...]]:
     objects = top if isinstance(top, tuple | list) else [top]
     if not objects or not all(isinstance(item, TFNetwork) for item in objects):
         raise ConvertError(f"is a pickle of {_describe(top)}, not of networks")
-    networks = _tf_networks(objects)
-    return networks, tuple(made_up(networks))
+    return _tf_networks(objects), ()
 
 
 def _describe(top: Any) -> str:
