@@ -84,7 +84,7 @@ def export(
     type=click.Choice(["seeded", "stored", "none"]),
     default="seeded",
     show_default=True,
-    help="seeded = drawn for each seed, as the StyleGAN2 scripts do; stored = the maps in the file; none = none.",
+    help="seeded = drawn for each seed, as the StyleGAN2 scripts do; stored = the maps in the file; none = left out.",
 )
 @click.option("--layers", is_flag=True, help="Record a sample of every layer's result too.")
 @click.option(
