@@ -15,7 +15,7 @@ from converter import catalogue
 from converter.errors import ConvertError
 from converter.formats import FORMATS, NOISES, Options, by_suffix, suffixes_of
 from stylegan_torch import __version__
-from stylegan_torch.command import columns, one_line_errors, quick_imports
+from stylegan_torch.command import columns, one_line, one_line_errors, quick_imports
 from stylegan_torch.files import refuse_existing
 
 EXAMPLES = """\b
@@ -61,6 +61,15 @@ def _assumptions(ctx: click.Context, param: click.Parameter, values: tuple[str, 
     return assumed
 
 
+module_path = click.option(
+    "--module-path",
+    "modules",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder with modules that the program in SRC imports; it gets those that it names.",
+)
+
+
 @click.command(epilog=EXAMPLES)
 @click.argument("src", required=False)
 @click.argument("dst", type=click.Path(path_type=Path), callback=_target, required=False)
@@ -83,6 +92,7 @@ def _assumptions(ctx: click.Context, param: click.Parameter, values: tuple[str, 
 @click.option("--list", "only_list", is_flag=True, help="List the catalogue; SRC may be a pattern such as '*ffhq*'.")
 @click.option("--verify", "with_proof", is_flag=True, help="Run the original too; write DST only if ours is the same.")
 @click.option("--trust-embedded-code", "trust", is_flag=True, help="Let --verify run the program that SRC carries.")
+@module_path
 @click.option("--force", is_flag=True, help="Replace DST if it exists.")
 @click.version_option(__version__)
 @one_line_errors
@@ -100,6 +110,7 @@ def main(
     only_list: bool,
     with_proof: bool,
     trust: bool,
+    modules: Path | None,
     force: bool,
 ) -> None:
     """Convert the checkpoint SRC to DST. No code in SRC is run, unless you ask for it with --trust-embedded-code.
@@ -137,13 +148,15 @@ def main(
         raise click.UsageError("name the file to write, or give --inspect")
     if trust and not with_proof:
         raise click.UsageError("--trust-embedded-code goes with --verify; converting runs nothing")
+    if modules and not with_proof:
+        raise click.UsageError("--module-path goes with --verify; converting runs nothing")
     if with_proof:
         refuse_existing([dst], force)
-        _verify(src, trust)
+        _verify(src, trust, modules)
     with Console(stderr=True).status(f"Converting {escape(src)}"):
         summary = convert(src, dst, networks, force, format, assumed, Options(fresh_d, noise or NOISES[0]))
     for note in summary.notes:
-        click.echo(f"Note: {note}.", err=True)
+        click.echo(f"Note: {one_line(note)}.", err=True)
     click.echo("\n".join(table(summary)))
     click.echo(f"from  {origin(summary)}")
     click.echo(f"to    {dst}, {dst.stat().st_size:,} bytes")
@@ -159,14 +172,15 @@ def _refuse_idle_options(form: str | None, fresh_d: bool, noise: str | None) -> 
         raise click.UsageError("--noise goes with .onnx and .pt2")
 
 
-def _verify(src: str, trust: bool) -> None:
+def _verify(src: str, trust: bool, modules: Path | None) -> None:
     from converter.original import PROOF, ask_consent, memory_limit, verify_original
 
     if not trust:
         click.echo(ask_consent(src), err=True)
         sys.exit(1)
     with Console(stderr=True).status(f"Running the original of {escape(src)}") as status:
-        verdict = verify_original(src, memory_limit(None), PROOF, lambda text: status.update(escape(text)))
+        tell: Any = lambda text: status.update(escape(text))  # noqa: E731
+        verdict = verify_original(src, memory_limit(None), PROOF, tell, modules)
     click.echo("\n".join([*verdict.table(), *verdict.summary()]))
     if not verdict.passed:
         raise ConvertError(f"{src}: our network is not the same as the original; nothing was written. Please report it")

@@ -9,6 +9,7 @@ import mmap
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from converter.npz import is_dump, read_npz
 from converter.pickles import read_pickle
 from converter.source import Source
 from converter.state_dicts import read_state_dicts
+from converter.stylegan2_pages import made_up
 from stylegan_torch import checkpoint
 from stylegan_torch.checkpoint import Checkpoint
 
@@ -87,9 +89,13 @@ def open_source(path: Path) -> Source | Checkpoint:
         ConvertError: saying what is wrong with the file.
     """
     try:
-        return _open(path, _map(path))
+        source = _open(path, _map(path))
     except OSError as error:
         raise ConvertError(f"cannot be read: {error.strerror or error}") from error
+    if not isinstance(source, Source):
+        return source
+    with sound("its record"):
+        return replace(source, notes=(*source.notes, *made_up(source.networks)))
 
 
 def _map(path: Path) -> memoryview:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
-from collections.abc import Callable, Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any
@@ -15,16 +18,22 @@ import torch
 
 from converter.conversion import opened
 from converter.errors import ConvertError, sound
+from converter.modules import gather
 from converter.npz import all_variables, prefix_of, write_npz
 from converter.pages import import_network, page
 from converter.sandbox import job_folder, memory_of_machine, run_child
 from converter.source import Header, Network, Source, walk
+from converter.stylegan2_pages import lacks_noise
 from stylegan_torch import __version__
+from stylegan_torch.command import one_line
 from stylegan_torch.networks import assemble, shapes
+from stylegan_torch.plain import plain
 from stylegan_torch.reference import read_reference, write_reference
-from stylegan_torch.verify import Verdict, verify
+from stylegan_torch.verify import Verdict, in_float32, verify
 
 GB = 1 << 30
+RECORD_LIMIT = 1 << 26
+"""Bytes of JSON that running a source may give."""
 RESULTS = ("result.json", "variables.npz", "reference.npz")
 
 
@@ -35,7 +44,7 @@ class Recording:
     seeds: latents are `RandomState(seed).randn(1, z_dim)`.
     truncation_psi: None = the network's own.
     class_index: of a conditional network; None = an all-zero label.
-    noise: "seeded" (drawn anew after each z, as the StyleGAN2 script does) or "stored".
+    noise: "seeded" (drawn anew after each z, as the StyleGAN2 script does), "stored" or "none".
     layers: also the result of every layer, for the first picture.
     """
 
@@ -131,6 +140,7 @@ def run_original(
     memory: int,
     recording: Recording | None = None,
     on_progress: Callable[[str], None] = lambda text: None,
+    modules: Path | None = None,
 ) -> Original:
     """Run the program that a file carries, in a child process, and take back its variables and what it computes.
 
@@ -142,33 +152,42 @@ def run_original(
         memory: bytes the child may hold.
         recording: what to record; None = only the variables.
         on_progress: is told what goes on.
+        modules: folder with modules that the program imports; those that it names are given to it.
 
     Raises:
         ConvertError: saying what went wrong.
     """
     code = embedded_code(source)
     require_tensorflow()
+    supplied = gather(modules, code.values()) if modules else {}
     if recording:
         _check(source, recording)
+        if lacks_noise(source.networks["G_ema"]):
+            recording = replace(recording, noise="none")
     with job_folder() as name:
         folder = Path(name)
         try:
-            _write_job(folder, source, code, recording)
+            _write_job(folder, source, code, recording, supplied)
             isolation = run_child(folder, memory, on_progress)
         except OSError as error:
             raise ConvertError(f"cannot run its source: {error.strerror or error}") from error
         for result in RESULTS:
             path = folder / result
-            if path.is_symlink() or not path.is_file():
+            largest = RECORD_LIMIT if path.suffix == ".json" else memory  # all of it was in the process
+            if path.is_symlink() or not path.is_file() or path.stat().st_size > largest:
                 raise ConvertError("the process that ran its source left no sound result")
         with sound("the result of its source"):
-            return _take(folder, source, origin.result(), recording, isolation)
+            return _take(folder, source, origin.result(), recording, isolation, supplied)
 
 
 def verify_original(
-    src: str | Path, memory: int, recording: Recording, on_progress: Callable[[str], None] = lambda text: None
+    src: str | Path,
+    memory: int,
+    recording: Recording,
+    on_progress: Callable[[str], None] = lambda text: None,
+    modules: Path | None = None,
 ) -> Verdict:
-    """Hold what a conversion of `src` gives against what the program in it computes.
+    """Hold what a conversion of `src` gives against what the program in it computes; arguments as of `run_original`.
 
     Calling this is consent to run code from the file, in a child process that is shut in as far as the system can.
 
@@ -178,7 +197,7 @@ def verify_original(
     with opened(src) as (source, origin):
         embedded_code(source)
         assert isinstance(source, Source)
-        original = run_original(source, origin, memory, recording, on_progress)
+        original = run_original(source, origin, memory, recording, on_progress, modules)
         with job_folder() as folder:
             path = Path(folder, "reference.npz")
             with path.open("wb") as file:
@@ -200,9 +219,19 @@ def _check(source: Source, recording: Recording) -> None:
         raise ConvertError("ProGAN has no truncation")
 
 
-def _write_job(folder: Path, source: Source, code: Mapping[str, str], recording: Recording | None) -> None:
+def _write_job(
+    folder: Path,
+    source: Source,
+    code: Mapping[str, str],
+    recording: Recording | None,
+    supplied: Mapping[str, str],
+) -> None:
     for sha256, text in code.items():
         (folder / f"{sha256}.py").write_text(text, encoding="utf-8")
+    for name, text in supplied.items():
+        path = folder / "modules" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     with (folder / "values.npz").open("wb") as file:
         write_npz(file, source)
     options = None
@@ -213,15 +242,24 @@ def _write_job(folder: Path, source: Source, code: Mapping[str, str], recording:
 
 
 def _take(
-    folder: Path, source: Source, origin: dict[str, Any], recording: Recording | None, isolation: list[str]
+    folder: Path,
+    source: Source,
+    origin: dict[str, Any],
+    recording: Recording | None,
+    isolation: list[str],
+    supplied: Mapping[str, str],
 ) -> Original:
-    result = json.loads((folder / "result.json").read_text())
+    result = _plain_json(folder / "result.json")
     networks, notes = {}, list[str]()
-    with np.load(folder / "variables.npz", allow_pickle=False) as file:
+    with _arrays(folder / "variables.npz") as file:
         for network in walk(source.networks):
             header = _read_back(network.header, result["networks"][network.role], notes)
+            _check_shapes(folder / "variables.npz", network)
             tensors = {name: torch.from_numpy(file[f"{prefix_of(network)}/{name}"]) for name in all_variables(header)}
             networks[network.role] = replace(network, header=header, tensors=tensors)
+    half = [role for role in networks if role in result.get("half_precision", [])]
+    if half:
+        notes.append(f"{in_float32(half)}, as ours are")
     if not recording:
         return Original(Source(networks, origin, (*source.notes, *notes)), {}, {}, isolation)
     layers = []
@@ -235,21 +273,52 @@ def _take(
         "created_by": f"stylegan-torch {__version__}",
         "origin": origin,
         "source_sha256": sorted(embedded_code(source)),
-        "tensorflow": result["tensorflow"],
-        "numpy": result["numpy"],
+        "tensorflow": one_line(result["tensorflow"]),
+        "numpy": one_line(result["numpy"]),
         "seeds": list(recording.seeds),
         "truncation_psi": recording.truncation_psi,
         "class": recording.class_index,
         "noise": recording.noise,
         "noise_maps": result["generator"]["noise"],
         "precision": "float32",
+        "half_precision": half,
+        "put_back": True,
+        "modules": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in supplied.items()},
         "d_batch": result.get("discriminator", {}).get("batch"),
         "layers": layers,
     }
-    with np.load(folder / "reference.npz", allow_pickle=False) as file:
+    with _arrays(folder / "reference.npz") as file:
         wanted = {layer["array"] for layer in layers}
         arrays = {name: file[name] for name in file if not name.startswith("layers/") or name in wanted}
     return Original(dump, record, arrays, isolation)
+
+
+def _plain_json(path: Path) -> dict[str, Any]:
+    try:
+        return plain(json.loads(path.read_text("utf-8")), "the result of its source")
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+@contextmanager
+def _arrays(path: Path) -> Iterator[Any]:
+    """Open an `.npz` of the process that ran the source; it may have been made to fill all memory."""
+    with zipfile.ZipFile(path) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("compressed arrays")
+    with np.load(path, allow_pickle=False) as file:
+        yield file
+
+
+def _check_shapes(path: Path, network: Network) -> None:
+    """Refuse variables of other shapes than the file's before they are read."""
+    with zipfile.ZipFile(path) as archive:
+        for name, value in network.tensors.items():
+            with archive.open(f"{prefix_of(network)}/{name}.npy") as member:
+                read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+                shape, _, dtype = read[np.lib.format.read_magic(member)](member)
+            if shape != tuple(value.shape) or dtype != np.float32:
+                raise ValueError(f"variable {name} is {dtype} {list(shape)}, in the file float32 {list(value.shape)}")
 
 
 def _read_back(header: Header, result: dict[str, Any], notes: list[str]) -> Header:

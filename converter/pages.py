@@ -55,7 +55,7 @@ PAGES: dict[str, dict[str, Page]] = {
         **_PROGAN,
         "G_style": _page(stylegan1_pages, "generator"),
         "D_basic": _page(stylegan1_pages, "discriminator"),
-        "G_main": _page(stylegan2_pages, "generator"),
+        "G_main": _page(stylegan2_pages, "generator")._replace(complete=stylegan2_pages.complete),
         "D_stylegan": _SG2_D,
         "D_stylegan2": _SG2_D,
         "D_main": _SG2_D,

@@ -24,13 +24,13 @@ from converter.table import (
     permute,
     product,
 )
-from converter.tf_shared import feature_maps, growing_state, kept_lod, level_channels
+from converter.tf_shared import feature_maps, growing_state, kept_lod, level_channels, picture_side
 from stylegan_torch import progan
 from stylegan_torch.layers import log2_resolution
 
 _SHARED: dict[str, Any] = {
     "num_channels": 1,
-    "resolution": 32,
+    "resolution": None,
     "label_size": 0,
     "fmap_base": 8192,
     "fmap_decay": 1.0,
@@ -73,7 +73,7 @@ def _weight_scale(network: Network, kw: Keywords) -> progan.WeightScale:
 def generator_config(network: Network) -> progan.GeneratorConfig:
     """Return the config of a `G_paper` network."""
     kw = keywords(network)
-    resolution = kw.resolution("resolution")
+    resolution = picture_side(network, kw)
     return progan.GeneratorConfig(
         z_dim=feature_maps(kw, 0) if kw.get("latent_size") is None else kw.integer("latent_size", 1),
         c_dim=kw.integer("label_size"),
@@ -92,7 +92,7 @@ def generator_config(network: Network) -> progan.GeneratorConfig:
 def discriminator_config(network: Network) -> progan.DiscriminatorConfig:
     """Return the config of a `D_paper` network."""
     kw = keywords(network)
-    resolution = kw.resolution("resolution")
+    resolution = picture_side(network, kw)
     labels, group = kw.integer("label_size"), kw.integer("mbstd_group_size")
     return progan.DiscriminatorConfig(
         img_resolution=resolution,

@@ -18,7 +18,7 @@ from stylegan_torch.networks import FAMILIES, kind_of_type
 BEGIN, END = "<!-- formats: python -m converter.registry README.md -->", "<!-- end of formats -->"
 _TITLES = {
     "theano": "official Theano pickle (ProGAN)",
-    "tf": "official TensorFlow pickle, also of skyflynil and eps696",
+    "tf": "official TensorFlow pickle, also of skyflynil, aydao and eps696",
     "torch": "official PyTorch pickle (StyleGAN2-ADA, also StyleGAN3's), also of eps696 and StyleGAN-Human",
     "stylegan3": "official StyleGAN3 pickle, also of StyleGAN-Human",
     rosinality2.FORM: "rosinality/stylegan2-pytorch",

@@ -108,8 +108,8 @@ def _listen(process: subprocess.Popen[bytes], told: dict[str, Any], on_progress:
                 continue
             if isinstance(message.get("error"), str):
                 told["error"] = message["error"]
-            if isinstance(message.get("isolation"), list):
-                told["isolation"] = [str(words) for words in message["isolation"]]
+            if isinstance(message.get("isolation"), list):  # the first to tell is not the source, which isn't run yet
+                told.setdefault("isolation", [one_line(str(words)) for words in message["isolation"]])
             on_progress(one_line(str(message.get("progress", "")))[:80])
 
 

@@ -16,7 +16,7 @@ from converter.table import (
     Table,
     product,
 )
-from converter.tf_shared import component, feature_maps, growing_state, kept_lod, level_channels
+from converter.tf_shared import component, feature_maps, growing_state, kept_lod, level_channels, picture_side
 from stylegan_torch import stylegan1
 from stylegan_torch.layers import log2_resolution, resolutions
 
@@ -47,7 +47,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         **_SHARED,
         "dlatent_size": 512,
         "num_channels": 3,
-        "resolution": 1024,
+        "resolution": None,
         "use_styles": True,
         "const_input_layer": True,
         "use_noise": True,
@@ -57,7 +57,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "D_basic": {
         **_SHARED,
         "num_channels": 1,
-        "resolution": 32,
+        "resolution": None,
         "label_size": 0,
         "mbstd_group_size": 4,
         "mbstd_num_features": 1,
@@ -85,7 +85,7 @@ def generator_config(network: Network) -> stylegan1.GeneratorConfig:
     """Return the config of a `G_style` network."""
     top = Keywords("G_style", DEFAULTS["G_style"], network.header["static_kwargs"])
     kw, mapping = _keywords(network, "synthesis", "G_synthesis"), _keywords(network, "mapping", "G_mapping")
-    resolution = kw.resolution("resolution")
+    resolution = picture_side(network, kw)
     psi = top.optional_number("truncation_psi")
     cutoff = top.optional_integer("truncation_cutoff", -(1 << 20))
     size = _base_size(network)
@@ -125,7 +125,7 @@ def generator_config(network: Network) -> stylegan1.GeneratorConfig:
 def discriminator_config(network: Network) -> stylegan1.DiscriminatorConfig:
     """Return the config of a `D_basic` network."""
     kw = Keywords("D_basic", DEFAULTS["D_basic"], network.header["static_kwargs"])
-    resolution = kw.resolution("resolution")
+    resolution = picture_side(network, kw)
     group, channels = kw.integer("mbstd_group_size"), level_channels(kw, resolution)
     dense = network.tensors.get("4x4/Dense0/weight")
     halved = dense is not None and dense.ndim == 2 and dense.shape[0] == channels[0] * 8

@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
+import torch
 
 from converter.errors import ConvertError
 from converter.source import Keywords, Network
@@ -20,14 +25,24 @@ from converter.table import (
     Table,
     product,
 )
-from converter.tf_shared import component, feature_maps, growing_state, kept_lod, level_channels
+from converter.tf_shared import (
+    component,
+    feature_maps,
+    growing_state,
+    kept_lod,
+    level_channels,
+    level_names,
+    picture_side,
+)
+from converter.torch_shared import bounded
 from stylegan_torch import stylegan2
 from stylegan_torch.layers import ACTIVATIONS, log2_resolution
+from stylegan_torch.networks import shapes
 
 _MAPS: dict[str, Any] = {"fmap_base": 16384, "fmap_decay": 1.0, "fmap_min": 1, "fmap_max": 512}
 _IMAGE: dict[str, Any] = {
     "num_channels": 3,
-    "resolution": 1024,
+    "resolution": None,
     "nonlinearity": "lrelu",
     "resample_kernel": [1, 3, 3, 1],
 }
@@ -127,7 +142,7 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
         truncation_psi=1.0 if psi is None else psi,
         truncation_cutoff=top.optional_integer("truncation_cutoff", -(1 << 20)),
         official_noise="stored" if "init_res" in network.header["static_kwargs"] else "seeded",
-        base_size=base_size(network.header["static_kwargs"]),
+        base_size=_first_level(network),
         attention=_has_attention(network, resolution),
         **options,
         **(growing_state(network, kw) if revised else {}),
@@ -135,15 +150,73 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
 
 
 def _nominal_resolution(network: Network, kw: Keywords) -> int:
-    """Return the side that a square network with as many levels has; skyflynil's fork counts levels instead."""
+    """Return the side that a square network with as many levels has; forks say it in ways of their own."""
     keywords = network.header["static_kwargs"]
-    if not set(keywords) >= _REAL_SIZES:
-        return kw.resolution("resolution")
-    return 4 << Keywords(kw.function, {"res_log2": 8}, keywords).integer("res_log2", 0, 12)
+    if set(keywords) >= _REAL_SIZES:
+        return 4 << Keywords(kw.function, {"res_log2": 8}, keywords).integer("res_log2", 0, 12)
+    if set(keywords) >= _BOTH_SIDES:
+        return picture_side(network, Keywords(kw.function, {"resolution": None}))
+    return picture_side(network, kw)
 
 
 _REAL_SIZES = {"min_h", "min_w"}
 """Keywords of skyflynil's fork, whose scopes are named by real sizes (spec NONSQUARE.md A)."""
+_BOTH_SIDES = {"resolution_h", "resolution_w"}
+"""Keywords of aydao's fork, in place of `resolution`."""
+
+
+def _first_level(network: Network) -> tuple[int, int]:
+    """Return height and width of the first level, by the keywords of public forks."""
+    keywords = network.header["static_kwargs"]
+    if not set(keywords) >= _BOTH_SIDES:
+        return base_size(keywords)
+    kw, levels = Keywords("aydao's fork", dict.fromkeys(_BOTH_SIDES), keywords), level_names(network.header)
+    height, width = kw.integer("resolution_h", 4), kw.integer("resolution_w", 4)
+    step = 1 << max(len(levels) - 1, 0)
+    if height % step or width % step:
+        raise ConvertError(
+            f"keywords resolution_h and resolution_w give {height}x{width}, which {len(levels)} levels do not make"
+        )
+    return height // step, width // step
+
+
+def lacks_noise(network: Network) -> bool:
+    """Tell whether the stored noise maps do not fit the pictures: in aydao's fork they are square whatever those are.
+
+    Its program can then draw with random noise or none.
+    """
+    header = network.header
+    if not (set(header["static_kwargs"]) >= _BOTH_SIDES and "synthesis" in header["components"]):
+        return False
+    noise = network.tensors.get(f"{header['components']['synthesis']['name']}/noise0")
+    height, width = _first_level(network)
+    return noise is not None and noise.ndim == 4 and height != width and noise.shape[2] == noise.shape[3]
+
+
+def made_up(networks: dict[str, Network]) -> list[str]:
+    """Return notes on what `complete` makes."""
+    if not any(network.form == "tf" and lacks_noise(network) for network in networks.values()):
+        return []
+    return [
+        "the stored noise maps are square and the pictures are not, so the program draws with random noise or none; "
+        "stored noise is made"
+    ]
+
+
+def complete(network: Network) -> Network:
+    """Make noise maps that fit the pictures, where the stored ones do not."""
+    if not lacks_noise(network):
+        return network
+    config, tensors = generator_config(network), dict(network.tensors)
+    bounded(*config.img_size)
+    table, random = generator_table(network, config), np.random.RandomState(0)
+    wanted = shapes(config)
+    table.check(wanted, tensors, table.optional)
+    for ours, shape in wanted.items():
+        theirs, transform = table.source_name(ours)
+        if theirs not in tensors:
+            tensors[theirs] = torch.from_numpy(random.randn(*transform.source_shape(shape)).astype(np.float32))
+    return replace(network, tensors=tensors)
 
 
 def base_size(keywords: dict[str, Any]) -> tuple[int, int]:
@@ -177,14 +250,18 @@ def _averages(network: Network, channels: int) -> bool:
 
 
 def _real_names(network: Network, rows: list[Row], size: tuple[int, int]) -> tuple[list[Row], Any]:
-    """Return rows whose scopes are named by real sizes where the network's are, and what fills their braces."""
-    if not set(network.header["static_kwargs"]) >= _REAL_SIZES:
+    """Return rows whose scopes are named as in the fork that made the network, and what fills their braces."""
+    keywords = set(network.header["static_kwargs"])
+    if keywords >= _REAL_SIZES:
+        names = [f"{size[0] << level}x{size[1] << level}" for level in range(13)]
+    elif keywords >= _BOTH_SIDES:
+        names = level_names(network.header)
+    else:
         return rows, lambda r: {}
-    first = f"{size[0]}x{size[1]}"
     renamed = [
-        Row(row.ours, row.theirs.replace("{r}x{r}", "{scope}").replace("4x4", first), row.transform) for row in rows
+        Row(row.ours, row.theirs.replace("{r}x{r}", "{scope}").replace("4x4", names[0]), row.transform) for row in rows
     ]
-    return renamed, lambda r: {"scope": f"{size[0] * r // 4}x{size[1] * r // 4}"}
+    return renamed, lambda r: {"scope": names[log2_resolution(r) - 2]}
 
 
 def _const_channels(kw: Keywords, ada: bool, low: int) -> int:
@@ -239,7 +316,7 @@ def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
         activation=kw.choice("nonlinearity", *ACTIVATIONS),
         mbstd_group_size=group,
         mbstd_num_features=features,
-        base_size=base_size(network.header["static_kwargs"]),
+        base_size=_first_level(network),
         average_pooling=_averages(network, feature_maps(kw, 1, low)),
         attention=_has_attention(network, resolution),
         **options,
@@ -277,6 +354,8 @@ def generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Tabl
     parts = network.header["components"]
     m, s = parts["mapping"]["name"], parts["synthesis"]["name"]
     label = "LabelEmbed" if config.mapping.labels == "embed" else "LabelConcat"
+    made = lacks_noise(network)
+    noise = "made/noise" if made else f"{s}/noise"
     torgb = "/ToRGB_lod{lod}" if config.architecture == "revised" else "/{r}x{r}/ToRGB"
     convs = {"synthesis.b4.conv1": f"{s}/4x4/Conv", "synthesis.b{r}.conv1": s + "/{r}x{r}/Conv1"}
     enlarging = {"synthesis.b{r}.conv0": s + "/{r}x{r}/Conv0_up"}
@@ -293,9 +372,9 @@ def generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Tabl
         Row("mapping.fc{i}.weight", m + "/Dense{i}/weight", TRANSPOSE),
         Row("mapping.fc{i}.bias", m + "/Dense{i}/bias"),
         Row("synthesis.b4.const", f"{s}/4x4/Const/const", UNBATCH),
-        Row("synthesis.b4.conv1.noise_const", f"{s}/noise0", NOISE),
-        Row("synthesis.b{r}.conv0.noise_const", s + "/noise{odd}", NOISE),
-        Row("synthesis.b{r}.conv1.noise_const", s + "/noise{even}", NOISE),
+        Row("synthesis.b4.conv1.noise_const", f"{noise}0", NOISE),
+        Row("synthesis.b{r}.conv0.noise_const", noise + "{odd}", NOISE),
+        Row("synthesis.b{r}.conv1.noise_const", noise + "{even}", NOISE),
         *product(convs, {**leaves, "weight": ("weight", HWIO)}),
         *product(enlarging, {**leaves, "weight": ("weight", HWIO_FLIPPED)}),
         *product({"synthesis.b{r}.torgb": s + torgb}, {**leaves, "weight": ("weight", HWIO)}),
@@ -305,13 +384,14 @@ def generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Tabl
     rows, scopes = _real_names(network, rows, config.base_size)
     return Table(
         rows,
-        kept_lod(config.lod, "lod", f"{s}/lod"),
+        [*kept_lod(config.lod, "lod", f"{s}/lod"), *([Kept(rf"{re.escape(s)}/noise\d+")] if made else [])],
         lambda r, i: {
             **scopes(r),
             "lod": levels - log2_resolution(r),
             "odd": 2 * log2_resolution(r) - 5,
             "even": 2 * log2_resolution(r) - 4,
         },
+        r"made/noise\d+" if made else "(?!)",
     )
 
 

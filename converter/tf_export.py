@@ -11,11 +11,12 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from converter.cli import module_path
 from converter.conversion import opened
 from converter.original import Original, Recording, ask_consent, embedded_code, memory_limit, run_original
 from converter.source import Source
 from stylegan_torch import __version__
-from stylegan_torch.command import finite, one_line_errors, parse_seeds, reading
+from stylegan_torch.command import finite, one_line, one_line_errors, parse_seeds, reading
 from stylegan_torch.files import new_file, refuse_existing
 
 EXAMPLES = """\b
@@ -35,10 +36,12 @@ def export(
     memory: int | None = None,
     force: bool = False,
     on_progress: Any = lambda text: None,
+    modules: Path | None = None,
 ) -> Original:
     """Run the program in `src`, and write its variables to `dst` and what it computes to `reference`.
 
     Calling this is consent to run code from the file, in a child process that is shut in as far as the system can.
+    `modules` is a folder with modules that the program imports; those that it names are given to it.
 
     Raises:
         StyleGANError: one line that names what is wrong; nothing is written then.
@@ -49,7 +52,7 @@ def export(
         embedded_code(source)
         assert isinstance(source, Source)
         limit = memory or memory_limit(None)
-        original = run_original(source, origin, limit, recording if reference else None, on_progress)
+        original = run_original(source, origin, limit, recording if reference else None, on_progress, modules)
         with ExitStack() as files:
             dump, *rest = [files.enter_context(new_file(path, force)) for path in targets]
             original.write_dump(dump)
@@ -78,15 +81,16 @@ def export(
 )
 @click.option(
     "--noise",
-    type=click.Choice(["seeded", "stored"]),
+    type=click.Choice(["seeded", "stored", "none"]),
     default="seeded",
     show_default=True,
-    help="seeded = drawn for each seed, as the StyleGAN2 scripts do; stored = the maps in the file.",
+    help="seeded = drawn for each seed, as the StyleGAN2 scripts do; stored = the maps in the file; none = left out.",
 )
 @click.option("--layers", is_flag=True, help="Record a sample of every layer's result too.")
 @click.option(
     "--memory", type=click.FloatRange(min=1), metavar="GB", help="What it may use.  [default: 90 % of the machine's]"
 )
+@module_path
 @click.option("--force", is_flag=True, help="Replace files that exist.")
 @click.version_option(__version__)
 @click.pass_context
@@ -104,6 +108,7 @@ def main(
     noise: str,
     layers: bool,
     memory: float | None,
+    modules: Path | None,
     force: bool,
 ) -> None:
     """Run the TensorFlow program in the official pickle SRC and dump its variables to DST (.npz).
@@ -113,7 +118,9 @@ def main(
     enough.
 
     The program runs in a process of its own, without your environment and open files; on Linux also without network,
-    with bounded memory, and with no files but the system's and its own.
+    with bounded memory, and with no files but the system's and its own. What it imports must be installed here with
+    pip, or be in a folder named with --module-path: DIR/training/misc.py is then training.misc to it, and only the
+    modules that it names can be read. Networks with half-precision levels are run in float32.
     """
     if show_source:
         _show(src)
@@ -128,11 +135,10 @@ def main(
         sys.exit(1)
     recording = Recording(seeds, truncation, class_index, noise, layers)
     with Console(stderr=True).status(f"Running the original of {escape(src)}") as status:
-        original = export(
-            src, dst, reference, recording, memory_limit(memory), force, lambda text: status.update(escape(text))
-        )
+        tell: Any = lambda text: status.update(escape(text))  # noqa: E731
+        original = export(src, dst, reference, recording, memory_limit(memory), force, tell, modules)
     for note in original.source.notes:
-        click.echo(f"Note: {note}.", err=True)
+        click.echo(f"Note: {one_line(note)}.", err=True)
     click.echo(
         f"ran in a process with {', '.join(original.isolation) or 'no limits, which this system does not offer'}"
     )

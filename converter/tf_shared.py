@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from converter.errors import ConvertError
-from converter.source import Keywords, Network
+from converter.npz import all_variables
+from converter.source import Header, Keywords, Network
 from converter.table import Kept
 from stylegan_torch.layers import log2_resolution
 
@@ -39,6 +40,27 @@ def feature_maps(kw: Keywords, stage: int, low: int = 0) -> int:
 def level_channels(kw: Keywords, resolution: int, low: int = 0) -> tuple[int, ...]:
     """Return the channel counts of the levels 4², 8², … up to `resolution`."""
     return tuple(feature_maps(kw, level - 1, low) for level in range(2, log2_resolution(resolution) + 1))
+
+
+def level_names(header: Header) -> list[str]:
+    """Return what names the levels of a network in its variables, such as "8x8", coarsest first."""
+    names = (f"/{name}" for name in all_variables(header))
+    found = {match.groups() for name in names for match in re.finditer(r"/(\d{1,5})x(\d{1,5})(?=/)", name)}
+    return ["x".join(sides) for sides in sorted(found, key=lambda sides: int(sides[0]) * int(sides[1]))]
+
+
+def picture_side(network: Network, kw: Keywords) -> int:
+    """Return the keyword `resolution`; where a file lacks it, what its variables say, never what a program assumes.
+
+    Raises:
+        ConvertError: if neither says it.
+    """
+    if kw.get("resolution") is not None:
+        return kw.resolution("resolution")
+    levels = level_names(network.header)
+    if not levels:
+        raise ConvertError(f"{kw.function}: neither a keyword nor a variable tells the resolution")
+    return 2 << len(levels)
 
 
 def growing_state(network: Network, kw: Keywords, variable: str = "lod") -> dict[str, Any]:

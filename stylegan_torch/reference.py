@@ -44,6 +44,8 @@ _RECORD: dict[str, tuple[type, ...]] = {
     "layers": (list,),
 }
 """Entries that a reference needs, and their types."""
+_LATER: dict[str, type] = {"half_precision": list, "put_back": bool, "modules": dict}
+"""Entries that references of older programs lack."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ class Layer:
 class Reference:
     """An open reference file.
 
-    record: seeds, truncation_psi (None = the network's own), class, noise, d_batch, origin and more.
+    record: seeds, truncation_psi (None = the network's own), class, noise, d_batch, origin and more:
+        half_precision, the networks that compute so by themselves, though they were run in float32;
+        put_back, whether what evaluations overwrite (spectral norms) was as in the file at each.
     arrays: by name, see the module.
     noise: explicit noise as `synthesis(ws, noise=...)` takes it; None if the network has none.
     layers: in the order of computation.
@@ -125,6 +129,9 @@ def read_reference(path: Path) -> Reference:
 def _read(file: Any, record: dict[str, Any]) -> Reference:
     for key, kinds in _RECORD.items():
         if not isinstance(record.get(key), kinds) or isinstance(record[key], bool):
+            raise StyleGANError(f"its record has no sound {key}")
+    for key, kind in _LATER.items():
+        if not isinstance(record.get(key, kind()), kind):
             raise StyleGANError(f"its record has no sound {key}")
     if "d_scores" in file and not (record["d_batch"] or 0) > 0:
         raise StyleGANError("its record has no sound d_batch")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from stylegan_torch import __version__
 from stylegan_torch.files import new_file
 from stylegan_torch.images import to_pil, to_uint8
 from stylegan_torch.reference import Reference
-from stylegan_torch.verify import Verdict
+from stylegan_torch.verify import HEAD, Verdict
 
 PICTURES = 16
 """How many pictures a page shows at most."""
+VISIBLE = 0.25
+"""Share of the range that a difference, root mean square, is brought to."""
 
 
 def write_report(path: Path, verdict: Verdict, reference: Reference, network: dict[str, Any], force: bool) -> None:
@@ -36,19 +39,21 @@ def write_report(path: Path, verdict: Verdict, reference: Reference, network: di
         StyleGANError: if the page cannot be written.
     """
     text = resources.files("stylegan_torch").joinpath("report.html").read_text(encoding="utf-8")
-    template = Environment(autoescape=select_autoescape(default=True, default_for_string=True)).from_string(text)
+    environment = Environment(autoescape=select_autoescape(default=True, default_for_string=True))
+    environment.filters["thousands"] = lambda value: f"{value:,}" if isinstance(value, int) else value
+    template = environment.from_string(text)
     originals = reference.arrays["images"]
-    gain = amplification(originals, verdict.images)
     page = template.render(
         verdict=verdict,
         record=reference.record,
         network=network,
+        another_file=network.get("sha256") != reference.record["origin"].get("sha256"),
         version=__version__,
+        head=HEAD,
         rows=[(comparison.cells(), comparison.passed) for comparison in verdict.comparisons],
         layers=[(layer, comparison.cells(), comparison.passed) for layer, comparison in verdict.layers],
-        gain=gain,
         pictures=[
-            (seed, *(_data_url(picture) for picture in _triple(originals[i : i + 1], verdict.images[i : i + 1], gain)))
+            (seed, *_row(originals[i : i + 1], verdict.images[i : i + 1]))
             for i, seed in enumerate(reference.record["seeds"][:PICTURES])
         ],
     )
@@ -56,15 +61,24 @@ def write_report(path: Path, verdict: Verdict, reference: Reference, network: di
         file.write(page.encode())
 
 
-def amplification(originals: Tensor, ours: Tensor) -> int:
-    """Return the power of ten that makes the largest difference visible without exceeding the range; at least 1."""
-    largest = float((originals - ours).abs().max())
-    return 1 if not largest > 0 else max(1, 10 ** int(np.floor(np.log10(1 / largest))))
+def amplification(original: Tensor, ours: Tensor) -> int:
+    """Return by how much to multiply the difference of two pictures so that it can be seen; at least 1.
+
+    That is, in steps of 1, 2, 5, 10 …, so that its root mean square is at most a quarter of the range of [-1, 1].
+    """
+    typical = float((original.double() - ours.double()).square().mean().sqrt()) / 2
+    if not 0 < typical < math.inf:
+        return 1
+    power = 10.0 ** math.floor(math.log10(VISIBLE / typical))
+    return max(1, int(next(step * power for step in (5, 2, 1) if step * power * typical <= VISIBLE)))
 
 
-def _triple(original: Tensor, ours: Tensor, gain: int) -> list[np.ndarray[Any, Any]]:
-    difference = (original - ours).abs() * (2 * gain) - 1
-    return [to_uint8(picture).numpy()[0] for picture in (original, ours, difference)]
+def _row(original: Tensor, ours: Tensor) -> tuple[list[str], str]:
+    """Return original, ours and their difference as addresses of pictures, and what the third shows."""
+    gain, largest = amplification(original, ours), float((original - ours).abs().max())
+    difference = (original - ours).abs() * gain - 1
+    pictures = [_data_url(to_uint8(picture).numpy()[0]) for picture in (original, ours, difference)]
+    return pictures, f"difference × {gain:,}, at most {largest:.1e}" if largest else "identical"
 
 
 def _data_url(picture: np.ndarray[Any, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +61,7 @@ class Comparison:
             f"{self.mean_difference:.2e}",
             f"{self.tolerance:.1e}",
             "" if self.identical is None else f"{self.identical:.4%}",
-            "" if self.psnr is None else f"{self.psnr:.1f} dB",
+            "" if self.psnr is None else "identical" if self.psnr == math.inf else f"{self.psnr:.1f} dB",
             "pass" if self.passed else "FAIL",
         )
 
@@ -73,11 +73,13 @@ class Verdict:
     comparisons: of the arrays; they decide.
     layers: of each recorded layer that has its like in our network, in the order of computation.
     images: ours, [N, C, H, W].
+    half_precision: networks that compute in half precision by themselves; here both sides did in float32.
     """
 
     comparisons: list[Comparison]
     layers: list[tuple[Layer, Comparison]]
     images: Tensor
+    half_precision: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -116,7 +118,22 @@ class Verdict:
         first = self.first_departure
         if first:
             lines.append(f"first layer that departs: {first.module} of {first.network}, in the original {first.scope}")
-        return [*lines, "the same as the original" if self.passed else "NOT the same as the original"]
+        return [*lines, self.outcome]
+
+    @property
+    def outcome(self) -> str:
+        """Whether it is the same, in words, and of what."""
+        outcome = "the same as the original" if self.passed else "NOT the same as the original"
+        return f"{outcome} in float32: {in_float32(self.half_precision)}" if self.half_precision else outcome
+
+
+def in_float32(roles: Sequence[str]) -> str:
+    """Say that networks were not run as precisely as their programs run them, but more so."""
+    several = len(roles) > 1
+    return (
+        f"network{'s' if several else ''} {' and '.join(roles)}, which compute{'' if several else 's'} in half "
+        f"precision by {'themselves' if several else 'itself'}, {'were' if several else 'was'} run in float32"
+    )
 
 
 @torch.inference_mode()
@@ -142,7 +159,8 @@ def verify(networks: Mapping[str, nn.Module], reference: Reference) -> Verdict:
             _score(watched, reference, 0)
         computed |= _scores(D, reference)
     comparisons = [compare(name, computed[name], arrays[name]) for name in arrays if name in computed]
-    return Verdict(comparisons, layers, computed["images"])
+    half = [role for role in networks if role in reference.record.get("half_precision", [])]
+    return Verdict(comparisons, layers, computed["images"], tuple(half))
 
 
 def compare(name: str, ours: Tensor, reference: Tensor) -> Comparison:
@@ -182,7 +200,7 @@ def _check_fit(G: Any, reference: Reference) -> None:
             raise StyleGANError(f"the reference is of another network: its {name} is {theirs}, here it is {here}")
     buffers = [] if isinstance(G, progan.Generator) else G.synthesis.noise_buffers()
     recorded = [tuple(maps.shape[2:]) for maps in reference.noise or []]
-    if recorded != [tuple(buffer.shape) for buffer in buffers]:
+    if reference.record.get("noise") != "none" and recorded != [tuple(buffer.shape) for buffer in buffers]:
         raise StyleGANError(f"the reference is of another network: its {len(recorded)} noise maps do not fit this one")
     if ("w" in arrays) == isinstance(G, progan.Generator):
         raise StyleGANError("the reference is of another network: only one of the two has a w")
@@ -209,7 +227,9 @@ def _draw_one(G: Any, reference: Reference, i: int) -> dict[str, Tensor]:
 
 def _scores(D: Any, reference: Reference) -> dict[str, Tensor]:
     batch, count = reference.record["d_batch"], len(reference.arrays["images"])
-    parts = [_score(D, reference, start) for start in range(0, count, batch)]
+    # Spectral normalisation advances at every call; older references did not put it back between the batches.
+    put_back = reference.record.get("put_back")
+    parts = [_score(copy.deepcopy(D) if put_back else D, reference, start) for start in range(0, count, batch)]
     names = ("d_scores", "d_labels")
     return {name: torch.cat(column) for name, column in zip(names, zip(*parts, strict=True), strict=False)}
 

@@ -6,12 +6,15 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 import converter
 from converter import original
 from converter.cli import main as convert_command
+from converter.errors import ConvertError
+from converter.modules import gather
 from converter.opening import open_source
 from converter.source import Source
 from converter.tf_export import main as export_command
@@ -78,7 +81,7 @@ def test_the_text_is_kept_beside_the_networks_and_in_no_file_of_ours(tmp_path: P
         (["out.npz", "--class", "1"], "--class goes with --reference"),
         (["out.npz", "--seeds", "3-1"], "'3-1' runs backwards"),
         (["out.npz", "--truncation", "nan"], "'nan' is not a finite number"),
-        (["out.npz", "--noise", "random"], "'random' is not one of 'seeded', 'stored'"),
+        (["out.npz", "--noise", "random"], "'random' is not one of 'seeded', 'stored', 'none'"),
         (["out.npz", "--memory", "0.5"], "0.5 is not in the range"),
     ],
 )
@@ -151,3 +154,50 @@ def test_trust_goes_with_verify(tmp_path: Path) -> None:
     result = run(convert_command, with_code(tmp_path / "in.pkl"), tmp_path / "out.pt", "--trust-embedded-code")
     assert result.exit_code == 2
     assert "--trust-embedded-code goes with --verify" in result.output
+
+
+def test_of_a_folder_of_modules_a_program_gets_those_it_names(tmp_path: Path) -> None:
+    texts = {
+        "training/__init__.py": "",
+        "training/misc.py": "from . import more\nfrom ..other import x",
+        "training/more.py": "import json",
+        "training/unnamed.py": "",
+        "nets.py": "",
+        "dnnlib/submit_config.py": "",
+        "secret.txt": "",
+        "broken.py": "def (",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    code = "import numpy, broken, dnnlib\nfrom training import misc\ndnnlib.submit_config.f\nx = 'nets.G_main'\n"
+    wanted = {"training/__init__.py", "training/misc.py", "training/more.py", "nets.py", "broken.py"}
+    assert set(gather(tmp_path, [code, "not python ("])) == wanted | {"dnnlib/submit_config.py"}
+    assert gather(tmp_path, ["a" + ".a" * 100_000, "(" * 100_000, "\0"]) == {}
+    (tmp_path / "nets.py").write_bytes(b"\xff")
+    with pytest.raises(ConvertError, match=r"nets\.py cannot be read: it is no text"):
+        gather(tmp_path, [code])
+
+
+def test_a_folder_of_modules_goes_with_verify_and_must_be_there(tmp_path: Path) -> None:
+    path = with_code(tmp_path / "in.pkl")
+    result = run(convert_command, path, tmp_path / "out.pt", "--module-path", tmp_path)
+    assert (result.exit_code, "--module-path goes with --verify" in result.output) == (2, True)
+    result = run(export_command, path, tmp_path / "out.npz", "--module-path", tmp_path / "none")
+    assert (result.exit_code, "does not exist" in result.output) == (2, True)
+
+
+def test_what_a_program_leaves_may_not_fill_the_memory(tmp_path: Path) -> None:
+    source = open_source(DATA / "sg1.pkl")
+    assert isinstance(source, Source)
+    network, path = source.networks["G_ema"], tmp_path / "variables.npz"
+    arrays: dict[str, Any] = {f"Gs/{name}": value.numpy() for name, value in network.tensors.items()}
+    np.savez(path, **arrays)
+    original._check_shapes(path, network)
+    for value in (np.zeros([7, 7], "f4"), np.zeros(network.tensors["dlatent_avg"].shape, "f8")):
+        np.savez(path, **{**arrays, "Gs/dlatent_avg": value})
+        with pytest.raises(ValueError, match="variable dlatent_avg is float"):
+            original._check_shapes(path, network)
+    np.savez_compressed(path, **arrays)
+    with pytest.raises(ValueError, match="compressed arrays"), original._arrays(path):
+        pass

@@ -11,11 +11,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from converter.errors import ConvertError
 from converter.opening import open_source
 from converter.source import Source
 from converter.tf_export import export
+from converter.tf_export import main as export_command
 from converter.tf_writer import carrying, write_pickle
 
 pytestmark = [
@@ -53,7 +55,6 @@ def G_paper(latents_in, labels_in, **_kwargs):
         "open": [attempt_link(fd) for fd in os.listdir("/proc/self/fd")],
         "folder": os.getcwd(),
         "home": os.environ.get("HOME"),
-        "argv": __import__("sys").argv,
         "tcp": attempt(connect, socket.AF_INET, ("127.0.0.1", PORT)),
         "abstract": attempt(connect, socket.AF_UNIX, "\\0ABSTRACT"),
         "read": attempt(open, "SECRET"),
@@ -64,17 +65,20 @@ def G_paper(latents_in, labels_in, **_kwargs):
         "parent": attempt(open, "/proc/PARENT/environ"),
         "kill": attempt(os.kill, PARENT, 0),
         "namespace": os.readlink("/proc/self/ns/net"),
+        "module": attempt(__import__, "training.misc"),
+        "modules": sorted(os.listdir("modules/training")),
+        "supplied": attempt(os.listdir, "MODULES"),
     }))
 """
 
 
-def run(code: str, tmp_path: Path, memory: int = 16 * GB) -> str:
+def run(code: str, tmp_path: Path, memory: int = 16 * GB, modules: Path | None = None) -> str:
     """Run a source in place of a network's; return the error it ended with."""
     source = open_source(SMALLEST)
     assert isinstance(source, Source)
     write_pickle(tmp_path / "in.pkl", [carrying(source.networks["G_ema"], code)])
     with pytest.raises(ConvertError) as caught:
-        export(tmp_path / "in.pkl", tmp_path / "out.npz", memory=memory)
+        export(tmp_path / "in.pkl", tmp_path / "out.npz", memory=memory, modules=modules)
     assert [path.name for path in tmp_path.glob("out*")] == []
     return str(caught.value)
 
@@ -83,6 +87,9 @@ def test_it_sees_and_reaches_nothing_of_the_users(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("TOKEN", "secret")
     for name in ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"):  # scikit-learn sets them wherever it is imported
         monkeypatch.delenv(name, raising=False)
+    (tmp_path / "mine" / "training").mkdir(parents=True)
+    for name in ("misc", "unnamed"):
+        (tmp_path / "mine" / "training" / f"{name}.py").write_text("")
     secret = tmp_path / "secret.txt"
     secret.write_text("secret")
     abstract = f"stylegan-torch-{os.getpid()}"
@@ -96,7 +103,8 @@ def test_it_sees_and_reaches_nothing_of_the_users(tmp_path: Path, monkeypatch: p
         local.listen()
         code = LOOK_AROUND.replace("PORT", str(server.getsockname()[1]))
         code = code.replace("ABSTRACT", abstract).replace("PARENT", str(os.getpid()))
-        error = run(code.replace("SECRET", str(secret)), tmp_path)
+        code = code.replace("MODULES", str(tmp_path / "mine")).replace("SECRET", str(secret))
+        error = run(code, tmp_path, modules=tmp_path / "mine")
     prefix, _, rest = error.partition("{")
     assert prefix == f"{tmp_path / 'in.pkl'}: running its source failed: "
     seen = json.loads("{" + rest.rpartition("}")[0] + "}")
@@ -112,7 +120,9 @@ def test_it_sees_and_reaches_nothing_of_the_users(tmp_path: Path, monkeypatch: p
     for what in ("read", "write", "make", "remove", "parent"):
         assert seen[what] == "PermissionError", what
     assert seen["kill"] == "ProcessLookupError"
-    assert seen["own"] == "done"
+    assert seen["own"] == seen["module"] == "done"
+    assert seen["modules"] == ["misc.py"]
+    assert seen["supplied"] == "PermissionError"
     assert secret.read_text() == "secret"
 
 
@@ -151,6 +161,41 @@ raise ValueError("one\\ntwo \\x1b[31mred" + "x" * 100_000)
     assert "running its source failed: one two \\x1b[31mredxxx" in error
     assert len(error.splitlines()) == 1
     assert len(error) < 3000
+
+
+LYING = """
+import json, os
+import numpy as np
+
+def tell(message):
+    for descriptor in range(3, 30):
+        try:
+            if os.readlink(f"/proc/self/fd/{descriptor}").startswith("pipe"):
+                os.write(descriptor, json.dumps(message).encode() + bytes([10]))
+        except OSError:
+            pass
+
+tell({"isolation": ["everything is safe"]})
+names = json.load(open("job.json"))["networks"]["G_ema"]["variables"]
+network = {"variables": names, "without_value": [chr(27) + "[31mred"], "components": {}}
+result = {"tensorflow": chr(27) + "[31m", "numpy": "1", "half_precision": [], "networks": {"G_ema": network}}
+json.dump(result, open("result.json", "w"))
+np.savez("reference.npz")
+os.rename("values.npz", "variables.npz")
+os._exit(0)
+"""
+
+
+def test_it_cannot_say_how_it_is_kept_in(tmp_path: Path) -> None:
+    source = open_source(SMALLEST)
+    assert isinstance(source, Source)
+    write_pickle(tmp_path / "in.pkl", [carrying(source.networks["G_ema"], LYING)])
+    command = [str(tmp_path / "in.pkl"), str(tmp_path / "out.npz"), "--trust-embedded-code"]
+    result = CliRunner().invoke(export_command, command, color=True)
+    assert result.exit_code == 0, result.output
+    assert "everything is safe" not in result.output
+    assert "ran in a process with at most" in result.output
+    assert "\x1b[31m" not in result.output
 
 
 def test_nothing_it_started_outlives_it(tmp_path: Path) -> None:

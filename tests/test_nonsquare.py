@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from official import State, build, log2, write_pickle
 from PIL import Image
 from there_and_back import comes_back
+from torch.nn.functional import normalize
 
 import converter
 from converter.cli import main as convert_command
@@ -25,6 +26,8 @@ from converter.source import Source
 from converter.stylegan2_pages import base_size
 from stylegan_torch.checkpoint import Checkpoint
 from stylegan_torch.cli import main as generate_command
+from stylegan_torch.seeds import latents_from_seeds, noise_from_seeds
+from stylegan_torch.stylegan2 import SpectralConv
 
 DATA = Path(__file__).parent / "data" / "nonsquare"
 SIZES = {
@@ -33,6 +36,7 @@ SIZES = {
     "eps-ada-3x5": (24, 40),
     "human-sg2": (64, 32),
     "human-sg3r": (64, 32),
+    "fork-aydao-sq": (32, 32),
 }
 
 
@@ -58,7 +62,8 @@ def test_generator_and_discriminator(name: str) -> None:
     _close(G(z), arrays["img"])
     _close(G(z, truncation_psi=0.7), arrays["img_psi0.7"])
     _close(G(z, truncation_psi=0.5, truncation_cutoff=4), arrays["img_psi0.5_cut4"])
-    _close(G.synthesis(torch.from_numpy(arrays["w_mixed"])), arrays["img_w_mixed"])
+    if "w_mixed" in arrays:
+        _close(G.synthesis(torch.from_numpy(arrays["w_mixed"])), arrays["img_w_mixed"])
     if "img_none" in arrays:
         _close(G(z, noise_mode="none"), arrays["img_none"])
     _close(checkpoint.network("G")(z, truncation_psi=0.7), arrays["img_G"])
@@ -67,7 +72,33 @@ def test_generator_and_discriminator(name: str) -> None:
     _close(D(images[:3]), arrays["d_scores_batch3"], image=False)
 
 
-@pytest.mark.parametrize("name", ["sky-3x5", "human-sg2", "human-sg3r"])
+def _advance(network: torch.nn.Module) -> None:
+    """Do to the spectral norms of self-attention what every evaluation does in the original program."""
+    for layer in network.modules():
+        if isinstance(layer, SpectralConv):
+            matrix = layer.weight.flatten(1)
+            layer.u.copy_(normalize(normalize(layer.u @ matrix, eps=1e-6) @ matrix.t(), eps=1e-6))
+
+
+def test_attention_of_skyflynils_fork() -> None:
+    # These arrays were computed one after the other.
+    checkpoint, arrays = _case("fork-skyflynil-att")
+    G, D, z = checkpoint.network("G_ema"), checkpoint.network("D"), torch.from_numpy(arrays["z"])
+    _close(G.mapping(z), arrays["w"], image=False)
+    for name, psi, cutoff in (("img", 1, None), ("img_psi0.7", 0.7, None), ("img_psi0.5_cut4", 0.5, 4)):
+        _close(G(z, truncation_psi=psi, truncation_cutoff=cutoff), arrays[name])
+        _advance(G)
+    _close(G(z, truncation_psi=G.config.truncation_psi), arrays["img_default"])
+    _advance(G)
+    noise = noise_from_seeds([0], G.z_dim, [tuple(buffer.shape) for buffer in G.synthesis.noise_buffers()])
+    images = G(latents_from_seeds([0], G.z_dim), truncation_psi=0.7, noise=noise)
+    _close(images, arrays["seed0_psi0.7_float"])
+    _close(D(torch.from_numpy(arrays["img"])), arrays["d_scores"], image=False)
+    _advance(D)
+    _close(D(torch.from_numpy(arrays["img"][:3])), arrays["d_scores_batch3"], image=False)
+
+
+@pytest.mark.parametrize("name", ["sky-3x5", "human-sg2", "human-sg3r", "fork-aydao-sq"])
 def test_official_pictures_of_seeds(name: str, tmp_path: Path) -> None:
     _, arrays = _case(name)
     for key in (key for key in arrays if key.startswith("seed") and key.endswith("uint8")):
@@ -82,7 +113,7 @@ def test_official_pictures_of_seeds(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".npz"])
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", [*SIZES, "fork-skyflynil-att"])
 def test_back_to_the_original_tensors(name: str, suffix: str, tmp_path: Path) -> None:
     source = open_source(DATA / f"{name}.pkl")
     assert isinstance(source, Source)
@@ -158,6 +189,20 @@ def _skyflynil(state: State, height: int, width: int) -> State:
     return {**state, "static_kwargs": keywords, "variables": variables, **({"components": parts} if parts else {})}
 
 
+def _aydao(state: State, height: int, width: int) -> State:
+    """The same as aydao's fork saves it: two sides in place of `resolution`, noise maps square whatever those are."""
+    keywords, rng = dict(state["static_kwargs"]), np.random.RandomState(8)
+    factor = keywords.pop("resolution") // 4
+    keywords |= {"resolution_h": height * factor, "resolution_w": width * factor}
+
+    def square(name: str, value: Any) -> Any:
+        return rng.randn(1, 1, *[min(value.shape[2:])] * 2).astype(np.float32) if name.startswith("noise") else value
+
+    variables = [(name, square(name, value)) for name, value in state["variables"]]
+    parts = {key: _aydao(part, height, width) for key, part in state.get("components", {}).items()}
+    return {**state, "static_kwargs": keywords, "variables": variables, **({"components": parts} if parts else {})}
+
+
 def _draws(G: Any, state: State, psi: float | None = 1.0, cutoff: int | None = None) -> torch.Tensor:
     """Pictures, held against the formulas."""
     z = np.random.RandomState(6).randn(2, G.z_dim)
@@ -167,6 +212,54 @@ def _draws(G: Any, state: State, psi: float | None = 1.0, cutoff: int | None = N
     drawn: torch.Tensor = G(x, None, psi, cutoff)
     _close(drawn, images, image=False)
     return drawn
+
+
+@pytest.mark.parametrize("options", [{}, {"architecture": "resnet"}])
+def test_aydaos_pictures_that_are_not_square_have_random_noise_or_none(options: dict[str, Any], tmp_path: Path) -> None:
+    keywords = {**TINY, "resolution": 16, "mapping_layers": 2, **options}
+    official = [_of_base(build(function, 1, **keywords), 4, 6) for function in ("G_main", "D_stylegan2", "G_main")]
+    write_pickle(tmp_path / "aydao.pkl", [_aydao(state, 4, 6) for state in official])
+    checkpoint = comes_back(tmp_path / "aydao.pkl")
+    G, D = checkpoint.network("G_ema"), checkpoint.network("D")
+    assert G.img_size == D.img_size == (16, 24)
+    noise = [torch.randn(1, 1, *buffer.shape) for buffer in G.synthesis.noise_buffers()]
+    parts = official[2]["components"]["synthesis"]
+    parts["variables"] = [
+        (name, noise[int(name[5:])].numpy() if name.startswith("noise") else v) for name, v in parts["variables"]
+    ]
+    z = np.random.RandomState(6).randn(2, G.z_dim)
+    images = G(torch.from_numpy(z).float(), truncation_psi=1.0, noise=noise)
+    _close(images, oracle.generator(official[2], z, None)[1], image=False)
+    _close(D(images), oracle.discriminator(official[1], images.numpy()).scores, image=False)
+    result = CliRunner().invoke(convert_command, ["--inspect", str(tmp_path / "aydao.pkl")])
+    assert "16x24x3" in result.output
+    assert "stored noise maps are square" in " ".join(result.output.split())
+
+
+def test_sides_without_as_many_levels_are_refused(tmp_path: Path) -> None:
+    state = _aydao(_of_base(build("G_main", 1, **TINY, resolution=16), 4, 6), 4, 6)
+    state["static_kwargs"]["resolution_w"] = 26
+    write_pickle(tmp_path / "odd.pkl", state)
+    with pytest.raises(ConvertError, match="resolution_h and resolution_w give 16x26, which 3 levels do not make"):
+        converter.load(tmp_path / "odd.pkl")
+
+
+@pytest.mark.parametrize("function", ["G_paper", "D_paper", "G_style", "D_basic", "G_main", "D_stylegan2", "D_main"])
+def test_what_no_keyword_says_is_never_what_the_program_assumes(function: str, tmp_path: Path) -> None:
+    state = build(function, 1, **{**TINY, "resolution": 16})
+    for part in (state, *state.get("components", {}).values()):
+        part["static_kwargs"].pop("resolution", None)
+    write_pickle(tmp_path / "silent.pkl", state)
+    result = CliRunner().invoke(convert_command, ["--inspect", str(tmp_path / "silent.pkl")])
+    assert result.exit_code == 0, result.output
+    assert " 16x16x3 " in result.output
+    converter.load(tmp_path / "silent.pkl")
+    for part in (state, *state.get("components", {}).values()):
+        part["variables"] = [item for item in part["variables"] if "x" not in item[0].partition("/")[0]]
+    write_pickle(tmp_path / "silent.pkl", state)
+    result = CliRunner().invoke(convert_command, ["--inspect", str(tmp_path / "silent.pkl")])
+    assert result.exit_code == 1
+    assert "neither a keyword nor a variable tells the resolution" in result.output
 
 
 ATTENTIVE: list[tuple[tuple[int, int], int, dict[str, Any]]] = [

@@ -6,6 +6,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -211,6 +212,170 @@ def test_functions_take_nchw_on_the_cpu(name: str, modules: Any, monkeypatch: py
     agree(in_nchw, in_nhwc.transpose(0, 3, 1, 2))
 
 
+ONE: dict[str, Callable[[Any], Any]] = {
+    "bool": lambda tf: True,
+    "numpy's bool": lambda tf: np.bool_(True),
+    "numpy's integer": lambda tf: np.int64(1),
+    "float": lambda tf: 1.0,
+    "numpy's float": lambda tf: np.float32(1.0),
+    "Dimension": lambda tf: tf.Dimension(1),
+}
+TAKING_SIZES: dict[str, Callable[[Any, Any], Any]] = {
+    "get_variable": lambda tf, n: tf.get_variable("v", [n, 2]),
+    "get_variable, by name": lambda tf, n: tf.get_variable("v", shape=(n, 2), initializer=tf.initializers.zeros()),
+    "get_variable, array": lambda tf, n: tf.get_variable("v", np.asarray([int(n), 2]) * np.asarray(n, float)),
+    "placeholder": lambda tf, n: tf.placeholder(tf.float32, [n, 2]),
+    "zeros": lambda tf, n: tf.zeros([n, 2]),
+    "ones": lambda tf, n: tf.ones((tf.shape(tf.zeros([n]))[0], n, 2))[0],
+    "fill": lambda tf, n: tf.fill([n, 2], 0.0),
+    "constant": lambda tf, n: tf.constant(0.0, shape=[n, 2]),
+    "reshape": lambda tf, n: tf.reshape(tf.zeros([2]), [n, 2]),
+    "reshape, partly known": lambda tf, n: tf.reshape(tf.zeros([2]), [tf.shape(tf.zeros([2]))[0] // 2, 2 * int(n)]),
+    "random_normal": lambda tf, n: tf.random_normal([n, 2]),
+    "random.normal": lambda tf, n: tf.random.normal(shape=[n, 2]),
+    "random_uniform": lambda tf, n: tf.random_uniform([n, 2]),
+    "truncated_normal": lambda tf, n: tf.truncated_normal([n, 2]),
+    "tile": lambda tf, n: tf.tile(tf.zeros([1, 2]), [n, n]),
+    "pad": lambda tf, n: tf.pad(tf.zeros([1, 1]), [[0, 0], [0, n]]),
+    "slice": lambda tf, n: tf.slice(tf.zeros([3, 2]), [n, 0], [n, 2]),
+    "transpose": lambda tf, n: tf.transpose(tf.zeros([2, 1]), [n, 0]),
+    "reduce_mean": lambda tf, n: tf.reduce_mean(tf.zeros([1, 3, 2]), axis=n),
+    "split": lambda tf, n: tf.split(tf.zeros([2, 2]), [n, n], axis=0)[0],
+    "one_hot": lambda tf, n: tf.tile(tf.one_hot([0], n), [1, 2]),
+    "broadcast_to": lambda tf, n: tf.broadcast_to(tf.zeros([2]), [n, 2]),
+    "conv2d": lambda tf, n: tf.nn.conv2d(
+        tf.zeros([1, 1, 1, 2]), np.zeros([1, 1, 1, 1], "f4"), [1, 1, n, n], "SAME", data_format="NCHW"
+    )[0, 0],
+    "avg_pool": lambda tf, n: tf.nn.avg_pool(tf.zeros([1, 1, 2, 1]), [1, n, n, 1], [1, n, n, 1], "VALID")[0, :, :, 0],
+    "resize": lambda tf, n: tf.image.resize_nearest_neighbor(tf.zeros([1, 1, 3, 1]), [n, 2])[0, :, :, 0],
+    "set_shape": lambda tf, n: _with_shape(tf.placeholder(tf.float32), [n, 2]),
+    "TensorShape": lambda tf, n: tf.zeros(tf.TensorShape([n, 2])),
+    "Dimension": lambda tf, n: tf.zeros([tf.Dimension(n), 2]),
+}
+
+
+def _with_shape(x: Any, shape: list[Any]) -> Any:
+    x.set_shape(shape)
+    return x
+
+
+@pytest.mark.parametrize("kind", ONE)
+@pytest.mark.parametrize("function", TAKING_SIZES)
+def test_sizes_are_whole_numbers_of_any_kind(function: str, kind: str, modules: Any, session: Any) -> None:
+    tf = load(modules, "import tensorflow as tf").tf
+    assert TAKING_SIZES[function](tf, ONE[kind](tf)).shape.as_list() == [1, 2]
+
+
+def test_sizes_with_a_fraction_stay_wrong(modules: Any, session: Any) -> None:
+    tf = load(modules, "import tensorflow as tf").tf
+    for shape in ([1.5, 2], [np.float32(0.5)], ["2"]):
+        with pytest.raises((TypeError, ValueError)):
+            tf.get_variable("v", shape)
+
+
+def _layers(modules: Any, code: str, x: Array) -> tuple[Array, dict[str, Array]]:
+    """Apply a line that uses x; return its value, and the variables it made, filled with random numbers."""
+    with modules.tf.Graph().as_default(), modules.tflib.new_session() as session:
+        function = load(modules, f"import tensorflow as tf\ndef f(x):\n    return {code}").f
+        given = modules.tf.placeholder("float32", [None, *x.shape[1:]])
+        y = function(given)
+        variables = {v.name.removesuffix(":0"): v for v in modules.tf.global_variables()}
+        values = {name: np.abs(random(i, *v.shape.as_list())) for i, (name, v) in enumerate(variables.items())}
+        modules.tflib.set_vars({variables[name]: value for name, value in values.items()})
+        return session.run(y, {given: x}), values
+
+
+BOTH_FORMATS = [
+    ("max_pooling2d", "tf.layers.max_pooling2d(x, 2, 2, 'SAME', 'FORMAT')", []),
+    ("average_pooling2d", "tf.layers.average_pooling2d(x, pool_size=(2, 3), strides=[1, 2], data_format='FORMAT')", []),
+    (
+        "conv2d",
+        "tf.layers.conv2d(x, 5, 3, 2, 'same', 'FORMAT', activation=tf.nn.relu)",
+        ["conv2d/kernel", "conv2d/bias"],
+    ),
+    (
+        "conv2d_transpose",
+        "tf.layers.conv2d_transpose(x, 5, 4, strides=2, padding='SAME', data_format='FORMAT', name='up')",
+        ["up/kernel", "up/bias"],
+    ),
+    (
+        "separable_conv2d",
+        "tf.layers.separable_conv2d(x, 5, 3, data_format='FORMAT', use_bias=False)",
+        ["separable_conv2d/depthwise_kernel", "separable_conv2d/pointwise_kernel"],
+    ),
+    (
+        "batch_normalization",
+        "tf.layers.batch_normalization(x, AXIS)",
+        [f"batch_normalization/{name}" for name in ("gamma", "beta", "moving_mean", "moving_variance")],
+    ),
+    ("contrib.conv2d", "tf.contrib.layers.conv2d(x, 5, [3, 3], data_format='CODE')", ["Conv/weights", "Conv/biases"]),
+    ("contrib.max_pool2d", "tf.contrib.layers.max_pool2d(x, 2, data_format='CODE')", []),
+    (
+        "contrib.batch_norm",
+        "tf.contrib.layers.batch_norm(x, is_training=False, data_format='CODE')",
+        [f"BatchNorm/{name}" for name in ("beta", "moving_mean", "moving_variance")],
+    ),
+    (
+        "contrib.instance_norm",
+        "tf.contrib.layers.instance_norm(x, data_format='CODE', scope='IN')",
+        ["IN/beta", "IN/gamma"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "names"), [case[1:] for case in BOTH_FORMATS], ids=[case[0] for case in BOTH_FORMATS])
+def test_layers_take_both_formats_and_name_variables_as_ever(code: str, names: list[str], modules: Any) -> None:
+    x = random(0, 2, 4, 6, 8)
+    first = code.replace("FORMAT", "channels_first").replace("CODE", "NCHW").replace("AXIS", "1")
+    last = code.replace("FORMAT", "channels_last").replace("CODE", "NHWC").replace("AXIS", "-1")
+    y, values = _layers(modules, first, x)
+    other, same = _layers(modules, last, x.transpose(0, 2, 3, 1))
+    assert sorted(values) == sorted(same) == sorted(names)
+    agree(y, other.transpose(0, 3, 1, 2))
+
+
+def test_what_layers_compute(modules: Any) -> None:
+    x = random(0, 2, 4, 6, 8)
+    y, _ = _layers(modules, "tf.layers.max_pooling2d(x, 2, 2, data_format='channels_first')", x)
+    agree(y, x.reshape(2, 4, 3, 2, 4, 2).max(axis=(3, 5)))
+    y, _ = _layers(modules, "tf.layers.average_pooling2d(x, 2, 2, data_format='channels_first')", x)
+    agree(y, x.reshape(2, 4, 3, 2, 4, 2).mean(axis=(3, 5)))
+    y, v = _layers(modules, "tf.layers.conv2d(x, 3, 1, data_format='channels_first')", x)
+    kernel = v["conv2d/kernel"][0, 0]
+    agree(y, np.einsum("nihw,io->nohw", x, kernel) + v["conv2d/bias"][:, None, None])
+    y, v = _layers(modules, "tf.layers.dense(x, 3, tf.nn.relu)", x[:, :, 0, 0])
+    agree(y, np.maximum(x[:, :, 0, 0] @ v["dense/kernel"] + v["dense/bias"], 0))
+    y, v = _layers(modules, "tf.contrib.layers.fully_connected(x, 3, activation_fn=None)", x[:, :, 0, 0])
+    agree(y, x[:, :, 0, 0] @ v["fully_connected/weights"] + v["fully_connected/biases"])
+    y, v = _layers(modules, "tf.layers.batch_normalization(x, axis=1)", x)
+    gamma, beta, mean, variance = (
+        v["batch_normalization/" + n][:, None, None] for n in ("gamma", "beta", "moving_mean", "moving_variance")
+    )
+    agree(y, (x - mean) / np.sqrt(variance + 1e-3) * gamma + beta)
+    y, v = _layers(modules, "tf.contrib.layers.layer_norm(x)", x[:, :, 0, 0])
+    z = x[:, :, 0, 0]
+    normal = (z - z.mean(1, keepdims=True)) / z.std(1, keepdims=True)
+    agree(y, normal * v["LayerNorm/gamma"] + v["LayerNorm/beta"])
+    y, _ = _layers(modules, "tf.layers.flatten(x, data_format='channels_first')", x)
+    agree(y, x.transpose(0, 2, 3, 1).reshape(2, -1))
+    y, _ = _layers(modules, "tf.layers.dropout(x)", x)
+    agree(y, x)
+
+
+def test_layers_share_variables_when_a_network_is_built_again(modules: Any, session: Any) -> None:
+    code = """
+import tensorflow as tf
+def net(x_in):
+    x_in.set_shape([None, 4, 6, 8])
+    x = tf.layers.conv2d(x_in, 4, 1, data_format='channels_first')
+    return tf.layers.conv2d(x, 4, 1, data_format='channels_first')
+"""
+    network = modules.network.Network("net", load(modules, code).net)
+    assert list(network.vars) == ["conv2d/kernel", "conv2d/bias", "conv2d_1/kernel", "conv2d_1/bias"]
+    agree(network.run(random(0, 1, 4, 6, 8)), network.run(random(0, 1, 4, 6, 8), return_as_list=True)[0])
+    assert len(modules.tf.global_variables()) == 4
+
+
 def test_shapes_are_those_of_tensorflow_1(modules: Any, session: Any) -> None:
     code = """
 import tensorflow as tf
@@ -258,6 +423,66 @@ def test_what_is_missing_is_named(code: str, missing: str, modules: Any) -> None
     told = modules.child._describe(caught.value)
     assert missing in told
     assert f"(line {code.count(chr(10)) + 1} of its source of test)" in told
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        ("import moviepy", "moviepy is not installed; get it with: pip install moviepy (line 1"),
+        ("import cv2", "get it with: pip install opencv-python-headless"),
+        (
+            "from training import misc",
+            "there is no module training; if it is the program's own, name the folder that has",
+        ),
+        ("import dnnlib\ndnnlib.submit_config", "name the folder that has the program's own dnnlib with --module-path"),
+        ("from dnnlib.util import Logger", "name the folder that has the program's own dnnlib with --module-path"),
+    ],
+)
+def test_what_is_missing_is_told_with_the_way_to_get_it(
+    code: str, advice: str, modules: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("moviepy", "cv2", "training"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises((AttributeError, ImportError)) as caught:
+        load(modules, code)
+    assert advice in modules.child._describe(caught.value)
+
+
+SUPPLIED = {
+    "training/misc.py": (
+        "import tensorflow as tf\nfrom . import more\nfrom .more import TWO\ndef f(x): return tf.ones([x, True])"
+    ),
+    "training/more.py": "TWO = 2",
+    "dnnlib/__init__.py": "from .submission.run_context import RunContext\nfrom . import util\nsubmit_config = None",
+    "dnnlib/submission/__init__.py": "",
+    "dnnlib/submission/run_context.py": "from .. import tflib\nclass RunContext: lerp = tflib.lerp",
+    "dnnlib/util.py": "class Logger: pass\nclass EasyDict: pass",
+}
+
+
+def test_modules_of_the_users_and_what_stand_ins_lack(
+    modules: Any, session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in SUPPLIED.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    stand_in = type(modules.embedded.PACKAGES["tensorflow"])
+    monkeypatch.setattr(stand_in, "supplied", stand_in.supplied)
+    monkeypatch.setattr(modules.embedded, "_supplied", {})
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    modules.embedded.take_modules(tmp_path)
+    code = """
+import training.misc
+import dnnlib
+from dnnlib.util import EasyDict, Logger
+found = [training.misc.f(3).shape.as_list(), training.misc.TWO, training.more.TWO, dnnlib.submit_config]
+"""
+    found = load(modules, code)
+    assert found.found == [[3, 1], 2, 2, None]
+    assert found.dnnlib.RunContext.lerp is modules.tflib.lerp
+    assert found.EasyDict is load(modules, "from dnnlib import EasyDict").EasyDict
+    with pytest.raises(ImportError, match="no_such"):
+        load(modules, "from training import no_such")
 
 
 @pytest.mark.parametrize(

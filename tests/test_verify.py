@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from browser import browsing
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +29,7 @@ import converter
 from stylegan_torch import to_uint8
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.reference import Layer, read_reference, write_reference
-from stylegan_torch.report import amplification
+from stylegan_torch.report import amplification, write_report
 from stylegan_torch.verify import Comparison, Verdict, compare
 from stylegan_torch.verify_cli import main
 
@@ -90,8 +91,8 @@ def test_the_same_network_passes(computed: Arrays, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     lines = result.output.splitlines()
     assert re.fullmatch(r"array +shape +max \|Δ\| +mean \|Δ\| +allowed +identical +PSNR", lines[0])
-    assert re.fullmatch(r"images +2x3x64x64 +\S+e-\d\d +\S+e-\d\d +1\.0e-04 +\S+ dB +pass", lines[1])
-    assert re.fullmatch(r"images_uint8 +2x64x64x3 .* +(99\.99|100\.0)\S+% +\S+ dB +pass", lines[2])
+    assert re.fullmatch(r"images +2x3x64x64 +\S+e-\d\d +\S+e-\d\d +1\.0e-04 +(\S+ dB|identical) +pass", lines[1])
+    assert re.fullmatch(r"images_uint8 +2x64x64x3 .* +(99\.99|100\.0)\S+% +(\S+ dB|identical) +pass", lines[2])
     assert "layers 1 of 1 agree" in lines
     assert "the same as the original" in lines
     assert "Note: the reference was made from another file, <b>demo.pkl, sha256 12ab" in result.output
@@ -229,21 +230,63 @@ def test_the_report_is_one_page_with_the_pictures(computed: Arrays, tmp_path: Pa
     assert page.tags.count("img") == 3 * len(SEEDS)
     assert not {"script", "link", "b>demo.pkl"} & set(page.tags)
     assert all(address.startswith("data:image/png;base64,") for address in page.addresses)
-    assert "<b>demo.pkl, 1234 bytes, sha256 12ab" in page.text
-    assert "NOT the same as the original" in page.text
-    assert "the absolute difference × 100" in page.text
+    assert "<b>demo.pkl, 1,234 bytes, sha256 12ab" in page.text
+    assert "NOT the same as the original." in page.text
+    assert "The reference was made from another file" in page.text
+    assert "difference × 200, at most 4.0e-03" in page.text
     pictures = [Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) for url in page.addresses]
     assert np.abs(np.asarray(pictures[1]).astype(int) - computed["images_uint8"][0]).max() <= 1
     difference = np.asarray(pictures[2])
-    assert difference[:32, :, 0].min() >= 100  # 0.004 · 100 of the whole range
+    assert difference[:32, :, 0].min() >= 100  # 0.004 · 200 of a range that is 2
     assert difference[32:].max() <= 1
 
 
 @pytest.mark.parametrize(
-    ("difference", "gain"), [(0.0, 1), (2.0, 1), (0.3, 1), (0.09, 10), (3e-6, 100000), (math.nan, 1)]
+    ("difference", "gain"),
+    [(0.0, 1), (2.0, 1), (0.3, 2), (0.09, 5), (3e-6, 200_000), (1e-12, 500_000_000_000), (math.nan, 1), (math.inf, 1)],
 )
-def test_the_difference_is_amplified_as_far_as_it_fits(difference: float, gain: int) -> None:
+def test_the_difference_is_amplified_until_it_is_seen(difference: float, gain: int) -> None:
     assert amplification(torch.zeros(2), torch.tensor([0.0, difference])) == gain
+
+
+def test_a_faint_difference_is_seen_beside_an_outlier() -> None:
+    ours = torch.full((1000,), 1e-5)
+    ours[0] = 1e-4
+    gain = amplification(torch.zeros(1000), ours)
+    assert ours[1] * gain / 2 > 0.05  # of the whole range
+
+
+def test_what_does_not_differ_is_called_identical(computed: Arrays, tmp_path: Path) -> None:
+    images = torch.from_numpy(computed["images"])
+    known = read_reference(reference(tmp_path / "ref.npz", computed))
+    verdict = Verdict([compare("images", images, images)], [], images)
+    assert "identical" in verdict.table()[1]
+    write_report(tmp_path / "report.html", verdict, known, {"name": "demo", "sha256": "12ab"}, False)
+    page = Page((tmp_path / "report.html").read_text())
+    assert page.text.count("identical") == len(SEEDS) + 2  # and in the table: a heading, a PSNR
+    assert "inf" not in page.text
+    assert "another file" not in page.text
+
+
+def test_half_precision_networks_are_said_to_have_run_in_float32(computed: Arrays, tmp_path: Path) -> None:
+    path = reference(tmp_path / "ref.npz", computed, half_precision=["G_ema"], noise="none", put_back=True)
+    result = run(checkpoints.DEMO, path, "--report", tmp_path / "report.html")
+    assert result.exit_code == 0, result.output
+    said = "in float32: network G_ema, which computes in half precision by itself, was run in float32"
+    assert f"the same as the original {said}" in result.output.splitlines()
+    assert f"The same as the original {said}." in Page((tmp_path / "report.html").read_text()).text
+
+
+def test_the_report_is_read_on_a_narrow_screen(computed: Arrays, tmp_path: Path) -> None:
+    run(checkpoints.DEMO, reference(tmp_path / "ref.npz", computed), "--report", tmp_path / "report.html")
+    with browsing((tmp_path / "report.html").as_uri()) as page:
+        page.set_viewport_size({"width": 420, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 420
+        sizes = page.locator("td, dd, figcaption").evaluate_all(
+            "all => all.filter(x => x.offsetWidth)"
+            ".map(x => [parseFloat(getComputedStyle(x).fontSize), x.scrollWidth, x.clientWidth])"
+        )
+        assert all(size >= 12 and needed <= given for size, needed, given in sizes)
 
 
 def test_a_report_is_not_replaced_unasked(computed: Arrays, tmp_path: Path) -> None:
@@ -280,6 +323,7 @@ def _without(arrays: Arrays, name: str) -> Arrays:
         (lambda a: a, {"truncation_psi": "1"}, "its record has no sound truncation_psi"),
         (lambda a: a, {"d_batch": 0}, "its record has no sound d_batch"),
         (lambda a: a, {"origin": None}, "its record has no sound origin"),
+        (lambda a: a, {"half_precision": 1}, "its record has no sound half_precision"),
         (lambda a: a, {"layers": [{**record()["layers"][0], "step": 0}]}, "which do not fit its shape"),
         (lambda a: a, {"layers": [{**record()["layers"][0], "odd": 0}]}, "is no sound reference file"),
         (lambda a: a, {"noise_maps": ["noise0"]}, "of another network: its 1 noise maps do not fit"),

@@ -9,6 +9,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from .advice import advice
 from .isolation import isolate
 
 
@@ -37,7 +38,13 @@ def main() -> None:
 
 def _describe(error: BaseException) -> str:
     """Say in a line what went wrong, and where in the embedded source."""
-    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith("<source of")]
-    where = f" (line {lines[-1].lineno} of its {lines[-1].filename.strip('<>').partition(',')[0]})" if lines else ""
-    text = traceback.format_exception_only(error)[-1].strip()  # which survives errors that cannot be printed
+    told = ("<source of", "<module ")
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(told)]
+    where = f" (line {lines[-1].lineno} of {_place(lines[-1].filename)})" if lines else ""
+    text = advice(error) or traceback.format_exception_only(error)[-1].strip()  # survives what cannot be printed
     return " ".join(text.split())[:2000].removeprefix("ValueError: ") + where
+
+
+def _place(filename: str) -> str:
+    label = filename.strip("<>").partition(",")[0]
+    return f"its {label}" if label.startswith("source") else label

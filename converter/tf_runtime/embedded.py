@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 import builtins
-import importlib
+import importlib.util
 import itertools
 import linecache
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from . import tensorflow1
+from .tensorflow1 import StandIn
 
 PACKAGES: dict[str, Any] = dict(tensorflow1.PACKAGES)
 """Stand-ins by name of the package; `packages.install` adds those that need networks."""
 
 _count = itertools.count()
+_supplied: dict[str, ModuleType] = {}
 
 
 def find_module(name: str) -> Any:
-    """Return the module that an embedded source gets for a dotted name; None where it is no stand-in.
+    """Return the module that an embedded source gets for a dotted name; None where it is neither a stand-in nor the
+    user's.
 
     Raises:
-        ModuleNotFoundError: if a stand-in has no such part.
+        ModuleNotFoundError: if one of them has no such part.
     """
     top, *parts = name.split(".")
-    module: Any = PACKAGES.get(top)
+    module: Any = PACKAGES.get(top) or _supply(top)
     for part in parts if module is not None else []:
         try:
             module = getattr(module, part)
         except AttributeError as error:
-            module = _try_import(f"{module.__name__}.{part}")
-            if module is None:
-                raise ModuleNotFoundError(str(error)) from None
+            whole_name = f"{module.__name__}.{part}"
+            part_module = _supply(whole_name) or _try_import(whole_name)
+            if part_module is None:
+                raise ModuleNotFoundError(str(error), name=whole_name) from None
+            module.__dict__[part] = module = part_module
     return module
 
 
@@ -44,15 +50,55 @@ def load_source(source: str, name: str) -> dict[str, Any]:
         source: Python text.
         name: of the network it belongs to, for tracebacks.
     """
-    filename = f"<source of {name}, {next(_count)}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     module = ModuleType(f"_embedded_{next(_count)}_{name}")
-    module.__dict__.update(
-        __builtins__={**vars(builtins), "__import__": _import}, __embedded_source__=source, __file__=filename
-    )
+    module.__dict__["__embedded_source__"] = source
     sys.modules[module.__name__] = module
-    exec(compile(source, filename, "exec", dont_inherit=True), module.__dict__)
+    _run(module, source, f"<source of {name}, {next(_count)}>")
     return module.__dict__
+
+
+def _run(module: ModuleType, source: str, filename: str) -> None:
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    module.__dict__.update(__builtins__={**vars(builtins), "__import__": _import}, __file__=filename)
+    exec(compile(source, filename, "exec", dont_inherit=True), module.__dict__)
+
+
+def take_modules(folder: Path) -> None:
+    """Let sources find the modules in a folder, which may also have what stand-ins lack, such as `dnnlib/config.py`."""
+
+    def supply(name: str) -> Any:
+        if name not in _supplied:
+            path = folder.joinpath(*name.split("."))
+            package, single = path / "__init__.py", path.with_name(f"{path.name}.py")
+            file = next((file for file in (package, single) if file.is_file()), None)
+            if file is None and not path.is_dir():
+                return None
+            _load_module(name, file, path if path.is_dir() else None)
+        return _supplied[name]
+
+    StandIn.supplied = supply
+
+
+def _supply(name: str) -> Any:
+    return StandIn.supplied(name)
+
+
+def _load_module(name: str, file: Path | None, folder: Path | None) -> None:
+    module = ModuleType(name)
+    module.__package__ = name if folder else name.rpartition(".")[0]
+    if folder:
+        module.__path__ = [str(folder)]
+    _supplied[name] = module
+    sys.modules.setdefault(name, module)
+    if file is None:
+        return
+    try:
+        _run(module, file.read_text("utf-8"), f"<module {name}>")
+    except BaseException:
+        del _supplied[name]
+        if sys.modules[name] is module:
+            del sys.modules[name]
+        raise
 
 
 def _import(
@@ -62,10 +108,16 @@ def _import(
     fromlist: Sequence[str] | None = (),
     level: int = 0,
 ) -> Any:
-    """Import as the `import` statement does, stand-ins first."""
+    """Import as the `import` statement does: stand-ins first, then the user's modules, then what is installed."""
+    package = (globals or {}).get("__package__")
+    if level and package:
+        name, level = importlib.util.resolve_name("." * level + name, str(package)), 0
     module = find_module(name) if level == 0 else None
     if module is None:
         return builtins.__import__(name, globals, locals, fromlist or (), level)
+    for part in fromlist or ():
+        if part != "*" and not hasattr(module, part):
+            module.__dict__[part] = find_module(f"{name}.{part}")
     return module if fromlist else find_module(name.partition(".")[0])
 
 

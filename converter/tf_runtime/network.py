@@ -240,6 +240,11 @@ class Network:
             return keyword in parameters or any(p.kind == p.VAR_KEYWORD for p in parameters.values())
         return keyword in parameters or any(part.takes(keyword) for part in self.components.values())
 
+    def defaults(self) -> dict[str, Any]:
+        """Return the keywords that the build function assumes, and their values."""
+        parameters = inspect.signature(self._build_func).parameters.values()
+        return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+
     def find_var(self, var_or_local_name: Any) -> Any:
         """Return a variable by its local name."""
         return self.vars[var_or_local_name] if isinstance(var_or_local_name, str) else var_or_local_name

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import resampling, tflib
+from . import resampling, tf_layers, tflib
 from .easydict import EasyDict
 from .embedded import PACKAGES, find_object
 from .network import Network
-from .tensorflow1 import StandIn
+from .tensorflow1 import TENSORFLOW, StandIn
 
 
 def _call_by_name(*args: Any, func_name: str, **kwargs: Any) -> Any:
@@ -53,5 +53,8 @@ _TFLIB = StandIn(
 
 def install() -> None:
     """Let embedded sources find the packages."""
+    contrib = {"layers": StandIn("tensorflow.contrib.layers", tf_layers.CONTRIB)}
+    TENSORFLOW.__dict__["layers"] = StandIn("tensorflow.layers", tf_layers.LAYERS)
+    TENSORFLOW.__dict__["contrib"] = StandIn("tensorflow.contrib", contrib)
     PACKAGES["dnnlib"] = StandIn("dnnlib", {"EasyDict": EasyDict, "util": _UTIL, "tflib": _TFLIB})
     PACKAGES["tfutil"] = StandIn("tfutil", {**_HELPERS, **_AUTOSUMMARY, "Network": Network})

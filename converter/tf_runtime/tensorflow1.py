@@ -1,6 +1,7 @@
-"""TensorFlow 1 as embedded sources know it, on TensorFlow 2: the v1 interface, NCHW on the CPU, `tf.contrib`.
+"""TensorFlow 1 as embedded sources know it, on TensorFlow 2: the v1 interface, NCHW on the CPU, sizes of any kind.
 
-Only embedded sources see these stand-ins; the installed packages stay as they are.
+Only embedded sources see these stand-ins; the installed packages stay as they are, but for `Dimension`, which every
+static shape is made of.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow.compat.v1
+
+from .advice import MissingPartError
 
 tf: Any = tensorflow.compat.v1
 tf.disable_v2_behavior()
@@ -26,23 +29,100 @@ _IMAGES = ("input", "value", "x", "out_backprop")
 """Parameters of `tf.nn` functions that are NCHW tensors."""
 _PER_AXIS = ("strides", "ksize", "dilations", "padding", "output_shape", "input_sizes")
 """Parameters with an entry for every axis, if they have four."""
+_SIZES = {
+    *("axes", "axis", "begin", "block_shape", "block_size", "depth", "dilation_rate", "dilations", "dims", "dim"),
+    *("dimension", "end", "expand_dims", "filter_sizes", "input_sizes", "k", "ksize", "maxlen", "multiples", "num"),
+    *("num_columns", "num_or_size_splits", "num_rows", "num_samples", "output_shape", "padding", "paddings", "perm"),
+    *("offset_height", "offset_width", "pool_size", "repeats", "seq_dim", "shape", "shift", "size", "squeeze_dims"),
+    *("static_shape", "strides", "target_height", "target_width", "window_shape", "batch_shape", "batch_dims"),
+}
+"""Parameters of TensorFlow's functions that are whole numbers, or lists of them."""
 
 
 class StandIn(ModuleType):
-    """A module made of given names, and of those of another one; a name in neither fails by that name."""
+    """A module made of given names, and of those of another one; a name in neither fails by that name.
 
-    def __init__(self, name: str, names: dict[str, Any], other: Any = None) -> None:
+    Args:
+        name: of the module.
+        names: what it has.
+        other: has the rest.
+        adapted: what becomes of that, given its whole name and itself.
+    """
+
+    supplied: ClassVar[Callable[[str], Any]] = lambda name: None
+    """Gives the module that the user supplies under a whole name, where a stand-in lacks it; None if there is none."""
+
+    def __init__(
+        self,
+        name: str,
+        names: dict[str, Any],
+        other: Any = None,
+        adapted: Callable[[str, Any], Any] = lambda name, value: value,
+    ) -> None:
         super().__init__(name)
         self.__dict__.update(names)
         self.__dict__["_other"] = other
+        self.__dict__["_adapted"] = adapted
 
     def __getattr__(self, name: str) -> Any:
-        other = self.__dict__["_other"]
+        other, whole_name = self.__dict__["_other"], f"{self.__name__}.{name}"
         if other is not None and hasattr(other, name):
-            return getattr(other, name)
+            self.__dict__[name] = value = self.__dict__["_adapted"](whole_name, getattr(other, name))
+            return value
         if name.startswith("__"):
             raise AttributeError(name)
-        raise AttributeError(f"{self.__name__}.{name} is not among what this project provides to embedded sources")
+        module = StandIn.supplied(whole_name)
+        if module is not None:
+            return module
+        module = StandIn.supplied(self.__name__)
+        if module is not None and name in module.__dict__:
+            return module.__dict__[name]
+        raise MissingPartError(
+            f"{whole_name} is not among what this project provides to embedded sources", name=whole_name, obj=self
+        )
+
+
+def whole(value: Any) -> Any:
+    """Return a size, or a list of them, in Python's integers where TensorFlow 1 took another kind of number for one.
+
+    That is: truth values, numpy's integers, floats without a fraction, `Dimension`s. All else stays as it is.
+    """
+    if isinstance(value, list | tuple):
+        sizes = [whole(item) for item in value]
+        return tuple(sizes) if isinstance(value, tuple) else sizes
+    if isinstance(value, tf.Dimension):
+        return value.value
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "bfiu":
+        return whole(value.tolist())
+    if isinstance(value, bool) or (isinstance(value, float) and value.is_integer()):
+        return int(value)
+    return value
+
+
+def _let_dimensions_be_whole() -> None:
+    make = tf.Dimension.__init__
+
+    @functools.wraps(make)
+    def wrapper(self: Any, value: Any) -> None:
+        make(self, whole(value))
+
+    tf.Dimension.__init__ = wrapper
+
+
+_let_dimensions_be_whole()
+
+
+def _taking_sizes(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function take sizes as TensorFlow 1 did."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        call = signature.bind(*args, **kwargs)
+        call.arguments.update({name: whole(value) for name, value in call.arguments.items() if name in _SIZES})
+        return function(*call.args, **call.kwargs)
+
+    return wrapper
 
 
 def _nchw_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -88,6 +168,7 @@ def noting_variables() -> Iterator[list[tuple[str, str]]]:
         _uses = None
 
 
+@functools.wraps(tf.get_variable)
 def _get_variable(*args: Any, **kwargs: Any) -> Any:
     variable = tf.get_variable(*args, **kwargs)
     if _uses is not None:
@@ -98,38 +179,20 @@ def _get_variable(*args: Any, **kwargs: Any) -> Any:
     return variable
 
 
-def _contrib() -> StandIn:
-    layers = {
-        "xavier_initializer": lambda uniform=True, seed=None, dtype=tf.float32: (
-            tf.glorot_uniform_initializer if uniform else tf.glorot_normal_initializer
-        )(seed=seed, dtype=dtype),
-        "variance_scaling_initializer": lambda factor=2.0, mode="FAN_IN", uniform=False, seed=None, dtype=tf.float32: (
-            tf.variance_scaling_initializer(
-                factor, mode.lower(), "uniform" if uniform else "truncated_normal", seed, dtype
-            )
-        ),
-        "flatten": lambda inputs, scope=None: tf.reshape(inputs, [tf.shape(inputs)[0], np.prod(inputs.shape[1:])]),
-    }
-    layers["xavier_initializer_conv2d"] = layers["xavier_initializer"]
-    return StandIn("tensorflow.contrib", {"layers": StandIn("tensorflow.contrib.layers", layers)})
+def _adapted(name: str, value: Any) -> Any:
+    """Return what sources get for a part of TensorFlow."""
+    if isinstance(value, ModuleType):
+        return StandIn(name, {}, value, _adapted)
+    if not inspect.isfunction(value):
+        return value
+    parameters = inspect.signature(value).parameters
+    value = _nchw_on_cpu(value) if "data_format" in parameters else value
+    return _taking_sizes(value) if _SIZES & set(parameters) else value
 
 
 def _tensorflow() -> StandIn:
-    nn = {
-        name: _nchw_on_cpu(function)
-        for name, function in inspect.getmembers(tf.nn, inspect.isfunction)
-        if "data_format" in inspect.signature(function).parameters
-    }
-    by_hand = {
-        "nn": StandIn("tensorflow.nn", nn, tf.nn),
-        "get_variable": _get_variable,
-        "contrib": _contrib(),
-        "space_to_depth": nn["space_to_depth"],
-        "depth_to_space": nn["depth_to_space"],
-    }
-    module = StandIn("tensorflow", by_hand, tf)
-    compat = StandIn("tensorflow.compat", {"v1": module}, tf.compat)
-    module.__dict__["compat"] = compat
+    module = StandIn("tensorflow", {"get_variable": _taking_sizes(_get_variable)}, tf, _adapted)
+    module.__dict__["compat"] = StandIn("tensorflow.compat", {"v1": module}, tf.compat)
     return module
 
 
@@ -158,4 +221,6 @@ _DROPPED_BY_NUMPY = {
     "NaN": np.nan,
 }
 
-PACKAGES = {"tensorflow": _tensorflow(), "numpy": StandIn("numpy", _DROPPED_BY_NUMPY, np)}
+TENSORFLOW = _tensorflow()
+"""What sources get for TensorFlow; `packages.install` adds `layers` and `contrib`."""
+PACKAGES = {"tensorflow": TENSORFLOW, "numpy": StandIn("numpy", _DROPPED_BY_NUMPY, np)}

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import packages, tflib
+from . import embedded, packages, tflib
 from .easydict import EasyDict
 from .layers import outputs_and_layers
 from .network import Network
@@ -29,16 +29,20 @@ USUAL_BATCH = 4
 
 
 def work(folder: Path, progress: Progress) -> None:
-    """Do the job in a folder: `job.json`, `values.npz` and sources in, `result.json` and arrays out."""
+    """Do the job in a folder: `job.json`, `values.npz`, sources and `modules` in, `result.json` and arrays out."""
     packages.install()
+    embedded.take_modules(folder / "modules")
     job = json.loads((folder / "job.json").read_text())
     result: dict[str, Any] = {"tensorflow": tf.version.VERSION, "numpy": np.__version__, "networks": {}}
+    result["half_precision"] = []
     dumped: Arrays = {}
     recorded: Arrays = {}
     for role, header in job["networks"].items():
         progress(f"building {header['name']}")
         with _built(folder, header) as network:
             result["networks"][role] = _dump(network, header, dumped)
+            if _is_half(network, header):
+                result["half_precision"].append(role)
             if job["reference"] and role == "G_ema":
                 result["generator"] = _record_generator(network, job["reference"], recorded, progress)
             elif job["reference"] and role == "D" and "images" in recorded:
@@ -98,14 +102,19 @@ def _record_generator(
     z_dim, c_dim = ([shape[1] or 0 for shape in network.input_shapes] + [0])[:2]
     z, labels = tf.placeholder(tf.float32, [None, z_dim]), tf.placeholder(tf.float32, [None, c_dim])
     inputs = [z, labels][: network.num_inputs]
-    keywords: dict[str, Any] = {"randomize_noise": False} if network.components else {}
+    without_noise = options["noise"] == "none"
+    keywords: dict[str, Any] = {"randomize_noise": without_noise} if network.components else {}
     keywords |= _precision(network)
+    if without_noise:
+        noise = {}
+        tflib.set_vars({variable: np.zeros(variable.shape.as_list()) for variable in _noise_strengths(network)})
     if options["truncation_psi"] is not None:
         keywords["truncation_psi"] = options["truncation_psi"]
     images = network.get_output_for(*inputs, return_as_list=True, **keywords)[0]
     mapping = network.components.get("mapping")
     w = mapping.get_output_for(*inputs, return_as_list=True)[0] if mapping is not None else None
     rows: list[Arrays] = []
+    kept = _overwritten(network)
     for seed in seeds:
         progress(f"drawing seed {seed}")
         generator = np.random.RandomState(seed)
@@ -117,9 +126,9 @@ def _record_generator(
             tflib.set_vars({noise[name]: value for name, value in drawn.items()})
             row |= {name: value.astype(np.float32) for name, value in drawn.items()}
         feeds = {z: row["z"], labels: row["labels"]}
-        row["images"] = tflib.run(images, feeds)
+        row["images"] = _run_afresh(kept, images, feeds)
         if w is not None:
-            row["w"] = tflib.run(w, feeds)
+            row["w"] = _run_afresh(kept, w, feeds)
         rows.append(row)
     recorded |= {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     if options["noise"] == "stored":
@@ -128,7 +137,7 @@ def _record_generator(
     by_number = sorted(noise, key=lambda name: (len(name), name))
     record: dict[str, Any] = {"noise": by_number, "layers": []}
     if options["layers"]:
-        tflib.set_vars({noise[name]: recorded[name][:1] for name in noise})
+        tflib.set_vars({**kept, **{noise[name]: recorded[name][:1] for name in noise}})
         feeds = {z: recorded["z"][:1], labels: recorded["labels"][:1]}
         record["layers"] = _record_layers(network, inputs, keywords, feeds, "G_ema", recorded, progress)
     return record
@@ -139,12 +148,44 @@ def _precision(network: Network) -> dict[str, Any]:
     return {key: value for key, value in PRECISION.items() if network.takes(key)}
 
 
+def _is_half(network: Network, header: dict[str, Any]) -> bool:
+    """Tell whether a network computes in half precision by itself, by the file's keywords or its source's defaults."""
+    asked = {**network.defaults(), **header["static_kwargs"]}
+    parts = [_is_half(network.components[key], part) for key, part in header["components"].items()]
+    return any(asked.get(key, value) not in (value, None) for key, value in PRECISION.items()) or any(parts)
+
+
+def _overwritten(network: Network) -> dict[Any, Any]:
+    """Return the values of variables that evaluations overwrite, such as the vectors of a spectral norm.
+
+    Call it when all that will be evaluated is built.
+    """
+    owners = {variable.op: variable for variable in network.vars.values()}
+    initial = {variable.initializer for variable in network.vars.values()}
+    targets = {
+        operation.inputs[0].op
+        for operation in tf.get_default_graph().get_operations()
+        if any(word in operation.type for word in ("Assign", "Scatter", "Apply")) and operation not in initial
+    }
+    return {owners[op]: tflib.run(owners[op]) for op in targets & set(owners)}
+
+
+def _run_afresh(kept: dict[Any, Any], *args: Any) -> Any:
+    """Evaluate with the values that evaluations overwrite as they were at first."""
+    tflib.set_vars(kept)
+    return tflib.run(*args)
+
+
 def _noise_variables(network: Network) -> dict[str, Any]:
     """Return the noise maps of the synthesis by name, in stored order, which is the order of drawing."""
     synthesis = network.components.get("synthesis")
     if synthesis is None:
         return {}
     return {name: variable for name, variable in synthesis.own_vars.items() if name.startswith("noise")}
+
+
+def _noise_strengths(network: Network) -> list[Any]:
+    return [v for name, v in network.vars.items() if name.endswith(("/noise_strength", "/Noise/weight"))]
 
 
 def _to_uint8(images: np.ndarray[Any, Any], rounding: bool) -> np.ndarray[Any, Any]:
@@ -164,18 +205,19 @@ def _record_discriminator(
     outputs = network.get_output_for(*inputs, return_as_list=True, **keywords)
     group = network.static_kwargs.get("mbstd_group_size", USUAL_BATCH)
     batch = group if isinstance(group, int) and 1 < group <= 2 * USUAL_BATCH else USUAL_BATCH
-    start = {name: tflib.run(variable) for name, variable in network.own_vars.items() if name.endswith("_sn")}
+    kept = _overwritten(network)
     parts = []
     for first in range(0, len(recorded["images"]), batch):
         progress(f"scoring picture {first}")
         rows = slice(first, first + batch)
-        parts.append(tflib.run(outputs, {images: recorded["images"][rows], labels: recorded["labels"][rows]}))
+        feeds = {images: recorded["images"][rows], labels: recorded["labels"][rows]}
+        parts.append(_run_afresh(kept, outputs, feeds))
     for name, column in zip(("d_scores", "d_labels"), zip(*parts, strict=True), strict=False):
         if column[0].size:
             recorded[name] = np.concatenate(column)
     record: dict[str, Any] = {"batch": batch, "layers": []}
     if options["layers"]:
-        tflib.set_vars({network.own_vars[name]: value for name, value in start.items()})
+        tflib.set_vars(kept)
         feeds = {images: recorded["images"][:batch], labels: recorded["labels"][:batch]}
         record["layers"] = _record_layers(network, inputs, keywords, feeds, "D", recorded, progress)
     return record
