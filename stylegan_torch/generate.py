@@ -76,7 +76,7 @@ def resolve(G: nn.Module, style: Style) -> dict[str, Any]:
         return settings
     psi, cutoff = style.truncation_psi, style.truncation_cutoff
     settings["truncation_psi"] = config.truncation_psi if psi is None else psi
-    if settings["truncation_psi"] != 1 and G.mapping.w_avg is None:
+    if settings["truncation_psi"] != 1 and getattr(G.mapping, "w_avg", None) is None:
         raise NoAverageError
     settings["truncation_cutoff"] = config.truncation_cutoff if cutoff is None else cutoff
     return settings

@@ -164,6 +164,7 @@ def test_walk_over_blocks(name: str, fast: bool) -> None:
         i += block.num_conv
         assert x.shape[1] == block.out_channels
         assert block.is_last == (resolution == G.synthesis.block_resolutions[-1])
+    assert img is not None
     same(img, G.synthesis(ws, noise_mode="const"))
 
 
@@ -237,7 +238,7 @@ def test_pivotal_tuning(name: str) -> None:
     for _ in range(3):
         loss = torch.nn.functional.mse_loss(G.synthesis(w_pivot, noise_mode="const", force_fp32=True), target)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < losses[0]
