@@ -361,7 +361,7 @@ def test_pt_opens_with_torch_alone(tmp_path: Path) -> None:
     converter.convert(path, tmp_path / "net.pt")
     content = torch.load(tmp_path / "net.pt", weights_only=True)
     assert list(content) == ["format", "version", "provenance", "networks"]
-    assert (content["format"], content["version"]) == ("stylegan-torch", 1)
+    assert (content["format"], content["version"]) == ("stylegan-torch", 2)
     assert content["provenance"]["origin"]["name"] == "net.pkl"
     assert list(content["networks"]) == ["G_ema", "G", "D"]
     for role, network in converter.load(path).networks.items():
@@ -396,7 +396,7 @@ def test_safetensors_opens_with_any_reader(tmp_path: Path) -> None:
         record = json.loads(file.metadata()["stylegan_torch"])
         for name, value in expected.items():
             assert torch.equal(file.get_tensor(name), value), name
-    assert (record["format"], record["version"]) == ("stylegan-torch", 1)
+    assert (record["format"], record["version"]) == ("stylegan-torch", 2)
     assert record["networks"]["D"]["kind"] == "Discriminator"
     assert record["provenance"]["origin"]["name"] == "net.pkl"
 
@@ -476,7 +476,7 @@ CHANGERS = {".pt": change_pt, ".safetensors": change_safetensors}
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("version", 2, "has version 2; this program reads 1, so update it"),
+        ("version", 3, "has version 3; this program reads 2, so update it"),
         ("format", "somebody's", "is not a file of ours|no network known here"),
     ],
 )
