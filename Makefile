@@ -29,7 +29,7 @@ gallery: $(VENV)/.installed-all
 	$(BIN)/stylegan-generate --truncation 0.7 --seeds 0-39 --columns 10 --grid $(GALLERY)/faces.png --outdir out/gallery --force
 	$(BIN)/stylegan mix --rows 2,4,11 --cols 1,5,7,8,14 --styles 0-3 --truncation 0.7 --out $(GALLERY)/mix.png --force
 	$(BIN)/stylegan directions --method pca --out out/gallery/pca.npz
-	$(BIN)/stylegan edit --directions out/gallery/pca.npz --index 0-4 --seeds 7 --out $(GALLERY)/edit.png --force
+	$(BIN)/stylegan edit --directions out/gallery/pca.npz --index 0-4 --seeds 7 --truncation 0.7 --out $(GALLERY)/edit.png --force
 	$(BIN)/stylegan look truncation --seeds 0-2 --out $(GALLERY)/truncation.png --force
 	$(BIN)/stylegan film --seeds 0-11 --grid 6x1 --truncation 0.7 --seconds 4 --fps 12 --out $(GALLERY)/film.gif --force
 	$(BIN)/python -c "from checkpoints.demo.faces import draw_face, random_face; draw_face(random_face(20001)).save('out/gallery/face.png')"

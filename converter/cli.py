@@ -15,8 +15,10 @@ from converter import catalogue
 from converter.errors import ConvertError
 from converter.formats import FORMATS, NOISES, Options, by_suffix, suffixes_of
 from stylegan_torch import __version__
-from stylegan_torch.command import columns, one_line, one_line_errors, quick_imports
+from stylegan_torch.command import Command, columns, one_line, one_line_errors, quick_imports
 from stylegan_torch.files import refuse_existing
+from stylegan_torch.given import as_given
+from stylegan_torch.inputs import NETWORK_FILE, OUTPUT
 
 EXAMPLES = """\b
 Examples:
@@ -70,9 +72,9 @@ module_path = click.option(
 )
 
 
-@click.command(epilog=EXAMPLES)
-@click.argument("src", required=False)
-@click.argument("dst", type=click.Path(path_type=Path), callback=_target, required=False)
+@click.command(cls=Command, epilog=EXAMPLES, short_help="Convert a network to one safe file, or to another program's.")
+@click.argument("src", type=NETWORK_FILE, required=False)
+@click.argument("dst", type=OUTPUT, callback=_target, required=False)
 @click.option("--networks", callback=_roles, default="all", show_default=True, help="Some of g_ema,g,d, or all.")
 @click.option("--format", is_eager=True, type=click.Choice(list(FORMATS)), help="Write another program's form to DST.")
 @click.option("--fresh-d", is_flag=True, help="Make an untrained D, where SRC has none and --format nvidia needs it.")
@@ -93,7 +95,7 @@ module_path = click.option(
 @click.option("--verify", "with_proof", is_flag=True, help="Run the original too; write DST only if ours is the same.")
 @click.option("--trust-embedded-code", "trust", is_flag=True, help="Let --verify run the program that SRC carries.")
 @module_path
-@click.option("--force", is_flag=True, help="Replace DST if it exists.")
+@click.option("--force", is_flag=True, help="Replace DST if it exists; folders that are missing are made anyway.")
 @click.version_option(__version__)
 @one_line_errors
 def main(
@@ -117,7 +119,8 @@ def main(
 
     SRC is an official pickle of ProGAN, StyleGAN, StyleGAN2, StyleGAN2-ADA or StyleGAN3 (.pkl, also .xz, .gz, .bz2), a
     file of rosinality's stylegan2-pytorch or style-based-gan-pytorch, genforce, akanimax's pro_gan_pytorch or yuuho's
-    stylegans-pytorch, a .npz dump, a file of ours, a URL, or a name in the catalogue of published networks.
+    stylegans-pytorch, a .npz dump, a file of ours, a URL, or a name in the catalogue of published networks; - is what
+    comes through standard input.
 
     DST ends in .pt, .safetensors, or .npz (the original tensors under their original names), or is of another program's
     form: .pkl (official pickle), .onnx, .pt2, or as --format says: rosinality (for pSp, e4e, ReStyle, StyleCLIP …),
@@ -126,34 +129,36 @@ def main(
     if only_list:
         lines = listing(src or "*")
         if not lines:
-            raise ConvertError(f"no network of the catalogue matches {src}")
+            hint = catalogue.suggestion(src or "")
+            raise ConvertError(f"no network of the catalogue matches {src}{hint and '; ' + hint}")
         click.echo("\n".join(lines))
         return
     if src is None:
         raise click.UsageError("name the file, URL or published network to convert")
     _refuse_idle_options(format or (by_suffix(dst.suffix) if dst else None), fresh_d, noise)
-    with quick_imports():
-        from converter.conversion import convert, inspect
-        from converter.describe import as_json, as_text, origin, table
-
     if in_json and not only_inspect:
         raise click.UsageError("--json goes with --inspect")
-    assumed = assume if resolution is None else {**assume, "img_resolution": resolution}
-    if only_inspect:
-        if dst:
-            raise click.UsageError("--inspect takes no DST: it writes nothing")
-        click.echo((as_json if in_json else as_text)(inspect(src, assumed)))
-        return
-    if not dst:
+    if only_inspect and dst:
+        raise click.UsageError("--inspect takes no DST: it writes nothing")
+    if not only_inspect and not dst:
         raise click.UsageError("name the file to write, or give --inspect")
     if trust and not with_proof:
         raise click.UsageError("--trust-embedded-code goes with --verify; converting runs nothing")
     if modules and not with_proof:
         raise click.UsageError("--module-path goes with --verify; converting runs nothing")
+    refuse_existing([dst], force)
+    with quick_imports():
+        from converter.conversion import convert, inspect
+        from converter.describe import as_json, as_text, origin, table
+
+    assumed = assume if resolution is None else {**assume, "img_resolution": resolution}
+    if only_inspect:
+        click.echo((as_json if in_json else as_text)(inspect(src, assumed)))
+        return
+    assert dst
     if with_proof:
-        refuse_existing([dst], force)
         _verify(src, trust, modules)
-    with Console(stderr=True).status(f"Converting {escape(src)}"):
+    with Console(stderr=True).status(f"Converting {escape(as_given(src))}"):
         summary = convert(src, dst, networks, force, format, assumed, Options(fresh_d, noise or NOISES[0]))
     for note in summary.notes:
         click.echo(f"Note: {one_line(note)}.", err=True)
@@ -176,9 +181,9 @@ def _verify(src: str, trust: bool, modules: Path | None) -> None:
     from converter.original import PROOF, ask_consent, memory_limit, verify_original
 
     if not trust:
-        click.echo(ask_consent(src), err=True)
+        click.echo(as_given(ask_consent(src)), err=True)
         sys.exit(1)
-    with Console(stderr=True).status(f"Running the original of {escape(src)}") as status:
+    with Console(stderr=True).status(f"Running the original of {escape(as_given(src))}") as status:
         tell: Any = lambda text: status.update(escape(text))  # noqa: E731
         verdict = verify_original(src, memory_limit(None), PROOF, tell, modules)
     click.echo("\n".join([*verdict.table(), *verdict.summary()]))

@@ -13,8 +13,9 @@ from typing import Any
 
 from converter.errors import ConvertError, naming, sound, within
 from converter.formats import FORMATS, Options, by_suffix, suffixes_of
+from converter.locating import check_file, locate
 from converter.npz import write_npz
-from converter.opening import check_file, locate, open_source
+from converter.opening import open_source
 from converter.pages import export_network, import_network, page
 from converter.source import Keywords, Network, Source, walk
 from stylegan_torch import __version__, checkpoint

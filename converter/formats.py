@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import IO, Any, NamedTuple
 
-NOISES = ("constants", "inputs", "none")
+NOISES = ("const", "inputs", "none")
 """Where the noise of a graph comes from: the stored maps, its inputs, or nowhere."""
 SUFFIXES = (".pt", ".safetensors", ".npz")
 """What the names of our own files end in."""

@@ -46,42 +46,6 @@ RATIO = 20
 """Weights hardly compress; what unpacks to more than this many times its size is no network."""
 
 
-def locate(src: str | Path) -> Path:
-    """Return the file that a path, URL or catalogue name stands for, downloading it to the cache if need be.
-
-    Raises:
-        ConvertError: if it is none of these.
-        DownloadError: if the download fails.
-    """
-    path, text = Path(src), str(src)
-    try:
-        if path.exists():
-            return path
-    except OSError as error:
-        raise ConvertError(f"cannot read {path}: {error.strerror}") from error
-    if text.startswith(("http://", "https://")):
-        from converter.download import download
-
-        return download(text)
-    from converter import catalogue
-
-    entry = catalogue.find(text)
-    if entry is None:
-        hint = catalogue.suggestion(text)
-        raise ConvertError(f"{text}: no such file, and no network of that name in the catalogue{hint and '; ' + hint}")
-    return catalogue.fetch(entry)
-
-
-def check_file(path: Path) -> None:
-    """Raise ConvertError unless there is something to read."""
-    if path.is_dir():
-        raise ConvertError(f"{path}: is a directory, not a network file")
-    if not path.is_file():
-        raise ConvertError(f"{path}: is not a regular file")
-    if path.stat().st_size == 0:
-        raise ConvertError(f"{path}: is empty")
-
-
 def open_source(path: Path) -> Source | Checkpoint:
     """Read any file we know, by its content; the tensors are views of the file.
 

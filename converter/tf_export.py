@@ -5,19 +5,29 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.markup import escape
 
 from converter.cli import module_path
-from converter.conversion import opened
-from converter.original import Original, Recording, ask_consent, embedded_code, memory_limit, run_original
-from converter.source import Source
 from stylegan_torch import __version__
-from stylegan_torch.command import finite, one_line, one_line_errors, parse_seeds, reading
+from stylegan_torch.command import (
+    Command,
+    finite,
+    one_line,
+    one_line_errors,
+    parse_seeds,
+    quick_imports,
+    reading,
+)
 from stylegan_torch.files import new_file, refuse_existing
+from stylegan_torch.given import as_given
+from stylegan_torch.inputs import NETWORK_FILE, OutputFile
+
+if TYPE_CHECKING:
+    from converter.original import Original, Recording
 
 EXAMPLES = """\b
 Examples:
@@ -46,6 +56,10 @@ def export(
     Raises:
         StyleGANError: one line that names what is wrong; nothing is written then.
     """
+    from converter.conversion import opened
+    from converter.original import embedded_code, memory_limit, run_original
+    from converter.source import Source
+
     targets = [dst, *([reference] if reference else [])]
     refuse_existing(targets, force)
     with opened(src) as (source, origin):
@@ -61,12 +75,15 @@ def export(
     return original
 
 
-@click.command(epilog=EXAMPLES)
-@click.argument("src")
-@click.argument("dst", type=click.Path(path_type=Path), required=False)
+_NOISES = {"official": "seeded", "const": "stored", "none": "none"}
+
+
+@click.command(cls=Command, epilog=EXAMPLES, short_help="Run the program in a TensorFlow pickle, and record it.")
+@click.argument("src", type=NETWORK_FILE)
+@click.argument("dst", type=OutputFile(), required=False)
 @click.option("--trust-embedded-code", "trust", is_flag=True, help="Run the program that SRC carries.")
 @click.option("--show-source", is_flag=True, help="Print that program instead; run and write nothing.")
-@click.option("--reference", type=click.Path(path_type=Path), help="Also record what it computes to this file (.npz).")
+@click.option("--reference", type=OutputFile(), help="Also record what it computes to this file (.npz).")
 @click.option(
     "--seeds", callback=reading(parse_seeds), metavar="SEEDS", default="0-3", show_default=True, help="What to record."
 )
@@ -81,17 +98,17 @@ def export(
 )
 @click.option(
     "--noise",
-    type=click.Choice(["seeded", "stored", "none"]),
-    default="seeded",
+    type=click.Choice(list(_NOISES)),
+    default="official",
     show_default=True,
-    help="seeded = drawn for each seed, as the StyleGAN2 scripts do; stored = the maps in the file; none = left out.",
+    help="official = drawn for each seed, as the StyleGAN2 scripts do; const = the maps in the file; none = left out.",
 )
 @click.option("--layers", is_flag=True, help="Record a sample of every layer's result too.")
 @click.option(
     "--memory", type=click.FloatRange(min=1), metavar="GB", help="What it may use.  [default: 90 % of the machine's]"
 )
 @module_path
-@click.option("--force", is_flag=True, help="Replace files that exist.")
+@click.option("--force", is_flag=True, help="Replace files that exist; folders that are missing are made anyway.")
 @click.version_option(__version__)
 @click.pass_context
 @one_line_errors
@@ -130,11 +147,14 @@ def main(
         if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{name.removesuffix('_index')} goes with --reference: it says what to record")
     assert dst is not None
+    refuse_existing([dst, reference], force)
+    with quick_imports():
+        from converter.original import Recording, ask_consent, memory_limit
     if not trust:
-        click.echo(ask_consent(src), err=True)
+        click.echo(as_given(ask_consent(src)), err=True)
         sys.exit(1)
-    recording = Recording(seeds, truncation, class_index, noise, layers)
-    with Console(stderr=True).status(f"Running the original of {escape(src)}") as status:
+    recording = Recording(seeds, truncation, class_index, _NOISES[noise], layers)
+    with Console(stderr=True).status(f"Running the original of {escape(as_given(src))}") as status:
         tell: Any = lambda text: status.update(escape(text))  # noqa: E731
         original = export(src, dst, reference, recording, memory_limit(memory), force, tell, modules)
     for note in original.source.notes:
@@ -158,6 +178,9 @@ def _check_names(dst: Path | None, reference: Path | None) -> None:
 
 
 def _show(src: str) -> None:
+    with quick_imports():
+        from converter.conversion import opened
+        from converter.original import embedded_code
     with opened(src) as (source, _):
         for sha256, text in embedded_code(source).items():
             click.echo(f"# sha256 {sha256}")

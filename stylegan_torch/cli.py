@@ -10,9 +10,21 @@ from rich.console import Console
 from rich.progress import track
 
 from stylegan_torch import __version__
-from stylegan_torch.command import finite, one_line_errors, pair, parse_seeds, quick_imports, reading
-from stylegan_torch.commands.shared import CLASS, COLUMNS, DEVICE, EXACT, NETWORK
-from stylegan_torch.files import make_folder, refuse_existing
+from stylegan_torch.command import Command, finite, one_line_errors, pair, parse_seeds, quick_imports, reading
+from stylegan_torch.commands.shared import (
+    CLASS,
+    COLUMNS,
+    DEVICE,
+    EXACT,
+    FORCE,
+    NETWORK,
+    NOISES,
+    note_no_class,
+    truncation,
+    usable_device,
+)
+from stylegan_torch.files import refuse_existing
+from stylegan_torch.inputs import OUTPUT, OutputFile
 
 EXAMPLES = """\b
 Examples:
@@ -22,17 +34,12 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
+@click.command(cls=Command, epilog=EXAMPLES, short_help="Pictures of seeds, as the network's own release draws them.")
 @NETWORK
 @click.option(
     "--seeds", callback=reading(parse_seeds), metavar="SEEDS", required=True, help="Such as 0-50, 1,5,9 or 1,5-9."
 )
-@click.option(
-    "--truncation",
-    callback=reading(finite),
-    metavar="PSI",
-    help="Truncation; 1 = none.  [default: the network's own]",
-)
+@truncation("Truncation; 1 = none.  [default: the network's own]")
 @click.option(
     "--truncation-cutoff",
     type=click.IntRange(min=0),
@@ -42,7 +49,7 @@ Examples:
 @CLASS
 @click.option(
     "--noise-mode",
-    type=click.Choice(["official", "const", "random", "none"]),
+    type=click.Choice(NOISES),
     default="official",
     show_default=True,
     help="official = what the network's own release does for a seed; const = stored noise; random = not repeatable.",
@@ -51,8 +58,8 @@ Examples:
 @click.option(
     "--rotate", callback=reading(finite), metavar="DEGREES", help="Turn StyleGAN3's images counter-clockwise."
 )
-@click.option("--outdir", type=click.Path(path_type=Path), default="out", show_default=True, help="Where pictures go.")
-@click.option("--grid", type=click.Path(path_type=Path), help="Also write a contact sheet to this file (.png).")
+@click.option("--outdir", type=OUTPUT, default="out", show_default=True, help="Where pictures go.")
+@click.option("--grid", type=OutputFile(".png"), help="Also write a contact sheet to this file (.png).")
 @COLUMNS
 @click.option(
     "--weights",
@@ -71,7 +78,7 @@ Examples:
     help="Precision.",
 )
 @EXACT
-@click.option("--force", is_flag=True, help="Replace pictures that exist.")
+@FORCE
 @click.version_option(__version__)
 @one_line_errors
 def main(
@@ -97,15 +104,14 @@ def main(
 
     Every PNG says in its metadata how it was made.
     """
-    if grid and grid.suffix.lower() != ".png":
-        raise click.BadParameter(f"{grid} does not end in .png", param_hint="--grid")
     paths = {seed: outdir / f"seed{seed:04d}.png" for seed in seeds}
     if grid in paths.values():
         raise click.BadParameter(f"{grid} is the name of one of the pictures", param_hint="--grid")
     refuse_existing([*paths.values(), *([grid] if grid else [])], force)
     with quick_imports():
-        from stylegan_torch.generate import Style, best_device, draw, resolve, write_pictures
+        from stylegan_torch.generate import Style, draw, resolve, write_pictures
         from stylegan_torch.images import ContactSheet, save_png
+    device = usable_device(device)
     checkpoint = _load(network, weights)
     G: Any = checkpoint.network(weights)
     style = Style(truncation, truncation_cutoff, class_index, noise_mode, dtype, translate, rotate)
@@ -113,14 +119,9 @@ def main(
         settings = resolve(G, style)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    if G.c_dim and class_index is None:
-        click.echo(f"Note: no --class given; drawing with an all-zero label ({G.c_dim} classes).", err=True)
-    make_folder(outdir)
-    if grid:
-        make_folder(grid.parent)
+    note_no_class(G, class_index)
     about = {**settings, "network": _origin(checkpoint, network), "weights": weights, "version": __version__}
     sheet = ContactSheet(len(seeds), columns) if grid else None
-    device = device or best_device()
     pictures = draw(G, seeds, style, batch, device, fast=device == "cpu" and not exact)
     console = Console(stderr=True)
     for _ in track(

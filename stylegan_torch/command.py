@@ -2,22 +2,113 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import gc
+import importlib
 import math
+import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Any
 
 import click
 
 from stylegan_torch.errors import StyleGANError
+from stylegan_torch.given import as_given, take_inputs
+
+
+class Command(click.Command):
+    """A command that says so if what it prints cannot be written."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run with streams whose failures are told in one line, those of `--help` too."""
+        with _checked_streams():
+            return super().main(*args, **extra)
+
+
+class Group(Command, click.Group):
+    """Commands by name, as "module:attribute"; a module is imported when its command is asked for."""
+
+    def __init__(self, *args: Any, homes: Mapping[str, str], **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        self._homes = homes
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order given."""
+        return list(self._homes)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; None if there is none of this name."""
+        module, _, attribute = self._homes.get(cmd_name, "").partition(":")
+        return getattr(importlib.import_module(module), attribute) if module else None
+
+
+class _Stream:
+    """A stream whose failures to write are told to a function, each time again."""
+
+    def __init__(self, stream: Any, failed: Callable[[Any, OSError], None]) -> None:
+        self._stream, self._failed = stream, failed
+        self._error: OSError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        if text != "":  # with nothing, click only finds out what the stream takes
+            self._do(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._do(self._stream.flush)
+
+    def _do(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except OSError as error:
+            self._error = error
+        if self._error:
+            self._failed(self._stream, self._error)
+
+
+@contextmanager
+def _checked_streams() -> Iterator[None]:
+    # A closed standard output gets a stand-in that cannot be written to either.
+    output: Any = sys.stdout or os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+    if hasattr(output, "reconfigure"):
+        # What a terminal has no sign for, such as ², is no reason to fail; ASCII is only said where nothing was.
+        ascii_only = output.encoding.lower() in ("ascii", "us-ascii", "ansi_x3.4-1968")
+        output.reconfigure(encoding="utf-8" if ascii_only else None, errors="replace")
+    checked: Any = _Stream(output, _no_output)
+    notes: Any = sys.stderr and _Stream(sys.stderr, _silence)
+    with redirect_stdout(checked), redirect_stderr(notes):
+        yield
+
+
+def _no_output(stream: Any, error: OSError) -> None:
+    """End the command: quietly if the reader has gone, as `| head` does."""
+    _silence(stream, error)
+    if error.errno == errno.EPIPE:
+        raise click.exceptions.Exit(1) from error
+    raise click.ClickException(f"cannot write to standard output: {error.strerror or error}") from error
+
+
+def _silence(stream: Any, error: OSError) -> None:
+    """Let what is still in a stream, and what comes, go nowhere: at the exit it would fail again."""
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
-    """Import PyTorch, and what needs it, a tenth faster: nothing is garbage of all it makes on the way."""
+    """Import PyTorch, and what needs it, a tenth faster: nothing is garbage of all it makes on the way.
+
+    Here the checks of a command's options end and its work begins, which begins with a look at what it was given.
+    """
+    take_inputs()
     gc.disable()
     try:
         yield
@@ -46,7 +137,7 @@ def one_line_errors(function: Callable[..., Any]) -> Callable[..., Any]:
             if debug:
                 raise
             text = str(error) if isinstance(error, StyleGANError) else f"unexpected {type(error).__name__}: {error}"
-            click.echo("Error: " + one_line(text), err=True)
+            click.echo("Error: " + one_line(as_given(text)), err=True)
             if not isinstance(error, StyleGANError):
                 click.echo("Run again with --debug for the whole story, and please report it.", err=True)
             sys.exit(1)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkstemp
 from typing import IO
@@ -36,7 +37,8 @@ def make_folder(path: Path) -> None:
 def new_file(path: Path, force: bool = False) -> Iterator[IO[bytes]]:
     """Give an open file to write to, which becomes `path` when the block ends without an error.
 
-    Where the system can (Linux), it has no name until then, so that not even a killed process leaves anything.
+    Folders that are missing are made, and go again if the file does not come about. Where the system can (Linux), it
+    has no name until then, so that not even a killed process leaves anything.
 
     Args:
         path: the file to make.
@@ -47,31 +49,63 @@ def new_file(path: Path, force: bool = False) -> Iterator[IO[bytes]]:
     """
     refuse_existing([path], force)
     try:
-        temporary = _nameless(path) or _named(path)
-        try:
-            # Never truncated: some file systems flush what was truncated and written as soon as it is closed.
-            with os.fdopen(temporary.descriptor, "r+b", closefd=False) as file:
-                yield file
-            temporary.finish(path, force)
-        finally:
-            temporary.close()
+        with _folder(path.parent):
+            temporary = _nameless(path) or _named(path)
+            try:
+                # Never truncated: some file systems flush what was truncated and written as soon as it is closed.
+                with os.fdopen(temporary.descriptor, "r+b", closefd=False) as file:
+                    yield file
+                temporary.finish(path, force)
+            finally:
+                temporary.close()
     except FileExistsError as error:
         raise StyleGANError(f"{path} exists; use --force to replace it") from error
     except OSError as error:
         raise StyleGANError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """Make a folder and those above it; if the block fails, those that are empty go again."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for each in missing:
+                each.rmdir()
+        raise
+
+
 def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
-    """Raise StyleGANError if one of the files exists and `force` is off, or is a directory; None is no file."""
+    """Look whether files can be made, before the work that it takes; None is no file.
+
+    Raises:
+        StyleGANError: if one of them exists and `force` is off, is a directory, or its folder, which may be missing,
+            cannot be written to.
+    """
+    folders = set[Path]()
     for path in filter(None, paths):
         try:
-            is_folder, exists = path.is_dir(), path.exists()
-        except OSError as error:
-            raise StyleGANError(f"cannot write {path}: {error.strerror}") from error
-        if is_folder:
-            raise StyleGANError(f"{path} is a directory; name a file")
-        if exists and not force:
-            raise StyleGANError(f"{path} exists; use --force to replace it")
+            if path.is_dir():
+                raise StyleGANError(f"{path} is a directory; name a file")
+            if path.exists() and not force:
+                raise StyleGANError(f"{path} exists; use --force to replace it")
+            if path.parent not in folders:
+                _check_folder(path.parent)
+        except (OSError, ValueError) as error:
+            raise StyleGANError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+        folders.add(path.parent)
+
+
+def _check_folder(path: Path) -> None:
+    """Raise OSError unless a folder, or the nearest one above it that there is, can be written to."""
+    there = next(each for each in (path, *path.parents) if each.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 class _Temporary:

@@ -74,12 +74,16 @@ def resolve(G: nn.Module, style: Style) -> dict[str, Any]:
         if style.truncation_psi not in (None, 1.0) or style.truncation_cutoff is not None:
             raise ValueError("ProGAN has no truncation")
         return settings
-    psi, cutoff = style.truncation_psi, style.truncation_cutoff
-    settings["truncation_psi"] = config.truncation_psi if psi is None else psi
-    if settings["truncation_psi"] != 1 and getattr(G.mapping, "w_avg", None) is None:
+    psi, cutoff = truncation_of(G, style.truncation_psi, style.truncation_cutoff)
+    if psi != 1 and getattr(G.mapping, "w_avg", None) is None:
         raise NoAverageError
-    settings["truncation_cutoff"] = config.truncation_cutoff if cutoff is None else cutoff
-    return settings
+    return {**settings, "truncation_psi": psi, "truncation_cutoff": cutoff}
+
+
+def truncation_of(G: Any, psi: float | None = None, cutoff: int | None = None) -> tuple[float, int | None]:
+    """Return psi and cutoff with the own values of a network with W, its release's, where they are None."""
+    config = G.config
+    return config.truncation_psi if psi is None else psi, config.truncation_cutoff if cutoff is None else cutoff
 
 
 def best_device() -> str:

@@ -1,32 +1,41 @@
-"""`stylegan`: everything that is neither converting nor drawing seeds."""
+"""`stylegan`: every command there is, by one name."""
 
 from __future__ import annotations
 
 import click
 
 from stylegan_torch import __version__
-from stylegan_torch.commands.dataset import dataset
-from stylegan_torch.commands.directions import directions
-from stylegan_torch.commands.draw import draw
-from stylegan_torch.commands.edit import edit
-from stylegan_torch.commands.explore import explore
-from stylegan_torch.commands.film import film
-from stylegan_torch.commands.look import look
-from stylegan_torch.commands.measure import measure
-from stylegan_torch.commands.mix import mix
-from stylegan_torch.commands.project import project
-from stylegan_torch.commands.rate import rate
-from stylegan_torch.commands.train import train
+from stylegan_torch.command import Group
+
+HOMES = {
+    "convert": "converter.cli:main",
+    "generate": "stylegan_torch.cli:main",
+    "verify": "stylegan_torch.verify_cli:main",
+    "export-tf": "converter.tf_export:main",
+    "explore": "stylegan_torch.commands.explore:explore",
+    "draw": "stylegan_torch.commands.draw:draw",
+    "mix": "stylegan_torch.commands.mix:mix",
+    "film": "stylegan_torch.commands.film:film",
+    "project": "stylegan_torch.commands.project:project",
+    "directions": "stylegan_torch.commands.directions:directions",
+    "edit": "stylegan_torch.commands.edit:edit",
+    "look": "stylegan_torch.commands.look:look",
+    "measure": "stylegan_torch.commands.measure:measure",
+    "rate": "stylegan_torch.commands.rate:rate",
+    "dataset": "stylegan_torch.commands.dataset:dataset",
+    "train": "stylegan_torch.commands.train:train",
+}
+"""Where the commands are; only that which is asked for is imported."""
 
 
-@click.group()
+@click.group(cls=Group, homes=HOMES)
 @click.version_option(__version__)
 def main() -> None:
-    """Edit with networks of the StyleGAN family, and train them."""
+    """Convert, draw, edit and train networks of the StyleGAN family.
 
+    convert, generate, verify and export-tf are also there as stylegan-convert, stylegan-generate and so on.
+    """
 
-for command in (dataset, directions, draw, edit, explore, film, look, measure, mix, project, rate, train):
-    main.add_command(command)
 
 if __name__ == "__main__":
     main()

@@ -7,15 +7,16 @@ import math
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from torch import Tensor
 
 from stylegan_torch.files import new_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
@@ -35,7 +36,7 @@ def to_uint8(images: Tensor, rounding: str = "truncate") -> Tensor:
         raise ValueError(f"rounding must be 'truncate' or 'nearest', not {rounding!r}")
     x = images.float().permute(0, 2, 3, 1)
     x = (x * 127.5 + 128).clamp(0, 255) if rounding == "truncate" else (x * 127.5 + 127.5).round().clamp(0, 255)
-    return x.to(torch.uint8).cpu()
+    return x.byte().cpu()
 
 
 def to_pil(picture: np.ndarray[Any, Any]) -> Image.Image:

@@ -9,11 +9,11 @@ import click
 from rich.console import Console
 
 from stylegan_torch import __version__
-from stylegan_torch.command import one_line_errors
+from stylegan_torch.command import Command, one_line_errors, quick_imports
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files import refuse_existing
-from stylegan_torch.reference import read_reference
-from stylegan_torch.verify import verify
+from stylegan_torch.given import as_given
+from stylegan_torch.inputs import INPUT, NETWORK_FILE, OutputFile
 
 EXAMPLES = """\b
 Examples:
@@ -23,13 +23,15 @@ Examples:
 """
 
 
-@click.command(epilog=EXAMPLES)
-@click.argument("network")
-@click.argument("reference", type=click.Path(path_type=Path))
+@click.command(cls=Command, epilog=EXAMPLES, short_help="Hold a network against what the original computed.")
+@click.argument("network", type=NETWORK_FILE)
+@click.argument("reference", type=INPUT)
 @click.option(
-    "--report", type=click.Path(path_type=Path), help="Also write a page with the pictures side by side (.html)."
+    "--report", type=OutputFile(".html", ".htm"), help="Also write a page with the pictures side by side (.html)."
 )
-@click.option("--force", is_flag=True, help="Replace the report if it exists.")
+@click.option(
+    "--force", is_flag=True, help="Replace the report if it exists; folders that are missing are made anyway."
+)
 @click.version_option(__version__)
 @one_line_errors
 def main(network: str, reference: Path, report: Path | None, force: bool) -> None:
@@ -41,12 +43,11 @@ def main(network: str, reference: Path, report: Path | None, force: bool) -> Non
     largest value (if over 1); of 8-bit pictures 99.9 % of values identical and none off by more than 1. The exit status
     is 0 if all are the same, 1 otherwise.
     """
-    import converter
-
-    if report:
-        if report.suffix.lower() not in (".html", ".htm"):
-            raise click.BadParameter(f"{report} does not end in .html", param_hint="--report")
-        refuse_existing([report], force)
+    refuse_existing([report], force)
+    with quick_imports():
+        import converter
+        from stylegan_torch.reference import read_reference
+        from stylegan_torch.verify import verify
     known = read_reference(reference)
     with Console(stderr=True).status("Comparing"):
         loaded = converter.load(network)
@@ -63,6 +64,6 @@ def main(network: str, reference: Path, report: Path | None, force: bool) -> Non
     if report:
         from stylegan_torch.report import write_report
 
-        write_report(report, verdict, known, {"name": network, **origin}, force)
+        write_report(report, verdict, known, {"name": as_given(network), **origin}, force)
         click.echo(f"report {report}")
     sys.exit(0 if verdict.passed else 1)

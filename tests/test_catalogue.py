@@ -83,6 +83,16 @@ def test_suggestion_for_a_near_miss() -> None:
     assert suggestion("zzz.pkl") == ""
 
 
+def test_suggestion_for_a_word() -> None:
+    assert "did you mean stylegan2-ada-ffhq, " in suggestion("ffhq")
+    assert suggestion("ffhq").count("ffhq") == 5
+    assert suggestion("FFHQ.pkl") == suggestion("fhqq") == suggestion("ffhq")  # the case, the suffix, a typing error
+    assert suggestion("metfaces") == "did you mean stylegan2-ada-metfaces or stylegan2-ada-pytorch-metfaces?"
+    assert suggestion("ffhq-1024").startswith("did you mean stylegan-ffhq-1024x1024, ")
+    assert suggestion("stylegan2-ada-pytorch-cifar").startswith("did you mean stylegan2-ada-pytorch-cifar10")
+    assert suggestion("") == suggestion("network.pkl") == ""
+
+
 def test_fetch_downloads_with_what_the_row_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, dict[str, object]]] = []
 

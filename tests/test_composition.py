@@ -83,12 +83,12 @@ def test_mixes_come_first_then_moves(G: Any) -> None:
 
 def test_noise_of_each_kind(G: Any) -> None:
     composer = Composer(G)
-    known = {kind: composer.compose(Composition(3, noise=kind)) for kind in ("stored", "none", "random")}
+    known = {kind: composer.compose(Composition(3, noise=kind)) for kind in ("const", "none", "random")}
     picture = {kind: next(pictures.draw(G, each.ws, each.noise)) for kind, each in known.items()}
-    ws = known["stored"].ws
-    assert np.array_equal(picture["stored"], next(pictures.draw(G, ws)))
+    ws = known["const"].ws
+    assert np.array_equal(picture["const"], next(pictures.draw(G, ws)))
     assert np.array_equal(picture["none"], next(pictures.draw(G, ws, noise_mode="none")))
-    assert not np.array_equal(picture["random"], picture["stored"])
+    assert not np.array_equal(picture["random"], picture["const"])
     again = composer.compose(Composition(3, noise="random"))
     other = composer.compose(Composition(3, noise="random", noise_seed=1))
     assert all(torch.equal(a, b) for a, b in zip(again.noise, known["random"].noise, strict=True))

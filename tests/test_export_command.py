@@ -81,7 +81,7 @@ def test_the_text_is_kept_beside_the_networks_and_in_no_file_of_ours(tmp_path: P
         (["out.npz", "--class", "1"], "--class goes with --reference"),
         (["out.npz", "--seeds", "3-1"], "'3-1' runs backwards"),
         (["out.npz", "--truncation", "nan"], "'nan' is not a finite number"),
-        (["out.npz", "--noise", "random"], "'random' is not one of 'seeded', 'stored', 'none'"),
+        (["out.npz", "--noise", "random"], "'random' is not one of 'official', 'const', 'none'"),
         (["out.npz", "--memory", "0.5"], "0.5 is not in the range"),
     ],
 )

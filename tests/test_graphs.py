@@ -24,7 +24,7 @@ FAMILIES |= {"stylegan3-t": "sg3t_64", "non-square": "nonsquare/sky-3x5"}
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
-def _graph(name: str, folder: Path, noise: str = "constants") -> tuple[Any, Any]:
+def _graph(name: str, folder: Path, noise: str = "const") -> tuple[Any, Any]:
     """Our generator, and a session of the ONNX model."""
     converter.convert(DATA / f"{name}.pkl", folder / "net.onnx", ["G_ema"], options=Options(noise=noise))
     session = onnxruntime.InferenceSession(folder / "net.onnx", providers=["CPUExecutionProvider"])

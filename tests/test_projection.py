@@ -27,9 +27,9 @@ from torch import Tensor
 import checkpoints
 import converter
 from stylegan_torch.editing import latents as latents_module
+from stylegan_torch.editing.distances import DistanceError
 from stylegan_torch.editing.latents import Latents, LatentsError, labels_of
 from stylegan_torch.editing.perceptual import (
-    DistanceError,
     LpipsDistance,
     PyramidDistance,
     ScriptDistance,

@@ -237,9 +237,7 @@ def test_frozen_layers_stay() -> None:
     before = _tensors(trainer.D)
     for _ in range(2):
         trainer.step()
-    same = {
-        name.rpartition(".")[0] for name, value in trainer.D.named_parameters() if torch.equal(before[name], value)
-    }
+    same = {name.rpartition(".")[0] for name, value in trainer.D.named_parameters() if torch.equal(before[name], value)}
     assert same == {"b32.fromrgb", "b32.conv0", "b32.conv1", "b32.skip"}
 
 

@@ -11,8 +11,10 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from stylegan_torch.command import one_line_errors, reading
-from stylegan_torch.commands.shared import FORCE, PATH
+from stylegan_torch.command import Command, one_line_errors, reading
+from stylegan_torch.commands.shared import FORCE
+from stylegan_torch.given import take_inputs
+from stylegan_torch.inputs import InputFile, InputFolder, OutputFile
 
 if TYPE_CHECKING:
     from stylegan_torch.pictures.collections import Picture
@@ -33,23 +35,28 @@ def _size(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2] or found[1])
 
 
-def _labels(text: str) -> Any:
-    if text in ("folders", "none"):
-        return text
-    if Path(text).suffix.lower() != ".csv":
-        raise ValueError(f"{text!r} is neither folders, nor none, nor a .csv")
-    return Path(text)
+class _Labels(InputFile):
+    """Where labels come from: sub-folders, nowhere, or a table. Gives a `str` or a `Path`."""
+
+    name = "text"
+
+    def made(self, text: str) -> str | Path:
+        """Return the word, or the path."""
+        if text in ("folders", "none"):
+            return text
+        if Path(text).suffix.lower() != ".csv":
+            raise ValueError(f"{text!r} is neither folders, nor none, nor a .csv")
+        return Path(text)
+
+    def check(self, text: str) -> None:
+        """Raise StyleGANError if it is a table that is not there."""
+        if text not in ("folders", "none"):
+            super().check(text)
 
 
-def _target(path: Path) -> Path:
-    if path.suffix.lower() != ".zip":
-        raise ValueError(f"{path} does not end in .zip")
-    return path
-
-
-@click.command(epilog=EXAMPLES, short_help="Make a data set in the official form.")
-@click.argument("src", type=PATH)
-@click.argument("dst", type=PATH, callback=reading(_target))
+@click.command(cls=Command, epilog=EXAMPLES, short_help="Make a data set in the official form.")
+@click.argument("src", type=InputFolder())
+@click.argument("dst", type=OutputFile(".zip"))
 @click.option("--resolution", callback=reading(_size), metavar="WxH", help="Size of all.  [default: as they are]")
 @click.option(
     "--transform",
@@ -64,7 +71,7 @@ def _target(path: Path) -> Path:
 @click.option(
     "--labels",
     "labels_from",
-    callback=reading(_labels),
+    type=_Labels(),
     metavar="folders|FILE|none",
     help="Sub-folders as classes; or a table (.csv) of names and labels.  [default: the data's own, if it has any]",
 )
@@ -104,6 +111,7 @@ def dataset(
         shape = Shape(resolution, transform, resize_filter)
     except DataError as error:
         raise click.BadParameter(str(error), param_hint="--resolution") from error
+    take_inputs()
     console = Console(stderr=True)
 
     def watched(pictures: Iterable[Picture], total: int) -> Iterable[Picture]:

@@ -10,8 +10,18 @@ import click
 
 from stylegan_torch import StyleGANError
 from stylegan_torch.command import columns, one_line_errors, quick_imports
-from stylegan_torch.commands.shared import DEVICE, FORCE, NETWORK, PATH, chosen_layers, open_generator
-from stylegan_torch.files import make_folder, refuse_existing
+from stylegan_torch.commands.shared import (
+    DEVICE,
+    FORCE,
+    NETWORK,
+    chosen_layers,
+    latents_file,
+    layers,
+    note_no_class,
+    open_generator,
+)
+from stylegan_torch.files import refuse_existing
+from stylegan_torch.inputs import INPUT, OutputFile
 
 EXAMPLES = """\b
 Examples:
@@ -34,10 +44,16 @@ more, such as scores, the highest and the lowest are told apart.
     help="Factorise the style weights; components of W; the boundary between labelled pictures.",
 )
 @click.option("--count", type=click.IntRange(min=1), default=10, show_default=True, help="How many to find.")
-@click.option("--layers", default="all", show_default=True, help="Layers they are for: numbers, coarse, middle, fine.")
-@click.option("--labels", type=PATH, help="Labels for --method boundary (.csv).")
-@click.option("--latents", type=PATH, help="Label these latents, by their number from 0, rather than seeds.")
-@click.option("--out", type=PATH, default="directions.npz", show_default=True, help=".npz or .safetensors.")
+@layers("--layers", default="all", show_default=True, help="Layers they are for: numbers, coarse, middle, fine.")
+@click.option("--labels", type=INPUT, help="Labels for --method boundary (.csv).")
+@latents_file("Label these latents, by their number from 0, rather than seeds.")
+@click.option(
+    "--out",
+    type=OutputFile(".npz", ".safetensors"),
+    default="directions.npz",
+    show_default=True,
+    help=".npz or .safetensors.",
+)
 @DEVICE
 @FORCE
 @one_line_errors
@@ -55,10 +71,9 @@ def directions(
     """Find directions in W, and write them to a file that `stylegan edit` reads."""
     if (method == "boundary") != (labels is not None):
         raise click.UsageError("--labels and --method boundary belong together")
-    if out.suffix not in (".npz", ".safetensors"):
-        raise click.BadParameter(f"{out} does not end in .npz or .safetensors", param_hint="--out")
     refuse_existing([out], force)
     with quick_imports():
+        labelled = _read_labels(labels) if labels else None
         import torch
 
         from stylegan_torch.editing import directions as finding
@@ -66,19 +81,19 @@ def directions(
     G = open_generator(network, device, exact=True).G
     chosen = [] if layers == "all" else chosen_layers(G, layers, "--layers")
     found: Any
-    if labels:
-        numbers, values = _read_labels(labels)
+    if labelled:
+        numbers, values = labelled
         if latents:
             all_ws = load(latents, G).ws
             if max(numbers) >= len(all_ws):
                 raise StyleGANError(f"{labels}: there is no latent {max(numbers)} in {latents}, only {len(all_ws)}")
             ws = all_ws[numbers]
         else:
+            note_no_class(G, None)
             ws = from_seeds(G, numbers).ws
         found = finding.boundary(G, ws, torch.tensor(values), chosen)
     else:
         found = {"sefa": finding.sefa, "pca": finding.pca}[method](G, count, chosen)
-    make_folder(out.parent)
     finding.save(out, found, force)
     meaning = {"sefa": "eigenvalue", "pca": "share of variance", "boundary": "accuracy"}[method]
     rows = [["direction", meaning]] + [[str(i), f"{value:.3g}"] for i, value in enumerate(found.importances.tolist())]

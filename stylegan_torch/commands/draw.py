@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from stylegan_torch.commands.shared import (
     EXACT,
     FORCE,
     NETWORK,
-    PATH,
+    NOISES,
+    latents_file,
+    note_no_class,
     one_of,
     open_generator,
     save_latents,
@@ -25,8 +28,10 @@ from stylegan_torch.commands.shared import (
     truncation,
     write_latents,
 )
-from stylegan_torch.editing.composition import Composition, Mix, Move, parse_mix, parse_move
-from stylegan_torch.files import make_folder, refuse_existing
+from stylegan_torch.editing.composition import Composition, Mix, Move, check_directions, parse_mix, parse_move
+from stylegan_torch.files import refuse_existing
+from stylegan_torch.given import note_check
+from stylegan_torch.inputs import INPUT, OUTPUT
 
 EXAMPLES = """\b
 Examples:
@@ -38,22 +43,37 @@ What is mixed in, or moved by, comes in the order given: first all --mix, then a
 """
 
 
-def _all(parse: Callable[[str], Any]) -> Callable[[Sequence[str]], tuple[Any, ...]]:
-    return lambda texts: tuple(map(parse, texts))
+def _all(
+    parse: Callable[[str], Any], look: Callable[[Any], None]
+) -> Callable[[click.Context, click.Parameter, Any], tuple[Any, ...]]:
+    """Return the callback of an option that may be repeated; `look` is for the files that it names."""
+
+    def read(ctx: click.Context, param: click.Parameter, texts: Sequence[str]) -> tuple[Any, ...]:
+        parsed = reading(lambda texts: tuple(map(parse, texts)))(ctx, param, texts)
+        for each in parsed:
+            note_check(partial(look, each), ctx)
+        return parsed
+
+    return read
+
+
+def _find_source(mix: Mix) -> None:
+    if isinstance(mix.source, Path):
+        INPUT.check(str(mix.source))
 
 
 @click.command(epilog=EXAMPLES, short_help="Pictures of seeds or latents, mixed and moved; and their latents.")
 @NETWORK
 @click.option("--seeds", callback=reading(parse_seeds), metavar="SEEDS", help="Pictures to begin with.")
-@click.option("--latents", type=PATH, help="Latents to begin with (.npz), rather than seeds.")
+@latents_file("Latents to begin with (.npz), rather than seeds.")
 @click.option("--row", type=click.IntRange(min=0), metavar="K", help="Only this row of --latents, from 0.")
-@truncation(None, "Truncation of seeds; 1 = none.  [default: the network's own]")
+@truncation()
 @CLASS
 @click.option(
     "--mix",
     "mixes",
     multiple=True,
-    callback=reading(_all(parse_mix)),
+    callback=_all(parse_mix, _find_source),
     metavar="SEED@LAYERS",
     help="Take these layers' styles from another seed, or from a file of latents; may be repeated.",
 )
@@ -61,21 +81,21 @@ def _all(parse: Callable[[str], Any]) -> Callable[[Sequence[str]], tuple[Any, ..
     "--move",
     "moves",
     multiple=True,
-    callback=reading(_all(parse_move)),
+    callback=_all(parse_move, lambda move: check_directions(move.directions)),
     metavar="WHICH:K=S",
     help="Move by S standard deviations along direction K of pca, sefa or a file; @LAYERS at the end chooses layers.",
 )
 @click.option(
     "--noise",
-    type=click.Choice(["official", "stored", "none", "random"]),
+    type=click.Choice(NOISES),
     default="official",
     show_default=True,
-    help="official = as stylegan-generate draws a seed, or what the latents have; stored = the network's.",
+    help="official = as stylegan-generate draws a seed, or what the latents have; const = the network's own maps.",
 )
 @click.option("--noise-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of --noise random.")
 @sheet_file("draw.png", "The picture; a sheet of several (.png).")
 @COLUMNS
-@click.option("--outdir", type=PATH, help="Also write each picture here, as 0000.png and so on.")
+@click.option("--outdir", type=OUTPUT, help="Also write each picture here, as 0000.png and so on.")
 @save_latents("Also write the latents and noise here (.npz).")
 @DEVICE
 @EXACT
@@ -114,6 +134,7 @@ def draw(
         from stylegan_torch.editing.pictures import draw as draw_ws
         from stylegan_torch.images import ContactSheet, save_png, to_pil
     opened = open_generator(network, device, exact)
+    note_no_class(opened.G, class_index, [seeds, *([each.source] for each in mixes if isinstance(each.source, int))])
     composer = Composer(opened.G)
     plan = Composition(Path(), truncation, class_index, mixes, moves, noise, noise_seed, row)
     bases: Sequence[int | Path] = [given] if isinstance(given, Path) else given
@@ -121,8 +142,6 @@ def draw(
     count = len(first) if isinstance(given, Path) else len(given)
     singles = [outdir / f"{i:04d}.png" for i in range(count)] if outdir else []
     refuse_existing(singles, force)
-    for path in [out, *singles[:1]]:
-        make_folder(path.parent)
     about: dict[str, Any] = {"network": opened.origin, "seeds": seeds, "latents": latents and latents.name}
     about["options"] = plan.options()
     sheet, kept = ContactSheet(count, columns), list[Latents]()

@@ -16,9 +16,11 @@ from stylegan_torch.commands.shared import (
     EXACT,
     FORCE,
     NETWORK,
-    PATH,
     chosen_layers,
+    latents_file,
     latents_of,
+    layers,
+    note_no_class,
     one_of,
     open_generator,
     save_latents,
@@ -26,7 +28,8 @@ from stylegan_torch.commands.shared import (
     truncation,
     write_latents,
 )
-from stylegan_torch.files import make_folder, refuse_existing
+from stylegan_torch.files import refuse_existing
+from stylegan_torch.inputs import INPUT
 
 EXAMPLES = """\b
 Examples:
@@ -50,12 +53,12 @@ def parse_numbers(text: str) -> list[float]:
 
 @click.command(epilog=EXAMPLES, short_help="Move pictures along directions, as strips and grids.")
 @NETWORK
-@click.option("--directions", type=PATH, required=True, help="What `stylegan directions` wrote.")
+@click.option("--directions", type=INPUT, required=True, help="What `stylegan directions` wrote.")
 @click.option(
     "--index", default="0", show_default=True, callback=reading(parse_seeds), help="Which of them: numbers from 0."
 )
 @click.option("--seeds", callback=reading(parse_seeds), metavar="SEEDS", help="Pictures to edit.")
-@click.option("--latents", type=PATH, help="Latents to edit (.npz), rather than seeds.")
+@latents_file("Latents to edit (.npz), rather than seeds.")
 @click.option(
     "--strengths",
     default="-3,-2,-1,0,1,2,3",
@@ -63,8 +66,8 @@ def parse_numbers(text: str) -> list[float]:
     callback=reading(parse_numbers),
     help="How far, in standard deviations of w; one picture each.",
 )
-@click.option("--layers", help="Layers to move.  [default: those the directions are for]")
-@truncation(0.7, "Truncation of the seeds' pictures; 1 = none.")
+@layers("--layers", help="Layers to move.  [default: those the directions are for]")
+@truncation()
 @CLASS
 @sheet_file("edit.png")
 @save_latents("Also write the edited latents here (.npz), row by row.")
@@ -80,7 +83,7 @@ def edit(
     latents: Path | None,
     strengths: list[float],
     layers: str | None,
-    truncation: float,
+    truncation: float | None,
     class_index: int | None,
     out: Path,
     save_latents: Path | None,
@@ -99,6 +102,7 @@ def edit(
         from stylegan_torch.editing.pictures import captioned, draw_rows, sheet
         from stylegan_torch.images import save_png
     opened = open_generator(network, device, exact)
+    note_no_class(opened.G, class_index, [seeds])
     known = finding.load(directions, opened.G)
     if known.network != network_hash(opened.G):
         click.echo(f"Note: {directions} was found with another network.", err=True)
@@ -111,7 +115,6 @@ def edit(
         for start, each in itertools.product(starts, index)
     ]
     image = sheet(draw_rows(opened.drawer, moved))
-    make_folder(out.parent)
     pictures = {"seeds": seeds, "latents": latents.name if latents else None}
     about = {"directions": known.method, "index": index, "strengths": strengths}
     captions = [f"{strength:+g}" if strength else "0" for strength in strengths]

@@ -17,9 +17,9 @@ from rich.console import Console
 
 from stylegan_torch import StyleGANError
 from stylegan_torch.command import one_line_errors, quick_imports
-from stylegan_torch.commands.shared import DEVICE, EXACT, open_generator
+from stylegan_torch.commands.shared import DEVICE, EXACT, open_generator, usable_device
+from stylegan_torch.inputs import INPUT, NETWORK_FILE
 
-EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 UPLOAD_LIMIT = "20mb"
 PIXEL_LIMIT = 25_000_000
 """Pillow warns of photographs beyond this, and refuses those of twice as many pixels."""
@@ -34,12 +34,11 @@ Examples:
 @click.option(
     "--network",
     "networks",
+    type=NETWORK_FILE,
     multiple=True,
     help="A file of ours, or anything stylegan-convert reads; may be repeated.  [default: the bundled one]",
 )
-@click.option(
-    "--directions", type=EXISTING, multiple=True, help="Also what `stylegan directions` wrote; may be repeated."
-)
+@click.option("--directions", type=INPUT, multiple=True, help="Also what `stylegan directions` wrote; may be repeated.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), help="[default: the first free one from 7860]")
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
@@ -60,8 +59,10 @@ def explore(
     Seeds, truncation, noise, style mixing, directions and photographs; every picture with its latents and the command
     line that makes it again. Nobody but this computer can see it unless --host says so: there is no password.
     """
+    _check_address(host, port or 0)
     with quick_imports():
         from stylegan_torch.explorer.studio import Source, Studio
+    usable_device(device)
     on = ("--device", device) if device else ()
     sources = {
         name: Source(
@@ -71,7 +72,6 @@ def explore(
         )
         for name, network in _names(networks).items()
     }
-    _check_address(host, port or 0)
     studio = Studio(sources, tuple(map(str, directions)))
     try:
         _serve(studio, host, port, open_browser)

@@ -20,13 +20,16 @@ from stylegan_torch.commands.shared import (
     EXACT,
     FORCE,
     NETWORK,
-    PATH,
+    NOISES,
+    latents_file,
+    note_no_class,
     open_generator,
     save_latents,
     truncation,
     write_latents,
 )
-from stylegan_torch.files import make_folder, refuse_existing
+from stylegan_torch.files import refuse_existing
+from stylegan_torch.inputs import OutputFile
 
 if TYPE_CHECKING:
     from stylegan_torch.editing.latents import Latents
@@ -37,7 +40,7 @@ Examples:
   stylegan film --network ffhq.pt --seeds 0-23 --grid 3x2 --space w --out faces.webm
   stylegan film --network ffhq.pt --latents me.npz --latents you.npz --seconds 4 --out us.gif
 """
-_NOISE_MODES = {"steady": "const", "random": "random", "none": "none"}
+_NOISE_MODES = {"official": "const", "const": "const", "random": "random", "none": "none"}
 _NEW_NOISES = 2
 """How often a second random noise is new."""
 _KEPT = ("truncation_psi", "truncation_cutoff", "class")
@@ -61,7 +64,7 @@ def _grid(text: str) -> tuple[int, int]:
 @click.command(epilog=EXAMPLES, short_help="A film that loops through pictures (.mp4, .webm, .gif).")
 @NETWORK
 @click.option("--seeds", callback=reading(parse_seeds), metavar="SEEDS", help="Pictures to go through, such as 1,5-9.")
-@click.option("--latents", type=PATH, multiple=True, help="Go through these instead (.npz); may be repeated.")
+@latents_file("Go through these instead (.npz); may be repeated.", multiple=True)
 @click.option(
     "--seconds", callback=reading(_positive), metavar="S", default="20", show_default=True, help="Once around."
 )
@@ -71,14 +74,14 @@ def _grid(text: str) -> tuple[int, int]:
     type=click.Choice(["z", "w"]),
     help="z = great circles between seeds; w = a smooth curve through all.  [default: z; w for --latents]",
 )
-@truncation(None, "Truncation of seeds; 1 = none.  [default: the network's own]")
+@truncation()
 @CLASS
 @click.option(
     "--noise",
-    type=click.Choice(list(_NOISE_MODES)),
-    default="steady",
+    type=click.Choice(NOISES),
+    default="official",
     show_default=True,
-    help="steady = what the network or the latents have; random changes smoothly.",
+    help="official = what the latents have, or else the network's own maps (const), still; random changes smoothly.",
 )
 @click.option(
     "--grid",
@@ -89,8 +92,14 @@ def _grid(text: str) -> tuple[int, int]:
     help="Films side by side, columns x rows; the pictures are dealt out to them in turn.",
 )
 @click.option("--crf", type=click.IntRange(0, 63), help="Less is better and larger.  [default: 18 (.mp4), 24 (.webm)]")
-@click.option("--out", type=PATH, default="film.mp4", show_default=True, help="The film (.mp4, .webm, .gif).")
-@save_latents("Also write the latents of every frame here (.npz), with their own noise if it is steady.")
+@click.option(
+    "--out",
+    type=OutputFile(".mp4", ".webm", ".gif"),
+    default="film.mp4",
+    show_default=True,
+    help="The film (.mp4, .webm, .gif).",
+)
+@save_latents("Also write the latents of every frame here (.npz), with the noise that they have themselves.")
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures drawn at once.")
 @DEVICE
 @EXACT
@@ -126,14 +135,15 @@ def film(
     if save_latents and grid != (1, 1):
         raise click.UsageError("--save-latents takes one film, not --grid")
     frames, (columns, rows) = max(1, round(seconds * fps)), grid
-    with quick_imports():
-        from stylegan_torch.editing.films import CODECS, encoding_for, write_film
-        from stylegan_torch.editing.latents import require_w
-        from stylegan_torch.editing.loops import draw_loops, frame_latents, latents_cells, seed_cells, with_random_noise
-        from stylegan_torch.generate import Style, resolve
+    from stylegan_torch.editing.films import CODECS, encoding_for, write_film
+
     with _usage_errors():
         encoding = encoding_for(out, fps, crf)
     refuse_existing([out, save_latents], force)
+    with quick_imports():
+        from stylegan_torch.editing.latents import require_w
+        from stylegan_torch.editing.loops import draw_loops, frame_latents, latents_cells, seed_cells, with_random_noise
+        from stylegan_torch.generate import Style, resolve
     opened = open_generator(network, device, exact)
     G = opened.drawer
     if save_latents:
@@ -146,13 +156,11 @@ def film(
             cells = latents_cells(_load(latents, opened.G), columns * rows, frames)
     if noise == "random":
         cells = with_random_noise(G, cells, max(3, round(seconds * _NEW_NOISES)))
-    if noise == "none":
+    if noise in ("const", "none"):
         cells = [replace(cell, noise=None) for cell in cells]
-    if seeds and G.c_dim and class_index is None:
-        click.echo(f"Note: no --class given; drawing with an all-zero label ({G.c_dim} classes).", err=True)
+    note_no_class(G, class_index, [seeds])
     if encoding.codec and encoding.codec != CODECS[out.suffix.lower()][0]:
         click.echo(f"Note: there is no better encoder here; the film is {encoding.makes}.", err=True)
-    make_folder(out.parent)
     console = Console(stderr=True)
     pictures = track(
         draw_loops(G, cells, columns, frames, _NOISE_MODES[noise], class_index, batch),
@@ -167,7 +175,7 @@ def film(
     about = {**origin, **kept, "noise": noise, "grid": grid, "network": opened.origin, "version": __version__}
     write_film(out, pictures, encoding, about, force)
     if save_latents:
-        only = cells[0] if noise == "steady" else replace(cells[0], noise=None)
+        only = cells[0] if noise == "official" else replace(cells[0], noise=None)
         write_latents(save_latents, frame_latents(only, frames), opened.G, force)
     click.echo(f"{frames} frame{'s' * (frames > 1)}, {frames / fps:g} s, in {out} ({encoding.makes})")
 

@@ -16,20 +16,21 @@ from stylegan_torch.commands.shared import (
     DEVICE,
     FORCE,
     NETWORK,
-    PATH,
-    Pictures,
+    OWN_TRUNCATION,
+    latents_file,
     latents_of,
     named,
     names_of,
+    note_no_class,
     one_of,
     open_generator,
-    pictures_of,
     save_latents,
     sheet_file,
     truncation,
     write_latents,
 )
-from stylegan_torch.files import make_folder, refuse_existing
+from stylegan_torch.files import refuse_existing
+from stylegan_torch.inputs import Pictures, PicturesFile
 
 if TYPE_CHECKING:
     from stylegan_torch.editing.latents import Latents
@@ -62,7 +63,7 @@ class _Sheet:
 @click.argument("what", type=click.Choice(["truncation", "noise", "features", "rgb", "nearest", "average"]))
 @NETWORK
 @click.option("--seeds", callback=reading(parse_seeds), metavar="SEEDS", help="Pictures to look at.  [default: 0]")
-@click.option("--latents", type=PATH, help="Latents to look at (.npz), rather than seeds.")
+@latents_file("Latents to look at (.npz), rather than seeds.")
 @click.option(
     "--psis",
     callback=reading(parse_numbers),
@@ -70,11 +71,9 @@ class _Sheet:
     show_default=True,
     help="For truncation; 0 is the picture of the mean w.",
 )
-@click.option(
-    "--among", callback=reading(pictures_of), metavar="SEEDS|FILE", help="For nearest: the set, seeds or latents."
-)
+@click.option("--among", type=PicturesFile(), metavar="SEEDS|FILE", help="For nearest: the set, seeds or latents.")
 @click.option("--count", type=click.IntRange(min=1), default=5, show_default=True, help="For nearest: how many.")
-@truncation(0.7, "Of seeds, for noise, features, rgb and nearest.")
+@truncation("Of seeds, for noise, features, rgb and nearest." + OWN_TRUNCATION)
 @CLASS
 @sheet_file("look.png")
 @save_latents("For truncation and average: also write the pictures' latents here (.npz), row by row.")
@@ -89,7 +88,7 @@ def look(
     psis: list[float],
     among: Pictures | None,
     count: int,
-    truncation: float,
+    truncation: float | None,
     class_index: int | None,
     out: Path,
     save_latents: Path | None,
@@ -124,7 +123,10 @@ def look(
     opened = open_generator(network, device, exact=True)
     G = opened.G
 
-    def read(pictures: Pictures, psi: float = truncation) -> Latents:
+    if what != "average":
+        note_no_class(G, class_index, [given, among])
+
+    def read(pictures: Pictures, psi: float | None = truncation) -> Latents:
         return latents_of(G, pictures, psi, class_index)
 
     if what == "average":
@@ -136,7 +138,6 @@ def look(
         found = _nearest(G, near, far, names_of(given, len(near)), names_of(among, len(far)), count)
     else:
         found = _SHEETS[what](G, read(given))
-    make_folder(out.parent)
     image = sheet(found.rows)
     about: dict[str, Any] = {"network": opened.origin, "what": what}
     if what != "average":

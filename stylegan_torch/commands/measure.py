@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from stylegan_torch.command import one_line_errors, quick_imports
-from stylegan_torch.commands.shared import DEVICE, DISTANCE, NETWORK, TRUST_DISTANCE, open_generator
+from stylegan_torch.commands.shared import DEVICE, DISTANCE, NETWORK, TRUST_DISTANCE, note_no_class, open_generator
 
 EXAMPLES = """\b
 Examples:
@@ -50,6 +50,7 @@ def measure(
         from stylegan_torch.editing.measures import path_length_norms, perceptual_path_length
         from stylegan_torch.editing.perceptual import open_distance
     G = open_generator(network, device, exact=True).G
+    note_no_class(G, None)
     if what == "norms":
         values, name = path_length_norms(G, samples, batch, seed), "path-length norm"
     else:

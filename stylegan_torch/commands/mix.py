@@ -7,27 +7,27 @@ from pathlib import Path
 
 import click
 
-from stylegan_torch.command import one_line_errors, quick_imports, reading
+from stylegan_torch.command import one_line_errors, quick_imports
 from stylegan_torch.commands.shared import (
     CLASS,
     DEVICE,
     EXACT,
     FORCE,
     NETWORK,
-    PATH,
-    Pictures,
     chosen_layers,
     latents_of,
+    layers,
     named,
     names_of,
+    note_no_class,
     open_generator,
-    pictures_of,
     save_latents,
     sheet_file,
     truncation,
     write_latents,
 )
-from stylegan_torch.files import make_folder, refuse_existing
+from stylegan_torch.files import refuse_existing
+from stylegan_torch.inputs import OUTPUT, Pictures, PicturesFile
 
 EXAMPLES = """\b
 Examples:
@@ -41,31 +41,34 @@ Examples:
 @NETWORK
 @click.option(
     "--rows",
-    callback=reading(pictures_of),
+    type=PicturesFile(),
     metavar="SEEDS|FILE",
     required=True,
     help="Pictures to change: seeds, or a file of latents (.npz).",
 )
 @click.option(
     "--cols",
-    callback=reading(pictures_of),
+    type=PicturesFile(),
     metavar="SEEDS|FILE",
     required=True,
     help="Where styles come from: seeds, or a file of latents.",
 )
-@click.option(
+@layers(
     "--styles",
     default="0-6",
     show_default=True,
     metavar="LAYERS",
     help="Layers taken from the columns: numbers, or coarse, middle, fine.",
 )
-@truncation(0.5, "Truncation of seeds; 1 = none.")
+@truncation(
+    "Truncation of seeds, all layers; 1 = none.  [default: as the release's style-mixing script: 0.5 of StyleGAN2 and "
+    "StyleGAN2-ADA for TensorFlow, 1 of others]"
+)
 @CLASS
 @sheet_file("mix.png", "The grid (.png).")
 @click.option(
     "--outdir",
-    type=PATH,
+    type=OUTPUT,
     help="Also write each picture here, as ROW-COL.png: seeds as 2-5.png, the first of me.npz as me_0-5.png.",
 )
 @save_latents("Also write the mixtures' latents and noise here (.npz), row by row.")
@@ -78,7 +81,7 @@ def mix(
     rows: Pictures,
     cols: Pictures,
     styles: str,
-    truncation: float,
+    truncation: float | None,
     class_index: int | None,
     out: Path,
     outdir: Path | None,
@@ -94,12 +97,16 @@ def mix(
     """
     refuse_existing([out, save_latents], force)
     with quick_imports():
-        from stylegan_torch.editing.latents import singles
-        from stylegan_torch.editing.mixing import mixing_grid
+        from stylegan_torch.editing.latents import require_w, singles
+        from stylegan_torch.editing.mixing import mixing_grid, official_psi
         from stylegan_torch.editing.pictures import draw_rows, sheet
         from stylegan_torch.images import save_png, to_pil
     opened = open_generator(network, device, exact)
-    of_rows, of_cols = (latents_of(opened.G, given, truncation, class_index) for given in (rows, cols))
+    require_w(opened.G)
+    note_no_class(opened.G, class_index, [rows, cols])
+    psi = official_psi(opened.G) if truncation is None else truncation
+    of_rows, of_cols = (latents_of(opened.G, given, psi, class_index, all_layers=True) for given in (rows, cols))
+    of_seeds = isinstance(rows, list) or isinstance(cols, list)
     row_names, col_names = names_of(rows, len(of_rows)), names_of(cols, len(of_cols))
     places = list(itertools.product(range(len(of_rows)), range(len(of_cols))))
     single = {outdir / f"{row_names[i]}-{col_names[j]}.png": (i, j) for i, j in places} if outdir else {}
@@ -108,14 +115,11 @@ def mix(
     grid = mixing_grid(of_rows.ws, of_cols.ws, layers)
     mixed = [row.with_ws(ws) for row, ws in zip(singles(of_rows), grid, strict=True)]
     left, top, table = (draw_rows(opened.drawer, some) for some in ([of_rows], [of_cols], mixed))
-    psi = truncation if isinstance(rows, list) or isinstance(cols, list) else None
     pictures = {"rows": named(rows), "cols": named(cols)}
-    about = {**pictures, "network": opened.origin, "styles": styles, "truncation_psi": psi}
-    make_folder(out.parent)
+    about = {**pictures, "network": opened.origin, "styles": styles, "truncation_psi": psi if of_seeds else None}
     picture = sheet([[None, *top[0]], *([end, *row] for end, row in zip(left[0], table, strict=True))])
     save_png(out, picture, about, force)
     for path, (i, j) in single.items():
-        make_folder(path.parent)
         save_png(path, to_pil(table[i][j]), {"row": row_names[i], "col": col_names[j], **about}, force)
     if save_latents:
         write_latents(save_latents, mixed, opened.G, force)

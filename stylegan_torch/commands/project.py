@@ -13,6 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import track
 
+from stylegan_torch import StyleGANError
 from stylegan_torch.command import one_line_errors, quick_imports
 from stylegan_torch.commands.shared import (
     CLASS,
@@ -20,11 +21,13 @@ from stylegan_torch.commands.shared import (
     DISTANCE,
     FORCE,
     NETWORK,
-    PATH,
     TRUST_DISTANCE,
+    note_no_class,
     open_generator,
 )
-from stylegan_torch.files import make_folder, refuse_existing
+from stylegan_torch.files import refuse_existing
+from stylegan_torch.given import as_given
+from stylegan_torch.inputs import INPUT, OUTPUT, OutputFile
 
 if TYPE_CHECKING:
     from stylegan_torch.editing.projection import Projection
@@ -42,7 +45,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES, short_help="Find the latents that draw a photograph.")
-@click.argument("photo", type=PATH)
+@click.argument("photo", type=INPUT)
 @NETWORK
 @click.option(
     "--space",
@@ -61,7 +64,7 @@ Examples:
 )
 @click.option(
     "--begin",
-    type=PATH,
+    type=INPUT,
     metavar="FILE",
     help="Begin at the first of these latents (.npz), and at its noise if it has some, not at the mean w.",
 )
@@ -76,8 +79,12 @@ Examples:
 @TRUST_DISTANCE
 @CLASS
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Everything random follows.")
-@click.option("--outdir", type=PATH, default="out", show_default=True, help="Where the results go.")
-@click.option("--film", type=PATH, help="Also write a film of the progress, beside the photograph (.mp4, .webm, .gif).")
+@click.option("--outdir", type=OUTPUT, default="out", show_default=True, help="Where the results go.")
+@click.option(
+    "--film",
+    type=OutputFile(".mp4", ".webm", ".gif"),
+    help="Also write a film of the progress, beside the photograph (.mp4, .webm, .gif).",
+)
 @click.option("--resume", is_flag=True, help="Go on where a projection was interrupted.")
 @DEVICE
 @FORCE
@@ -109,7 +116,12 @@ def project(
     result, drawn, aim, state = (outdir / f"{photo.stem}{end}" for end in (".npz", ".png", "-target.png", ".state"))
     written = [result, drawn, aim, *([film] if film else [])]
     _check_paths(photo, [*written, state])
+    from stylegan_torch.editing.films import encoding_for, write_film
+
+    encoding = encoding_for(film or Path("film.gif"), FILM_FPS)
     # A state is removed when all is written: what is there beside one is of the same, unfinished run.
+    if resume and not state.exists():
+        raise StyleGANError(f"there is no {state} to resume from")
     if not resume:
         refuse_existing(written, force)
         if state.exists() and not force:
@@ -117,17 +129,12 @@ def project(
                 f"{state} is of an unfinished projection: go on with --resume, or begin with --force"
             )
     with quick_imports():
-        from stylegan_torch.editing.films import encoding_for, write_film
         from stylegan_torch.editing.latents import load, require_w, save
         from stylegan_torch.editing.perceptual import open_distance
         from stylegan_torch.editing.pictures import draw
         from stylegan_torch.editing.projection import Projection, ProjectionSettings, load_state
         from stylegan_torch.editing.targets import psnr, read_target
         from stylegan_torch.images import save_png, to_pil
-    try:
-        encoding = encoding_for(film or Path("film.gif"), FILM_FPS)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--film") from error
     kept = load_state(state) if resume else None
     opened = open_generator(network, device)
     require_w(opened.G)
@@ -136,9 +143,8 @@ def project(
     distance = open_distance(distance_name, opened.G.device, trust_distance)
     settings = ProjectionSettings(space=space, steps=steps, starts=starts, seed=seed)
     projection = Projection(opened.G, target.image(), settings, distance, class_index, kept, begins_at)
-    for path in [state, *written]:
-        make_folder(path.parent)
-    click.echo(f"{photo}: {target.story}")
+    note_no_class(opened.G, class_index)
+    click.echo(as_given(f"{photo}: {target.story}"))
     _run(projection, state)
     latents = projection.latents()
     [picture] = draw(opened.drawer, latents.ws, latents.noise)

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.progress import track
 
 from stylegan_torch.command import one_line_errors, quick_imports
-from stylegan_torch.commands.shared import CLASS, DEVICE, FORCE, NETWORK, PATH, open_discriminator
-from stylegan_torch.files import make_folder, new_file, refuse_existing
+from stylegan_torch.commands.shared import CLASS, DEVICE, FORCE, NETWORK, note_no_class, open_discriminator
+from stylegan_torch.files import new_file, refuse_existing
+from stylegan_torch.inputs import OUTPUT, InputFolder
 
 EXAMPLES = """\b
 Examples:
@@ -22,10 +23,10 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES, short_help="Sort pictures by a discriminator's scores.")
-@click.argument("pictures", type=PATH)
+@click.argument("pictures", type=InputFolder())
 @NETWORK
 @CLASS
-@click.option("--out", type=PATH, help="Write the list here (.csv) rather than print it.")
+@click.option("--out", type=OUTPUT, help="Write the list here (.csv) rather than print it.")
 @click.option("--bad", type=click.Choice(["refuse", "skip"]), default="refuse", show_default=True, help="Bad pictures.")
 @DEVICE
 @FORCE
@@ -55,6 +56,7 @@ def rate(
     D = open_discriminator(network, device)
     if class_index is not None and class_index >= D.c_dim:
         raise StyleGANError(f"there is no class {class_index}: this network has {D.c_dim or 'none'}")
+    note_no_class(D, class_index)
     height, width = D.img_size
     form = Form(height, width, D.img_channels)
     console = Console(stderr=True)
@@ -81,7 +83,6 @@ def rate(
     writer.writerow(("score", "name"))
     writer.writerows((f"{score:.4f}", name) for score, name in sorted(rows, reverse=True))
     if out:
-        make_folder(out.parent)
         with new_file(out, force) as file:
             file.write(text.getvalue().encode())
         click.echo(f"{len(rows)} scores in {out}")

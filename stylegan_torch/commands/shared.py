@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from stylegan_torch.command import finite, parse_seeds, quick_imports, reading
-from stylegan_torch.editing.composition import is_file_of_latents
-from stylegan_torch.files import make_folder
+from stylegan_torch.command import finite, quick_imports, reading
+from stylegan_torch.editing.composition import well_formed_layers
+from stylegan_torch.inputs import INPUT, NETWORK_FILE, DistanceFile, OutputFile, Pictures
 
 if TYPE_CHECKING:
     from stylegan_torch.editing.latents import Latents
 
-PATH = click.Path(path_type=Path)
-Pictures = list[int] | Path
-"""Seeds, or a file of latents."""
-
-
-def _usable_device(name: str) -> str:
-    from stylegan_torch.generate import usable_device
-
-    return usable_device(name)
-
+NOISES = ("official", "const", "random", "none")
+"""What can be done about noise, in every command: what the network's release does, stored maps, others, or nothing."""
+OWN_TRUNCATION = "  [default: the network's own, as stylegan-generate]"
 
 NETWORK = click.option(
-    "--network", help="A file of ours, or anything stylegan-convert reads.  [default: the bundled one]"
+    "--network",
+    type=NETWORK_FILE,
+    help="A file of ours, or anything stylegan-convert reads; - is standard input.  [default: the bundled one]",
 )
-DEVICE = click.option(
-    "--device", callback=reading(_usable_device), help="cpu, cuda, mps …  [default: the best there is]"
-)
+DEVICE = click.option("--device", help="cpu, cuda, mps …  [default: the best there is]")
 EXACT = click.option("--exact", is_flag=True, help="Draw with the plain form of the network, not the fast one.")
 DISTANCE = click.option(
     "--distance",
     "distance_name",
+    type=DistanceFile(),
     default="pyramid",
     show_default=True,
     help="pyramid needs no weights; lpips is the package; or a TorchScript file such as vgg16.pt.",
@@ -44,7 +38,9 @@ DISTANCE = click.option(
 TRUST_DISTANCE = click.option(
     "--trust-distance", is_flag=True, help="Run the program that is in the file of --distance."
 )
-FORCE = click.option("--force", is_flag=True, help="Replace files that exist.")
+FORCE = click.option(
+    "--force", is_flag=True, help="Replace files that exist; folders that are missing are made anyway."
+)
 COLUMNS = click.option(
     "--columns", type=click.IntRange(min=1), metavar="C", help="Of the sheet.  [default: near-square]"
 )
@@ -53,40 +49,29 @@ CLASS = click.option(
 )
 
 
-def truncation(default: float | None, help: str = "Truncation; 1 = none.") -> Callable[..., Any]:
-    """Return the option `--truncation`."""
-    shown = None if default is None else str(default)
-    return click.option(
-        "--truncation", callback=reading(finite), metavar="PSI", help=help, default=shown, show_default=True
-    )
+def truncation(help: str = "Truncation of seeds; 1 = none." + OWN_TRUNCATION) -> Callable[..., Any]:
+    """Return the option `--truncation`; None where it is not given."""
+    return click.option("--truncation", callback=reading(finite), metavar="PSI", help=help)
 
 
-def _ending(suffix: str) -> Callable[..., Any]:
-    def read(text: str) -> Path:
-        if Path(text).suffix.lower() != suffix:
-            raise ValueError(f"{text} does not end in {suffix}")
-        return Path(text)
+def latents_file(help: str, **options: Any) -> Callable[..., Any]:
+    """Return the option `--latents`."""
+    return click.option("--latents", type=INPUT, help=help, **options)
 
-    return reading(read)
+
+def layers(*names: str, **options: Any) -> Callable[..., Any]:
+    """Return an option that chooses layers."""
+    return click.option(*names, callback=reading(well_formed_layers), **options)
 
 
 def sheet_file(default: str, help: str = "The sheet (.png).") -> Callable[..., Any]:
     """Return the option `--out` of a command that draws one."""
-    return click.option("--out", type=PATH, callback=_ending(".png"), default=default, show_default=True, help=help)
+    return click.option("--out", type=OutputFile(".png"), default=default, show_default=True, help=help)
 
 
 def save_latents(help: str) -> Callable[..., Any]:
     """Return the option `--save-latents`."""
-    return click.option("--save-latents", type=PATH, callback=_ending(".npz"), metavar="FILE", help=help)
-
-
-def pictures_of(text: str) -> Pictures:
-    """Read seeds such as "1,5-9", or the name of a file of latents (.npz, .npy).
-
-    Raises:
-        ValueError: if it is neither.
-    """
-    return Path(text) if is_file_of_latents(text) else parse_seeds(text)
+    return click.option("--save-latents", type=OutputFile(".npz"), metavar="FILE", help=help)
 
 
 def named(given: Pictures) -> list[int] | str:
@@ -118,17 +103,31 @@ def chosen_layers(G: Any, text: str, option: str) -> list[int]:
         raise click.BadParameter(str(error), param_hint=option) from error
 
 
-def latents_of(G: Any, given: Pictures, truncation: float, class_index: int | None) -> Latents:
+def latents_of(
+    G: Any, given: Pictures, psi: float | None, class_index: int | None, all_layers: bool = False
+) -> Latents:
     """Return the latents of seeds, or those of a file as they are.
+
+    Seeds are truncated as stylegan-generate does: by psi, None = the network's own, and so many layers as are the
+    network's own, or all.
 
     Raises:
         LatentsError: if the network has no W, or no such class, or the file is not for it.
     """
-    from stylegan_torch.editing.latents import from_seeds, load
+    from stylegan_torch.editing.latents import from_seeds, load, require_w
+    from stylegan_torch.generate import truncation_of
 
     if isinstance(given, Path):
         return load(given, G)
-    return from_seeds(G, given, truncation, class_index=class_index)
+    require_w(G)
+    psi, cutoff = truncation_of(G, psi)
+    return from_seeds(G, given, psi, None if all_layers else cutoff, class_index)
+
+
+def note_no_class(network: Any, class_index: int | None, given: Iterable[Pictures | None] = ([],)) -> None:
+    """Say that a conditional network does what it does for no class, unless one is given, or no seeds are."""
+    if network.c_dim and class_index is None and any(isinstance(each, list) for each in given):
+        click.echo(f"Note: no --class given; taking an all-zero label ({network.c_dim} classes).", err=True)
 
 
 def write_latents(path: Path, parts: Sequence[Latents], G: Any, force: bool) -> None:
@@ -139,8 +138,17 @@ def write_latents(path: Path, parts: Sequence[Latents], G: Any, force: bool) -> 
     """
     from stylegan_torch.editing.latents import joined, network_hash, save
 
-    make_folder(path.parent)
     save(path, replace(joined(parts), network=network_hash(G)), force)
+
+
+def usable_device(name: str | None) -> str:
+    """Return the device asked for, by default the best there is; BadParameter if it is not here."""
+    from stylegan_torch import generate
+
+    try:
+        return generate.usable_device(name) if name else generate.best_device()
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--device") from error
 
 
 @dataclass(frozen=True)
@@ -158,12 +166,11 @@ def open_generator(network: str | None, device: str | None = None, exact: bool =
     Raises:
         StyleGANError: if it cannot be read.
     """
-    checkpoint, name = _read(network, "G_ema")
     from stylegan_torch import stylegan3
     from stylegan_torch.fast import optimize
-    from stylegan_torch.generate import best_device
 
-    device = device or best_device()
+    device = usable_device(device)
+    checkpoint, name = _read(network, "G_ema")
     G = checkpoint.network("G_ema").to(device)
     if isinstance(G, stylegan3.Generator):  # upright whatever transform the file has, as stylegan-generate draws
         G.synthesis.input.transform.copy_(stylegan3.image_transform())
@@ -174,10 +181,9 @@ def open_generator(network: str | None, device: str | None = None, exact: bool =
 
 def open_discriminator(network: str | None, device: str | None = None) -> Any:
     """Return a network's discriminator."""
+    device = usable_device(device)
     checkpoint, _ = _read(network, "D")
-    from stylegan_torch.generate import best_device
-
-    return checkpoint.network("D").to(device or best_device())
+    return checkpoint.network("D").to(device)
 
 
 def _read(network: str | None, role: str) -> tuple[Any, str]:

@@ -12,6 +12,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from stylegan_torch import StyleGANError
 from stylegan_torch.command import one_line_errors, quick_imports
+from stylegan_torch.files import refuse_existing
+from stylegan_torch.inputs import INPUT, NETWORK_FILE, OUTPUT, InputFolder
 
 if TYPE_CHECKING:
     from stylegan_torch.pictures.collections import Picture
@@ -23,7 +25,6 @@ Examples:
   stylegan train photos.zip --outdir run --resume
   accelerate launch --multi_gpu $(which stylegan) train photos/ --network ffhq.pt --outdir run
 """
-_FOLDER = click.Path(path_type=Path)
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -40,10 +41,12 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 @click.command(epilog=EXAMPLES, short_help="Train or fine-tune a network on pictures.")
-@click.argument("data", type=_FOLDER)
-@click.option("--outdir", type=_FOLDER, required=True, help="Where snapshots, grids and logs go.")
-@click.option("--network", help="Fine-tune this: a file of ours, or anything stylegan-convert reads.")
-@click.option("--config", type=_FOLDER, help="Recipe (.toml): new networks, and settings.")
+@click.argument("data", type=InputFolder())
+@click.option("--outdir", type=OUTPUT, required=True, help="Where snapshots, grids and logs go.")
+@click.option(
+    "--network", type=NETWORK_FILE, help="Fine-tune this: a file of ours, or anything stylegan-convert reads."
+)
+@click.option("--config", type=INPUT, help="Recipe (.toml): new networks, and settings.")
 @click.option("--resume", is_flag=True, help="Go on from the last snapshot in --outdir.")
 @click.option("--kimg", type=click.FloatRange(min=0), help="Train until so many thousand pictures were shown.")
 @click.option("--batch", type=click.IntRange(min=1), help="Pictures of a step, over all processes.")
@@ -70,7 +73,7 @@ def _setting(text: str) -> tuple[str, Any]:
     help="Half types are mixed with float32.  [default: float32, or the run's]",
 )
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard.")
-@click.option("--cache", type=_FOLDER, help="Where prepared pictures go.  [default: the user's cache folder]")
+@click.option("--cache", type=OUTPUT, help="Where prepared pictures go.  [default: the user's cache folder]")
 @one_line_errors
 def train(
     data: Path,
@@ -96,11 +99,12 @@ def train(
     """
     if [bool(network), bool(config), resume].count(True) != 1:
         raise click.UsageError("give one of --network, --config and --resume")
-    try:
-        import accelerate  # noqa: F401
-    except ImportError as error:
-        raise StyleGANError("training needs more packages: pip install 'stylegan-torch[train]'") from error
+    refuse_existing([outdir / "snapshot"], force=True)
     with quick_imports():
+        try:
+            import accelerate  # noqa: F401
+        except ImportError as error:
+            raise StyleGANError("training needs more packages: pip install 'stylegan-torch[train]'") from error
         from stylegan_torch.training.start import Plan, start
     given = {name: value for name, value in options.items() if value is not None} | dict(map(_setting, more))
     console = Console(stderr=True)

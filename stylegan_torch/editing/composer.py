@@ -11,24 +11,18 @@ import torch
 from torch import Tensor
 
 from stylegan_torch.editing import directions as finding
-from stylegan_torch.editing.composition import Composition, Move
+from stylegan_torch.editing.composition import Composition, CompositionError, Move, check_directions
 from stylegan_torch.editing.directions import Directions
 from stylegan_torch.editing.latents import Latents, chosen, from_seeds, load, network_hash, require_w
 from stylegan_torch.editing.mixing import layers_of, mix
-from stylegan_torch.errors import StyleGANError
 from stylegan_torch.generate import Style, resolve
 from stylegan_torch.seeds import noise_from_seeds
 
 _METHODS = {"pca": finding.pca, "sefa": finding.sefa}
-"""Directions that a network has of its own, so that no file is needed."""
 _COUNT = 50
 """So many of them are found."""
 _KEPT = 4
 """So many files, and latents of seeds, are kept for the next composition."""
-
-
-class CompositionError(StyleGANError):
-    """A picture asks for what is not there."""
 
 
 class Composer:
@@ -55,9 +49,8 @@ class Composer:
             StyleGANError: if there is no such file, it cannot be read, or it is of another network.
         """
         if name not in self._directions:
+            check_directions(name)
             find = _METHODS.get(name)
-            if not find and not Path(name).exists():
-                raise CompositionError(f"{name} is neither {' nor '.join(_METHODS)}, nor a file of directions")
             found = find(self.G, min(self.G.w_dim, _COUNT)) if find else finding.load(Path(name), self.G)
             self._directions[name] = found
         return self._directions[name]
@@ -120,7 +113,7 @@ class Composer:
 
     def _noise(self, picture: Composition) -> tuple[Tensor, ...]:
         """Return noise maps [1, 1, H, W]; of none, zeros, so that it travels; nothing for the stored ones."""
-        if picture.noise == "stored":
+        if picture.noise == "const":
             return ()
         random = torch.Generator().manual_seed(picture.noise_seed)
         maps = [torch.randn(1, 1, *size, generator=random) for size in self._sizes]

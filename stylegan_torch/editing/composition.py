@@ -7,9 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Noise = Literal["official", "stored", "none", "random"]
+from stylegan_torch.errors import StyleGANError
+
+Noise = Literal["official", "const", "random", "none"]
+METHODS = ("pca", "sefa")
+"""Directions that a network has of its own, so that no file is needed."""
 _MIX = re.compile(r"(?P<source>.+)@(?P<layers>[a-z0-9,\- ]+)")
 _MOVE = re.compile(r"(?P<directions>.+):(?P<index>\d+)=(?P<strength>[^@=]+)(@(?P<layers>[a-z0-9,\- ]+))?")
+
+
+class CompositionError(StyleGANError):
+    """A picture asks for what is not there."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ def parse_mix(text: str) -> Mix:
     source = found and found["source"]
     if not found or not source or not (source.isdecimal() or is_file_of_latents(source)):
         raise ValueError(f"{text!r} is not a seed or a file of latents and layers, such as 8@0-3 or me.npz@coarse")
-    return Mix(int(source) if source.isdecimal() else Path(source), found["layers"])
+    return Mix(int(source) if source.isdecimal() else Path(source), well_formed_layers(found["layers"]))
 
 
 def parse_move(text: str) -> Move:
@@ -67,7 +75,28 @@ def parse_move(text: str) -> Move:
         strength = float("nan")
     if not found or not abs(strength) < float("inf"):
         raise ValueError(f"{text!r} is not directions:number=strength, such as pca:0=2.5 or smile.npz:0=-1@4-8")
-    return Move(found["directions"], int(found["index"]), strength, found["layers"] or "")
+    layers = well_formed_layers(found["layers"]) if found["layers"] else ""
+    return Move(found["directions"], int(found["index"]), strength, layers)
+
+
+def well_formed_layers(text: str) -> str:
+    """Return a choice of layers as it is: "0-6", "1,3,5-7", "coarse", "middle", "fine", "all", or several.
+
+    Raises:
+        ValueError: for another text. Whether a network has these layers, only `layers_of` knows.
+    """
+    for part in text.replace(" ", "").split(","):
+        first, dash, last = part.partition("-")
+        numbers = first.isdecimal() and (first + last).isascii() and (last.isdecimal() or not dash)
+        if not numbers and part not in ("coarse", "middle", "fine", "all"):
+            raise ValueError(f"{part!r} is not a layer, a range like 0-6, coarse, middle, fine or all")
+    return text
+
+
+def check_directions(name: str) -> None:
+    """Raise CompositionError unless a text is in `METHODS` or names a file."""
+    if name not in METHODS and not Path(name).exists():
+        raise CompositionError(f"{name} is neither {' nor '.join(METHODS)}, nor a file of directions")
 
 
 def is_file_of_latents(text: str) -> bool:
@@ -82,8 +111,8 @@ class Composition:
     base: a seed, or a file of latents. row: which of the file; None = all.
     truncation_psi, class_index: of seeds; psi None = the network's own.
     mixes: styles of others, in their layers' place. moves: then added.
-    noise: "official" is what `stylegan-generate` does for the seed, or that of the file; "stored" is the network's;
-        "none"; or "random", of `noise_seed`.
+    noise: "official" is what `stylegan-generate` does for the seed, or that of the file; "const" is the network's;
+        "random", of `noise_seed`; or "none".
     """
 
     base: int | Path

@@ -7,15 +7,17 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from stylegan_torch.editing.pictures import Picture
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files import new_file
 from stylegan_torch.images import to_pil
+
+if TYPE_CHECKING:
+    from stylegan_torch.editing.pictures import Picture
 
 MAX_GIF_FPS = 50
 """Programs that show GIFs slow down what is faster."""

@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stylegan_torch import stylegan1
+from stylegan_torch.editing.composition import well_formed_layers
+
 RANGES = {"coarse": (4, 8), "middle": (16, 32), "fine": (64, 1 << 20)}
 """The papers' ranges of layers by the picture sides at which they work, the first and the last."""
 
@@ -21,15 +24,13 @@ def layers_of(G: Any, text: str) -> list[int]:
         ValueError: for another text, or layers that the network does not have.
     """
     chosen: set[int] = set()
-    for part in text.replace(" ", "").split(","):
+    for part in well_formed_layers(text).replace(" ", "").split(","):
         if part == "all":
             chosen |= set(range(G.num_ws))
         elif part in RANGES:
             chosen |= set(_named(G, part))
         else:
-            first, dash, last = part.partition("-")
-            if not (first + last).isascii() or not first.isdecimal() or (dash and not last.isdecimal()):
-                raise ValueError(f"{part!r} is not a layer, a range like 0-6, coarse, middle, fine or all")
+            first, _, last = part.partition("-")
             low, high = int(first), int(last or first)
             if low > high or high >= G.num_ws:
                 raise ValueError(f"{part!r} is not within the layers 0 to {G.num_ws - 1} of this network")
@@ -42,6 +43,14 @@ def _named(G: Any, name: str) -> list[int]:
         raise ValueError(f"{name} is a range of StyleGAN and StyleGAN2; name layers of this network by number")
     low, high = RANGES[name]
     return [i for i in range(G.num_ws) if low <= 4 << (i // 2) <= high]
+
+
+def official_psi(G: Any) -> float:
+    """Return the truncation psi of the release's own style-mixing script, which truncates all layers.
+
+    StyleGAN's takes w as it comes from the mapping; the others have the network's default (spec TF.md 5).
+    """
+    return 1.0 if isinstance(G, stylegan1.Generator) else G.config.truncation_psi
 
 
 def mix(ws: Tensor, others: Tensor, layers: Sequence[int]) -> Tensor:

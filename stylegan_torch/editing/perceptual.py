@@ -13,17 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan_torch.errors import StyleGANError
+from stylegan_torch.editing.distances import DistanceError, require_trust
 
 LARGEST = 256
 """Larger pictures are reduced to about this side first, as the official projector does (spec TF.md 5.1)."""
 _SMALLEST = 4
 _EPSILON = 1e-6
 """Added under the roots, which have no derivative at 0."""
-
-
-class DistanceError(StyleGANError):
-    """A distance cannot be had, or not for these pictures."""
 
 
 class Distance(Protocol):
@@ -50,11 +46,7 @@ def open_distance(name: str, device: str | torch.device = "cpu", trust: bool = F
         return PyramidDistance()
     if name == "lpips":
         return LpipsDistance(device)
-    if not trust:
-        raise DistanceError(
-            f"{name} is TorchScript, a program that runs when it is loaded and used; "
-            "--trust-distance says that you trust whoever made it"
-        )
+    require_trust(name, trust)
     return ScriptDistance(Path(name), device)
 
 

@@ -46,7 +46,7 @@ _DAY = 24 * 60 * 60
 _LAST_SEED = 2**32 - 1
 _SEED, _LATENTS = "a seed", "latents"
 _MOST_STEPS = 2000
-_NOISE = ["official", "stored", "none", "random"]
+_NOISE = ["official", "const", "random", "none"]
 _SPACES, _FITS = ["w+", "w"], ["crop", "pad"]
 _DRAWING = "drawing …"
 _OFF = f"() => [...Array(2).fill({{__type__: 'update', interactive: false}}), '', '{_DRAWING}']"
