@@ -237,7 +237,8 @@ class Linear(nn.Module):
         self.activation_gain = activation_gain
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map [N, in] to [N, out]."""
+        """Map [N, in], of any dtype, to [N, out]."""
+        x = x.to(self.weight.dtype)
         bias = None if self.bias is None or self.bias_gain is None else self.bias * self.bias_gain
         return activate(
             F.linear(x, self.weight * self.weight_gain, bias), self.activation, with_gain=self.activation_gain

@@ -331,7 +331,7 @@ class SynthesisLayer(nn.Module):
             return early(self.const.expand(w.shape[0], -1, -1, -1))
         weight = self.weight * self.weight_gain
         if self.stage == "dense":
-            return early((w @ weight.t()).reshape(w.shape[0], -1, *self.config.base_size))
+            return early((w.to(weight.dtype) @ weight.t()).reshape(w.shape[0], -1, *self.config.base_size))
         assert x is not None
         if self.stage == "conv":
             return early(conv2d(x, weight))
@@ -410,7 +410,7 @@ class SynthesisBlock(nn.Module):
             noise: explicit maps, as of `features`.
         """
         check_shape("ws", ws, self.num_conv, self.w_dim)
-        x = self.features(x, cast("ws", ws, any_tensor(self)), noise_mode, noise)
+        x = self.features(x, ws, noise_mode, noise)
         return x, self.torgb(x) if self.is_last else None
 
 
@@ -469,11 +469,12 @@ class SynthesisNetwork(nn.Module):
         blocks = self.blocks()
         finest = len(blocks) - 1
         skipped, fade = growth(self.config.lod, max(finest - 1, 0)) if self.config.growing else (0, 0.0)
-        x = before = None
+        x = before = image = None
         for level, block in enumerate(blocks[: finest - skipped + 1]):
             own = None if noise is None else noise[each * level : each * (level + 1)]
-            before, x = x, block.features(x, ws[:, 2 * level : 2 * level + 2], noise_mode, own)
-        image: Tensor = block.torgb(x)
+            before = x
+            x, image = block(x, image, ws[:, 2 * level : 2 * level + 2], noise_mode=noise_mode, noise=own)
+        image = block.torgb(x) if image is None else image
         if fade > 0 and level > 0:
             image = image.lerp(nearest_up2d(blocks[level - 1].torgb(before)), fade)
         return nearest_up2d(image, 2**skipped)

@@ -561,6 +561,7 @@ class SynthesisBlock(nn.Module):
         if self.is_last or config.architecture == "skip" or (config.architecture == "revised" and config.growing):
             self.torgb = ToRGB(config, out)
         self.num_torgb = int(hasattr(self, "torgb"))
+        self.adds_picture = self.is_last or config.architecture == "skip"
         self.attention = _attention(config, level, out)
         self.register_buffer("resample_filter", make_filter(config.resample_filter))
 
@@ -612,11 +613,10 @@ class SynthesisBlock(nn.Module):
             ValueError: if ws or noise do not fit the level.
         """
         check_shape("ws", ws, self.num_conv + self.num_torgb, self.w_dim)
-        ws = cast("ws", ws, any_tensor(self.conv1))
         x = self.features(x, ws, noise_mode, noise)
         if img is not None and self.resolution > 4:
             img = self.enlarged(img)
-        if self.num_torgb:
+        if self.adds_picture:
             rgb = self.torgb(x, ws[:, -1])
             img = rgb if img is None else img + rgb
         return x, img
@@ -681,9 +681,7 @@ class SynthesisNetwork(nn.Module):
             return self._grown_image(ws, noise_mode, noise)
         x = img = None
         for level, block in enumerate(self.blocks()):
-            first = max(2 * level - 1, 0)
-            rows = ws[:, first : first + block.num_conv + block.num_torgb]
-            x, img = block(x, img, rows, noise_mode=noise_mode, noise=_noise_of(noise, level))
+            x, img = block(x, img, _rows_of(ws, level, block), noise_mode=noise_mode, noise=_noise_of(noise, level))
         assert img is not None
         return img
 
@@ -691,15 +689,19 @@ class SynthesisNetwork(nn.Module):
         blocks = self.blocks()
         finest = len(blocks) - 1
         skipped, fade = growth(self.config.lod, max(finest - 1, 0)) if self.config.growing else (0, 0.0)
-        x = before = None
+        x = before = image = None
         for level, block in enumerate(blocks[: finest - skipped + 1]):
-            rows = ws[:, max(2 * level - 1, 0) : 2 * level + 1]
-            before, x = x, block.features(x, rows, noise_mode, _noise_of(noise, level))
-        image: Tensor = block.torgb(x, ws[:, 2 * level + 1])
+            before = x
+            x, image = block(x, image, _rows_of(ws, level, block), noise_mode=noise_mode, noise=_noise_of(noise, level))
+        image = block.torgb(x, ws[:, 2 * level + 1]) if image is None else image
         if fade > 0 and level > 0:
             coarse = blocks[level - 1].torgb(before, ws[:, 2 * level - 1])
             image = image.lerp(nearest_up2d(coarse), fade)
         return nearest_up2d(image, 2**skipped)
+
+
+def _rows_of(ws: Tensor, level: int, block: SynthesisBlock) -> Tensor:
+    return ws.narrow(1, max(2 * level - 1, 0), block.num_conv + block.num_torgb)
 
 
 def _noise_of(noise: Sequence[Tensor] | None, level: int) -> Sequence[Tensor] | None:

@@ -268,7 +268,6 @@ class SynthesisInput(nn.Module):
 
     def forward(self, w: Tensor) -> Tensor:
         """Map w [N, w_dim] to features [N, C, H, W]."""
-        w = cast("w", w, self.weight)
         t = self.affine(w)
         cos, sin, x, y = (t / t[:, :2].norm(dim=1, keepdim=True)).unbind(dim=1)
         zero, one = torch.zeros_like(x), torch.ones_like(x)
@@ -342,7 +341,6 @@ class SynthesisLayer(nn.Module):
             noise_mode, force_fp32: of the official release; there is no noise, and layers run in float32.
             update_emas: let `magnitude_ema` follow the input.
         """
-        w = cast("w", w, self.weight)
         if update_emas:
             follow_mean(self.magnitude_ema, x.square().mean()[None], self.magnitude_ema_beta)
         x = self._convolve(x, self.affine(w)) + self.bias[:, None, None]

@@ -152,20 +152,24 @@ def test_gen_images_with_translation_and_rotation(name: str, fast: bool) -> None
 
 
 @FORMS
-@pytest.mark.parametrize("name", [*STYLEGAN, *STYLEGAN2])
+@pytest.mark.parametrize("name", [*STYLEGAN, "sg2-revised", *STYLEGAN2])
 def test_walk_over_blocks(name: str, fast: bool) -> None:
     G = open_network(name, fast)
     ws = G.mapping(z_of(G, 3), label_of(G))
+    hooked: list[tuple[Tensor, Tensor | None]] = []
     x = img = None
     i = 0
     for resolution in G.synthesis.block_resolutions:
         block = getattr(G.synthesis, f"b{resolution}")
-        x, img = block(x, img, ws.narrow(1, i, block.num_conv + block.num_torgb), noise_mode="const", force_fp32=True)
+        block.register_forward_hook(lambda module, given, result: hooked.append(result))
+        some = ws.double().narrow(1, i, block.num_conv + block.num_torgb)
+        x, img = block(x, img, some, noise_mode="const", force_fp32=True)
         i += block.num_conv
         assert x.shape[1] == block.out_channels
         assert block.is_last == (resolution == G.synthesis.block_resolutions[-1])
     assert img is not None
     same(img, G.synthesis(ws, noise_mode="const"))
+    assert len(hooked) == 2 * len(G.synthesis.block_resolutions)
 
 
 @FORMS

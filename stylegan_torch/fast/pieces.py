@@ -102,8 +102,8 @@ class FoldedLinear(nn.Module):
         self.activation_gain = layer.activation_gain
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map [N, in] to [N, out]."""
-        x = F.linear(x, self.weight, self.bias)
+        """Map [N, in], of any dtype, to [N, out]."""
+        x = F.linear(x.to(self.weight.dtype), self.weight, self.bias)
         return activate(x, self.activation, with_gain=self.activation_gain and not self.folded)
 
 

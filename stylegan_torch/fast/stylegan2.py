@@ -163,7 +163,6 @@ class StyleGAN2Block(stylegan2.SynthesisBlock):
         noise: Sequence[Tensor] | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Map features and picture of the level below to this level's."""
-        ws = ws.float()
         rows = strip_rows(ws, len(self.conv1.bias), self.size)
         whole = self.residual or not isinstance(self.attention, nn.Identity)
         if x is None or self.resolution == 4 or whole or rows >= self.size[0]:
@@ -176,7 +175,7 @@ class StyleGAN2Block(stylegan2.SynthesisBlock):
         self, x: Tensor, image: Tensor | None, ws: Tensor, noise: Sequence[Tensor | None], rows: int
     ) -> tuple[Tensor, Tensor | None]:
         stages = [self.conv0.stage(ws[:, 0], noise[0]), self.conv1.stage(ws[:, 1], noise[1])]
-        rgb = self.torgb.stage(ws[:, -1], None) if hasattr(self, "torgb") else None
+        rgb = self.torgb.stage(ws[:, -1], None) if self.adds_picture else None
         y = x.new_empty(0) if self.is_last else empty_map(x, len(self.conv1.bias), self.size)
         if image is not None:
             image = self.enlarged(image)
