@@ -17,6 +17,8 @@ from torch import Tensor
 
 from stylegan_torch.files import new_file
 
+EDGE = 1e-3
+"""Of an 8-bit step."""
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
@@ -36,6 +38,16 @@ def to_uint8(images: Tensor, rounding: str = "truncate") -> Tensor:
     x = images.float().permute(0, 2, 3, 1)
     x = (x * 127.5 + 128).clamp(0, 255) if rounding == "truncate" else (x * 127.5 + 127.5).round().clamp(0, 255)
     return x.to(torch.uint8).cpu()
+
+
+def on_rounding_edge(images: Tensor) -> Tensor:
+    """Return which 8-bit values [N, H, W, C] of images [N, C, H, W] in [-1, 1] rounding decides.
+
+    They lie within `EDGE` of where the value changes, by either rounding of `to_uint8`, so that two sound computations
+    that add in different orders may differ by one there.
+    """
+    x = images.double().permute(0, 2, 3, 1) * 127.5
+    return (x - x.round()).abs() <= EDGE
 
 
 def to_pil(picture: np.ndarray[Any, Any]) -> Image.Image:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
+from signal import SIGINT, SIGKILL, SIGTERM, Signals
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from accelerate import Accelerator
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from interrupt import run_interrupted
 from PIL import Image
 from torch import Tensor
 from train_together import beginning, random_pictures, train
@@ -35,6 +35,10 @@ from stylegan_torch.training.trainer import Trainer, faded, freeze, set_lod
 DATA = Path(__file__).parent / "data"
 ON_ONE_CORE = {**os.environ, "OMP_NUM_THREADS": "1"}
 """The environment of processes whose sums are to be added in the same order as in a test's."""
+STOP_IN_STEP_13 = """
+from stylegan_torch.training.trainer import Trainer
+interrupt_after(13, Trainer, "step", number)
+"""
 FAMILIES = {
     "progan": "pg.pkl",
     "stylegan1": "sg1.pkl",
@@ -418,14 +422,11 @@ def test_killed_at_any_moment_it_goes_on_as_if_nothing_had_happened(photos: Path
     _train(photos, "--config", recipe, "--outdir", tmp_path / "whole", *common)
 
     killed = tmp_path / "killed"
-    program = [sys.executable, "-c", "from stylegan_torch.group import main; main()", "train", str(photos)]
-    arguments = ["--config", str(recipe), "--outdir", str(killed), *map(str, common)]
-    with subprocess.Popen([*program, *arguments], env=ON_ONE_CORE) as process:
-        while not (killed / "network-000000080.pt").exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    assert not (killed / "network-000000160.pt").exists()
+    process = run_interrupted(
+        STOP_IN_STEP_13, ["train", photos, "--config", recipe, "--outdir", killed, *common], SIGKILL
+    )
+    assert process.returncode == -SIGKILL, process.stderr
+    assert [path.name for path in sorted(killed.glob("*.pt"))] == ["network-000000040.pt", "network-000000080.pt"]
     _train(photos, "--resume", "--outdir", killed, *common)
 
     assert _log(killed) == _log(tmp_path / "whole")
@@ -437,26 +438,16 @@ def test_killed_at_any_moment_it_goes_on_as_if_nothing_had_happened(photos: Path
         assert all(torch.equal(value, other[key]) for key, value in one.items()), role
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_asked_to_stop_it_ends_the_step_and_writes_a_snapshot(
-    number: signal.Signals, photos: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
+def test_asked_to_stop_it_ends_the_step_and_writes_a_snapshot(number: Signals, photos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     start = ("--config", _recipe(tmp_path), "--outdir", folder, "--cache", tmp_path / "cache", "--kimg", 1000)
-    program = [sys.executable, "-c", "from stylegan_torch.group import main; main()", "train", str(photos)]
-    with subprocess.Popen([*program, *map(str, start)], env=ON_ONE_CORE, stderr=subprocess.PIPE) as process:
-        while not (folder / "reals.png").exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-        time.sleep(0.2)
-        process.send_signal(number)
-        _, errors = process.communicate()
+    process = run_interrupted(STOP_IN_STEP_13, ["train", photos, *start], number)
     assert process.returncode == 1
-    assert b"Aborted" in errors
-    (snapshot,) = folder.glob("network-*.pt")
-    assert snapshot.with_suffix(".state").exists()
-    shown = int(snapshot.stem.partition("-")[2])
-    assert f"{(shown + 8) / 1000:g} kimg" in _train(photos, "--resume", *start[2:-1], (shown + 8) / 1000)
+    assert "Aborted" in process.stderr
+    assert [path.name for path in folder.glob("network-*.pt")] == ["network-000000104.pt"]
+    assert (folder / "network-000000104.state").exists()
+    assert "0.112 kimg" in _train(photos, "--resume", *start[2:-1], 0.112)
 
 
 def test_a_growing_run_goes_on(photos: Path, tmp_path: Path) -> None:
