@@ -19,8 +19,8 @@ _QUIET = [
     "--disable-sync",
     "--no-first-run",
 ]
-WAIT = 20_000
-"""Milliseconds until a test gives up waiting: machines may be busy."""
+WAIT = 600_000
+"""Milliseconds until a test gives up waiting; nothing but a fault takes so long, however busy the machine."""
 
 
 def _program() -> str | None:
@@ -43,7 +43,7 @@ def browsing(url: str) -> Iterator[Any]:
     complaints: list[str] = []
     program = _program()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=_QUIET)
+        browser = playwright.chromium.launch(executable_path=program, args=_QUIET, timeout=WAIT)
         page = browser.new_page(viewport={"width": 1300, "height": 1000}, accept_downloads=True)
         page.set_default_timeout(WAIT)
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
