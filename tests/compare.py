@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL.Image import Image
 
+Picture = npt.ArrayLike | Image
 EDGE = 1e-3
 """Of an 8-bit step. A float this close to where 8-bit values change may fall on either side: another processor adds in
 another order, and has other last digits."""
 
 
-def assert_same_picture(actual: npt.ArrayLike, expected: npt.ArrayLike, images: npt.ArrayLike) -> None:
+def assert_same_picture(actual: Picture, expected: Picture, images: npt.ArrayLike) -> None:
     """Assert that 8-bit pictures are the same but where rounding decides.
 
     Args:
