@@ -86,6 +86,18 @@ def _flat(network: Any) -> Tensor:
     return torch.cat([value.detach().flatten() for value in network.parameters()])
 
 
+def _outputs(network: Any) -> Tensor:
+    """What a network makes of fixed inputs.
+
+    Its parameters say less: where nothing depends on one, such as a bias before a normalization, its gradient is but
+    rounding, and Adam makes that large.
+    """
+    generator, c = torch.Generator().manual_seed(0), torch.eye(2).repeat(4, 1)
+    if hasattr(network, "z_dim"):
+        return network(torch.randn(8, network.z_dim, generator=generator), c).detach()
+    return network(torch.randn(8, 3, *network.img_size, generator=generator), c).detach()
+
+
 def _tensors(network: Any) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in network.state_dict().items()}
 
@@ -117,12 +129,12 @@ def test_two_processes_are_as_good_as_one(family: str, more: str, tmp_path: Path
     start = beginning(recipe)
     for role in ("G", "D", "G_ema"):
         one, two, accumulated = (
-            _flat(stylegan_torch.load(tmp_path / f"{name}.pt", network=role)) for name in ("one", "two", "accumulated")
+            _outputs(stylegan_torch.load(tmp_path / f"{name}.pt", network=role))
+            for name in ("one", "two", "accumulated")
         )
-        moved = (one - _flat(start[role])).norm()
-        # Adam divides by the size of a gradient, so where one is but rounding, single values go their own way.
-        assert (two - one).norm() < 0.02 * moved
-        assert (accumulated - one).norm() < 0.02 * moved
+        moved = (one - _outputs(start[role])).norm()
+        assert (two - one).norm() < 0.002 * moved
+        assert (accumulated - one).norm() < 0.002 * moved
 
 
 @pytest.mark.parametrize("name", FAMILIES.values(), ids=FAMILIES)
