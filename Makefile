@@ -5,7 +5,14 @@ BIN := $(VENV)/bin
 
 GALLERY := checkpoints/demo
 
-.PHONY: demo test lint gallery clean
+# What a processor without some instructions would compute, as far as this one can play it.
+PROCESSORS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=SSE41 ONEDNN_MAX_CPU_ISA=AVX2 \
+	ONEDNN_MAX_CPU_ISA=AVX512_CORE_AMX
+# Two that have no kernels in common, and the tests that hold pictures against what other programs drew.
+UNLIKE := ATEN_CPU_CAPABILITY=default,ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=avx2,ONEDNN_MAX_CPU_ISA=AVX2
+PARITY := parity nonsquare generate fast options stylegan3 community community_formulas theano
+
+.PHONY: demo test test-kernels test-all lint gallery clean
 
 demo: $(VENV)/.installed
 	mkdir -p out/demo
@@ -17,6 +24,15 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-all
 	$(BIN)/python -m pytest
+
+test-kernels: $(VENV)/.installed-all
+	set -e; for processor in $(UNLIKE); do echo "$$processor"; \
+		env $$(echo $$processor | tr , ' ') $(BIN)/python -m pytest $(PARITY:%=tests/test_%.py); done
+
+# All tests as on each of those processors, and with twice as many workers as cores.
+test-all: test
+	set -e; for processor in $(PROCESSORS); do echo "$$processor"; env $$processor $(BIN)/python -m pytest; done
+	$(BIN)/python -m pytest -n $$((2 * $$(getconf _NPROCESSORS_ONLN)))
 
 lint: $(VENV)/.installed-all
 	$(BIN)/ruff format --check

@@ -18,6 +18,8 @@ from stylegan_torch.files import new_file
 if TYPE_CHECKING:
     from torch import Tensor
 
+EDGE = 1e-3
+"""Of an 8-bit step."""
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
@@ -37,6 +39,16 @@ def to_uint8(images: Tensor, rounding: str = "truncate") -> Tensor:
     x = images.float().permute(0, 2, 3, 1)
     x = (x * 127.5 + 128).clamp(0, 255) if rounding == "truncate" else (x * 127.5 + 127.5).round().clamp(0, 255)
     return x.byte().cpu()
+
+
+def on_rounding_edge(images: Tensor) -> Tensor:
+    """Return which 8-bit values [N, H, W, C] of images [N, C, H, W] in [-1, 1] rounding decides.
+
+    They lie within `EDGE` of where the value changes, by either rounding of `to_uint8`, so that two sound computations
+    that add in different orders may differ by one there.
+    """
+    x = images.double().permute(0, 2, 3, 1) * 127.5
+    return (x - x.round()).abs() <= EDGE
 
 
 def to_pil(picture: np.ndarray[Any, Any]) -> Image.Image:

@@ -19,8 +19,8 @@ _QUIET = [
     "--disable-sync",
     "--no-first-run",
 ]
-WAIT = 120_000
-"""Milliseconds until a test gives up waiting: machines may be very busy."""
+WAIT = 600_000
+"""Milliseconds until a test gives up waiting; nothing but a fault takes so long, however busy the machine."""
 
 
 def _program() -> str | None:
@@ -46,7 +46,7 @@ def browsing(url: str, width: int = 1300, height: int = 1000, script: str = "") 
     complaints: list[str] = []
     program = _program()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=_QUIET)
+        browser = playwright.chromium.launch(executable_path=program, args=_QUIET, timeout=WAIT)
         page = browser.new_page(viewport={"width": width, "height": height}, accept_downloads=True)
         page.set_default_timeout(WAIT)
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)

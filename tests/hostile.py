@@ -9,7 +9,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +229,12 @@ def refused(src: Path | str, *words: str, suffix: str = ".pt") -> str:
 _FORKER = """
 import json, os, resource, signal, sys
 import converter.cli, stylegan_torch.cli
+import converter.describe, converter.formats, converter.opening, stylegan_torch.generate  # torch and the like, once
+
+def held():
+    with open("/proc/self/statm") as pages:
+        return int(pages.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
 for line in sys.stdin:
     job = json.loads(line)
     stderr, end = os.pipe()
@@ -238,9 +244,12 @@ for line in sys.stdin:
         try:
             os.dup2(end, 2)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            for limit, value in job["limits"].items():
+            limits = {"RLIMIT_CPU": job["seconds"], **job["limits"]}
+            if job["memory"]:
+                limits["RLIMIT_AS"] = held() + job["memory"]
+            for limit, value in limits.items():
                 resource.setrlimit(getattr(resource, limit), (value, value))
-            signal.alarm(job["seconds"])
+            signal.alarm(600)
             exec(job["before"])
             command = stylegan_torch.cli.main if job["generate"] else converter.cli.main
             command(job["args"])
@@ -259,13 +268,21 @@ for line in sys.stdin:
 
 @dataclass
 class Job:
-    """A command in a process of its own. Status 70: an exception that the command let through; negative: a signal."""
+    """A command in a process of its own. Status 70: an exception that the command let through; negative: a signal.
+
+    limits: values of `resource`'s.
+    memory: bytes it may hold more than what is there at its start, which depends on the machine; 0 = any.
+    before: program text that is run first.
+    generate: it is `stylegan-generate`, not `stylegan-convert`.
+    seconds: of the processor's time, so that it doesn't matter what else the machine does.
+    """
 
     args: Sequence[object]
-    limits: dict[str, int]
+    limits: dict[str, int] = field(default_factory=dict)
+    memory: int = 0
     before: str = ""
     generate: bool = False
-    seconds: int = 20
+    seconds: int = 60
 
     def fields(self) -> dict[str, Any]:
         return {**self.__dict__, "args": [str(arg) for arg in self.args]}

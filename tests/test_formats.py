@@ -563,7 +563,7 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
 @pytest.mark.parametrize("cls", CONFIGS, ids=lambda cls: f"{cls.__module__.rpartition('.')[2]} {cls.__name__}")
 def test_configs_survive_json(cls: type) -> None:
     @given(values_of(cls))
-    @settings(max_examples=40, deadline=None, derandomize=True)
+    @settings(max_examples=40)
     def survives(config: Any) -> None:
         data = json.loads(json.dumps(networks.config_to_json(config)))
         again = networks.config_from_json(data)

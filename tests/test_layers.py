@@ -22,7 +22,7 @@ from torch import from_numpy as tensor
 from stylegan_torch import layers, networks, progan, stylegan1, stylegan2
 
 Array = np.ndarray[Any, Any]
-EXAMPLES = settings(max_examples=60, deadline=None, derandomize=True)
+EXAMPLES = settings(max_examples=60)
 
 taps_of_filter = st.lists(st.integers(1, 9), min_size=1, max_size=9)
 sides = st.integers(1, 7)

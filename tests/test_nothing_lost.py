@@ -77,8 +77,8 @@ def test_killed_while_writing(big: Path, tmp_path: Path) -> None:
     targets = _targets(tmp_path)
     old = tmp_path / "old.pt"
     old.write_text("precious")
-    jobs = [Job([big, target], {}, before=_KILL) for target in targets]
-    jobs.append(Job([big, old, "--force"], {}, before=_KILL))
+    jobs = [Job([big, target], before=_KILL) for target in targets]
+    jobs.append(Job([big, old, "--force"], before=_KILL))
     assert [status for status, _ in run_limited(jobs)] == [-signal.SIGKILL] * 4
     assert old.read_text() == "precious"
     for target in targets:
@@ -89,10 +89,7 @@ def test_killed_while_writing(big: Path, tmp_path: Path) -> None:
 def test_pipes_do_not_hang(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.pkl"
     os.mkfifo(pipe)
-    jobs = [
-        Job([pipe, tmp_path / "target" / "out.pt"], {}, seconds=5),
-        Job(["--inspect", pipe], {}, seconds=5),
-    ]
+    jobs = [Job([pipe, tmp_path / "target" / "out.pt"]), Job(["--inspect", pipe])]
     for status, stderr in run_limited(jobs):
         check_refused(status, stderr, pipe, tmp_path / "target", ["not a regular file"])
 

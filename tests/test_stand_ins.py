@@ -22,12 +22,7 @@ pytestmark = [
 ]
 
 Array = np.ndarray[Any, Any]
-EXAMPLES = settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+EXAMPLES = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 taps_of_filter = st.lists(st.integers(1, 9), min_size=1, max_size=9)
 sides = st.integers(3, 7)
 even_sides = st.sampled_from([4, 6, 8])

@@ -65,7 +65,7 @@ def test_designed_filters_are_the_stored_ones(case: str) -> None:
 
 
 @given(st.integers(2, 40), st.floats(0.05, 0.45), st.floats(0.02, 1.0), st.floats(1, 1000), st.booleans())
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 def test_filters_sum_to_one_and_are_symmetric(
     taps: int, cutoff: float, width: float, rate: float, radial: bool
 ) -> None:

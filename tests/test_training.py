@@ -5,12 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 import zipfile
 from pathlib import Path
+from signal import SIGINT, SIGKILL, SIGTERM, Signals
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from accelerate import Accelerator
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from interrupt import run_interrupted
 from PIL import Image
 from torch import Tensor
 from train_together import beginning, random_pictures, train
@@ -37,6 +37,10 @@ from stylegan_torch.training.trainer import Trainer, faded, freeze, set_lod
 DATA = Path(__file__).parent / "data"
 ON_ONE_CORE = {**os.environ, "OMP_NUM_THREADS": "1"}
 """The environment of processes whose sums are to be added in the same order as in a test's."""
+STOP_IN_STEP_13 = """
+from stylegan_torch.training.trainer import Trainer
+interrupt_after(13, Trainer, "step", number)
+"""
 FAMILIES = {
     "progan": "pg.pkl",
     "stylegan1": "sg1.pkl",
@@ -84,6 +88,18 @@ def _flat(network: Any) -> Tensor:
     return torch.cat([value.detach().flatten() for value in network.parameters()])
 
 
+def _outputs(network: Any) -> Tensor:
+    """What a network makes of fixed inputs.
+
+    Its parameters say less: where nothing depends on one, such as a bias before a normalization, its gradient is but
+    rounding, and Adam makes that large.
+    """
+    generator, c = torch.Generator().manual_seed(0), torch.eye(2).repeat(4, 1)
+    if hasattr(network, "z_dim"):
+        return network(torch.randn(8, network.z_dim, generator=generator), c).detach()
+    return network(torch.randn(8, 3, *network.img_size, generator=generator), c).detach()
+
+
 def _tensors(network: Any) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in network.state_dict().items()}
 
@@ -115,12 +131,12 @@ def test_two_processes_are_as_good_as_one(family: str, more: str, tmp_path: Path
     start = beginning(recipe)
     for role in ("G", "D", "G_ema"):
         one, two, accumulated = (
-            _flat(stylegan_torch.load(tmp_path / f"{name}.pt", network=role)) for name in ("one", "two", "accumulated")
+            _outputs(stylegan_torch.load(tmp_path / f"{name}.pt", network=role))
+            for name in ("one", "two", "accumulated")
         )
-        moved = (one - _flat(start[role])).norm()
-        # Adam divides by the size of a gradient, so where one is but rounding, single values go their own way.
-        assert (two - one).norm() < 0.02 * moved
-        assert (accumulated - one).norm() < 0.02 * moved
+        moved = (one - _outputs(start[role])).norm()
+        assert (two - one).norm() < 0.002 * moved
+        assert (accumulated - one).norm() < 0.002 * moved
 
 
 @pytest.mark.parametrize("name", FAMILIES.values(), ids=FAMILIES)
@@ -476,14 +492,11 @@ def test_killed_at_any_moment_it_goes_on_as_if_nothing_had_happened(photos: Path
     _train(photos, "--config", recipe, "--outdir", tmp_path / "whole", *common)
 
     killed = tmp_path / "killed"
-    program = [sys.executable, "-c", "from stylegan_torch.group import main; main()", "train", str(photos)]
-    arguments = ["--config", str(recipe), "--outdir", str(killed), *map(str, common)]
-    with subprocess.Popen([*program, *arguments], env=ON_ONE_CORE) as process:
-        while not (killed / "network-000000080.pt").exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-    assert not (killed / "network-000000160.pt").exists()
+    process = run_interrupted(
+        STOP_IN_STEP_13, ["train", photos, "--config", recipe, "--outdir", killed, *common], SIGKILL
+    )
+    assert process.returncode == -SIGKILL, process.stderr
+    assert [path.name for path in sorted(killed.glob("*.pt"))] == ["network-000000040.pt", "network-000000080.pt"]
     _train(photos, "--resume", "--outdir", killed, *common)
 
     assert _log(killed) == _log(tmp_path / "whole")
@@ -495,26 +508,16 @@ def test_killed_at_any_moment_it_goes_on_as_if_nothing_had_happened(photos: Path
         assert all(torch.equal(value, other[key]) for key, value in one.items()), role
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_asked_to_stop_it_ends_the_step_and_writes_a_snapshot(
-    number: signal.Signals, photos: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
+def test_asked_to_stop_it_ends_the_step_and_writes_a_snapshot(number: Signals, photos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     start = ("--config", _recipe(tmp_path), "--outdir", folder, "--cache", tmp_path / "cache", "--kimg", 1000)
-    program = [sys.executable, "-c", "from stylegan_torch.group import main; main()", "train", str(photos)]
-    with subprocess.Popen([*program, *map(str, start)], env=ON_ONE_CORE, stderr=subprocess.PIPE) as process:
-        while not (folder / "reals.png").exists():
-            assert process.poll() is None
-            time.sleep(0.01)
-        time.sleep(0.2)
-        process.send_signal(number)
-        _, errors = process.communicate()
+    process = run_interrupted(STOP_IN_STEP_13, ["train", photos, *start], number)
     assert process.returncode == 1
-    assert b"Aborted" in errors
-    (snapshot,) = folder.glob("network-*.pt")
-    assert snapshot.with_suffix(".state").exists()
-    shown = int(snapshot.stem.partition("-")[2])
-    assert f"{(shown + 8) / 1000:g} kimg" in _train(photos, "--resume", *start[2:-1], (shown + 8) / 1000)
+    assert "Aborted" in process.stderr
+    assert [path.name for path in folder.glob("network-*.pt")] == ["network-000000104.pt"]
+    assert (folder / "network-000000104.state").exists()
+    assert "0.112 kimg" in _train(photos, "--resume", *start[2:-1], 0.112)
 
 
 def test_a_growing_run_goes_on(photos: Path, tmp_path: Path) -> None:
