@@ -16,13 +16,13 @@ from stylegan_torch import progan
 from stylegan_torch.command import columns
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.generate import Style, resolve
-from stylegan_torch.images import to_uint8
+from stylegan_torch.images import on_rounding_edge, to_uint8
 from stylegan_torch.reference import Layer, Reference
 
 TOLERANCE = 1e-4
 """Of images in [-1, 1]; of other arrays times the largest value of the reference, if that is over 1."""
 IDENTICAL = 0.999
-"""Share of 8-bit values that must be identical; none may be off by more than 1."""
+"""Share of 8-bit values that must be identical, unless rounding decides all others; none may be off by more than 1."""
 _MAIN_PATH = ("conv", "fc", "out")
 """Layers that depend on all such before them in their network."""
 HEAD = ("array", "shape", "max |Δ|", "mean |Δ|", "allowed", "identical", "PSNR", "")
@@ -36,6 +36,7 @@ class Comparison:
     max_difference, mean_difference: absolute.
     tolerance: for the largest difference.
     identical: share of values that are the same, of 8-bit pictures.
+    rounding: whether all others lie where rounding decides (`images.on_rounding_edge`).
     psnr: in dB, of pictures; infinite if they are the same.
     """
 
@@ -46,11 +47,13 @@ class Comparison:
     tolerance: float
     identical: float | None = None
     psnr: float | None = None
+    rounding: bool = False
 
     @property
     def passed(self) -> bool:
         """Whether it is the same by the tolerances."""
-        return self.max_difference <= self.tolerance and (self.identical is None or self.identical >= IDENTICAL)
+        enough = self.identical is None or self.identical >= IDENTICAL or self.rounding
+        return enough and self.max_difference <= self.tolerance
 
     def cells(self) -> tuple[str, ...]:
         """Return the comparison as text: name, shape, largest and mean difference, tolerance, share, PSNR, verdict."""
@@ -158,13 +161,19 @@ def verify(networks: Mapping[str, nn.Module], reference: Reference) -> Verdict:
         with _watched(copy.deepcopy(D), "D", reference, layers) as watched:
             _score(watched, reference, 0)
         computed |= _scores(D, reference)
-    comparisons = [compare(name, computed[name], arrays[name]) for name in arrays if name in computed]
+    images = arrays["images"]
+    comparisons = [compare(name, computed[name], arrays[name], images) for name in arrays if name in computed]
     half = [role for role in networks if role in reference.record.get("half_precision", [])]
     return Verdict(comparisons, layers, computed["images"], tuple(half))
 
 
-def compare(name: str, ours: Tensor, reference: Tensor) -> Comparison:
-    """Compare two arrays of one shape by the tolerances; `name` tells pictures from other arrays.
+def compare(name: str, ours: Tensor, reference: Tensor, images: Tensor | None = None) -> Comparison:
+    """Compare two arrays of one shape by the tolerances.
+
+    Args:
+        name: tells pictures from other arrays.
+        ours, reference: the arrays.
+        images: [N, C, H, W] what the reference's 8-bit pictures [N, H, W, C] were before rounding.
 
     Raises:
         StyleGANError: if the shapes differ.
@@ -176,8 +185,11 @@ def compare(name: str, ours: Tensor, reference: Tensor) -> Comparison:
     mean = float(difference.mean()) if difference.numel() else 0.0
     shape = tuple(ours.shape)
     if name == "images_uint8":
-        same = float((ours == reference).double().mean())
-        return Comparison(name, shape, largest, mean, 1.0, same, _psnr(difference, 255.0))
+        same = ours == reference
+        rounding = images is not None and bool((same | on_rounding_edge(images)).all())
+        return Comparison(
+            name, shape, largest, mean, 1.0, float(same.double().mean()), _psnr(difference, 255.0), rounding
+        )
     if name == "images":
         return Comparison(name, shape, largest, mean, TOLERANCE, psnr=_psnr(difference, 2.0))
     scale = float(reference.abs().max()) if reference.numel() else 0.0

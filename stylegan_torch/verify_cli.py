@@ -40,8 +40,8 @@ def main(network: str, reference: Path, report: Path | None, force: bool) -> Non
     NETWORK is a file of ours, or anything stylegan-convert reads. REFERENCE is an .npz that stylegan-export-tf wrote.
 
     Same means: no value of an image in [-1, 1] off by more than 1e-4, nor of another array by more than 1e-4 times its
-    largest value (if over 1); of 8-bit pictures 99.9 % of values identical and none off by more than 1. The exit status
-    is 0 if all are the same, 1 otherwise.
+    largest value (if over 1); of 8-bit pictures 99.9 % of values identical, or all but those that rounding decides, and
+    none off by more than 1. The exit status is 0 if all are the same, 1 otherwise.
     """
     refuse_existing([report], force)
     with quick_imports():

@@ -117,9 +117,8 @@ def test_yuuho(name: str) -> None:
     own = {"truncation_psi": G.config.truncation_psi, "truncation_cutoff": G.config.truncation_cutoff}
     _close(G.mapping(z)[:, 0], arrays["w_untruncated"], image=False)
     _close(G.mapping(z, **own), arrays["styles"][:, : G.num_ws], image=False)
-    # The random weights of the older one draw up to ±14, where float32 is that much coarser than in [-1, 1].
-    _close(G(z), arrays["image_psi1"], image=False)
-    _close(G(z, **own), arrays["image"], image=False)
+    _close(G(z), arrays["image_psi1"])
+    _close(G(z, **own), arrays["image"])
 
 
 def _at(network: Any, lod: float) -> Any:

@@ -186,6 +186,16 @@ def test_other_arrays_may_differ_by_a_ten_thousandth(difference: float, scale: f
     assert compare("w", ours, theirs).passed == (largest <= 1e-4 * max(1.0, scale))
 
 
+def test_rounding_may_decide_any_number_of_values() -> None:
+    images = torch.full((1, 3, 2, 2), 20 / 127.5)  # 148 - 1e-5 and 148 + 1e-5 are 147 and 148
+    theirs = to_uint8(images + 1e-6)
+    ours = theirs - torch.tensor([1, 0, 1], dtype=torch.uint8)
+    assert compare("images_uint8", ours, theirs, images).passed
+    assert not compare("images_uint8", ours, theirs, images + 1e-4).passed
+    assert not compare("images_uint8", ours - 1, theirs, images).passed
+    assert not compare("images_uint8", ours, theirs).passed
+
+
 def test_psnr_is_that_of_the_mean_square() -> None:
     zeros = torch.zeros(100)
     assert compare("images", zeros + 0.2, zeros).psnr == pytest.approx(20.0)
