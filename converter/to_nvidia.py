@@ -106,7 +106,8 @@ def _dropped(role: str, network: checkpoint.Network, record: dict[str, Any], hea
         if keywords:
             yield f"keywords of {role} that those tools don't know are left out: {', '.join(keywords)}"
     else:
-        left = [name for name in network.source if name not in network.state_dict and not is_constant(name)]
+        kept = [name for name in network.source if name not in network.state_dict and not is_constant(name)]
+        left = [name for name in kept if not name.endswith("lod")]  # of no use to a finished network
         if left:
             yield f"{len(left)} variables of {role} that no picture depends on are left out, such as {left[0]}"
     if role == "G_ema" and config.official_noise == "stored" and config.use_noise:

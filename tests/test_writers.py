@@ -111,7 +111,17 @@ def test_a_discriminator_is_made_only_when_asked_for(tmp_path: Path) -> None:
         converter.convert(DATA / "ada-cond.pkl", target, ["g_ema"])
     assert not target.exists()
     summary = converter.convert(DATA / "ada-cond.pkl", target, ["g_ema"], options=Options(fresh_d=True))
-    assert summary.notes == ("D is untrained: there was none", "G is a copy of G_ema: there was none")
+    assert summary.notes == (
+        "D is untrained: there was none",
+        "G is a copy of G_ema: there was none",
+        "keywords of G_ema that those tools don't know are left out: fused_modconv",
+        "keywords of G that those tools don't know are left out: fused_modconv",
+        "the name theirs.pkl holds neither stylegan2 nor stylegan3, by which DragGAN tells networks apart",
+    )
+    named = converter.convert(DATA / "ada3_resnetG_skipD.pkl", tmp_path / "StyleGAN2.pkl", format="nvidia").notes
+    assert not any("DragGAN" in note for note in named)
+    assert any("drawn with noise of their own" in note for note in named)
+    assert any("style biases of G_ema is rounded" in note for note in named)
     theirs = legacy_loader.load(target)
     G = converter.load(DATA / "ada-cond.pkl").network("G_ema")
     z, c = _inputs(G)
