@@ -22,9 +22,9 @@ COUNTS = (1, 10, 51)
 ALONE = """
 import json, sys, time
 clock = [time.perf_counter()]
-from stylegan_torch.command import quick_imports
+from stylegan_torch.commands.terminal import quick_imports
 with quick_imports():
-    from stylegan_torch.generate import Style, draw
+    from stylegan_torch.drawing.draw import Style, draw
 clock.append(time.perf_counter())
 import converter
 G = converter.load(sys.argv[1], ["G_ema"]).network("G_ema")
@@ -41,7 +41,7 @@ def make_network(path: Path) -> None:
     import torch
 
     import stylegan_torch
-    from stylegan_torch import stylegan2
+    from stylegan_torch.networks import stylegan2
 
     channels = (512, 512, 512, 512, 512, 256, 128, 64, 32)
     torch.manual_seed(0)
@@ -51,7 +51,7 @@ def make_network(path: Path) -> None:
 
 def command_seconds(network: Path, count: int, folder: Path) -> float:
     """Return the seconds that the command takes for so many pictures."""
-    code = "from stylegan_torch.cli import main; main()"
+    code = "from stylegan_torch.commands.generate import main; main()"
     seeds = ["--seeds", f"0-{count - 1}", "--outdir", str(folder), "--force"]
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", code, "--network", str(network), *seeds], check=True, capture_output=True)

@@ -41,7 +41,7 @@ print(json.dumps([time.perf_counter() - start, 0]))
 
 def make_pickle(path: Path, code: str = "") -> None:
     """Write the pickle that is converted; it carries `code`."""
-    from converter.tf_writer import carrying, fresh_network, write_pickle
+    from converter.forms.tensorflow.pickler import carrying, fresh_network, write_pickle
 
     keywords = {"num_channels": 3, "resolution": 1024, "label_size": 0}
     parts = [("synthesis", "G_synthesis_stylegan2"), ("mapping", "G_mapping")]

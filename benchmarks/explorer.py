@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--screenshot", help="Also write what the page looks like in the end here (.png).")
     options = parser.parse_args()
     networks = [word for network in options.network for word in ("--network", network)]
-    command = [sys.executable, "-m", "stylegan_torch.group", "explore", *networks]
+    command = [sys.executable, "-m", "stylegan_torch.commands.main", "explore", *networks]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, sync_playwright() as playwright:
         assert server.stdout is not None
         url = server.stdout.readline().split()[1]

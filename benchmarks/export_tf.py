@@ -23,8 +23,8 @@ SOURCE = Path(__file__).parents[1] / "tests" / "tf_sources" / "stylegan2.py"
 EXPORT = """
 import json, resource, sys, time
 from pathlib import Path
-from converter.original import Recording
-from converter.tf_export import export
+from converter.original.run import Recording
+from stylegan_torch.commands.export_tf import export
 folder = Path(sys.argv[2])
 recording = Recording([0], layers=True) if sys.argv[3] == "reference" else None
 start = time.perf_counter()

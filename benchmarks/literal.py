@@ -44,7 +44,7 @@ def make(G: Any) -> Callable[[Tensor], Tensor]:
     """Return what draws from ws with this resampling."""
 
     def draw(ws: Tensor) -> Tensor:
-        with mock.patch("stylegan_torch.stylegan3.upfirdn2d", upfirdn2d):
+        with mock.patch("stylegan_torch.networks.stylegan3.upfirdn2d", upfirdn2d):
             return G.synthesis(ws)
 
     return draw

@@ -30,9 +30,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from stylegan_torch import progan, stylegan1, stylegan2, stylegan3
 from stylegan_torch.fast import optimize
-from stylegan_torch.networks import build
+from stylegan_torch.networks import progan, stylegan1, stylegan2, stylegan3
+from stylegan_torch.networks.registry import build
 
 _WIDE = (512, 512, 512, 512, 512, 256, 128, 64, 32)
 _NARROW = (512, 512, 512, 512, 256, 128, 64, 32, 16)

@@ -12,16 +12,17 @@ from threading import Event
 from typing import Any
 
 from converter.errors import ConvertError, naming, sound, within
+from converter.foreign import Keywords, Network, Source, walk
 from converter.formats import FORMATS, Options, by_suffix, suffixes_of
-from converter.locating import check_file, locate
-from converter.npz import write_npz
-from converter.opening import open_source
-from converter.pages import export_network, import_network, page
-from converter.source import Keywords, Network, Source, walk
-from stylegan_torch import __version__, checkpoint
-from stylegan_torch.checkpoint import ROLES, Checkpoint
-from stylegan_torch.files import new_file, refuse_existing
-from stylegan_torch.networks import Config, count_parameters
+from converter.forms.dump import write_npz
+from converter.reading import open_source
+from converter.sources.locate import check_file, locate
+from converter.translate import export_network, import_network, page
+from stylegan_torch import __version__
+from stylegan_torch.files import checkpoint
+from stylegan_torch.files.atomic import new_file, refuse_existing
+from stylegan_torch.files.checkpoint import ROLES, Checkpoint
+from stylegan_torch.networks.registry import Config, count_parameters
 
 HASH_CHUNK = 1 << 20
 """Bytes; large enough that the hashing thread seldom waits for its turn."""

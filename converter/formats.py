@@ -63,7 +63,7 @@ class Format:
             ConvertError: saying why the form cannot hold a network.
         """
         module, _, function = self.writer.partition(":")
-        return getattr(importlib.import_module(f"converter.{module}"), function)(file, checkpoint, options)
+        return getattr(importlib.import_module(f"converter.forms.{module}"), function)(file, checkpoint, options)
 
 
 _STATE_DICTS = (".pt", ".pth")
@@ -71,18 +71,20 @@ _DRAGGAN = ("stylegan2", "stylegan3")
 _FAMILIES = ("progan", "stylegan1", "stylegan2", "stylegan3")
 
 FORMATS: dict[str, Format] = {
-    "nvidia": Format("to_nvidia:write", (".pkl",), "NVIDIA's own PyTorch tools", ("stylegan2",), "tf", _DRAGGAN),
+    "nvidia": Format("tensorflow.write:write", (".pkl",), "NVIDIA's own PyTorch tools", ("stylegan2",), "tf", _DRAGGAN),
     "rosinality": Format(
-        "to_rosinality:write",
+        "rosinality.write:write",
         _STATE_DICTS,
         "pSp, e4e, ReStyle, StyleCLIP, StyleGAN-NADA …",
         ("stylegan2",),
         "rosinality-stylegan2",
     ),
-    "genforce": Format("to_genforce:write", _STATE_DICTS, "genforce", _FAMILIES[:3], "genforce"),
-    "stylegan3": Format("to_stylegan3:write", _STATE_DICTS, "StyleGAN3's module, stylegan3-editing", ("stylegan3",)),
-    "onnx": Format("to_graph:write_onnx", (".onnx",), "onnxruntime, TensorRT …", _FAMILIES),
-    "pt2": Format("to_graph:write_pt2", (".pt2",), "torch.export.load", _FAMILIES),
+    "genforce": Format("genforce.write:write", _STATE_DICTS, "genforce", _FAMILIES[:3], "genforce"),
+    "stylegan3": Format(
+        "pytorch.write_stylegan3:write", _STATE_DICTS, "StyleGAN3's module, stylegan3-editing", ("stylegan3",)
+    ),
+    "onnx": Format("graph:write_onnx", (".onnx",), "onnxruntime, TensorRT …", _FAMILIES),
+    "pt2": Format("graph:write_pt2", (".pt2",), "torch.export.load", _FAMILIES),
 }
 
 

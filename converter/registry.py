@@ -9,11 +9,14 @@ import sys
 import typing
 from pathlib import Path
 
-from converter import akanimax, genforce, rosinality1, rosinality2, yuuho
 from converter.formats import FORMATS, SUFFIXES, Format
-from converter.pages import PAGES
-from stylegan_torch.checkpoint import ROLES
-from stylegan_torch.networks import FAMILIES, kind_of_type
+from converter.forms import akanimax, yuuho
+from converter.forms.genforce import read as genforce
+from converter.forms.rosinality import stylegan1 as rosinality1
+from converter.forms.rosinality import stylegan2 as rosinality2
+from converter.translate import PAGES
+from stylegan_torch.files.checkpoint import ROLES
+from stylegan_torch.networks.registry import FAMILIES, kind_of_type
 
 BEGIN, END = "<!-- formats: python -m converter.registry README.md -->", "<!-- end of formats -->"
 _TITLES = {

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any
 from stylegan_torch.errors import CheckpointError, StyleGANError
 
 if TYPE_CHECKING:
-    from stylegan_torch.checkpoint import load, save
+    from stylegan_torch.drawing.images import to_uint8
+    from stylegan_torch.drawing.seeds import latents_from_seeds
     from stylegan_torch.fast import optimize
-    from stylegan_torch.images import to_uint8
-    from stylegan_torch.seeds import latents_from_seeds
+    from stylegan_torch.files.checkpoint import load, save
 
 __version__ = "0.1.0"
 __all__ = ["CheckpointError", "StyleGANError", "latents_from_seeds", "load", "optimize", "save", "to_uint8"]
 
 _HOMES = {
-    "latents_from_seeds": "seeds",
-    "load": "checkpoint",
+    "latents_from_seeds": "drawing.seeds",
+    "load": "files.checkpoint",
     "optimize": "fast",
-    "save": "checkpoint",
-    "to_uint8": "images",
+    "save": "files.checkpoint",
+    "to_uint8": "drawing.images",
 }
 
 

@@ -18,9 +18,9 @@ from typing import Any, Self
 from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
 from torch import nn
 
-from stylegan_torch import checkpoint
-from stylegan_torch.checkpoint import Checkpoint
-from stylegan_torch.networks import config_to_json, kind_of
+from stylegan_torch.files import checkpoint
+from stylegan_torch.files.checkpoint import Checkpoint
+from stylegan_torch.networks.registry import config_to_json, kind_of
 
 WEIGHTS = "model.safetensors"
 _TEMPLATE = (Path(__file__).parent / "model_card.md").read_text(encoding="utf-8")

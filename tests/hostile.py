@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from official import State, build, write_pickle
 from official_torch import Module, persistence_network, write_persistence_pickle
 
-import converter.cli
+import stylegan_torch.commands.convert
 
 FORMS = ["tf", "torch"]
 SLOT = "PAYLOAD GOES HERE"
@@ -222,14 +222,14 @@ def refused(src: Path | str, *words: str, suffix: str = ".pt") -> str:
     """Convert a file that must be refused, to an empty directory next to it; return the error."""
     target = Path(src).parent / "target"
     target.mkdir(exist_ok=True)
-    status, stderr = run(converter.cli.main, src, target / f"out{suffix}")
+    status, stderr = run(stylegan_torch.commands.convert.main, src, target / f"out{suffix}")
     return check_refused(status, stderr, src, target, words)
 
 
 _FORKER = """
 import json, os, resource, signal, sys
-import converter.cli, stylegan_torch.cli
-import converter.describe, converter.formats, converter.opening, stylegan_torch.generate  # torch and the like, once
+import stylegan_torch.commands.convert, stylegan_torch.commands.generate
+import converter.describe, converter.formats, converter.reading, stylegan_torch.drawing.draw  # torch and the like, once
 
 def held():
     with open("/proc/self/statm") as pages:
@@ -251,7 +251,7 @@ for line in sys.stdin:
                 resource.setrlimit(getattr(resource, limit), (value, value))
             signal.alarm(600)
             exec(job["before"])
-            command = stylegan_torch.cli.main if job["generate"] else converter.cli.main
+            command = stylegan_torch.commands.generate.main if job["generate"] else stylegan_torch.commands.convert.main
             command(job["args"])
         except SystemExit as exit:
             status = exit.code or 0

@@ -32,7 +32,8 @@ def run_interrupted(setting_up: str, arguments: Iterable[object], number: Signal
     It finds the signal as `number`.
     """
     program = (
-        f"from interrupt import interrupt_after; from stylegan_torch.group import main; number = {int(number)}\n"
+        "from interrupt import interrupt_after; from stylegan_torch.commands.main import main\n"
+        f"number = {int(number)}\n"
         f"{setting_up}\nmain()"
     )
     folders = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]

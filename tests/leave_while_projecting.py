@@ -10,7 +10,7 @@ from typing import Any
 
 import converter
 from stylegan_torch.explorer.page import Page
-from stylegan_torch.explorer.studio import Source, Studio
+from stylegan_torch.explorer.sessions import Source, Studio
 
 
 def _opened() -> tuple[Any, Any, dict[str, Any]]:

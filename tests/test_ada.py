@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from stylegan_torch.drawing.random_streams import Draws, Share
 from stylegan_torch.training import ada
-from stylegan_torch.training.draws import Draws, Share
 
 
 def _draws(count: int, seed: int = 0) -> Draws:

@@ -29,8 +29,8 @@ from official_torch import Module, write_persistence_pickle
 from PIL import Image
 
 import converter
-import converter.cli
-import stylegan_torch.cli
+import stylegan_torch.commands.convert
+import stylegan_torch.commands.generate
 from stylegan_torch.errors import StyleGANError
 
 # Damage.
@@ -138,7 +138,7 @@ def test_names_too_long(tmp_path: Path) -> None:
     path = write_sound(tmp_path, "tf.pkl")
     long = "x" * 300
     refused(tmp_path / long)
-    status, stderr = run(converter.cli.main, path, tmp_path / "target" / f"{long}.pt")
+    status, stderr = run(stylegan_torch.commands.convert.main, path, tmp_path / "target" / f"{long}.pt")
     check_refused(status, stderr, long, tmp_path / "target")
 
 
@@ -235,7 +235,9 @@ def test_tensorflow_files_without_a_generator(tmp_path: Path) -> None:
     write_pickle(path, [tf_network(seed=seed) for seed in range(3)])
     refused(path, "3 generators")
     write_pickle(path, discriminators[:1])
-    status, stderr = run(stylegan_torch.cli.main, "--network", path, "--seeds", "1", "--outdir", tmp_path / "target")
+    status, stderr = run(
+        stylegan_torch.commands.generate.main, "--network", path, "--seeds", "1", "--outdir", tmp_path / "target"
+    )
     check_refused(status, stderr, path, tmp_path / "target", ["G_ema"])
 
 
@@ -309,7 +311,7 @@ def test_torch_files_without_networks(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", ["missing", "extra", "misshapen"])
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_our_files_are_checked(suffix: str, what: str, tmp_path: Path) -> None:
-    from stylegan_torch.checkpoint import Checkpoint, Network, write
+    from stylegan_torch.files.checkpoint import Checkpoint, Network, write
 
     loaded = converter.load(write_sound(tmp_path, "tf.pkl"))
     net, name = loaded.networks["G_ema"], "synthesis.b8.conv1.weight"
@@ -324,7 +326,9 @@ def test_our_files_are_checked(suffix: str, what: str, tmp_path: Path) -> None:
     path = tmp_path / f"in{suffix}"
     write(path, Checkpoint({"G_ema": Network(net.config, state, net.source)}, loaded.provenance))
     refused(path, name, suffix=".safetensors" if suffix == ".pt" else ".pt")
-    status, stderr = run(stylegan_torch.cli.main, "--network", path, "--seeds", "1", "--outdir", tmp_path / "target")
+    status, stderr = run(
+        stylegan_torch.commands.generate.main, "--network", path, "--seeds", "1", "--outdir", tmp_path / "target"
+    )
     check_refused(status, stderr, path, tmp_path / "target", [name])
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from checkpoints import CATALOGUE
-from converter.catalogue import Entry, entries, fetch, find, suggestion
-from converter.download import direct_url
 from converter.errors import DownloadError
+from converter.sources.catalogue import Entry, entries, fetch, find, suggestion
+from converter.sources.download import direct_url
 
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
@@ -100,7 +100,7 @@ def test_fetch_downloads_with_what_the_row_knows(tmp_path: Path, monkeypatch: py
         asked.append((url, options))
         return tmp_path / "net.pkl"
 
-    monkeypatch.setattr("converter.download.download", download)
+    monkeypatch.setattr("converter.sources.download.download", download)
     entry = Entry("x", "stylegan", "stylegan1", 64, 0, "licence", "x.pkl", "https://x.org", None, "ab", 12)
     assert fetch(entry, cache_dir=tmp_path, progress=False) == tmp_path / "net.pkl"
     assert asked == [

@@ -17,17 +17,18 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 import converter
-from stylegan_torch import files, given
+from stylegan_torch.commands import given
+from stylegan_torch.commands.main import HOMES, main
+from stylegan_torch.drawing.draw import Style, resolve
 from stylegan_torch.editing import latents
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.generate import Style, resolve
-from stylegan_torch.group import HOMES, main
+from stylegan_torch.files import atomic as files
 
 DATA = Path(__file__).parent / "data"
 NETWORK = DATA / "sg2-skip.pkl"
 CONDITIONAL = DATA / "ada-cond.pkl"
 OLD = ("convert", "generate", "verify", "export-tf")
-_START = "import sys; from stylegan_torch.group import main; main(sys.argv[1:])"
+_START = "import sys; from stylegan_torch.commands.main import main; main(sys.argv[1:])"
 
 
 def run(*arguments: object, status: int = 0, **more: Any) -> Result:
@@ -111,7 +112,7 @@ _NO_TORCH = """
 import json, os, sys
 sys.modules["torch"] = None  # importing it is an error
 from click.testing import CliRunner
-from stylegan_torch.group import main
+from stylegan_torch.commands.main import main
 for line in sys.stdin:
     result = CliRunner().invoke(main, json.loads(line))
     print(json.dumps([result.exit_code, result.output]), flush=True)
@@ -353,7 +354,7 @@ def test_a_terminal_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_killed_command_leaves_nothing_of_what_came(temporary: Path) -> None:
     start = "import os, sys; from stylegan_torch import given; copy = given._copy\n"
     start += "def kill(*some): copy(*some); os.kill(os.getpid(), 9)\n"
-    start += "given._copy = kill; from stylegan_torch.group import main; main(['convert', '--inspect', '-'])"
+    start += "given._copy = kill; from stylegan_torch.commands.main import main; main(['convert', '--inspect', '-'])"
     environment = {**os.environ, "TMPDIR": str(temporary)}
     done = subprocess.run([sys.executable, "-c", start], input=NETWORK.read_bytes(), env=environment, check=False)
     assert done.returncode == -9

@@ -15,14 +15,14 @@ import torch
 from click.testing import CliRunner
 
 import converter
-from converter.cli import main
 from converter.errors import ConvertError, UnsafePickleError
-from converter.opening import open_source
-from converter.pages import export_network, import_network
-from converter.source import Source
-from converter.tf_writer import fresh_network, write_pickle
-from stylegan_torch.checkpoint import Checkpoint
-from stylegan_torch.networks import assemble
+from converter.foreign import Source
+from converter.forms.tensorflow.pickler import fresh_network, write_pickle
+from converter.reading import open_source
+from converter.translate import export_network, import_network
+from stylegan_torch.commands.convert import main
+from stylegan_torch.files.checkpoint import Checkpoint
+from stylegan_torch.networks.registry import assemble
 
 DATA = Path(__file__).parent / "data" / "community"
 ROSINALITY = ["rosinality_sg2_convert", "rosinality_sg2_train_010000"]

@@ -16,7 +16,7 @@ from there_and_back import comes_back
 
 import converter
 from converter.errors import ConvertError
-from stylegan_torch.networks import assemble
+from stylegan_torch.networks.registry import assemble
 
 DATA = Path(__file__).parent / "data" / "community"
 State = dict[str, torch.Tensor]

@@ -10,7 +10,7 @@ from compare import EDGE, assert_same_picture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylegan_torch.images import on_rounding_edge, to_uint8
+from stylegan_torch.drawing.images import on_rounding_edge, to_uint8
 
 ROUNDINGS = {"truncate": oracle.to_uint8, "nearest": oracle.to_uint8_rounded}
 

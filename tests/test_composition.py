@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import converter
+from stylegan_torch.commands.main import main
+from stylegan_torch.drawing.draw import Style
+from stylegan_torch.drawing.draw import draw as draw_seeds
 from stylegan_torch.editing import directions, latents, mixing, pictures
 from stylegan_torch.editing.composer import Composer
 from stylegan_torch.editing.composition import Composition, Mix, Move, parse_mix, parse_move
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.generate import Style
-from stylegan_torch.generate import draw as draw_seeds
-from stylegan_torch.group import main
 
 DATA = Path(__file__).parent / "data"
 

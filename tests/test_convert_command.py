@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 
 import converter
 import stylegan_torch
-from converter.cli import main
 from converter.describe import as_text
+from stylegan_torch.commands.convert import main
 
 DATA = Path(__file__).parent / "data"
 FILES = (".pkl", ".pt", ".pth", ".bin", ".model")

@@ -20,7 +20,7 @@ from PIL import Image
 
 from stylegan_torch.pictures.collections import pictures
 from stylegan_torch.pictures.decode import DataError, Form, decode
-from stylegan_torch.training.data import Dataset, prepare, stream
+from stylegan_torch.training.dataset import Dataset, prepare, stream
 
 FORM = Form(16, 16, 3)
 

@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from stylegan_torch.group import main
+from stylegan_torch.commands.main import main
 from stylegan_torch.pictures import archive, decode
 from stylegan_torch.pictures.archive import Order, Shape, write
 

@@ -14,9 +14,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from converter import download as module
-from converter.download import cache_path, direct_url, download
 from converter.errors import DownloadError
+from converter.sources import download as module
+from converter.sources.download import cache_path, direct_url, download
 
 DATA = b"\x80\x03" + bytes(range(256)) * 20
 SHA256 = hashlib.sha256(DATA).hexdigest()

@@ -18,11 +18,12 @@ from PIL import Image
 
 import converter
 import stylegan_torch
-from stylegan_torch.editing import directions, inspection, latents, mixing, pictures
+from stylegan_torch.commands.main import main
+from stylegan_torch.drawing.seeds import latents_from_seeds
+from stylegan_torch.editing import directions, latents, mixing, pictures
+from stylegan_torch.editing import inspect as inspection
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.fast import optimize
-from stylegan_torch.group import main
-from stylegan_torch.seeds import latents_from_seeds
 
 DATA = Path(__file__).parent / "data"
 WITH_W = ["sg1.pkl", "sg2-skip.pkl", "sg2-revised.pkl", "ada-cond.pkl", "sg3t_64.pkl"]

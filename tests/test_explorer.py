@@ -22,16 +22,16 @@ from torch import Tensor
 
 import checkpoints
 import converter
+from stylegan_torch.commands.main import main
 from stylegan_torch.editing import latents
 from stylegan_torch.editing.composition import Composition, Mix, Move
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.explorer import canvas as drawing
-from stylegan_torch.explorer.canvas import Canvas, OvertakenError
+from stylegan_torch.explorer import renderer as drawing
 from stylegan_torch.explorer.fields import choice, number, text, whole
 from stylegan_torch.explorer.preview import Preview
-from stylegan_torch.explorer.studio import KEPT, MOST_LATENTS, Source, Studio, Wish, as_set, moves_of
+from stylegan_torch.explorer.renderer import Canvas, OvertakenError
+from stylegan_torch.explorer.sessions import KEPT, MOST_LATENTS, Source, Studio, Wish, as_set, moves_of
 from stylegan_torch.fast import optimize
-from stylegan_torch.group import main
 
 DATA = Path(__file__).parent / "data"
 
@@ -116,7 +116,7 @@ def test_a_slow_network_gets_previews(demo: Any, monkeypatch: pytest.MonkeyPatch
 
 def test_learning_a_preview_does_not_count_as_drawing(demo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr("stylegan_torch.explorer.canvas.time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr("stylegan_torch.explorer.renderer.time", SimpleNamespace(perf_counter=lambda: clock[0]))
     monkeypatch.setattr(Preview, "_fit", lambda self, image: clock.append(clock.pop() + 10))
     canvas = Canvas(demo, demo)
     assert clock[0] == 10
@@ -248,7 +248,7 @@ def test_files_that_cannot_be_written(studio: Studio, monkeypatch: pytest.Monkey
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("stylegan_torch.explorer.studio.save_png", full)
+    monkeypatch.setattr("stylegan_torch.explorer.sessions.save_png", full)
     sitting, wish = studio.sitting("me"), Wish("small", Composition(1))
     sitting.wish_for(sitting.begin(), wish)
     with pytest.raises(StyleGANError, match="cannot write seed0001: No space left on device"):
@@ -302,7 +302,7 @@ def test_visitors_do_not_share_anything_and_leave_nothing(studio: Studio) -> Non
 
 
 def test_those_who_did_nothing_for_longest_are_forgotten(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stylegan_torch.explorer.studio.VISITORS", 2)
+    monkeypatch.setattr("stylegan_torch.explorer.sessions.VISITORS", 2)
     one, two = studio.sitting("one"), studio.sitting("two")
     assert studio.sitting("one") is one
     studio.sitting("three")

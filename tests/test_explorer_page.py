@@ -22,8 +22,8 @@ from PIL import Image
 
 import checkpoints
 import converter
+from stylegan_torch.commands.main import main
 from stylegan_torch.editing import latents
-from stylegan_torch.group import main
 
 DATA = Path(__file__).parent / "data"
 NETWORKS = ["--network", str(checkpoints.DEMO), "--network", str(DATA / "ada-cond.pkl")]
@@ -48,7 +48,7 @@ WATCH = """
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     files = tmp_path_factory.mktemp("files")
-    command = [sys.executable, "-m", "stylegan_torch.group", "explore", *NETWORKS]
+    command = [sys.executable, "-m", "stylegan_torch.commands.main", "explore", *NETWORKS]
     server = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "TMPDIR": str(files)}
     )

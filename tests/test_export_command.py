@@ -11,14 +11,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 import converter
-from converter import original
-from converter.cli import main as convert_command
 from converter.errors import ConvertError
-from converter.modules import gather
-from converter.opening import open_source
-from converter.source import Source
-from converter.tf_export import main as export_command
-from converter.tf_writer import carrying, write_pickle
+from converter.foreign import Source
+from converter.forms.tensorflow.pickler import carrying, write_pickle
+from converter.original import run as original
+from converter.original.modules import gather
+from converter.reading import open_source
+from stylegan_torch.commands.convert import main as convert_command
+from stylegan_torch.commands.export_tf import main as export_command
 
 DATA = Path(__file__).parent / "data"
 CODE = "import numpy as np\n\ndef G_style(latents_in, labels_in):\n    raise SystemExit('it was run: ü')\n"

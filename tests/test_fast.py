@@ -19,10 +19,12 @@ from PIL import Image
 
 import converter
 import stylegan_torch
-from stylegan_torch import fast, layers, progan
-from stylegan_torch.cli import main
-from stylegan_torch.fast import pieces, strips
-from stylegan_torch.networks import build
+from stylegan_torch import fast
+from stylegan_torch.commands.generate import main
+from stylegan_torch.fast import folding as pieces
+from stylegan_torch.fast import strips
+from stylegan_torch.networks import layers, progan
+from stylegan_torch.networks.registry import build
 
 DATA = Path(__file__).parent / "data"
 NETWORKS = [

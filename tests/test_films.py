@@ -24,14 +24,23 @@ from torch import Tensor
 
 import converter
 from stylegan_torch import StyleGANError, latents_from_seeds
+from stylegan_torch.commands.main import main
+from stylegan_torch.drawing.draw import Style, draw
 from stylegan_torch.editing import latents
-from stylegan_torch.editing.films import FilmError, encoding_for, write_film
-from stylegan_torch.editing.loops import draw_loops, latents_cells
-from stylegan_torch.editing.paths import arcs, loop_noise, loop_ws, loop_z, noise_arcs, slerp, spline, turns
+from stylegan_torch.editing.films.encoding import FilmError, encoding_for, write_film
+from stylegan_torch.editing.films.frames import draw_loops, latents_cells
+from stylegan_torch.editing.films.trajectories import (
+    arcs,
+    loop_noise,
+    loop_ws,
+    loop_z,
+    noise_arcs,
+    slerp,
+    spline,
+    turns,
+)
 from stylegan_torch.editing.pictures import Picture
 from stylegan_torch.editing.pictures import draw as draw_ws
-from stylegan_torch.generate import Style, draw
-from stylegan_torch.group import main
 
 DATA = Path(__file__).parent / "data"
 SUFFIXES = [".mp4", ".webm", ".gif"]
@@ -311,7 +320,7 @@ _WRITE_NOISE = """
 import resource, signal, sys
 from pathlib import Path
 import numpy as np
-from stylegan_torch.editing.films import encoding_for, write_film
+from stylegan_torch.editing.films.encoding import encoding_for, write_film
 
 path, count, largest = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 

@@ -26,8 +26,10 @@ from official_torch import persistence_network, write_persistence_pickle
 
 import converter
 import stylegan_torch
-from stylegan_torch import checkpoint, networks, progan, stylegan1, stylegan2
-from stylegan_torch.checkpoint import Checkpoint
+from stylegan_torch.files import checkpoint
+from stylegan_torch.files.checkpoint import Checkpoint
+from stylegan_torch.networks import progan, stylegan1, stylegan2
+from stylegan_torch.networks import registry as networks
 
 DATA = Path(__file__).parent / "data"
 

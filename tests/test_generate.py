@@ -15,12 +15,12 @@ from PIL import Image
 from torch import Tensor
 
 import converter
-from stylegan_torch import generate
-from stylegan_torch.cli import main
-from stylegan_torch.command import parse_seeds
-from stylegan_torch.generate import Style, draw
-from stylegan_torch.images import to_uint8
-from stylegan_torch.seeds import latents_from_seeds, noise_from_seeds
+from stylegan_torch.commands.generate import main
+from stylegan_torch.commands.terminal import parse_seeds
+from stylegan_torch.drawing import draw as generate
+from stylegan_torch.drawing.draw import Style, draw
+from stylegan_torch.drawing.images import to_uint8
+from stylegan_torch.drawing.seeds import latents_from_seeds, noise_from_seeds
 
 DATA = Path(__file__).parent / "data"
 

@@ -14,9 +14,9 @@ import torch
 from click.testing import CliRunner
 
 import converter
-from converter.cli import main
 from converter.errors import ConvertError
 from converter.formats import Options
+from stylegan_torch.commands.convert import main
 
 DATA = Path(__file__).parent / "data"
 FAMILIES = {"progan": "pg-unfused", "stylegan1": "sg1-cond", "stylegan2": "sg2-resnet", "ada": "ada-cond"}

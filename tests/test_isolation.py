@@ -14,11 +14,11 @@ import pytest
 from click.testing import CliRunner
 
 from converter.errors import ConvertError
-from converter.opening import open_source
-from converter.source import Source
-from converter.tf_export import export
-from converter.tf_export import main as export_command
-from converter.tf_writer import carrying, write_pickle
+from converter.foreign import Source
+from converter.forms.tensorflow.pickler import carrying, write_pickle
+from converter.reading import open_source
+from stylegan_torch.commands.export_tf import export
+from stylegan_torch.commands.export_tf import main as export_command
 
 pytestmark = [
     pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs the extra: pip install '.[tf]'"),
@@ -87,7 +87,8 @@ def run(code: str, tmp_path: Path, memory: int = 16 * GB, modules: Path | None =
 def in_force(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What this system offers to shut a process in, in words; some containers offer less."""
     program = (
-        "import sys; from converter.tf_runtime.isolation import Path, isolate; print(isolate(Path(sys.argv[1]), {}))"
+        "import sys; from converter.original.tf_runtime.isolation import Path, isolate\n"
+        "print(isolate(Path(sys.argv[1]), {}))"
     )
     command = [sys.executable, "-c", program.format(16 * GB), str(tmp_path_factory.mktemp("job"))]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch import from_numpy as tensor
 
-from stylegan_torch import layers, networks, progan, stylegan1, stylegan2
+from stylegan_torch.networks import layers, progan, stylegan1, stylegan2
+from stylegan_torch.networks import registry as networks
 
 Array = np.ndarray[Any, Any]
 EXAMPLES = settings(max_examples=60)

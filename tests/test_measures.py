@@ -16,8 +16,8 @@ from PIL import Image
 from torch import Tensor
 
 import converter
+from stylegan_torch.commands.main import main
 from stylegan_torch.editing import measures
-from stylegan_torch.group import main
 
 DATA = Path(__file__).parent / "data"
 

@@ -19,16 +19,16 @@ from there_and_back import comes_back
 from torch.nn.functional import normalize
 
 import converter
-from converter.cli import main as convert_command
 from converter.errors import ConvertError
-from converter.opening import open_source
-from converter.pages import export_network
-from converter.source import Source
-from converter.stylegan2_pages import base_size
-from stylegan_torch.checkpoint import Checkpoint
-from stylegan_torch.cli import main as generate_command
-from stylegan_torch.seeds import latents_from_seeds, noise_from_seeds
-from stylegan_torch.stylegan2 import SpectralConv
+from converter.foreign import Source
+from converter.forms.tensorflow.stylegan2 import base_size
+from converter.reading import open_source
+from converter.translate import export_network
+from stylegan_torch.commands.convert import main as convert_command
+from stylegan_torch.commands.generate import main as generate_command
+from stylegan_torch.drawing.seeds import latents_from_seeds, noise_from_seeds
+from stylegan_torch.files.checkpoint import Checkpoint
+from stylegan_torch.networks.stylegan2 import SpectralConv
 
 DATA = Path(__file__).parent / "data" / "nonsquare"
 SIZES = {

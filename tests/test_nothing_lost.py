@@ -18,9 +18,8 @@ from hostile import (
 )
 from official import write_pickle
 
-import converter
-import converter.cli
-import stylegan_torch.cli
+import stylegan_torch.commands.convert
+import stylegan_torch.commands.generate
 
 # Full disks, kills, and what may not be written.
 
@@ -68,8 +67,8 @@ def finish(self, path, force):
     assert size > 100_000
     os.ftruncate(self.descriptor, size // 2)
     os.kill(os.getpid(), signal.SIGKILL)
-import stylegan_torch.files
-stylegan_torch.files._Temporary.finish = finish
+import stylegan_torch.files.atomic
+stylegan_torch.files.atomic._Temporary.finish = finish
 """
 
 
@@ -100,7 +99,7 @@ def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
     folder.mkdir()
     file.touch()
     for target in (folder, file / "out.pt", file / "sub" / "out.pt"):
-        status, stderr = run(converter.cli.main, path, target)
+        status, stderr = run(stylegan_torch.commands.convert.main, path, target)
         check_refused(status, stderr, target, tmp_path / "missing")
     assert list(folder.iterdir()) == []
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.pt", "tf.pkl"]
@@ -111,18 +110,18 @@ def test_targets_that_may_not_be_written(tmp_path: Path) -> None:
     folder.mkdir(mode=0o500)
     if os.access(folder, os.W_OK):
         pytest.skip("this user may write everywhere")
-    status, stderr = run(converter.cli.main, path, folder / "out.pt")
+    status, stderr = run(stylegan_torch.commands.convert.main, path, folder / "out.pt")
     check_refused(status, stderr, folder / "out.pt", folder)
 
 
 def test_pictures_that_cannot_be_written(tmp_path: Path) -> None:
     path, file = write_tf(tmp_path / "tf.pkl"), tmp_path / "file"
     file.touch()
-    status, stderr = run(stylegan_torch.cli.main, "--network", path, "--seeds", "1", "--outdir", file)
+    status, stderr = run(stylegan_torch.commands.generate.main, "--network", path, "--seeds", "1", "--outdir", file)
     check_refused(status, stderr, file, tmp_path / "missing", ["cannot"])
     grid = file / "sheet.png"
     out = ["--outdir", tmp_path / "out"]
-    status, stderr = run(stylegan_torch.cli.main, "--network", path, "--seeds", "1", *out, "--grid", grid)
+    status, stderr = run(stylegan_torch.commands.generate.main, "--network", path, "--seeds", "1", *out, "--grid", grid)
     check_refused(status, stderr, file, tmp_path / "missing", ["cannot write"])
     assert not (tmp_path / "out").exists()
 
@@ -131,8 +130,8 @@ def test_names_are_not_markup(tmp_path: Path) -> None:
     folder = tmp_path / "a["
     folder.mkdir()
     path, out = write_tf(folder / "b].pkl"), tmp_path / "c[" / "d]"  # to rich, [/b] ends something
-    assert run(converter.cli.main, path, folder / "e].pt") == (0, "")
-    assert run(stylegan_torch.cli.main, "--network", path, "--seeds", "1", "--outdir", out) == (0, "")
+    assert run(stylegan_torch.commands.convert.main, path, folder / "e].pt") == (0, "")
+    assert run(stylegan_torch.commands.generate.main, "--network", path, "--seeds", "1", "--outdir", out) == (0, "")
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".npz", ".safetensors"])
@@ -142,12 +141,12 @@ def test_nothing_is_overwritten(suffix: str, tmp_path: Path) -> None:
     target = tmp_path / f"out{suffix}"
     target.write_text("precious")
     for args in ([sound, target], [broken, target], [broken, target, "--force"]):
-        status, stderr = run(converter.cli.main, *args)
+        status, stderr = run(stylegan_torch.commands.convert.main, *args)
         assert status == 1
         assert stderr.startswith("Error: ") and stderr.count("\n") == 1
         assert target.read_text() == "precious"
         assert sorted(tmp_path.iterdir()) == sorted([sound, broken, target])
-    assert run(converter.cli.main, sound, target, "--force") == (0, "")
+    assert run(stylegan_torch.commands.convert.main, sound, target, "--force") == (0, "")
     assert target.stat().st_size > 1000
 
 
@@ -155,7 +154,7 @@ def test_pictures_are_not_overwritten(tmp_path: Path) -> None:
     path, out = write_tf(tmp_path / "tf.pkl"), tmp_path / "out"
     out.mkdir()
     (out / "seed0002.png").write_text("precious")
-    status, stderr = run(stylegan_torch.cli.main, "--network", path, "--seeds", "1-3", "--outdir", out)
+    status, stderr = run(stylegan_torch.commands.generate.main, "--network", path, "--seeds", "1-3", "--outdir", out)
     assert status == 1
     assert "seed0002.png exists" in stderr
     assert [p.read_text() for p in out.iterdir()] == ["precious"]
@@ -181,7 +180,7 @@ USAGE = [
 def test_conversions_that_make_no_sense(args: list[str], tmp_path: Path) -> None:
     src, dst = write_tf(tmp_path / "tf.pkl"), tmp_path / "out.pt"
     given = [arg.format(src=src, dst=dst) for arg in args]
-    status, stderr = run(converter.cli.main, *given)
+    status, stderr = run(stylegan_torch.commands.convert.main, *given)
     assert status == 2, stderr
     assert "Error: " in stderr
     assert list(tmp_path.iterdir()) == [src]
@@ -189,7 +188,7 @@ def test_conversions_that_make_no_sense(args: list[str], tmp_path: Path) -> None
 
 def test_networks_that_are_not_in_the_file(tmp_path: Path) -> None:
     src = write_tf(tmp_path / "tf.pkl")
-    status, stderr = run(converter.cli.main, src, tmp_path / "target" / "out.pt", "--networks", "d")
+    status, stderr = run(stylegan_torch.commands.convert.main, src, tmp_path / "target" / "out.pt", "--networks", "d")
     check_refused(status, stderr, src, tmp_path / "target", ["no network D"])
 
 
@@ -213,7 +212,7 @@ PICTURES = [
 @pytest.mark.parametrize("args", PICTURES, ids=" ".join)
 def test_pictures_that_make_no_sense(args: list[str], tmp_path: Path) -> None:
     src = write_tf(tmp_path / "tf.pkl")
-    status, stderr = run(stylegan_torch.cli.main, "--network", src, "--outdir", tmp_path / "out", *args)
+    status, stderr = run(stylegan_torch.commands.generate.main, "--network", src, "--outdir", tmp_path / "out", *args)
     assert status == 2, stderr
     assert "Error: " in stderr
     assert list(tmp_path.iterdir()) == [src]
@@ -222,7 +221,9 @@ def test_pictures_that_make_no_sense(args: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize("args", [["--class", "3"], ["--class", "4"]])
 def test_classes_beyond_the_last(args: list[str], tmp_path: Path) -> None:
     src = write_tf(tmp_path / "in.pkl", label_size=3)
-    status, stderr = run(stylegan_torch.cli.main, "--network", src, "--seeds", "1", "--outdir", tmp_path / "out", *args)
+    status, stderr = run(
+        stylegan_torch.commands.generate.main, "--network", src, "--seeds", "1", "--outdir", tmp_path / "out", *args
+    )
     assert (status, list(tmp_path.iterdir())) == (2, [src])
     assert "classes 0 to 2" in stderr
 
@@ -231,6 +232,8 @@ def test_classes_beyond_the_last(args: list[str], tmp_path: Path) -> None:
 def test_progan_has_no_truncation(args: list[str], tmp_path: Path) -> None:
     src = tmp_path / "in.pkl"
     write_pickle(src, tf_network("G_paper", latent_size=4))
-    status, stderr = run(stylegan_torch.cli.main, "--network", src, "--seeds", "1", "--outdir", tmp_path / "out", *args)
+    status, stderr = run(
+        stylegan_torch.commands.generate.main, "--network", src, "--seeds", "1", "--outdir", tmp_path / "out", *args
+    )
     assert (status, list(tmp_path.iterdir())) == (2, [src])
     assert "ProGAN has no truncation" in stderr

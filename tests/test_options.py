@@ -12,7 +12,7 @@ import torch
 from official import build, write_pickle
 
 import converter
-from stylegan_torch.checkpoint import Checkpoint
+from stylegan_torch.files.checkpoint import Checkpoint
 
 SMALL: dict[str, Any] = {"num_channels": 3, "resolution": 16, "fmap_base": 64, "fmap_max": 12}
 LATENT: dict[str, Any] = {"latent_size": 10, "dlatent_size": 14}

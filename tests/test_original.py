@@ -22,17 +22,17 @@ from filelock import FileLock
 from tf_builder import MADE, SOURCES
 
 import converter
-from converter.cli import main as convert_command
-from converter.opening import open_source
-from converter.original import Recording
-from converter.source import Source
-from converter.tf_export import export
-from converter.tf_export import main as export_command
-from converter.tf_writer import carrying, write_pickle
-from stylegan_torch.checkpoint import Checkpoint, Network, write
-from stylegan_torch.reference import read_reference
-from stylegan_torch.verify import verify
-from stylegan_torch.verify_cli import main as verify_command
+from converter.foreign import Source
+from converter.forms.tensorflow.pickler import carrying, write_pickle
+from converter.original.run import Recording
+from converter.reading import open_source
+from stylegan_torch.commands.convert import main as convert_command
+from stylegan_torch.commands.export_tf import export
+from stylegan_torch.commands.export_tf import main as export_command
+from stylegan_torch.commands.verify import main as verify_command
+from stylegan_torch.files.checkpoint import Checkpoint, Network, write
+from stylegan_torch.proof.reference import read_reference
+from stylegan_torch.proof.verify import verify
 
 pytestmark = pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs the extra: pip install '.[tf]'")
 

@@ -18,8 +18,8 @@ import torch
 from compare import assert_same_picture
 
 import converter
-from stylegan_torch.checkpoint import Checkpoint
-from stylegan_torch.generate import Style, draw
+from stylegan_torch.drawing.draw import Style, draw
+from stylegan_torch.files.checkpoint import Checkpoint
 
 DATA = Path(__file__).parent / "data"
 STYLE_BASED = ["ada", "ada-cond", "sg1", "sg1-cond", "sg1-fused", "sg2-cond", "sg2-orig", "sg2-resnet", "sg2-revised"]

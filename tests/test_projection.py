@@ -24,6 +24,9 @@ from torch import Tensor
 
 import checkpoints
 import converter
+from stylegan_torch.commands.main import main
+from stylegan_torch.drawing.images import to_uint8
+from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.editing import latents as latents_module
 from stylegan_torch.editing.distances import DistanceError
 from stylegan_torch.editing.latents import Latents, LatentsError, labels_of
@@ -49,10 +52,7 @@ from stylegan_torch.editing.projection import (
 )
 from stylegan_torch.editing.targets import psnr, read_target
 from stylegan_torch.fast import optimize
-from stylegan_torch.group import main
-from stylegan_torch.images import to_uint8
 from stylegan_torch.pictures.decode import DataError
-from stylegan_torch.seeds import latents_from_seeds
 
 DATA = Path(__file__).parent / "data"
 TINY = DATA / "sg2-skip.pkl"

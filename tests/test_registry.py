@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from converter.formats import FORMATS
-from converter.pages import PAGES
 from converter.registry import BEGIN, END, markdown, renewed, rows
+from converter.translate import PAGES
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -32,7 +32,7 @@ seeds = st.integers(0, 2**32 - 1)
 @pytest.fixture(scope="session")
 def modules() -> Any:
     """The parts of the runtime, imported here: TensorFlow takes seconds, and only some workers need it."""
-    from converter.tf_runtime import embedded, network, packages, resampling, tensorflow1, tflib
+    from converter.original.tf_runtime import embedded, network, packages, resampling, tensorflow1, tflib
 
     packages.install()
     return SimpleNamespace(
@@ -41,7 +41,7 @@ def modules() -> Any:
         ops=resampling,
         tflib=tflib,
         tf=tensorflow1.tf,
-        child=__import__("converter.tf_runtime.child", fromlist=["child"]),
+        child=__import__("converter.original.tf_runtime.child", fromlist=["child"]),
     )
 
 

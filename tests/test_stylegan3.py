@@ -15,12 +15,13 @@ from PIL import Image
 
 import converter
 from converter.errors import ConvertError
-from converter.opening import open_source
-from converter.source import Source
-from stylegan_torch import networks, stylegan3
-from stylegan_torch.cli import main
-from stylegan_torch.generate import Style, draw
-from stylegan_torch.stylegan2 import MappingConfig
+from converter.foreign import Source
+from converter.reading import open_source
+from stylegan_torch.commands.generate import main
+from stylegan_torch.drawing.draw import Style, draw
+from stylegan_torch.networks import registry as networks
+from stylegan_torch.networks import stylegan3
+from stylegan_torch.networks.stylegan2 import MappingConfig
 
 DATA = Path(__file__).parent / "data"
 CASES = ["sg3t_64", "sg3r_64"]

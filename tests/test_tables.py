@@ -26,12 +26,12 @@ from official_torch import Module, persistence_network
 
 import converter
 from converter import table
-from converter.opening import open_source
-from converter.pages import export_network, import_network, page
-from converter.source import Keywords, Network, Source
+from converter.foreign import Keywords, Network, Source
+from converter.forms.tensorflow.keywords import feature_maps
+from converter.reading import open_source
 from converter.table import Kept, Row, Table, Transform
-from converter.tf_shared import feature_maps
-from stylegan_torch.networks import shapes
+from converter.translate import export_network, import_network, page
+from stylegan_torch.networks.registry import shapes
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 

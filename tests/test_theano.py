@@ -17,8 +17,8 @@ import torch
 from official import State, theano_networks, write_theano_pickle
 
 import converter
-from converter.theano import REQUIRED
-from stylegan_torch import progan
+from converter.forms.tensorflow.theano import REQUIRED
+from stylegan_torch.networks import progan
 
 CASES: list[dict[str, Any]] = [
     {},

@@ -19,10 +19,11 @@ from official_torch import Era, Module, filter_buffer, persistence_network, writ
 
 import converter
 import stylegan_torch
-from stylegan_torch import cli, stylegan2
-from stylegan_torch.checkpoint import Checkpoint
-from stylegan_torch.editing.inspection import average_ws
+from stylegan_torch.commands import generate as cli
+from stylegan_torch.editing.inspect import average_ws
 from stylegan_torch.editing.latents import from_seeds
+from stylegan_torch.files.checkpoint import Checkpoint
+from stylegan_torch.networks import stylegan2
 
 Kind = Literal["G", "D"]
 Case = tuple[Kind, dict[str, Any]]

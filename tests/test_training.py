@@ -26,10 +26,10 @@ from train_together import beginning, random_pictures, train
 
 import converter
 import stylegan_torch
-from stylegan_torch import progan, stylegan3
+from stylegan_torch.commands.main import main
+from stylegan_torch.drawing.random_streams import Draws, Share
 from stylegan_torch.errors import CheckpointError, StyleGANError
-from stylegan_torch.group import main
-from stylegan_torch.training.draws import Draws, Share
+from stylegan_torch.networks import progan, stylegan3
 from stylegan_torch.training.recipes import Networks, networks_of, new_networks
 from stylegan_torch.training.settings import Settings, grown_lod, preset
 from stylegan_torch.training.trainer import Trainer, faded, freeze, set_lod
@@ -359,9 +359,9 @@ def test_magnitudes_follow_once_a_batch() -> None:
 def test_half_precision_by_command(photos: Path, tmp_path: Path) -> None:
     arguments = ["--config", _recipe(tmp_path), "--outdir", tmp_path / "run", "--cache", tmp_path / "cache"]
     arguments += ["--precision", "bfloat16", "--augment", "ada", "--set", "augment_p=0.8", "--kimg", "0.016"]
-    program = [sys.executable, "-c", "from stylegan_torch.group import main; main()", "train", str(photos)]
+    program = [sys.executable, "-c", "from stylegan_torch.commands.main import main; main()", "train", str(photos)]
     subprocess.run([*program, *map(str, arguments)], check=True, env=ON_ONE_CORE)
-    about = stylegan_torch.checkpoint.read(tmp_path / "run" / "network-000000016.pt").provenance["training"]
+    about = stylegan_torch.files.checkpoint.read(tmp_path / "run" / "network-000000016.pt").provenance["training"]
     assert about["precision"] == "bfloat16"
 
 
@@ -408,7 +408,7 @@ def test_a_run_from_the_beginning_to_the_end(photos: Path, tmp_path: Path) -> No
     names = ["fakes-000000080.png", "fakes-000000160.png", "log.csv", "network-000000080.pt"]
     names += ["network-000000080.state", "network-000000160.pt", "network-000000160.state", "reals.png", "tensorboard"]
     assert sorted(path.name for path in run.iterdir()) == names
-    content = stylegan_torch.checkpoint.read(run / "network-000000160.pt")
+    content = stylegan_torch.files.checkpoint.read(run / "network-000000160.pt")
     assert list(content.networks) == ["G_ema", "G", "D"]
     about = content.provenance["training"]
     assert (about["family"], about["start"], about["data"], about["kimg"]) == (
@@ -544,7 +544,7 @@ def test_fine_tuning_by_command(tmp_path: Path) -> None:
         Image.fromarray(picture.transpose(1, 2, 0)).save(tmp_path / "photos" / f"{number}.png")
     start = ("--network", DATA / "sg2-skip.pkl", "--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
     _train(tmp_path / "photos", *start, "--kimg", 0.016, "--batch", 8, "--freeze-d", 3, "--set", "r1_gamma=1")
-    about = stylegan_torch.checkpoint.read(tmp_path / "run" / "network-000000016.pt").provenance["training"]
+    about = stylegan_torch.files.checkpoint.read(tmp_path / "run" / "network-000000016.pt").provenance["training"]
     assert about["start"] == "sg2-skip.pkl"
     assert (about["settings"]["freeze_d"], about["settings"]["r1_gamma"]) == (3, 1.0)
 

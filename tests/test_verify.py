@@ -28,11 +28,11 @@ from PIL import Image
 import checkpoints
 import converter
 from stylegan_torch import to_uint8
+from stylegan_torch.commands.verify import main
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.reference import Layer, read_reference, write_reference
-from stylegan_torch.report import amplification, write_report
-from stylegan_torch.verify import Comparison, Verdict, compare
-from stylegan_torch.verify_cli import main
+from stylegan_torch.proof.reference import Layer, read_reference, write_reference
+from stylegan_torch.proof.report import amplification, write_report
+from stylegan_torch.proof.verify import Comparison, Verdict, compare
 
 Arrays = dict[str, Any]
 SEEDS = [3, 1]

@@ -16,15 +16,15 @@ import torch
 from click.testing import CliRunner
 
 import converter
-from converter.cli import main
 from converter.errors import ConvertError
+from converter.foreign import Network, Source
 from converter.formats import Options
-from converter.opening import open_source
-from converter.source import Network, Source
-from converter.to_genforce import to_genforce
-from converter.to_nvidia import to_nvidia
-from converter.to_rosinality import to_rosinality
-from stylegan_torch.checkpoint import Checkpoint
+from converter.forms.genforce.write import to_genforce
+from converter.forms.rosinality.write import to_rosinality
+from converter.forms.tensorflow.write import to_nvidia
+from converter.reading import open_source
+from stylegan_torch.commands.convert import main
+from stylegan_torch.files.checkpoint import Checkpoint
 
 DATA = Path(__file__).parent / "data"
 TF = ["sg2-skip", "sg2-orig", "sg2-resnet", "ada", "ada-cond"]

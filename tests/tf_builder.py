@@ -67,9 +67,9 @@ MADE = {
 
 def main(folder: Path) -> None:
     """Write all files."""
-    from converter.tf_runtime import packages, tflib
-    from converter.tf_runtime.network import Network
-    from converter.tf_runtime.tensorflow1 import tf
+    from converter.original.tf_runtime import packages, tflib
+    from converter.original.tf_runtime.network import Network
+    from converter.original.tf_runtime.tensorflow1 import tf
 
     packages.install()
     for module in ("dnnlib", "dnnlib.tflib", "dnnlib.tflib.network", "tfutil"):
@@ -86,9 +86,9 @@ def main(folder: Path) -> None:
 def _networks(made: Made, seed: int) -> tuple[Any, ...]:
     import numpy as np
 
-    from converter.tf_runtime import tflib
-    from converter.tf_runtime.embedded import load_source
-    from converter.tf_runtime.network import Network
+    from converter.original.tf_runtime import tflib
+    from converter.original.tf_runtime.embedded import load_source
+    from converter.original.tf_runtime.network import Network
 
     names = load_source((SOURCES / f"{made.source}.py").read_text(), made.source)
     random = np.random.RandomState(seed)

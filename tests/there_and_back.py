@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 
 import converter
-from converter.opening import open_source
-from converter.pages import export_network
-from converter.source import Source
-from stylegan_torch.checkpoint import Checkpoint
+from converter.foreign import Source
+from converter.reading import open_source
+from converter.translate import export_network
+from stylegan_torch.files.checkpoint import Checkpoint
 
 
 def comes_back(path: Path, resolution: int | None = None) -> Checkpoint:

@@ -14,7 +14,7 @@ import torch
 from accelerate import Accelerator
 
 import stylegan_torch
-from stylegan_torch.training.data import Dataset
+from stylegan_torch.training.dataset import Dataset
 from stylegan_torch.training.recipes import new_networks, read_recipe
 from stylegan_torch.training.settings import preset
 from stylegan_torch.training.trainer import Trainer

@@ -20,8 +20,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from rich.progress import track
 
-from stylegan_torch.command import one_line_errors
-from stylegan_torch.files import new_file
+from stylegan_torch.commands.terminal import one_line_errors
+from stylegan_torch.files.atomic import new_file
 
 SIDE = 64
 _CANVAS = 5 * SIDE

@@ -22,8 +22,8 @@ import converter
 from checkpoints import DEMO
 from checkpoints.demo.faces import SIDE, draw_face, random_face
 from stylegan_torch import StyleGANError
-from stylegan_torch.command import one_line_errors
-from stylegan_torch.seeds import latents_from_seeds
+from stylegan_torch.commands.terminal import one_line_errors
+from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.training.recipes import new_networks, read_recipe
 from stylegan_torch.training.score import RandomFeatures, features_of, frechet_distance
 

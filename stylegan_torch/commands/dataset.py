@@ -11,10 +11,10 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from stylegan_torch.command import Command, one_line_errors, reading
-from stylegan_torch.commands.shared import FORCE
-from stylegan_torch.given import take_inputs
-from stylegan_torch.inputs import InputFile, InputFolder, OutputFile
+from stylegan_torch.commands.given import take_inputs
+from stylegan_torch.commands.inputs import InputFile, InputFolder, OutputFile
+from stylegan_torch.commands.options import FORCE
+from stylegan_torch.commands.terminal import Command, one_line_errors, reading
 
 if TYPE_CHECKING:
     from stylegan_torch.pictures.collections import Picture

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from stylegan_torch import StyleGANError
-from stylegan_torch.command import columns, one_line_errors, quick_imports
-from stylegan_torch.commands.shared import (
+from stylegan_torch.commands.inputs import INPUT, OutputFile
+from stylegan_torch.commands.options import (
     DEVICE,
     FORCE,
     NETWORK,
@@ -20,8 +20,8 @@ from stylegan_torch.commands.shared import (
     note_no_class,
     open_generator,
 )
-from stylegan_torch.files import refuse_existing
-from stylegan_torch.inputs import INPUT, OutputFile
+from stylegan_torch.commands.terminal import columns, one_line_errors, quick_imports
+from stylegan_torch.files.atomic import refuse_existing
 
 EXAMPLES = """\b
 Examples:

@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from stylegan_torch.command import one_line_errors, parse_seeds, quick_imports, reading
-from stylegan_torch.commands.shared import (
+from stylegan_torch.commands.given import note_check
+from stylegan_torch.commands.inputs import INPUT, OUTPUT
+from stylegan_torch.commands.options import (
     CLASS,
     COLUMNS,
     DEVICE,
@@ -28,10 +29,9 @@ from stylegan_torch.commands.shared import (
     truncation,
     write_latents,
 )
+from stylegan_torch.commands.terminal import one_line_errors, parse_seeds, quick_imports, reading
 from stylegan_torch.editing.composition import Composition, Mix, Move, check_directions, parse_mix, parse_move
-from stylegan_torch.files import refuse_existing
-from stylegan_torch.given import note_check
-from stylegan_torch.inputs import INPUT, OUTPUT
+from stylegan_torch.files.atomic import refuse_existing
 
 EXAMPLES = """\b
 Examples:
@@ -129,10 +129,10 @@ def draw(
         raise click.UsageError("--row is of --latents")
     refuse_existing([out, save_latents], force)
     with quick_imports():
+        from stylegan_torch.drawing.images import ContactSheet, save_png, to_pil
         from stylegan_torch.editing.composer import Composer
         from stylegan_torch.editing.latents import Latents
         from stylegan_torch.editing.pictures import draw as draw_ws
-        from stylegan_torch.images import ContactSheet, save_png, to_pil
     opened = open_generator(network, device, exact)
     note_no_class(opened.G, class_index, [seeds, *([each.source] for each in mixes if isinstance(each.source, int))])
     composer = Composer(opened.G)

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from stylegan_torch import StyleGANError
-from stylegan_torch.command import one_line_errors, parse_seeds, quick_imports, reading
-from stylegan_torch.commands.shared import (
+from stylegan_torch.commands.inputs import INPUT
+from stylegan_torch.commands.options import (
     CLASS,
     DEVICE,
     EXACT,
@@ -28,8 +28,8 @@ from stylegan_torch.commands.shared import (
     truncation,
     write_latents,
 )
-from stylegan_torch.files import refuse_existing
-from stylegan_torch.inputs import INPUT
+from stylegan_torch.commands.terminal import one_line_errors, parse_seeds, quick_imports, reading
+from stylegan_torch.files.atomic import refuse_existing
 
 EXAMPLES = """\b
 Examples:
@@ -97,10 +97,10 @@ def edit(
     with quick_imports():
         import torch
 
+        from stylegan_torch.drawing.images import save_png
         from stylegan_torch.editing import directions as finding
         from stylegan_torch.editing.latents import network_hash, singles
         from stylegan_torch.editing.pictures import captioned, draw_rows, sheet
-        from stylegan_torch.images import save_png
     opened = open_generator(network, device, exact)
     note_no_class(opened.G, class_index, [seeds])
     known = finding.load(directions, opened.G)

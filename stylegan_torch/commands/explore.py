@@ -16,9 +16,9 @@ import click
 from rich.console import Console
 
 from stylegan_torch import StyleGANError
-from stylegan_torch.command import one_line_errors, quick_imports
-from stylegan_torch.commands.shared import DEVICE, EXACT, open_generator, usable_device
-from stylegan_torch.inputs import INPUT, NETWORK_FILE
+from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE
+from stylegan_torch.commands.options import DEVICE, EXACT, open_generator, usable_device
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports
 
 UPLOAD_LIMIT = "20mb"
 PIXEL_LIMIT = 25_000_000
@@ -61,7 +61,7 @@ def explore(
     """
     _check_address(host, port or 0)
     with quick_imports():
-        from stylegan_torch.explorer.studio import Source, Studio
+        from stylegan_torch.explorer.sessions import Source, Studio
     usable_device(device)
     on = ("--device", device) if device else ()
     sources = {

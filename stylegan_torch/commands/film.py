@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import track
 
 from stylegan_torch import __version__
-from stylegan_torch.command import finite, one_line_errors, parse_seeds, quick_imports, reading
-from stylegan_torch.commands.shared import (
+from stylegan_torch.commands.inputs import OutputFile
+from stylegan_torch.commands.options import (
     CLASS,
     DEVICE,
     EXACT,
@@ -28,8 +28,8 @@ from stylegan_torch.commands.shared import (
     truncation,
     write_latents,
 )
-from stylegan_torch.files import refuse_existing
-from stylegan_torch.inputs import OutputFile
+from stylegan_torch.commands.terminal import finite, one_line_errors, parse_seeds, quick_imports, reading
+from stylegan_torch.files.atomic import refuse_existing
 
 if TYPE_CHECKING:
     from stylegan_torch.editing.latents import Latents
@@ -135,15 +135,21 @@ def film(
     if save_latents and grid != (1, 1):
         raise click.UsageError("--save-latents takes one film, not --grid")
     frames, (columns, rows) = max(1, round(seconds * fps)), grid
-    from stylegan_torch.editing.films import CODECS, encoding_for, write_film
+    from stylegan_torch.editing.films.encoding import CODECS, encoding_for, write_film
 
     with _usage_errors():
         encoding = encoding_for(out, fps, crf)
     refuse_existing([out, save_latents], force)
     with quick_imports():
+        from stylegan_torch.drawing.draw import Style, resolve
+        from stylegan_torch.editing.films.frames import (
+            draw_loops,
+            frame_latents,
+            latents_cells,
+            seed_cells,
+            with_random_noise,
+        )
         from stylegan_torch.editing.latents import require_w
-        from stylegan_torch.editing.loops import draw_loops, frame_latents, latents_cells, seed_cells, with_random_noise
-        from stylegan_torch.generate import Style, resolve
     opened = open_generator(network, device, exact)
     G = opened.drawer
     if save_latents:

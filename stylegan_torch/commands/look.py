@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stylegan_torch.command import columns, one_line_errors, parse_seeds, quick_imports, reading
 from stylegan_torch.commands.edit import parse_numbers
-from stylegan_torch.commands.shared import (
+from stylegan_torch.commands.inputs import Pictures, PicturesFile
+from stylegan_torch.commands.options import (
     CLASS,
     DEVICE,
     FORCE,
@@ -29,8 +29,8 @@ from stylegan_torch.commands.shared import (
     truncation,
     write_latents,
 )
-from stylegan_torch.files import refuse_existing
-from stylegan_torch.inputs import Pictures, PicturesFile
+from stylegan_torch.commands.terminal import columns, one_line_errors, parse_seeds, quick_imports, reading
+from stylegan_torch.files.atomic import refuse_existing
 
 if TYPE_CHECKING:
     from stylegan_torch.editing.latents import Latents
@@ -118,8 +118,8 @@ def look(
     given = one_of(seeds, latents)
     refuse_existing([out, save_latents], force)
     with quick_imports():
+        from stylegan_torch.drawing.images import save_png
         from stylegan_torch.editing.pictures import captioned, sheet
-        from stylegan_torch.images import save_png
     opened = open_generator(network, device, exact=True)
     G = opened.G
 
@@ -153,7 +153,7 @@ def look(
 
 
 def _average(G: Any) -> _Sheet:
-    from stylegan_torch.editing.inspection import average_ws
+    from stylegan_torch.editing.inspect import average_ws
     from stylegan_torch.editing.latents import Latents
     from stylegan_torch.editing.pictures import draw_rows
 
@@ -162,7 +162,7 @@ def _average(G: Any) -> _Sheet:
 
 
 def _truncation(G: Any, latents: Latents, psis: list[float]) -> _Sheet:
-    from stylegan_torch.editing.inspection import truncation_sweep
+    from stylegan_torch.editing.inspect import truncation_sweep
     from stylegan_torch.editing.latents import singles
     from stylegan_torch.editing.pictures import draw_rows
 
@@ -174,7 +174,7 @@ def _truncation(G: Any, latents: Latents, psis: list[float]) -> _Sheet:
 def _nearest(
     G: Any, latents: Latents, others: Latents, names: Sequence[Any], other_names: Sequence[Any], count: int
 ) -> _Sheet:
-    from stylegan_torch.editing.inspection import nearest
+    from stylegan_torch.editing.inspect import nearest
     from stylegan_torch.editing.latents import chosen
     from stylegan_torch.editing.pictures import draw, draw_rows
 
@@ -190,7 +190,7 @@ def _nearest(
 
 
 def _noise(G: Any, latents: Latents) -> _Sheet:
-    from stylegan_torch.editing.inspection import noise_strengths, noise_variance
+    from stylegan_torch.editing.inspect import noise_strengths, noise_variance
     from stylegan_torch.editing.pictures import as_gray, draw
 
     spread = noise_variance(G, latents.ws.to(G.device))
@@ -214,8 +214,8 @@ def _features(G: Any, latents: Latents) -> _Sheet:
 def _rgb(G: Any, latents: Latents) -> _Sheet:
     import torch.nn.functional as F
 
+    from stylegan_torch.drawing.images import to_uint8
     from stylegan_torch.editing.pictures import draw
-    from stylegan_torch.images import to_uint8
 
     images, features = _with_features(G, latents)
     parts = {name: value for name, value in features.items() if name.endswith("torgb") and len(features)}

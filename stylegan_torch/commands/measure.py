@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from stylegan_torch.command import one_line_errors, quick_imports
-from stylegan_torch.commands.shared import DEVICE, DISTANCE, NETWORK, TRUST_DISTANCE, note_no_class, open_generator
+from stylegan_torch.commands.options import DEVICE, DISTANCE, NETWORK, TRUST_DISTANCE, note_no_class, open_generator
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports
 
 EXAMPLES = """\b
 Examples:

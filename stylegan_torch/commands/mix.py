@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from stylegan_torch.command import one_line_errors, quick_imports
-from stylegan_torch.commands.shared import (
+from stylegan_torch.commands.inputs import OUTPUT, Pictures, PicturesFile
+from stylegan_torch.commands.options import (
     CLASS,
     DEVICE,
     EXACT,
@@ -26,8 +26,8 @@ from stylegan_torch.commands.shared import (
     truncation,
     write_latents,
 )
-from stylegan_torch.files import refuse_existing
-from stylegan_torch.inputs import OUTPUT, Pictures, PicturesFile
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports
+from stylegan_torch.files.atomic import refuse_existing
 
 EXAMPLES = """\b
 Examples:
@@ -97,10 +97,10 @@ def mix(
     """
     refuse_existing([out, save_latents], force)
     with quick_imports():
+        from stylegan_torch.drawing.images import save_png, to_pil
         from stylegan_torch.editing.latents import require_w, singles
         from stylegan_torch.editing.mixing import mixing_grid, official_psi
         from stylegan_torch.editing.pictures import draw_rows, sheet
-        from stylegan_torch.images import save_png, to_pil
     opened = open_generator(network, device, exact)
     require_w(opened.G)
     note_no_class(opened.G, class_index, [rows, cols])

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.progress import track
 
 from stylegan_torch import StyleGANError
-from stylegan_torch.command import one_line_errors, quick_imports
-from stylegan_torch.commands.shared import (
+from stylegan_torch.commands.given import as_given
+from stylegan_torch.commands.inputs import INPUT, OUTPUT, OutputFile
+from stylegan_torch.commands.options import (
     CLASS,
     DEVICE,
     DISTANCE,
@@ -25,9 +26,8 @@ from stylegan_torch.commands.shared import (
     note_no_class,
     open_generator,
 )
-from stylegan_torch.files import refuse_existing
-from stylegan_torch.given import as_given
-from stylegan_torch.inputs import INPUT, OUTPUT, OutputFile
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports
+from stylegan_torch.files.atomic import refuse_existing
 
 if TYPE_CHECKING:
     from stylegan_torch.editing.projection import Projection
@@ -116,7 +116,7 @@ def project(
     result, drawn, aim, state = (outdir / f"{photo.stem}{end}" for end in (".npz", ".png", "-target.png", ".state"))
     written = [result, drawn, aim, *([film] if film else [])]
     _check_paths(photo, [*written, state])
-    from stylegan_torch.editing.films import encoding_for, write_film
+    from stylegan_torch.editing.films.encoding import encoding_for, write_film
 
     encoding = encoding_for(film or Path("film.gif"), FILM_FPS)
     # A state is removed when all is written: what is there beside one is of the same, unfinished run.
@@ -129,12 +129,12 @@ def project(
                 f"{state} is of an unfinished projection: go on with --resume, or begin with --force"
             )
     with quick_imports():
+        from stylegan_torch.drawing.images import save_png, to_pil
         from stylegan_torch.editing.latents import load, require_w, save
         from stylegan_torch.editing.perceptual import open_distance
         from stylegan_torch.editing.pictures import draw
         from stylegan_torch.editing.projection import Projection, ProjectionSettings, load_state
         from stylegan_torch.editing.targets import psnr, read_target
-        from stylegan_torch.images import save_png, to_pil
     kept = load_state(state) if resume else None
     opened = open_generator(network, device)
     require_w(opened.G)

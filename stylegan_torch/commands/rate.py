@@ -10,10 +10,10 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from stylegan_torch.command import one_line_errors, quick_imports
-from stylegan_torch.commands.shared import CLASS, DEVICE, FORCE, NETWORK, note_no_class, open_discriminator
-from stylegan_torch.files import new_file, refuse_existing
-from stylegan_torch.inputs import OUTPUT, InputFolder
+from stylegan_torch.commands.inputs import OUTPUT, InputFolder
+from stylegan_torch.commands.options import CLASS, DEVICE, FORCE, NETWORK, note_no_class, open_discriminator
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports
+from stylegan_torch.files.atomic import new_file, refuse_existing
 
 EXAMPLES = """\b
 Examples:

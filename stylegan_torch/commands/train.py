@@ -11,9 +11,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn, track
 
 from stylegan_torch import StyleGANError
-from stylegan_torch.command import one_line_errors, quick_imports
-from stylegan_torch.files import refuse_existing
-from stylegan_torch.inputs import INPUT, NETWORK_FILE, OUTPUT, InputFolder
+from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, OUTPUT, InputFolder
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports
+from stylegan_torch.files.atomic import refuse_existing
 
 if TYPE_CHECKING:
     from stylegan_torch.pictures.collections import Picture

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stylegan_torch.drawing.draw import Style, resolve
+from stylegan_torch.drawing.seeds import noise_from_seeds
 from stylegan_torch.editing import directions as finding
 from stylegan_torch.editing.composition import Composition, CompositionError, Move, check_directions
 from stylegan_torch.editing.directions import Directions
 from stylegan_torch.editing.latents import Latents, chosen, from_seeds, load, network_hash, require_w
 from stylegan_torch.editing.mixing import layers_of, mix
-from stylegan_torch.generate import Style, resolve
-from stylegan_torch.seeds import noise_from_seeds
 
 _METHODS = {"pca": finding.pca, "sefa": finding.sefa}
 _COUNT = 50

@@ -13,10 +13,10 @@ import safetensors.numpy
 import torch
 from torch import Tensor
 
-from stylegan_torch import stylegan1, stylegan2, stylegan3
 from stylegan_torch.editing.latents import network_hash, require_w
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.files import new_file
+from stylegan_torch.files.atomic import new_file
+from stylegan_torch.networks import stylegan1, stylegan2, stylegan3
 
 
 class DirectionsError(StyleGANError):

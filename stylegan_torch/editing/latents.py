@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylegan_torch import progan
+from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.files import new_file
-from stylegan_torch.networks import tensors_of
-from stylegan_torch.seeds import latents_from_seeds
+from stylegan_torch.files.atomic import new_file
+from stylegan_torch.networks import progan
+from stylegan_torch.networks.registry import tensors_of
 
 _FOREIGN_NAMES = ("w", "dlatents")
 """What `projected_w.npz` of the PyTorch releases and `dlatents.npz` of the TensorFlow ones call ws."""

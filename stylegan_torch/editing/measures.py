@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stylegan_torch.editing.films.trajectories import slerp
 from stylegan_torch.editing.latents import labels_of, require_w
-from stylegan_torch.editing.paths import slerp
 from stylegan_torch.training.losses import path_lengths
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stylegan_torch import stylegan1
 from stylegan_torch.editing.composition import well_formed_layers
+from stylegan_torch.networks import stylegan1
 
 RANGES = {"coarse": (4, 8), "middle": (16, 32), "fine": (64, 1 << 20)}
 """The papers' ranges of layers by the picture sides at which they work, the first and the last."""

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from stylegan_torch.drawing.draw import exact_float32
+from stylegan_torch.drawing.images import to_pil, to_uint8
 from stylegan_torch.editing.latents import Latents
-from stylegan_torch.generate import exact_float32
-from stylegan_torch.images import to_pil, to_uint8
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 """[H, W, C] uint8."""

@@ -20,11 +20,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from stylegan_torch.drawing.random_streams import Draws, Share
 from stylegan_torch.editing.latents import Latents, chosen, labels_of, network_hash, require_w
 from stylegan_torch.editing.perceptual import Distance, PyramidDistance
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.files import new_file
-from stylegan_torch.training.draws import Draws, Share
+from stylegan_torch.files.atomic import new_file
 
 _SAMPLES = 10_000
 _BATCH = 1000

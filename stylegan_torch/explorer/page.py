@@ -19,18 +19,18 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from stylegan_torch.command import one_line
+from stylegan_torch.commands.terminal import one_line
+from stylegan_torch.drawing.images import to_pil
 from stylegan_torch.editing.composition import Composition, Mix
 from stylegan_torch.editing.mixing import layers_of
 from stylegan_torch.editing.pictures import Picture
 from stylegan_torch.editing.projection import Projection, ProjectionSettings
 from stylegan_torch.editing.targets import psnr, read_target
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.explorer.canvas import Canvas, OvertakenError
 from stylegan_torch.explorer.fields import FieldError, choice, number, text, whole
+from stylegan_torch.explorer.renderer import Canvas, OvertakenError
 from stylegan_torch.explorer.roof import Blocks, report
-from stylegan_torch.explorer.studio import AS_FOUND, Moves, Sitting, Studio, Wish, as_set, moves_of
-from stylegan_torch.images import to_pil
+from stylegan_torch.explorer.sessions import AS_FOUND, Moves, Sitting, Studio, Wish, as_set, moves_of
 
 SLIDERS = 10
 """Directions of a kind that can be moved along."""

@@ -15,16 +15,16 @@ from typing import Any
 import torch
 from torch import nn
 
-import stylegan_torch.progan as plain_progan
-import stylegan_torch.stylegan1 as plain_stylegan1
-import stylegan_torch.stylegan2 as plain_stylegan2
-import stylegan_torch.stylegan3 as plain_stylegan3
-from stylegan_torch.fast.pieces import DrawsOnly, fold_linear
+import stylegan_torch.networks.progan as plain_progan
+import stylegan_torch.networks.stylegan1 as plain_stylegan1
+import stylegan_torch.networks.stylegan2 as plain_stylegan2
+import stylegan_torch.networks.stylegan3 as plain_stylegan3
+from stylegan_torch.fast.folding import DrawsOnly, fold_linear
 from stylegan_torch.fast.progan import ProGANGenerator
 from stylegan_torch.fast.stylegan1 import StyleGANSynthesis
 from stylegan_torch.fast.stylegan2 import StyleGAN2Synthesis
 from stylegan_torch.fast.stylegan3 import StyleGAN3Synthesis
-from stylegan_torch.layers import StyleGenerator
+from stylegan_torch.networks.layers import StyleGenerator
 
 
 class FastGenerator(DrawsOnly, StyleGenerator):

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stylegan_torch import progan
-from stylegan_torch.fast.pieces import (
+from stylegan_torch.fast.folding import (
     SMALL,
     DrawsOnly,
     assemble,
@@ -21,6 +20,7 @@ from stylegan_torch.fast.pieces import (
     plain_conv,
 )
 from stylegan_torch.fast.strips import Stage
+from stylegan_torch.networks import progan
 
 
 class PlainConv(nn.Module):

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stylegan_torch import stylegan1
-from stylegan_torch.fast.pieces import (
+from stylegan_torch.fast.folding import (
     HALF,
     SMALL,
     FoldedLinear,
@@ -22,7 +21,8 @@ from stylegan_torch.fast.pieces import (
     plain_conv,
 )
 from stylegan_torch.fast.strips import Depthwise, Finish
-from stylegan_torch.layers import layer_noise, pixel_norm
+from stylegan_torch.networks import stylegan1
+from stylegan_torch.networks.layers import layer_noise, pixel_norm
 
 
 class StyledConv(nn.Module):

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stylegan_torch import stylegan2
-from stylegan_torch.fast.pieces import (
+from stylegan_torch.fast.folding import (
     SMALL,
     Enlargement,
     FoldedLinear,
@@ -23,7 +22,8 @@ from stylegan_torch.fast.pieces import (
     own,
 )
 from stylegan_torch.fast.strips import Conv, Finish, Stage, UpConv, run, strip_rows
-from stylegan_torch.layers import layer_noise
+from stylegan_torch.networks import stylegan2
+from stylegan_torch.networks.layers import layer_noise
 
 
 class ModulatedConv(nn.Module):

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylegan_torch import stylegan3
-from stylegan_torch.fast.pieces import SMALL, FoldedLinear, OneByOne, copy_settings, empty_map, finisher, own
+from stylegan_torch.fast.folding import SMALL, FoldedLinear, OneByOne, copy_settings, empty_map, finisher, own
 from stylegan_torch.fast.strips import Conv, run, run_rows, strip_rows
+from stylegan_torch.networks import stylegan3
 
 
 class FilteredConv(nn.Module):

@@ -25,7 +25,7 @@ from PIL import Image
 from PIL import __version__ as pillow_version
 
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.files import make_folder, new_file, refuse_existing
+from stylegan_torch.files.atomic import make_folder, new_file, refuse_existing
 from stylegan_torch.pictures import labels
 from stylegan_torch.pictures.collections import Picture, fingerprint, pictures
 from stylegan_torch.pictures.decode import DataError, in_mode, is_gray, opened, refuse_tiny

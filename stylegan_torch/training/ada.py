@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan_torch.layers import make_filter, upfirdn2d
-from stylegan_torch.training.draws import Draws
+from stylegan_torch.drawing.random_streams import Draws
+from stylegan_torch.networks.layers import make_filter, upfirdn2d
 
 GROUPS = ("blit", "geometric", "color")
 """Flips, quarter turns and whole-pixel moves; scalings, turns and moves; brightness, contrast, hue and saturation."""

@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 import torch
 
-from stylegan_torch import checkpoint, progan, stylegan1, stylegan2, stylegan3
 from stylegan_torch.errors import CheckpointError, StyleGANError
-from stylegan_torch.layers import resolutions
-from stylegan_torch.networks import Config, build, decode, kind_of
+from stylegan_torch.files import checkpoint
+from stylegan_torch.networks import progan, stylegan1, stylegan2, stylegan3
+from stylegan_torch.networks.layers import resolutions
+from stylegan_torch.networks.registry import Config, build, decode, kind_of
 
 ConfigPair = tuple[Config, Config]
 """Of a generator and its discriminator."""

@@ -26,11 +26,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylegan_torch import checkpoint
+from stylegan_torch.drawing.images import ContactSheet, save_png, to_pil, to_uint8
+from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.files import new_file
-from stylegan_torch.images import ContactSheet, save_png, to_pil, to_uint8
-from stylegan_torch.seeds import latents_from_seeds
+from stylegan_torch.files import checkpoint
+from stylegan_torch.files.atomic import new_file
 from stylegan_torch.training.trainer import Trainer
 
 _STATES_KEPT = 2

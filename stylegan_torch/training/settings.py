@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from stylegan_torch.errors import CheckpointError
-from stylegan_torch.networks import decode
+from stylegan_torch.networks.registry import decode
 from stylegan_torch.training.ada import GROUPS
 
 

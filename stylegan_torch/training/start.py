@@ -10,13 +10,13 @@ from typing import Any
 
 from accelerate import Accelerator, InitProcessGroupKwargs
 
-from stylegan_torch.checkpoint import Checkpoint
 from stylegan_torch.errors import CheckpointError, StyleGANError
-from stylegan_torch.files import cache_folder, make_folder
-from stylegan_torch.networks import kind_of
+from stylegan_torch.files.atomic import cache_folder, make_folder
+from stylegan_torch.files.checkpoint import Checkpoint
+from stylegan_torch.networks.registry import kind_of
 from stylegan_torch.pictures.collections import Picture
 from stylegan_torch.pictures.decode import Form
-from stylegan_torch.training.data import prepare
+from stylegan_torch.training.dataset import prepare
 from stylegan_torch.training.recipes import networks_of, new_networks, read_recipe
 from stylegan_torch.training.run import Run
 from stylegan_torch.training.settings import Settings, preset

@@ -16,13 +16,13 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from stylegan_torch import progan, stylegan3
+from stylegan_torch.drawing.random_streams import Draws, Share
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.layers import box_down2d, nearest_up2d, upfirdn2d
+from stylegan_torch.networks import progan, stylegan3
+from stylegan_torch.networks.layers import box_down2d, nearest_up2d, upfirdn2d
 from stylegan_torch.training import losses
 from stylegan_torch.training.ada import Overfitting, augment
-from stylegan_torch.training.data import Dataset, stream
-from stylegan_torch.training.draws import Draws, Share
+from stylegan_torch.training.dataset import Dataset, stream
 from stylegan_torch.training.settings import Settings, grown_lod
 
 Objective = Callable[[Share], tuple[Tensor, dict[str, Tensor]]]

@@ -1,0 +1,129 @@
+"""akanimax/pro_gan_pytorch, versions 2 and 3 (spec COMMUNITY.md 3). ProGAN with other gains, and no pixel normalisation
+after the first layer; sizes follow from the tensors."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from converter.errors import within
+from converter.foreign import Network, mapping
+from converter.forms.state_dict import count, float_tensors, shape_of
+from converter.forms.tensorflow.progan import FOUR_TO_DENSE
+from converter.table import SAME, Step, Table, Transform, permute, product
+from stylegan_torch.networks import progan
+from stylegan_torch.networks.layers import log2_resolution
+
+FORM = "akanimax"
+_ROLES = {"shadow_generator": "G_ema", "generator": "G", "discriminator": "D"}
+_BOTH = {"weight": ("weight", SAME), "bias": ("bias", SAME)}
+
+
+def read(top: dict[str, Any]) -> dict[str, Network] | None:
+    """Return the networks of a file; None if it is not of this kind."""
+    found = {role: top[key] for key, role in _ROLES.items() if isinstance(top.get(key), dict)}
+    if found and all("conf" in entry and "state_dict" in entry for entry in found.values()):
+        if "G_ema" not in found and "G" in found:
+            found["G_ema"] = found.pop("G")  # trained without averaging
+        return {role: _network(role, 3, entry["state_dict"], entry["conf"]) for role, entry in found.items()}
+    names = {str(name).removeprefix("module.") for name in top}
+    if "initial_block.conv_1.weight" in names and "rgb_converters.0.weight" in names:
+        return {"G_ema": _network("G_ema", 2, top, {})}
+    if "final_block.conv_1.weight" in names and "rgb_to_features.0.weight" in names:
+        return {"D": _network("D", 2, top, {})}
+    return None
+
+
+def _network(role: str, version: int, state: Any, conf: Any) -> Network:
+    with within(f"network {role}"):
+        tensors = float_tensors(mapping(state, "state_dict"))
+        header = {
+            "build_func_name": "Discriminator" if role == "D" else "Generator",
+            "version": version,
+            "use_eql": bool(mapping(conf, "conf").get("use_eql", True)),
+            "variables": list(tensors),
+        }
+        return Network(role, FORM, header, tensors)
+
+
+def _is_old(network: Network) -> bool:
+    return network.header["version"] == 2
+
+
+def _scale(network: Network) -> progan.WeightScale:
+    return "equalized" if network.header["use_eql"] else "none"
+
+
+def generator_config(network: Network) -> progan.GeneratorConfig:
+    """Return the config of a `Generator`."""
+    tensors = network.tensors
+    levels = count(tensors, "rgb_converters.{}.weight")
+    first = "initial_block" if _is_old(network) else "layers.0"
+    return progan.GeneratorConfig(
+        z_dim=shape_of(tensors, f"{first}.conv_1.weight", 4)[0],
+        c_dim=0,
+        img_resolution=4 << (levels - 1),
+        img_channels=shape_of(tensors, "rgb_converters.0.weight", 4)[0],
+        channels=tuple(shape_of(tensors, f"rgb_converters.{i}.weight", 4)[1] for i in range(levels)),
+        normalize_z=not _is_old(network),
+        weight_scale=_scale(network),
+        first_gain=math.sqrt(2.0),
+        rgb_gain=math.sqrt(2.0),
+        first_pixel_norm=False,
+    )
+
+
+def generator_table(network: Network, config: progan.GeneratorConfig) -> Table:
+    """Return the table of a `Generator`."""
+    first, shift = ("initial_block", 1) if _is_old(network) else ("layers.0", 0)
+    flat = Transform(Step(lambda x: x.flatten(0, 2), lambda x: x.reshape(-1, 4, 4, config.z_dim)))
+    dense = Transform(*permute(1, 2, 3, 0).steps, *flat.steps)
+    rows = [
+        *product({"b4.fc": f"{first}.conv_1"}, {"weight": ("weight", dense), "bias": ("bias", SAME)}, "."),
+        *product({"b4.conv1": f"{first}.conv_2"}, _BOTH, "."),
+        *product({"b{r}.conv0": "layers.{block}.conv_1", "b{r}.conv1": "layers.{block}.conv_2"}, _BOTH, "."),
+        *product({"b{r}.torgb": "rgb_converters.{level}"}, _BOTH, "."),
+    ]
+    return Table(rows, (), lambda r, i: {"level": log2_resolution(r) - 2, "block": log2_resolution(r) - 2 - shift})
+
+
+def discriminator_config(network: Network) -> progan.DiscriminatorConfig:
+    """Return the config of a `Discriminator`."""
+    tensors, old = network.tensors, _is_old(network)
+    levels = count(tensors, "rgb_to_features.{}.weight" if old else "from_rgb.{}.0.weight")
+    order = range(levels) if old else range(levels - 1, -1, -1)
+    rgb = "rgb_to_features.{}.weight" if old else "from_rgb.{}.0.weight"
+    last = "final_block" if old else f"layers.{levels - 1}"
+    first = shape_of(tensors, f"{last}.conv_1.weight", 4)
+    return progan.DiscriminatorConfig(
+        img_resolution=4 << (levels - 1),
+        img_channels=shape_of(tensors, rgb.format(0), 4)[1],
+        channels=tuple(shape_of(tensors, rgb.format(i), 4)[0] for i in order),
+        fc_dim=shape_of(tensors, f"{last}.conv_2.weight", 4)[0],
+        pool_first=False,
+        mbstd_group_size=None if old else 4,
+        mbstd_num_features=first[1] - first[0],
+        weight_scale=_scale(network),
+        score_gain=math.sqrt(2.0),
+        rgb_activation=not old,
+    )
+
+
+def discriminator_table(network: Network, config: progan.DiscriminatorConfig) -> Table:
+    """Return the table of a `Discriminator`."""
+    top, old = log2_resolution(config.img_resolution) - 2, _is_old(network)
+    last = "final_block" if old else f"layers.{top}"
+    flat = Transform(Step(lambda x: x.flatten(1), lambda x: x[:, :, None, None]))
+    rows = [
+        *product({"b4.conv": f"{last}.conv_1"}, _BOTH, "."),
+        *product({"b4.fc": f"{last}.conv_2"}, {"weight": ("weight", FOUR_TO_DENSE), "bias": ("bias", SAME)}, "."),
+        *product({"b4.out": f"{last}.conv_3"}, {"weight": ("weight", flat), "bias": ("bias", SAME)}, "."),
+        *product({"b{r}.conv0": "layers.{block}.conv_1", "b{r}.conv1": "layers.{block}.conv_2"}, _BOTH, "."),
+        *product({"b{r}.fromrgb": "rgb_to_features.{rgb}" if old else "from_rgb.{rgb}.0"}, _BOTH, "."),
+    ]
+
+    def fields(r: int, i: int) -> dict[str, int]:
+        level = log2_resolution(r) - 2
+        return {"block": level - 1, "rgb": level} if old else {"block": top - level, "rgb": top - level}
+
+    return Table(rows, (), fields)

@@ -1,0 +1,381 @@
+"""genforce: ProGAN, StyleGAN, StyleGAN2 and StyleGAN2-ADA, converted and training files (spec COMMUNITY.md 4).
+
+Its arithmetic and its weights are the official TensorFlow networks', in PyTorch's layout; sizes follow from
+the tensors. What its files don't say is in the header under `assumed`: the program's defaults.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+from converter.errors import ConvertError, within
+from converter.foreign import Network
+from converter.forms.state_dict import Tensors, count, float_tensors, shape_of, stored_filters, taps_of
+from converter.forms.tensorflow.keywords import kept_lod
+from converter.forms.tensorflow.progan import dense_from_4x4
+from converter.table import (
+    FLIP,
+    NOISE,
+    PLUS_ONE,
+    SAME,
+    TRANSPOSE,
+    UNBATCH,
+    Row,
+    Table,
+    Transform,
+    chain,
+    permute,
+    product,
+)
+from stylegan_torch.networks import progan, stylegan1, stylegan2
+from stylegan_torch.networks.layers import log2_resolution, resolutions
+
+FORM = "genforce"
+ASSUMED: dict[str, dict[str, Any]] = {
+    "StyleGAN2Generator": {},
+    "StyleGAN2Discriminator": {"mbstd_group_size": 4},
+    "StyleGANGenerator": {"fused_from": 128},
+    "StyleGANDiscriminator": {"mbstd_group_size": 4},
+    "PGGANGenerator": {"label_size": 0, "fused_kernels": False},
+    "PGGANDiscriminator": {"mbstd_group_size": 16, "fused_scale": False},
+}
+"""`label_size`: how many inputs of the first layer are labels, by the discriminator in the same file.
+`fused_kernels`: whether those of enlargements are stored [in, out, k, k], which shows unless all widths are the same.
+`fused_from`: the side from which enlargement and convolution are one, whose kernels are then stored rotated."""
+_ROLES = {"generator_smooth": "G_ema", "generator": "G", "discriminator": "D"}
+_BOTH = {"weight": ("weight", SAME), "bias": ("bias", SAME)}
+
+
+def read(top: dict[str, Any]) -> dict[str, Network] | None:
+    """Return the networks of a file; None if it is not of this kind."""
+    models = top.get("models", top)
+    found = {role: models[key] for key, role in _ROLES.items() if isinstance(models, dict) and key in models}
+    if not found or not all(isinstance(state, dict) for state in found.values()):
+        return None
+    networks = {}
+    for role, state in found.items():
+        names = {str(name).removeprefix("module.") for name in state}
+        kind = next((kind for kind, mark in _MARKS[role == "D"].items() if mark <= names), None)
+        if kind is None:
+            return None
+        with within(f"network {role}"):
+            tensors = float_tensors(state)
+            header = {"build_func_name": kind, "variables": list(tensors), "assumed": ASSUMED[kind]}
+            networks[role] = Network(role, FORM, header, tensors)
+    return {role: _told(network, networks) for role, network in networks.items()}
+
+
+def _told(network: Network, networks: dict[str, Network]) -> Network:
+    """Tell a ProGAN's network what only the one beside it shows: a generator its labels, a discriminator its order."""
+    others = [other for other in networks.values() if (other.role == "D") != (network.role == "D")]
+    said: dict[str, Any] = {}
+    with within(f"network {network.role}"):
+        if network.header["build_func_name"] == "PGGANGenerator":
+            said["fused_kernels"] = _is_fused(network.tensors)
+    for other in others:
+        with within(f"network {other.role}"):
+            if other.header["build_func_name"] == "PGGANDiscriminator":
+                said["label_size"] = pggan_discriminator_config(other).num_label_logits
+            elif other.header["build_func_name"] == "PGGANGenerator":
+                said["fused_scale"] = _is_fused(other.tensors)
+    return replace(network, header={**network.header, "assumed": {**network.header["assumed"], **said}})
+
+
+_MARKS: tuple[dict[str, set[str]], dict[str, set[str]]] = (
+    {
+        "StyleGAN2Generator": {"synthesis.early_layer.const", "truncation.w_avg"},
+        "StyleGANGenerator": {"synthesis.layer0.const", "truncation.w_avg"},
+        "PGGANGenerator": {"layer0.weight", "output0.weight", "lod"},
+    },
+    {
+        "StyleGAN2Discriminator": {"input0.weight", "layer1.filter.kernel"},
+        "StyleGANDiscriminator": {"input0.weight", "layer1.blur.kernel", "lod"},
+        "PGGANDiscriminator": {"input0.weight", "layer1.weight", "lod"},
+    },
+)
+
+
+def _lod(tensors: Tensors, name: str) -> float:
+    lod = float(tensors[name]) if name in tensors and tensors[name].numel() == 1 else 0.0
+    if not 0 <= lod <= 16:
+        raise ConvertError(f"variable {name} is {lod:g}, which is no level of detail")
+    return lod
+
+
+def _level(r: int) -> int:
+    return log2_resolution(r) - 2
+
+
+# StyleGAN2 and StyleGAN2-ADA.
+
+
+def stylegan2_generator_config(network: Network) -> stylegan2.GeneratorConfig:
+    """Return the config of a `StyleGAN2Generator`."""
+    tensors = network.tensors
+    levels = (count(tensors, "synthesis.layer{}.weight") + 1) // 2
+    channels = tuple(shape_of(tensors, f"synthesis.layer{2 * j}.weight", 4)[0] for j in range(levels))
+    skip = "synthesis.output0.weight" in tensors
+    return stylegan2.GeneratorConfig(
+        mapping=_mapping2(tensors),
+        img_resolution=4 << (levels - 1),
+        img_channels=shape_of(tensors, f"synthesis.output{0 if skip else levels - 1}.weight", 4)[0],
+        channels=channels,
+        const_channels=shape_of(tensors, "synthesis.early_layer.const", 4)[1],
+        architecture="skip" if skip else "orig",
+        resample_filter=taps_of(tensors, "synthesis.layer1.filter.kernel"),
+        equalized_modulation=True,
+    )
+
+
+def _mapping2(tensors: Tensors) -> stylegan2.MappingConfig:
+    z_dim, c_dim, embed_dim, embedded = shape_of(tensors, "mapping.dense0.weight", 2)[1], 0, 0, False
+    if "mapping.label_weight" in tensors:
+        c_dim, embed_dim = shape_of(tensors, "mapping.label_weight", 2)
+    elif "mapping.LabelEmbed.weight" in tensors:
+        (embed_dim, c_dim), embedded = shape_of(tensors, "mapping.LabelEmbed.weight", 2), True
+    return stylegan2.MappingConfig(
+        z_dim=z_dim - embed_dim,
+        c_dim=c_dim,
+        w_dim=shape_of(tensors, "truncation.w_avg", 1)[0],
+        num_layers=count(tensors, "mapping.dense{}.weight"),
+        layer_dim=shape_of(tensors, "mapping.dense0.weight", 2)[0],
+        embed_dim=embed_dim or z_dim,
+        labels="embed" if embedded else "concat",
+    )
+
+
+def stylegan2_generator_table(network: Network | None, config: stylegan2.GeneratorConfig) -> Table:
+    """Return the table of a `StyleGAN2Generator`."""
+    styled = {"affine.weight": ("style.weight", SAME), "affine.bias": ("style.bias", PLUS_ONE), "bias": ("bias", SAME)}
+    noisy = {**styled, "noise_strength": ("noise_strength", SAME), "noise_const": ("noise", NOISE)}
+    flat = {"synthesis.b4.conv1": "synthesis.layer0", "synthesis.b{r}.conv1": "synthesis.layer{flat}"}
+    rows = [
+        Row("mapping.w_avg", "truncation.w_avg"),
+        Row("mapping.fc{i}.{name}", "mapping.dense{i}.{name}"),
+        *(
+            [Row("mapping.embed.{name}", "mapping.LabelEmbed.{name}")]
+            if config.mapping.labels == "embed"
+            else [Row("mapping.embed.weight", "mapping.label_weight", TRANSPOSE)]
+        ),
+        Row("synthesis.b4.const", "synthesis.early_layer.const", UNBATCH),
+        *product(flat, {**noisy, "weight": ("weight", SAME)}, "."),
+        *product({"synthesis.b{r}.conv0": "synthesis.layer{up}"}, {**noisy, "weight": ("weight", FLIP)}, "."),
+        *product({"synthesis.b{r}.torgb": "synthesis.output{level}"}, {**styled, "weight": ("weight", SAME)}, "."),
+    ]
+    kernels = stored_filters(r"synthesis\.(layer\d+\.filter|upsample)\.kernel", config.resample_filter, gain=4, ndim=4)
+    return Table(rows, [kernels], lambda r, i: {"level": _level(r), "up": 2 * _level(r) - 1, "flat": 2 * _level(r)})
+
+
+def stylegan2_discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
+    """Return the config of a `StyleGAN2Discriminator`."""
+    tensors = network.tensors
+    blocks, outputs, final = _discriminator_shapes(tensors, count(tensors, "layer{}.weight"))
+    cmap = shape_of(tensors, "LabelEmbed.weight", 2) if "LabelEmbed.weight" in tensors else None
+    c_dim = cmap[1] if cmap else outputs if outputs > 1 else 0
+    mapping = stylegan2.MappingConfig(0, c_dim, outputs, num_layers=0, layer_dim=outputs, embed_dim=outputs)
+    skip: stylegan2.Architecture = "skip" if "input1.weight" in tensors else "orig"
+    return stylegan2.DiscriminatorConfig(
+        **blocks,
+        fc_dim=final,
+        c_dim=c_dim,
+        architecture="resnet" if "skip_layer0.weight" in tensors else skip,
+        resample_filter=taps_of(tensors, "layer1.filter.kernel"),
+        mbstd_group_size=network.header["assumed"]["mbstd_group_size"],
+        conditioning="project" if cmap else "select" if c_dim else "none",
+        mapping=mapping if cmap else None,
+        num_outputs=outputs,
+    )
+
+
+def _discriminator_shapes(tensors: Tensors, layers: int) -> tuple[dict[str, Any], int, int]:
+    """Return what the configs of all discriminators have in common, the outputs, and the width of the dense layer."""
+    blocks = (layers - 3) // 2
+    conv, fc = shape_of(tensors, f"layer{2 * blocks}.weight", 4), shape_of(tensors, f"layer{2 * blocks + 1}.weight", 2)
+    above = [shape_of(tensors, f"layer{2 * b}.weight", 4)[1] for b in range(blocks - 1, -1, -1)]
+    common = {
+        "img_resolution": 4 << blocks,
+        "img_channels": shape_of(tensors, "input0.weight", 4)[1],
+        "channels": (conv[0], *above),
+        "mbstd_num_features": conv[1] - conv[0],
+    }
+    return common, shape_of(tensors, f"layer{2 * blocks + 2}.weight", 2)[0], fc[0]
+
+
+def _discriminator_rows(resolution: int) -> tuple[list[Row], Any]:
+    """Return the rows that all discriminators share, and what fills their braces."""
+    top = _level(resolution)
+    scopes = {
+        "b{r}.fromrgb": "input{block}",
+        "b4.conv": f"layer{2 * top}",
+        "b4.fc": f"layer{2 * top + 1}",
+        "b4.out": f"layer{2 * top + 2}",
+        "b{r}.conv0": "layer{first}",
+        "b{r}.conv1": "layer{second}",
+    }
+
+    def fields(r: int, i: int) -> dict[str, int]:
+        block = top - _level(r)
+        return {"block": block, "first": 2 * block, "second": 2 * block + 1}
+
+    return product(scopes, _BOTH, "."), fields
+
+
+def stylegan2_discriminator_table(network: Network | None, config: stylegan2.DiscriminatorConfig) -> Table:
+    """Return the table of a `StyleGAN2Discriminator`."""
+    rows, fields = _discriminator_rows(config.img_resolution)
+    rows += [
+        Row("b{r}.skip.weight", "skip_layer{block}.weight"),
+        Row("mapping.embed.{name}", "LabelEmbed.{name}"),
+    ]
+    kernels = stored_filters(r"((skip_)?layer\d+\.filter|downsample)\.kernel", config.resample_filter, ndim=4)
+    return Table(rows, [kernels], fields)
+
+
+# StyleGAN.
+
+
+def stylegan_generator_config(network: Network) -> stylegan1.GeneratorConfig:
+    """Return the config of a `StyleGANGenerator`."""
+    tensors = network.tensors
+    levels = count(tensors, "synthesis.output{}.weight")
+    z_dim, c_dim = shape_of(tensors, "mapping.dense0.weight", 2)[1], 0
+    if "mapping.label_weight" in tensors:
+        c_dim, label_dim = shape_of(tensors, "mapping.label_weight", 2)
+        z_dim -= label_dim
+    mapping = stylegan1.MappingConfig(
+        z_dim=z_dim,
+        c_dim=c_dim,
+        w_dim=shape_of(tensors, "truncation.w_avg", 1)[0],
+        num_layers=count(tensors, "mapping.dense{}.weight"),
+        layer_dim=shape_of(tensors, "mapping.dense0.weight", 2)[0],
+    )
+    blur = "synthesis.layer2.blur.kernel"
+    return stylegan1.GeneratorConfig(
+        mapping=mapping,
+        img_resolution=4 << (levels - 1),
+        img_channels=shape_of(tensors, "synthesis.output0.weight", 4)[0],
+        channels=tuple(shape_of(tensors, f"synthesis.output{b}.weight", 4)[1] for b in range(levels)),
+        blur_filter=taps_of(tensors, blur) if blur in tensors or levels == 1 else None,
+        lod=_lod(tensors, "synthesis.lod"),
+        official_noise="stored",
+    )
+
+
+def stylegan_generator_table(network: Network, config: stylegan1.GeneratorConfig) -> Table:
+    """Return the table of a `StyleGANGenerator`; kernels of fused enlargements are stored rotated."""
+    leaves = {
+        "bias": ("bias", SAME),
+        "noise_strength": ("apply_noise.weight", SAME),
+        "noise_const": ("apply_noise.noise", NOISE),
+        "affine.weight": ("style.weight", SAME),
+        "affine.bias": ("style.bias", SAME),
+    }
+    rows = [
+        Row("mapping.w_avg", "truncation.w_avg"),
+        Row("mapping.fc{i}.{name}", "mapping.dense{i}.{name}"),
+        Row("mapping.embed.weight", "mapping.label_weight", TRANSPOSE),
+        Row("synthesis.b4.conv0.const", "synthesis.layer0.const", UNBATCH),
+        *(
+            Row(f"synthesis.b{r}.conv0.weight", f"synthesis.layer{2 * _level(r)}.weight", FLIP)
+            for r in resolutions(config.img_resolution)
+            if 8 <= r >= network.header["assumed"]["fused_from"]
+        ),
+        *product({"synthesis.b{r}.conv0": "synthesis.layer{even}"}, {**leaves, "weight": ("weight", SAME)}, "."),
+        *product({"synthesis.b{r}.conv1": "synthesis.layer{odd}"}, {**leaves, "weight": ("weight", SAME)}, "."),
+        *product({"synthesis.b{r}.torgb": "synthesis.output{level}"}, _BOTH, "."),
+    ]
+    kept = [
+        stored_filters(r"synthesis\.layer\d+\.blur\.kernel", config.blur_filter),
+        *kept_lod(config.lod, "synthesis.lod"),
+    ]
+    return Table(rows, kept, lambda r, i: {"level": _level(r), "even": 2 * _level(r), "odd": 2 * _level(r) + 1})
+
+
+def stylegan_discriminator_config(network: Network) -> stylegan1.DiscriminatorConfig:
+    """Return the config of a `StyleGANDiscriminator`."""
+    tensors = network.tensors
+    common, outputs, final = _discriminator_shapes(tensors, count(tensors, "layer{}.weight"))
+    return stylegan1.DiscriminatorConfig(
+        **common,
+        fc_dim=final,
+        c_dim=outputs if outputs > 1 else 0,
+        blur_filter=taps_of(tensors, "layer1.blur.kernel"),
+        mbstd_group_size=network.header["assumed"]["mbstd_group_size"],
+        lod=_lod(tensors, "lod"),
+    )
+
+
+def stylegan_discriminator_table(network: Network | None, config: stylegan1.DiscriminatorConfig) -> Table:
+    """Return the table of a `StyleGANDiscriminator`."""
+    rows, fields = _discriminator_rows(config.img_resolution)
+    kernels = stored_filters(r"layer\d+\.blur\.kernel", config.blur_filter)
+    return Table(rows, [kernels, *kept_lod(config.lod, "lod")], fields)
+
+
+# ProGAN.
+
+
+def _is_fused(tensors: Tensors) -> bool:
+    """Tell whether enlargements are fused, whose kernels are [in, out, k, k]; equal widths look as if they were not."""
+    widths = [shape_of(tensors, f"output{b}.weight", 4)[1] for b in range(count(tensors, "output{}.weight"))]
+    return any(
+        before != after and shape_of(tensors, f"layer{2 * b}.weight", 4)[:2] == (before, after)
+        for b, (before, after) in enumerate(itertools.pairwise(widths), 1)
+    )
+
+
+def pggan_generator_config(network: Network) -> progan.GeneratorConfig:
+    """Return the config of a `PGGANGenerator`."""
+    tensors = network.tensors
+    levels, labels = count(tensors, "output{}.weight"), network.header["assumed"].get("label_size", 0)
+    inputs = shape_of(tensors, "layer0.weight", 4)[1]
+    if inputs <= labels:
+        raise ConvertError(f"variable layer0.weight has {inputs} inputs, which are no latents and {labels} labels")
+    return progan.GeneratorConfig(
+        z_dim=inputs - labels,
+        c_dim=labels,
+        img_resolution=4 << (levels - 1),
+        img_channels=shape_of(tensors, "output0.weight", 4)[0],
+        channels=tuple(shape_of(tensors, f"output{b}.weight", 4)[1] for b in range(levels)),
+        normalize_z_first=labels > 0,
+        lod=_lod(tensors, "lod"),
+    )
+
+
+def pggan_generator_table(network: Network, config: progan.GeneratorConfig) -> Table:
+    """Return the table of a `PGGANGenerator`; fused enlargements are stored [in, out, k, k] and rotated."""
+    enlarge = chain(permute(1, 0, 2, 3), FLIP) if network.header["assumed"].get("fused_kernels") else SAME
+    first: Transform = chain(FLIP, dense_from_4x4(config.z_dim + config.c_dim))
+    rows = [
+        *product({"b4.fc": "layer0"}, {"weight": ("weight", first), "bias": ("bias", SAME)}, "."),
+        *product({"b{r}.conv0": "layer{even}"}, {"weight": ("weight", enlarge), "bias": ("bias", SAME)}, "."),
+        *product({"b{r}.conv1": "layer{odd}", "b{r}.torgb": "output{level}"}, _BOTH, "."),
+    ]
+    return Table(
+        rows,
+        kept_lod(config.lod, "lod"),
+        lambda r, i: {"level": _level(r), "even": 2 * _level(r), "odd": 2 * _level(r) + 1},
+    )
+
+
+def pggan_discriminator_config(network: Network) -> progan.DiscriminatorConfig:
+    """Return the config of a `PGGANDiscriminator`."""
+    tensors = network.tensors
+    common, outputs, final = _discriminator_shapes(tensors, count(tensors, "layer{}.weight"))
+    return progan.DiscriminatorConfig(
+        **common,
+        fc_dim=final,
+        c_dim=outputs - 1,
+        num_label_logits=outputs - 1,
+        pool_first=network.header["assumed"]["fused_scale"],
+        mbstd_group_size=network.header["assumed"]["mbstd_group_size"],
+        lod=_lod(tensors, "lod"),
+    )
+
+
+def pggan_discriminator_table(network: Network | None, config: progan.DiscriminatorConfig) -> Table:
+    """Return the table of a `PGGANDiscriminator`."""
+    rows, fields = _discriminator_rows(config.img_resolution)
+    return Table(rows, kept_lod(config.lod, "lod"), fields)

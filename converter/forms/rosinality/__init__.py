@@ -1,0 +1,1 @@
+"""Files of rosinality's programs."""

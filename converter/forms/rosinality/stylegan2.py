@@ -1,0 +1,180 @@
+"""rosinality/stylegan2-pytorch, which pSp, e4e, ReStyle, StyleCLIP, StyleGAN-NADA and many more build on
+(spec COMMUNITY.md 1). Their arithmetic is StyleGAN2's; what their files don't say follows from the tensors."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from converter.errors import within
+from converter.foreign import Network
+from converter.forms.state_dict import bounded, count, float_tensors, shape_of, stored_filters, taps_of
+from converter.table import CHANNELS, NOISE, SAME, UNBATCH, Row, Table, product
+from stylegan_torch.networks import stylegan2
+from stylegan_torch.networks.registry import shapes
+
+FORM = "rosinality-stylegan2"
+_ROLES = {"g_ema": "G_ema", "g": "G", "d": "D"}
+MEAN_SAMPLES = 4096
+"""How many w the sampling script averages where a file has no average."""
+
+
+def read(top: dict[str, Any]) -> dict[str, Network] | None:
+    """Return the networks of a file; None if it is not of this kind."""
+    found = {role: top[key] for key, role in _ROLES.items() if isinstance(top.get(key), dict)}
+    if not any("to_rgb1.conv.weight" in state or "final_linear.1.weight" in state for state in found.values()):
+        return None
+    networks = {}
+    for role, state in found.items():
+        with within(f"network {role}"):
+            tensors = float_tensors(state)
+            kind = "Discriminator" if role == "D" else "Generator"
+            if kind == "Generator" and "latent_avg" in top:
+                average = float_tensors({"latent_avg": top["latent_avg"]})
+                tensors["latent_avg"] = average["latent_avg"].clone()  # each generator has its own
+            header = {"build_func_name": kind, "variables": list(tensors)}
+            networks[role] = Network(role, FORM, header, tensors)
+    return networks
+
+
+def made_up(networks: dict[str, Network]) -> list[str]:
+    """Return notes on what `complete` makes."""
+    generator = next((network for role, network in networks.items() if role != "D"), None)
+    if generator is None:
+        return []
+    notes = []
+    if "latent_avg" not in generator.tensors:
+        notes.append(f"the file has no average w; that of {MEAN_SAMPLES} z is taken, as its program does")
+    if not any(name.startswith("noises.") for name in generator.tensors):
+        notes.append("the file has no noise maps, which were always random then; some are made")
+    return notes
+
+
+def complete(network: Network) -> Network:
+    """Make what older and training files lack: noise maps (which were always random then), and the average w."""
+    config, tensors = generator_config(network), dict(network.tensors)
+    bounded(*config.img_size)
+    table, random = generator_table(network, config), np.random.RandomState(0)
+    table.check(shapes(config), tensors, table.optional)
+    for ours, shape in shapes(config).items():
+        theirs, transform = table.source_name(ours)
+        if theirs not in tensors and theirs.startswith("noises."):
+            tensors[theirs] = torch.from_numpy(random.randn(*transform.source_shape(shape)).astype(np.float32))
+    if "latent_avg" not in tensors:
+        tensors["latent_avg"] = _mean_w(config, tensors)
+    return replace(network, tensors=tensors)
+
+
+def _mean_w(config: stylegan2.GeneratorConfig, tensors: dict[str, Tensor]) -> Tensor:
+    mapping = stylegan2.MappingNetwork(config.mapping, num_ws=1).requires_grad_(False)
+    for i in range(config.mapping.num_layers):
+        layer = mapping.get_submodule(f"fc{i}")
+        for leaf in ("weight", "bias"):
+            getattr(layer, leaf).copy_(tensors[f"style.{i + 1}.{leaf}"])
+    z = np.random.RandomState(0).randn(MEAN_SAMPLES, config.mapping.z_dim).astype(np.float32)
+    return mapping(torch.from_numpy(z))[:, 0].mean(dim=0)
+
+
+def generator_config(network: Network) -> stylegan2.GeneratorConfig:
+    """Return the config of a `Generator`, read off its tensors."""
+    tensors = network.tensors
+    levels = count(tensors, "to_rgbs.{}.conv.weight") + 1
+    convs = ["conv1", *(f"convs.{2 * j + 1}" for j in range(levels - 1))]
+    channels = tuple(shape_of(tensors, f"{conv}.conv.weight", 5)[1] for conv in convs)
+    w_dim, z_dim = shape_of(tensors, "style.1.weight", 2)
+    _, const_channels, height, width = shape_of(tensors, "input.input", 4)
+    depth = count(tensors, "style.{}.weight", 1)
+    return stylegan2.GeneratorConfig(
+        mapping=stylegan2.MappingConfig(z_dim=z_dim, c_dim=0, w_dim=w_dim, num_layers=depth, layer_dim=w_dim),
+        img_resolution=4 * 2 ** (levels - 1),
+        img_channels=shape_of(tensors, "to_rgb1.conv.weight", 5)[1],
+        channels=channels,
+        const_channels=const_channels,
+        base_size=(height, width),
+        resample_filter=taps_of(tensors, "convs.0.conv.blur.kernel"),
+        equalized_modulation=True,
+    )
+
+
+def generator_table(network: Network | None, config: stylegan2.GeneratorConfig) -> Table:
+    """Return the table of a `Generator`."""
+    convs = {
+        "synthesis.b4.conv1": "conv1",
+        "synthesis.b{r}.conv0": "convs.{up}",
+        "synthesis.b{r}.conv1": "convs.{flat}",
+    }
+    rgbs = {"synthesis.b4.torgb": "to_rgb1", "synthesis.b{r}.torgb": "to_rgbs.{level}"}
+    styled = {
+        "weight": ("conv.weight", UNBATCH),
+        "affine.weight": ("conv.modulation.weight", SAME),
+        "affine.bias": ("conv.modulation.bias", SAME),
+    }
+    rows = [
+        Row("mapping.w_avg", "latent_avg"),
+        Row("mapping.fc{i}.weight", "style.{layer}.weight"),
+        Row("mapping.fc{i}.bias", "style.{layer}.bias"),
+        Row("synthesis.b4.const", "input.input", UNBATCH),
+        Row("synthesis.b4.conv1.noise_const", "noises.noise_0", NOISE),
+        Row("synthesis.b{r}.conv0.noise_const", "noises.noise_{odd}", NOISE),
+        Row("synthesis.b{r}.conv1.noise_const", "noises.noise_{even}", NOISE),
+        *product(convs, {**styled, "noise_strength": ("noise.weight", UNBATCH), "bias": ("activate.bias", SAME)}, "."),
+        *product(rgbs, {**styled, "bias": ("bias", CHANNELS)}, "."),
+    ]
+    blur = stored_filters(
+        r"convs\.\d+\.conv\.blur\.kernel|to_rgbs\.\d+\.upsample\.kernel", config.resample_filter, gain=4
+    )
+    return Table(rows, [blur], _indices, r"latent_avg|noises\.noise_\d+")
+
+
+def _indices(r: int, i: int) -> dict[str, int]:
+    level = int(math.log2(r)) - 3  # 0 is 8×8
+    return {
+        "layer": i + 1,
+        "level": level,
+        "up": 2 * level,
+        "flat": 2 * level + 1,
+        "odd": 2 * level + 1,
+        "even": 2 * level + 2,
+    }
+
+
+def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
+    """Return the config of a `Discriminator`, read off its tensors."""
+    tensors = network.tensors
+    levels = count(tensors, "convs.{}.conv1.0.weight", 1)
+    before = [shape_of(tensors, f"convs.{i}.conv1.0.weight", 4)[1] for i in range(levels, 0, -1)]
+    final = shape_of(tensors, "final_conv.0.weight", 4)
+    return stylegan2.DiscriminatorConfig(
+        img_resolution=4 * 2**levels,
+        img_channels=shape_of(tensors, "convs.0.0.weight", 4)[1],
+        channels=(final[0], *before),
+        fc_dim=shape_of(tensors, "final_linear.0.weight", 2)[0],
+        resample_filter=taps_of(tensors, "convs.1.conv2.0.kernel"),
+        mbstd_num_features=final[1] - final[0],
+    )
+
+
+def discriminator_table(network: Network | None, config: stylegan2.DiscriminatorConfig) -> Table:
+    """Return the table of a `Discriminator`."""
+    top = int(math.log2(config.img_resolution))
+    rows = [
+        Row(f"b{config.img_resolution}.fromrgb.weight", "convs.0.0.weight"),
+        Row(f"b{config.img_resolution}.fromrgb.bias", "convs.0.1.bias"),
+        Row("b{r}.conv0.weight", "convs.{block}.conv1.0.weight"),
+        Row("b{r}.conv0.bias", "convs.{block}.conv1.1.bias"),
+        Row("b{r}.conv1.weight", "convs.{block}.conv2.1.weight"),
+        Row("b{r}.conv1.bias", "convs.{block}.conv2.2.bias"),
+        Row("b{r}.skip.weight", "convs.{block}.skip.1.weight"),
+        Row("b4.conv.weight", "final_conv.0.weight"),
+        Row("b4.conv.bias", "final_conv.1.bias"),
+        *product(
+            {"b4.fc": "final_linear.0", "b4.out": "final_linear.1"}, {n: (n, SAME) for n in ("weight", "bias")}, "."
+        ),
+    ]
+    blur = stored_filters(r"convs\.\d+\.(conv2|skip)\.0\.kernel", config.resample_filter)
+    return Table(rows, [blur], lambda r, i: {"block": top - int(math.log2(r)) + 1})

@@ -1,0 +1,112 @@
+"""What the readers of state dicts share: sizes read off the tensors, stored filters (spec COMMUNITY.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from typing import IO, Any
+
+import torch
+from torch import Tensor
+
+from converter.errors import ConvertError
+from converter.table import Kept, same_bits
+from stylegan_torch.networks.layers import make_filter
+
+USUAL_TAPS = (1.0, 3.0, 3.0, 1.0)
+MAX_PIXELS = 4096 * 4096
+Tensors = Mapping[str, Tensor]
+
+
+def float_tensors(state: Mapping[Any, Any]) -> dict[str, Tensor]:
+    """Return a state dict whose values are float32 tensors, without the prefix that parallel training puts to names.
+
+    Raises:
+        ConvertError: naming a value of another kind.
+    """
+    tensors: dict[str, Tensor] = {}
+    for key, value in state.items():
+        name = str(key).removeprefix("module.")
+        if name in tensors:
+            raise ConvertError(f"variable {name} is there twice")
+        if not isinstance(value, Tensor) or value.dtype != torch.float32:
+            raise ConvertError(f"variable {name} is no tensor of float32 numbers")
+        if value.layout != torch.strided or not value.is_cpu:
+            raise ConvertError(f"variable {name} is no plain tensor with values")
+        tensors[name] = value.detach().resolve_neg()
+    return tensors
+
+
+def shape_of(tensors: Tensors, name: str, ndim: int) -> torch.Size:
+    """Return the shape of a tensor.
+
+    Raises:
+        ConvertError: if it is not there, or has another number of axes.
+    """
+    value = tensors.get(name)
+    if value is None:
+        raise ConvertError(f"variable {name} is missing")
+    if value.ndim != ndim:
+        raise ConvertError(f"variable {name} has shape {list(value.shape)}, which no network of this kind has")
+    return value.shape
+
+
+def count(names: Container[str], pattern: str, start: int = 0) -> int:
+    """Return how many of the names "layer0", "layer1", … (for the pattern "layer{}") there are without a gap."""
+    index = start
+    while pattern.format(index) in names:
+        index += 1
+    return index - start
+
+
+def bounded(height: int, width: int) -> None:
+    """Raise ConvertError if no known network draws pictures that large; noise maps would be made for them."""
+    if height * width > MAX_PIXELS:
+        raise ConvertError(f"has levels to {height}x{width}, which no network of this kind has")
+
+
+def taps_of(tensors: Tensors, name: str) -> tuple[float, ...]:
+    """Return the taps of a stored filter [..., n, n], which is the outer product of them with itself times a gain."""
+    kernel = tensors[name] if name in tensors else make_filter(USUAL_TAPS)
+    if kernel.ndim < 2 or kernel.shape[-1] != kernel.shape[-2] or not float(kernel.abs().sum()) > 0:
+        raise ConvertError(f"variable {name} has shape {list(kernel.shape)}, which no filter has")
+    taps = kernel.double().reshape(-1, *kernel.shape[-2:])[0].sum(dim=0)
+    taps = taps / taps.sum()
+    for usual in (USUAL_TAPS, (1.0, 2.0, 1.0)):
+        expected = torch.tensor(usual, dtype=torch.float64) / sum(usual)
+        if taps.shape == expected.shape and torch.allclose(taps, expected, atol=1e-6):
+            return usual
+    return tuple(taps.tolist())
+
+
+def stored_filters(pattern: str, taps: tuple[float, ...] | None, gain: float = 1.0, ndim: int = 2) -> Kept:
+    """Carry stored filters along, after a check that they are the network's."""
+    expected = make_filter(taps or (1.0,)) * gain
+
+    def check(name: str, value: Tensor) -> None:
+        if value.shape[-2:] != expected.shape or not torch.allclose(value, expected.expand(value.shape), atol=1e-5):
+            raise ConvertError(f"variable {name} is not the filter of the other levels")
+
+    return Kept(pattern, lambda name: expected.reshape(*[1] * (ndim - 2), *expected.shape), check)
+
+
+def expanded_filter(taps: tuple[float, ...], width: int, gain: float = 1.0) -> Tensor:
+    """Return a filter as programs store it for a depthwise convolution: [width, 1, n, n]."""
+    return (make_filter(taps) * gain).repeat(width, 1, 1, 1)
+
+
+def write_state_dicts(file: IO[bytes], content: dict[str, Any]) -> None:
+    """Write state dicts to an open file, read them back and compare.
+
+    Raises:
+        ConvertError: if what was written reads back otherwise.
+    """
+    torch.save(content, file)
+    file.seek(0)
+    if not _same(torch.load(file, weights_only=True), content):
+        raise ConvertError("what was written reads back otherwise; is the disk sound?")
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, dict):
+        return list(a) == list(b) and all(_same(a[key], b[key]) for key in a)
+    return same_bits(a, b)

@@ -1,0 +1,1 @@
+"""Files of the official TensorFlow releases, and of ProGAN's in Theano."""

@@ -1,0 +1,1 @@
+"""Running the original program that a file carries, shut in."""

@@ -1,0 +1,1 @@
+"""Reading without running: the restricted unpickler and its stand-ins."""

@@ -1,0 +1,1 @@
+"""Where a file comes from: a path, a name in the catalogue, a download."""

@@ -1,0 +1,200 @@
+"""`stylegan-convert`: any checkpoint in, one safe file out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from converter.errors import ConvertError
+from converter.formats import FORMATS, NOISES, Options, by_suffix, suffixes_of
+from converter.sources import catalogue
+from stylegan_torch import __version__
+from stylegan_torch.commands.given import as_given
+from stylegan_torch.commands.inputs import NETWORK_FILE, OUTPUT
+from stylegan_torch.commands.terminal import Command, columns, one_line, one_line_errors, quick_imports
+from stylegan_torch.files.atomic import refuse_existing
+
+EXAMPLES = """\b
+Examples:
+  stylegan-convert ffhq.pkl ffhq.pt
+  stylegan-convert ffhq.pkl ffhq.safetensors --networks g_ema
+  stylegan-convert stylegan2-ffhq-config-f ffhq.pt      (downloads it)
+  stylegan-convert --inspect snapshot.pkl.xz
+  stylegan-convert ffhq.pkl ffhq.npz                    (the original tensors)
+  stylegan-convert ffhq.pkl ffhq.pt --verify --trust-embedded-code
+  stylegan-convert ffhq.pkl stylegan2-ffhq.pt --format rosinality      (for pSp, e4e, StyleCLIP …)
+  stylegan-convert ffhq.pkl ffhq.onnx --noise inputs
+"""
+
+
+def _roles(ctx: click.Context, param: click.Parameter, value: str) -> list[str] | None:
+    if value.strip().lower() == "all":
+        return None
+    known = {"g_ema": "G_ema", "g": "G", "d": "D"}
+    names = [part.strip().lower() for part in value.split(",")]
+    wrong = [name for name in names if name not in known]
+    if wrong:
+        raise click.BadParameter(f"{wrong[0]!r} is none of g_ema, g, d, all")
+    return [known[name] for name in names]
+
+
+def _target(ctx: click.Context, param: click.Parameter, value: Path | None) -> Path | None:
+    suffixes = suffixes_of(ctx.params.get("format"))
+    if value and value.suffix not in suffixes:
+        more = "; .pth goes with --format" if ".pth" not in suffixes else ""
+        raise click.BadParameter(f"{value} must end in {', '.join(suffixes)}{more}")
+    return value
+
+
+def _assumptions(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+    assumed = {}
+    for text in values:
+        name, _, value = text.partition("=")
+        try:
+            assumed[name] = json.loads(value)
+        except ValueError as error:
+            raise click.BadParameter(f"{text!r} is not like mbstd_group_size=8 or fused_scale=true") from error
+    return assumed
+
+
+module_path = click.option(
+    "--module-path",
+    "modules",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder with modules that the program in SRC imports; it gets those that it names.",
+)
+
+
+@click.command(cls=Command, epilog=EXAMPLES, short_help="Convert a network to one safe file, or to another program's.")
+@click.argument("src", type=NETWORK_FILE, required=False)
+@click.argument("dst", type=OUTPUT, callback=_target, required=False)
+@click.option("--networks", callback=_roles, default="all", show_default=True, help="Some of g_ema,g,d, or all.")
+@click.option("--format", is_eager=True, type=click.Choice(list(FORMATS)), help="Write another program's form to DST.")
+@click.option("--fresh-d", is_flag=True, help="Make an untrained D, where SRC has none and --format nvidia needs it.")
+@click.option(
+    "--noise", type=click.Choice(NOISES), help=f"Where .onnx and .pt2 have noise from.  [default: {NOISES[0]}]"
+)
+@click.option("--resolution", type=int, help="Side that was trained, where SRC holds more levels and doesn't say.")
+@click.option(
+    "--assume",
+    multiple=True,
+    callback=_assumptions,
+    metavar="NAME=VALUE",
+    help="What SRC doesn't say and --inspect shows as assumed, such as mbstd_group_size=8.",
+)
+@click.option("--inspect", "only_inspect", is_flag=True, help="Tell what is in SRC, and write nothing.")
+@click.option("--json", "in_json", is_flag=True, help="Let --inspect tell all, for programs.")
+@click.option("--list", "only_list", is_flag=True, help="List the catalogue; SRC may be a pattern such as '*ffhq*'.")
+@click.option("--verify", "with_proof", is_flag=True, help="Run the original too; write DST only if ours is the same.")
+@click.option("--trust-embedded-code", "trust", is_flag=True, help="Let --verify run the program that SRC carries.")
+@module_path
+@click.option("--force", is_flag=True, help="Replace DST if it exists; folders that are missing are made anyway.")
+@click.version_option(__version__)
+@one_line_errors
+def main(
+    src: str | None,
+    dst: Path | None,
+    networks: list[str] | None,
+    format: str | None,
+    fresh_d: bool,
+    noise: str | None,
+    resolution: int | None,
+    assume: dict[str, Any],
+    only_inspect: bool,
+    in_json: bool,
+    only_list: bool,
+    with_proof: bool,
+    trust: bool,
+    modules: Path | None,
+    force: bool,
+) -> None:
+    """Convert the checkpoint SRC to DST. No code in SRC is run, unless you ask for it with --trust-embedded-code.
+
+    SRC is an official pickle of ProGAN, StyleGAN, StyleGAN2, StyleGAN2-ADA or StyleGAN3 (.pkl, also .xz, .gz, .bz2), a
+    file of rosinality's stylegan2-pytorch or style-based-gan-pytorch, genforce, akanimax's pro_gan_pytorch or yuuho's
+    stylegans-pytorch, a .npz dump, a file of ours, a URL, or a name in the catalogue of published networks; - is what
+    comes through standard input.
+
+    DST ends in .pt, .safetensors, or .npz (the original tensors under their original names), or is of another program's
+    form: .pkl (official pickle), .onnx, .pt2, or as --format says: rosinality (for pSp, e4e, ReStyle, StyleCLIP …),
+    genforce, stylegan3 (plain state dict). A network that a form can't hold is refused.
+    """
+    if only_list:
+        lines = listing(src or "*")
+        if not lines:
+            hint = catalogue.suggestion(src or "")
+            raise ConvertError(f"no network of the catalogue matches {src}{hint and '; ' + hint}")
+        click.echo("\n".join(lines))
+        return
+    if src is None:
+        raise click.UsageError("name the file, URL or published network to convert")
+    _refuse_idle_options(format or (by_suffix(dst.suffix) if dst else None), fresh_d, noise)
+    if in_json and not only_inspect:
+        raise click.UsageError("--json goes with --inspect")
+    if only_inspect and dst:
+        raise click.UsageError("--inspect takes no DST: it writes nothing")
+    if not only_inspect and not dst:
+        raise click.UsageError("name the file to write, or give --inspect")
+    if trust and not with_proof:
+        raise click.UsageError("--trust-embedded-code goes with --verify; converting runs nothing")
+    if modules and not with_proof:
+        raise click.UsageError("--module-path goes with --verify; converting runs nothing")
+    refuse_existing([dst], force)
+    with quick_imports():
+        from converter.conversion import convert, inspect
+        from converter.describe import as_json, as_text, origin, table
+
+    assumed = assume if resolution is None else {**assume, "img_resolution": resolution}
+    if only_inspect:
+        click.echo((as_json if in_json else as_text)(inspect(src, assumed)))
+        return
+    assert dst
+    if with_proof:
+        _verify(src, trust, modules)
+    with Console(stderr=True).status(f"Converting {escape(as_given(src))}"):
+        summary = convert(src, dst, networks, force, format, assumed, Options(fresh_d, noise or NOISES[0]))
+    for note in summary.notes:
+        click.echo(f"Note: {one_line(note)}.", err=True)
+    click.echo("\n".join(table(summary)))
+    click.echo(f"from  {origin(summary)}")
+    click.echo(f"to    {dst}, {dst.stat().st_size:,} bytes")
+    published = None if Path(src).exists() else catalogue.find(src)
+    if published:
+        click.echo(f"licence of these weights: {published.licence}")
+
+
+def _refuse_idle_options(form: str | None, fresh_d: bool, noise: str | None) -> None:
+    if fresh_d and form != "nvidia":
+        raise click.UsageError("--fresh-d goes with an official .pkl")
+    if noise and form not in ("onnx", "pt2"):
+        raise click.UsageError("--noise goes with .onnx and .pt2")
+
+
+def _verify(src: str, trust: bool, modules: Path | None) -> None:
+    from converter.original.run import PROOF, ask_consent, memory_limit, verify_original
+
+    if not trust:
+        click.echo(as_given(ask_consent(src)), err=True)
+        sys.exit(1)
+    with Console(stderr=True).status(f"Running the original of {escape(as_given(src))}") as status:
+        tell: Any = lambda text: status.update(escape(text))  # noqa: E731
+        verdict = verify_original(src, memory_limit(None), PROOF, tell, modules)
+    click.echo("\n".join([*verdict.table(), *verdict.summary()]))
+    if not verdict.passed:
+        raise ConvertError(f"{src}: our network is not the same as the original; nothing was written. Please report it")
+
+
+def listing(pattern: str) -> list[str]:
+    """Return the lines of the catalogue whose name matches a pattern."""
+    rows = [
+        (entry.name, f"{entry.resolution}²", f"{entry.conditional or 'no'} classes", entry.licence)
+        for entry in catalogue.entries(pattern)
+    ]
+    return columns(rows)

@@ -1,0 +1,191 @@
+"""`stylegan-export-tf`: run the original program on today's TensorFlow; dump it, and record what it computes."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from stylegan_torch import __version__
+from stylegan_torch.commands.convert import module_path
+from stylegan_torch.commands.given import as_given
+from stylegan_torch.commands.inputs import NETWORK_FILE, OutputFile
+from stylegan_torch.commands.terminal import (
+    Command,
+    finite,
+    one_line,
+    one_line_errors,
+    parse_seeds,
+    quick_imports,
+    reading,
+)
+from stylegan_torch.files.atomic import new_file, refuse_existing
+
+if TYPE_CHECKING:
+    from converter.original.run import Original, Recording
+
+EXAMPLES = """\b
+Examples:
+  stylegan-export-tf ffhq.pkl --show-source | less
+  stylegan-export-tf ffhq.pkl ffhq.npz --trust-embedded-code
+  stylegan-export-tf ffhq.pkl ffhq.npz --trust-embedded-code --reference ref.npz --seeds 0-3 --truncation 0.7 --layers
+  stylegan-verify ffhq.pt ref.npz --report report.html
+"""
+
+
+def export(
+    src: str | Path,
+    dst: Path,
+    reference: Path | None = None,
+    recording: Recording | None = None,
+    memory: int | None = None,
+    force: bool = False,
+    on_progress: Any = lambda text: None,
+    modules: Path | None = None,
+) -> Original:
+    """Run the program in `src`, and write its variables to `dst` and what it computes to `reference`.
+
+    Calling this is consent to run code from the file, in a child process that is shut in as far as the system can.
+    `modules` is a folder with modules that the program imports; those that it names are given to it.
+
+    Raises:
+        StyleGANError: one line that names what is wrong; nothing is written then.
+    """
+    from converter.conversion import opened
+    from converter.foreign import Source
+    from converter.original.run import embedded_code, memory_limit, run_original
+
+    targets = [dst, *([reference] if reference else [])]
+    refuse_existing(targets, force)
+    with opened(src) as (source, origin):
+        embedded_code(source)
+        assert isinstance(source, Source)
+        limit = memory or memory_limit(None)
+        original = run_original(source, origin, limit, recording if reference else None, on_progress, modules)
+        with ExitStack() as files:
+            dump, *rest = [files.enter_context(new_file(path, force)) for path in targets]
+            original.write_dump(dump)
+            for file in rest:
+                original.write_reference(file)
+    return original
+
+
+_NOISES = {"official": "seeded", "const": "stored", "none": "none"}
+
+
+@click.command(cls=Command, epilog=EXAMPLES, short_help="Run the program in a TensorFlow pickle, and record it.")
+@click.argument("src", type=NETWORK_FILE)
+@click.argument("dst", type=OutputFile(), required=False)
+@click.option("--trust-embedded-code", "trust", is_flag=True, help="Run the program that SRC carries.")
+@click.option("--show-source", is_flag=True, help="Print that program instead; run and write nothing.")
+@click.option("--reference", type=OutputFile(), help="Also record what it computes to this file (.npz).")
+@click.option(
+    "--seeds", callback=reading(parse_seeds), metavar="SEEDS", default="0-3", show_default=True, help="What to record."
+)
+@click.option(
+    "--truncation", callback=reading(finite), metavar="PSI", help="Truncation to record.  [default: the network's own]"
+)
+@click.option(
+    "--class",
+    "class_index",
+    type=click.IntRange(min=0),
+    help="Class to record, of a conditional network.  [default: none]",
+)
+@click.option(
+    "--noise",
+    type=click.Choice(list(_NOISES)),
+    default="official",
+    show_default=True,
+    help="official = drawn for each seed, as the StyleGAN2 scripts do; const = the maps in the file; none = left out.",
+)
+@click.option("--layers", is_flag=True, help="Record a sample of every layer's result too.")
+@click.option(
+    "--memory", type=click.FloatRange(min=1), metavar="GB", help="What it may use.  [default: 90 % of the machine's]"
+)
+@module_path
+@click.option("--force", is_flag=True, help="Replace files that exist; folders that are missing are made anyway.")
+@click.version_option(__version__)
+@click.pass_context
+@one_line_errors
+def main(
+    ctx: click.Context,
+    src: str,
+    dst: Path | None,
+    trust: bool,
+    show_source: bool,
+    reference: Path | None,
+    seeds: list[int],
+    truncation: float | None,
+    class_index: int | None,
+    noise: str,
+    layers: bool,
+    memory: float | None,
+    modules: Path | None,
+    force: bool,
+) -> None:
+    """Run the TensorFlow program in the official pickle SRC and dump its variables to DST (.npz).
+
+    DST is the same as `stylegan-convert SRC DST` writes without running anything; what running it adds is --reference:
+    what the original computes, for stylegan-verify. Needs TensorFlow 2 (pip install 'tensorflow>=2.16'); a CPU is
+    enough.
+
+    The program runs in a process of its own, without your environment and open files; on Linux also without network,
+    with bounded memory, and with no files but the system's and its own. What it imports must be installed here with
+    pip, or be in a folder named with --module-path: DIR/training/misc.py is then training.misc to it, and only the
+    modules that it names can be read. Networks with half-precision levels are run in float32.
+    """
+    if show_source:
+        _show(src)
+        return
+    _check_names(dst, reference)
+    for name in () if reference else ("seeds", "truncation", "class_index", "noise", "layers"):
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.removesuffix('_index')} goes with --reference: it says what to record")
+    assert dst is not None
+    refuse_existing([dst, reference], force)
+    with quick_imports():
+        from converter.original.run import Recording, ask_consent, memory_limit
+    if not trust:
+        click.echo(as_given(ask_consent(src)), err=True)
+        sys.exit(1)
+    recording = Recording(seeds, truncation, class_index, _NOISES[noise], layers)
+    with Console(stderr=True).status(f"Running the original of {escape(as_given(src))}") as status:
+        tell: Any = lambda text: status.update(escape(text))  # noqa: E731
+        original = export(src, dst, reference, recording, memory_limit(memory), force, tell, modules)
+    for note in original.source.notes:
+        click.echo(f"Note: {one_line(note)}.", err=True)
+    click.echo(
+        f"ran in a process with {', '.join(original.isolation) or 'no limits, which this system does not offer'}"
+    )
+    click.echo(f"to    {dst}, {dst.stat().st_size:,} bytes")
+    if reference:
+        click.echo(f"to    {reference}, {reference.stat().st_size:,} bytes: {len(seeds)} seeds")
+
+
+def _check_names(dst: Path | None, reference: Path | None) -> None:
+    if dst is None:
+        raise click.UsageError("name the file to write, or give --show-source")
+    for path in [dst, *([reference] if reference else [])]:
+        if path.suffix != ".npz":
+            raise click.UsageError(f"{path} must end in .npz")
+    if reference and reference.absolute() == dst.absolute():
+        raise click.UsageError("DST and --reference name the same file")
+
+
+def _show(src: str) -> None:
+    with quick_imports():
+        from converter.conversion import opened
+        from converter.original.run import embedded_code
+    with opened(src) as (source, _):
+        for sha256, text in embedded_code(source).items():
+            click.echo(f"# sha256 {sha256}")
+            click.echo(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""`stylegan-generate`: pictures for seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import track
+
+from stylegan_torch import __version__
+from stylegan_torch.commands.inputs import OUTPUT, OutputFile
+from stylegan_torch.commands.options import (
+    CLASS,
+    COLUMNS,
+    DEVICE,
+    EXACT,
+    FORCE,
+    NETWORK,
+    NOISES,
+    note_no_class,
+    truncation,
+    usable_device,
+)
+from stylegan_torch.commands.terminal import Command, finite, one_line_errors, pair, parse_seeds, quick_imports, reading
+from stylegan_torch.files.atomic import refuse_existing
+
+EXAMPLES = """\b
+Examples:
+  stylegan-generate --seeds 0-15 --grid sheet.png
+  stylegan-generate --network ffhq.pt --truncation 0.7 --seeds 0-50
+  stylegan-generate --network cifar10.pkl --class 3 --seeds 1,5-9 --outdir ships
+"""
+
+
+@click.command(cls=Command, epilog=EXAMPLES, short_help="Pictures of seeds, as the network's own release draws them.")
+@NETWORK
+@click.option(
+    "--seeds", callback=reading(parse_seeds), metavar="SEEDS", required=True, help="Such as 0-50, 1,5,9 or 1,5-9."
+)
+@truncation("Truncation; 1 = none.  [default: the network's own]")
+@click.option(
+    "--truncation-cutoff",
+    type=click.IntRange(min=0),
+    metavar="L",
+    help="Truncate the first L layers only.  [default: the network's own]",
+)
+@CLASS
+@click.option(
+    "--noise-mode",
+    type=click.Choice(NOISES),
+    default="official",
+    show_default=True,
+    help="official = what the network's own release does for a seed; const = stored noise; random = not repeatable.",
+)
+@click.option("--translate", callback=reading(pair), metavar="X,Y", help="Move StyleGAN3's images, in picture heights.")
+@click.option(
+    "--rotate", callback=reading(finite), metavar="DEGREES", help="Turn StyleGAN3's images counter-clockwise."
+)
+@click.option("--outdir", type=OUTPUT, default="out", show_default=True, help="Where pictures go.")
+@click.option("--grid", type=OutputFile(".png"), help="Also write a contact sheet to this file (.png).")
+@COLUMNS
+@click.option(
+    "--weights",
+    type=click.Choice(["G_ema", "G"]),
+    default="G_ema",
+    show_default=True,
+    help="Which generator.",
+)
+@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures drawn at once.")
+@DEVICE
+@click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float64", "bfloat16", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Precision.",
+)
+@EXACT
+@FORCE
+@click.version_option(__version__)
+@one_line_errors
+def main(
+    network: str | None,
+    seeds: list[int],
+    truncation: float | None,
+    truncation_cutoff: int | None,
+    class_index: int | None,
+    noise_mode: str,
+    translate: tuple[float, float] | None,
+    rotate: float | None,
+    outdir: Path,
+    grid: Path | None,
+    columns: int | None,
+    weights: str,
+    batch: int,
+    device: str | None,
+    dtype: str,
+    exact: bool,
+    force: bool,
+) -> None:
+    """Draw the pictures of SEEDS, the same as the network's own release draws, to OUTDIR/seed0000.png and so on.
+
+    Every PNG says in its metadata how it was made.
+    """
+    paths = {seed: outdir / f"seed{seed:04d}.png" for seed in seeds}
+    if grid in paths.values():
+        raise click.BadParameter(f"{grid} is the name of one of the pictures", param_hint="--grid")
+    refuse_existing([*paths.values(), *([grid] if grid else [])], force)
+    with quick_imports():
+        from stylegan_torch.drawing.draw import Style, draw, resolve, write_pictures
+        from stylegan_torch.drawing.images import ContactSheet, save_png
+    device = usable_device(device)
+    checkpoint = _load(network, weights)
+    G: Any = checkpoint.network(weights)
+    style = Style(truncation, truncation_cutoff, class_index, noise_mode, dtype, translate, rotate)
+    try:
+        settings = resolve(G, style)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    note_no_class(G, class_index)
+    about = {**settings, "network": _origin(checkpoint, network), "weights": weights, "version": __version__}
+    sheet = ContactSheet(len(seeds), columns) if grid else None
+    pictures = draw(G, seeds, style, batch, device, fast=device == "cpu" and not exact)
+    console = Console(stderr=True)
+    for _ in track(
+        write_pictures(pictures, paths, about, sheet),
+        "Drawing",
+        total=len(seeds),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    ):
+        pass
+    if sheet and sheet.sheet and grid:
+        save_png(grid, sheet.sheet, {"seeds": seeds, **about}, force)
+    click.echo(
+        f"{len(paths)} picture{'s' * (len(paths) > 1)} in {outdir}" + (f", contact sheet {grid}" if grid else "")
+    )
+
+
+def _load(network: str | None, weights: str) -> Any:
+    # Only a command may reach up to the converter, and only when it runs.
+    import converter
+
+    if network is None:
+        import checkpoints
+
+        network = str(checkpoints.DEMO)
+    return converter.load(network, [weights])
+
+
+def _origin(checkpoint: Any, network: str | None) -> dict[str, Any]:
+    origin = checkpoint.provenance.get("origin", {})
+    return {"name": origin.get("name", network), "sha256": origin.get("sha256")}

@@ -1,0 +1,41 @@
+"""`stylegan`: every command there is, by one name."""
+
+from __future__ import annotations
+
+import click
+
+from stylegan_torch import __version__
+from stylegan_torch.commands.terminal import Group
+
+HOMES = {
+    "convert": "stylegan_torch.commands.convert:main",
+    "generate": "stylegan_torch.commands.generate:main",
+    "verify": "stylegan_torch.commands.verify:main",
+    "export-tf": "stylegan_torch.commands.export_tf:main",
+    "explore": "stylegan_torch.commands.explore:explore",
+    "draw": "stylegan_torch.commands.draw:draw",
+    "mix": "stylegan_torch.commands.mix:mix",
+    "film": "stylegan_torch.commands.film:film",
+    "project": "stylegan_torch.commands.project:project",
+    "directions": "stylegan_torch.commands.directions:directions",
+    "edit": "stylegan_torch.commands.edit:edit",
+    "look": "stylegan_torch.commands.look:look",
+    "measure": "stylegan_torch.commands.measure:measure",
+    "rate": "stylegan_torch.commands.rate:rate",
+    "dataset": "stylegan_torch.commands.dataset:dataset",
+    "train": "stylegan_torch.commands.train:train",
+}
+"""Where the commands are; only that which is asked for is imported."""
+
+
+@click.group(cls=Group, homes=HOMES)
+@click.version_option(__version__)
+def main() -> None:
+    """Convert, draw, edit and train networks of the StyleGAN family.
+
+    convert, generate, verify and export-tf are also there as stylegan-convert, stylegan-generate and so on.
+    """
+
+
+if __name__ == "__main__":
+    main()

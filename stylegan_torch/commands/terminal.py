@@ -1,0 +1,204 @@
+"""What all our commands share: one line for an error, exit status 1, a traceback only on request."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import gc
+import importlib
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from typing import Any
+
+import click
+
+from stylegan_torch.commands.given import as_given, take_inputs
+from stylegan_torch.errors import StyleGANError
+
+
+class Command(click.Command):
+    """A command that says so if what it prints cannot be written."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run with streams whose failures are told in one line, those of `--help` too."""
+        with _checked_streams():
+            return super().main(*args, **extra)
+
+
+class Group(Command, click.Group):
+    """Commands by name, as "module:attribute"; a module is imported when its command is asked for."""
+
+    def __init__(self, *args: Any, homes: Mapping[str, str], **extra: Any) -> None:
+        super().__init__(*args, **extra)
+        self._homes = homes
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order given."""
+        return list(self._homes)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command; None if there is none of this name."""
+        module, _, attribute = self._homes.get(cmd_name, "").partition(":")
+        return getattr(importlib.import_module(module), attribute) if module else None
+
+
+class _Stream:
+    """A stream whose failures to write are told to a function, each time again."""
+
+    def __init__(self, stream: Any, failed: Callable[[Any, OSError], None]) -> None:
+        self._stream, self._failed = stream, failed
+        self._error: OSError | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        if text != "":  # with nothing, click only finds out what the stream takes
+            self._do(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._do(self._stream.flush)
+
+    def _do(self, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except OSError as error:
+            self._error = error
+        if self._error:
+            self._failed(self._stream, self._error)
+
+
+@contextmanager
+def _checked_streams() -> Iterator[None]:
+    # A closed standard output gets a stand-in that cannot be written to either.
+    output: Any = sys.stdout or os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+    if hasattr(output, "reconfigure"):
+        # What a terminal has no sign for, such as ², is no reason to fail; ASCII is only said where nothing was.
+        ascii_only = output.encoding.lower() in ("ascii", "us-ascii", "ansi_x3.4-1968")
+        output.reconfigure(encoding="utf-8" if ascii_only else None, errors="replace")
+    checked: Any = _Stream(output, _no_output)
+    notes: Any = sys.stderr and _Stream(sys.stderr, _silence)
+    with redirect_stdout(checked), redirect_stderr(notes):
+        yield
+
+
+def _no_output(stream: Any, error: OSError) -> None:
+    """End the command: quietly if the reader has gone, as `| head` does."""
+    _silence(stream, error)
+    if error.errno == errno.EPIPE:
+        raise click.exceptions.Exit(1) from error
+    raise click.ClickException(f"cannot write to standard output: {error.strerror or error}") from error
+
+
+def _silence(stream: Any, error: OSError) -> None:
+    """Let what is still in a stream, and what comes, go nowhere: at the exit it would fail again."""
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+
+
+@contextmanager
+def quick_imports() -> Iterator[None]:
+    """Import PyTorch, and what needs it, a tenth faster: nothing is garbage of all it makes on the way.
+
+    Here the checks of a command's options end and its work begins, which begins with a look at what it was given.
+    """
+    take_inputs()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def one_line(text: str) -> str:
+    """Return text without line breaks and control characters, cut in the middle if it is very long."""
+    text = " ".join(text.split())
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+    return text if len(text) <= 1000 else f"{text[:800]} … {text[-150:]}"  # names in a hostile file may be long
+
+
+def one_line_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--debug`, and turn errors into one line on stderr and exit status 1."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, debug: bool, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except Exception as error:  # the roof: nothing above could say it better
+            if debug:
+                raise
+            text = str(error) if isinstance(error, StyleGANError) else f"unexpected {type(error).__name__}: {error}"
+            click.echo("Error: " + one_line(as_given(text)), err=True)
+            if not isinstance(error, StyleGANError):
+                click.echo("Run again with --debug for the whole story, and please report it.", err=True)
+            sys.exit(1)
+
+    return click.option("--debug", is_flag=True, help="Show the traceback of an error.")(wrapper)
+
+
+def reading(parse: Callable[[Any], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Return the callback of an option whose text, or texts, `parse` reads; its ValueError says what is wrong."""
+
+    def read(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+        try:
+            return None if value is None else parse(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+    return read
+
+
+def finite(text: str) -> float:
+    """Read a finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{text!r} is not a finite number")
+    return value
+
+
+def pair(text: str) -> tuple[float, float]:
+    """Read two finite numbers with a comma between."""
+    first, comma, second = text.partition(",")
+    if not comma:
+        raise ValueError(f"{text!r} is not two numbers such as 0.1,-0.2")
+    return finite(first), finite(second)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Read "0-50", "1,5,9" or a mixture such as "1,5-9".
+
+    Raises:
+        ValueError: with the part that is none of these.
+    """
+    seeds: list[int] = []
+    for part in text.replace(" ", "").split(","):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ValueError(f"{part!r} is not a seed or a range like 0-50")
+        low, high = int(first), int(last or first)
+        if low > high:
+            raise ValueError(f"{part!r} runs backwards")
+        if high >= 1 << 32:
+            raise ValueError(f"{high} is beyond the largest seed, {(1 << 32) - 1}")
+        if high - low >= 1_000_000:
+            raise ValueError(f"{part!r} is more than a million seeds")
+        seeds += range(low, high + 1)
+    return seeds
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,154 @@
+"""Drawing films that loop: pictures along closed paths, several side by side if wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stylegan_torch.drawing.images import to_uint8
+from stylegan_torch.drawing.seeds import latents_from_seeds
+from stylegan_torch.editing.films.trajectories import Loop, NoiseLoop, arcs, loop_noise, noise_arcs, spline, turns
+from stylegan_torch.editing.latents import Latents, chosen, labels_of, require_w
+from stylegan_torch.editing.pictures import Picture, draw
+from stylegan_torch.networks import progan
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One film of a grid.
+
+    latents: its path, of ws [N, num_ws, w_dim], or of z [N, z_dim] for ProGAN.
+    noise: explicit noise along the way; None = whatever the noise mode says.
+    """
+
+    latents: Loop
+    noise: NoiseLoop | None = None
+
+
+def seed_cells(
+    G: Any, seeds: Sequence[int], cells: int, frames: int, space: str, settings: Mapping[str, Any]
+) -> list[Cell]:
+    """Return films through the pictures of seeds, which are dealt out to them in turn.
+
+    Args:
+        G: a generator, in its plain or fast form.
+        seeds: the keyframes.
+        cells: how many films.
+        frames: of each.
+        space: "z", great circles through z, or "w", a spline through w.
+        settings: of `generate.resolve`: truncation and class.
+
+    Raises:
+        ValueError: if there are too few seeds, or too many.
+        LatentsError: for "w", if the network has none.
+    """
+    if space == "w":
+        require_w(G)
+    through = _w_loop if space == "w" else _z_loop
+    every = latents_from_seeds(seeds, G.z_dim)
+    return [Cell(through(G, every[some], settings)) for some in _deal(len(seeds), cells, frames)]
+
+
+def _w_loop(G: Any, z: Tensor, settings: Mapping[str, Any]) -> Loop:
+    return spline(_mapped(G, z, settings))
+
+
+def _z_loop(G: Any, z: Tensor, settings: Mapping[str, Any]) -> Loop:
+    path = arcs(z)
+    return path if isinstance(G, progan.Generator) else lambda times: _mapped(G, path(times), settings)
+
+
+@torch.inference_mode()
+def _mapped(G: Any, z: Tensor, settings: Mapping[str, Any]) -> Tensor:
+    device = G.device
+    c = labels_of(G, settings.get("class"), len(z)).to(device)
+    return G.mapping(z.to(device), c, settings["truncation_psi"], settings["truncation_cutoff"]).cpu()
+
+
+def latents_cells(latents: Latents, cells: int, frames: int) -> list[Cell]:
+    """Return films through latents, dealt out in turn: splines in W+, and arcs through their noise if they have some.
+
+    Raises:
+        ValueError: if there are too few latents, or too many.
+    """
+    dealt = []
+    for some in _deal(len(latents), cells, frames):
+        mine = chosen(latents, range(len(latents))[some])
+        dealt.append(Cell(spline(mine.ws), noise_arcs(mine.noise) if mine.noise else None))
+    return dealt
+
+
+def _deal(count: int, cells: int, frames: int) -> list[slice]:
+    if count < cells:
+        raise ValueError(f"{cells} films side by side take {cells} pictures or more to go through, not {count}")
+    if count > cells * frames:
+        raise ValueError(f"{count} pictures to go through are more than {frames} frames can show")
+    return [slice(i, None, cells) for i in range(cells)]
+
+
+def frame_latents(cell: Cell, frames: int) -> list[Latents]:
+    """Return the latents of each frame of one turn of a film through ws, with the noise if it has its own."""
+    times = turns(frames)
+    noise = [tuple(cell.noise(float(time))) if cell.noise else () for time in times]
+    return [Latents(ws[None], noise=maps) for ws, maps in zip(cell.latents(times), noise, strict=True)]
+
+
+def with_random_noise(G: Any, cells: Sequence[Cell], steps: int) -> list[Cell]:
+    """Return films whose noise changes smoothly, `steps` (3 or more) times in a turn, the same in all of them."""
+    buffers = [] if isinstance(G, progan.Generator) else G.synthesis.noise_buffers()
+    noise = loop_noise(steps, [tuple(stored.shape) for stored in buffers])
+    return [replace(cell, noise=noise) for cell in cells]
+
+
+@torch.inference_mode()
+def draw_loops(
+    G: Any,
+    cells: Sequence[Cell],
+    columns: int,
+    frames: int,
+    noise_mode: str = "const",
+    class_index: int | None = None,
+    batch: int = 1,
+) -> Iterator[Picture]:
+    """Yield the frames of one turn, each a grid of the cells' pictures row by row, [rows·H, columns·W, C] uint8.
+
+    Args:
+        G: a generator, in its plain or fast form.
+        cells: as many as the grid has, all of them with noise or none.
+        columns: of the grid.
+        frames: how many.
+        noise_mode: "const" (stored maps), "random" or "none", where cells have no noise.
+        class_index: of ProGAN's pictures; ws know theirs.
+        batch: pictures drawn at once.
+    """
+    every, at_once = turns(frames), max(1, batch // len(cells))
+    for start in range(0, frames, at_once):
+        times = every[start : start + at_once]
+        latents = torch.stack([cell.latents(times) for cell in cells], 1).flatten(0, 1)
+        if isinstance(G, progan.Generator):
+            pictures = _draw_z(G, latents, class_index, batch)
+        else:
+            drawn = [cell.noise(float(time)) for time in times for cell in cells if cell.noise]
+            noise = [torch.cat(layer) for layer in zip(*drawn, strict=True)]
+            pictures = draw(G, latents, noise, noise_mode, batch)
+        for _ in times:
+            yield _tiled([next(pictures) for _ in cells], columns)
+
+
+def _draw_z(G: progan.Generator, z: Tensor, class_index: int | None, batch: int) -> Iterator[Picture]:
+    device = next(G.parameters()).device
+    c = labels_of(G, class_index, len(z))
+    for start in range(0, len(z), batch):
+        some = slice(start, start + batch)
+        images = G(z[some].to(device), c[some].to(device))
+        yield from to_uint8(images, "nearest").numpy()
+
+
+def _tiled(pictures: Sequence[Picture], columns: int) -> Picture:
+    rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
+    return np.concatenate([np.concatenate(row, axis=1) for row in rows])

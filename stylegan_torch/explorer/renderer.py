@@ -1,0 +1,116 @@
+"""Drawing one network's pictures for visitors: at once if it is quick, a preview at once if not."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+from stylegan_torch.drawing.draw import exact_float32
+from stylegan_torch.drawing.images import to_uint8
+from stylegan_torch.editing.composer import Composer
+from stylegan_torch.editing.composition import Composition
+from stylegan_torch.editing.directions import Directions
+from stylegan_torch.editing.inspect import average_ws
+from stylegan_torch.editing.latents import Latents
+from stylegan_torch.editing.pictures import Picture
+from stylegan_torch.explorer.preview import SIDE, Preview
+
+QUICK = 0.12
+"""A network whose picture takes longer, in seconds, gets previews."""
+
+
+class OvertakenError(Exception):
+    """A newer picture is wanted, so this one was not finished."""
+
+
+class Canvas:
+    """Draws the pictures of one network, one at a time, whoever asks."""
+
+    def __init__(self, G: Any, drawer: Any, preview_side: int = SIDE) -> None:
+        """Take a generator with W, in its plain form, and the form to draw with; draws a first picture to time it.
+
+        Raises:
+            LatentsError: if it has no W.
+        """
+        self.G = G
+        self.composer = Composer(G)
+        # Ours alone: others, such as projections, must not run into our hooks.
+        self._drawer = copy.deepcopy(drawer) if drawer is G else drawer
+        self._preview = Preview(self._drawer, preview_side)
+        self._lock = threading.Lock()
+        self.composer.directions("pca")  # so that the first move is as quick as the others
+        self.seconds = float("inf")
+        for _ in range(2):  # the first one warms up
+            self.draw(Latents(average_ws(G).cpu()))
+
+    @property
+    def quick(self) -> bool:
+        """Return whether whole pictures are drawn fast enough to follow a slider."""
+        return self.seconds <= QUICK
+
+    def compose(self, picture: Composition) -> Latents:
+        """Return the latents of a composition; see `Composer.compose`."""
+        with self._lock:
+            return self.composer.compose(picture)
+
+    def directions(self, name: str) -> Directions:
+        """Return directions of the network; see `Composer.directions`."""
+        with self._lock:
+            return self.composer.directions(name)
+
+    def glimpse(self, latents: Latents) -> Picture:
+        """Return the picture [H, W, C] of the first latents, or a small one if that would take long."""
+        if self.quick:
+            return self.draw(latents)
+        with self._lock:
+            return _picture(self._preview.sketch(lambda: self._synthesize(latents)))
+
+    def draw(self, latents: Latents, overtaken: Callable[[], bool] = lambda: False) -> Picture:
+        """Return the picture [H, W, C] of the first latents.
+
+        Args:
+            latents: of the network.
+            overtaken: asked before each layer whether to give up.
+
+        Raises:
+            OvertakenError: if it gave up.
+        """
+        with self._lock:
+            ask = partial(_ask, overtaken)
+            handles = [layer.register_forward_pre_hook(ask) for layer in self._drawer.synthesis.children()]
+            try:
+                if self.quick:
+                    return _picture(self._synthesize(latents))
+                return _picture(self._preview.learn(lambda: self._timed(latents)))
+            finally:
+                for handle in handles:
+                    handle.remove()
+
+    def _timed(self, latents: Latents) -> Any:
+        start = time.perf_counter()
+        image = self._synthesize(latents).cpu()  # which waits for a GPU to be done
+        self.seconds = min(self.seconds, time.perf_counter() - start)
+        return image
+
+    @torch.inference_mode()
+    def _synthesize(self, latents: Latents) -> Any:
+        device = self.G.device
+        noise = [layer[:1].to(device) for layer in latents.noise]
+        with exact_float32():
+            return self._drawer.synthesis(latents.ws[:1].to(device), noise=noise or None)
+
+
+def _ask(overtaken: Callable[[], bool], layer: Any, inputs: Any) -> None:
+    if overtaken():
+        raise OvertakenError
+
+
+def _picture(image: Any) -> Picture:
+    picture: Picture = to_uint8(image)[0].numpy()
+    return picture

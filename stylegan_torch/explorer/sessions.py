@@ -1,0 +1,303 @@
+"""What the explorer knows, without its page: the networks, and what each visitor has before them."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+import shutil
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from stylegan_torch import __version__
+from stylegan_torch.drawing.images import save_png, to_pil
+from stylegan_torch.editing import latents as travelling
+from stylegan_torch.editing.composition import Composition, Move
+from stylegan_torch.editing.latents import Latents
+from stylegan_torch.errors import StyleGANError
+from stylegan_torch.explorer.renderer import Canvas, OvertakenError
+
+KEPT = 24
+"""Pictures in a visitor's history."""
+VISITORS = 100
+"""When more come, those who did nothing for longest are forgotten."""
+MOST_LATENTS = 1000
+"""In a file that a visitor brings."""
+AS_FOUND = "as found"
+"""Moves the layers that directions are for."""
+_THUMBNAIL = (128, 128)
+
+
+Moves = dict[str, tuple[str, list[float]]]
+"""By the kind of directions, the layers and strengths that are set."""
+
+
+def moves_of(moves: Moves) -> tuple[Move, ...]:
+    """Return moves as a composition takes them."""
+    return tuple(
+        Move(kind, index, strength, "" if layers == AS_FOUND else layers)
+        for kind, (layers, strengths) in moves.items()
+        for index, strength in enumerate(strengths)
+        if strength
+    )
+
+
+def as_set(moves: tuple[Move, ...], count: int) -> Moves:
+    """Return the moves of a composition as they were set, on the first `count` directions of each kind."""
+    result: Moves = {}
+    for move in moves:
+        _, strengths = result.setdefault(move.directions, (move.layers or AS_FOUND, [0.0] * count))
+        strengths[move.index] = move.strength
+    return result
+
+
+@dataclass(frozen=True)
+class Source:
+    """A network that visitors may choose: how to open it, and how a command line does.
+
+    options: those that every command has; drawing: more, of commands that draw.
+    """
+
+    open: Callable[[], tuple[Any, Any, Mapping[str, Any]]]
+    options: tuple[str, ...] = ()
+    drawing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The picture that a visitor wants; each is its own, also if two are alike."""
+
+    network: str
+    picture: Composition
+
+
+@dataclass(frozen=True)
+class Base:
+    """A file of latents that a visitor brought or had found: its name on a command line, and what makes it."""
+
+    network: str
+    name: str
+    rows: int
+    story: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished picture, as files."""
+
+    wish: Wish
+    png: Path
+    npz: Path
+    thumbnail: Path
+    commands: str
+
+
+@dataclass
+class Sitting:
+    """What one visitor has before them.
+
+    network, kind: the network and the kind of directions that the page shows.
+    turn: what the visitor did last; see `begin`.
+    wish: what is drawn, or was; None while it is not known, or something else is shown.
+    last: the wish before, when it is None.
+    complaint: what is wrong with the page's fields.
+    shown: the wish whose finished picture the page was sent last, and that.
+    moves: by the kind of directions, the layers and strengths that are set.
+    bases: files of latents in `folder`; base: the one in use.
+    projects: whether a photograph is being projected, until it is done or no longer wanted.
+    """
+
+    folder: Path
+    network: str
+    kind: str = "pca"
+    turn: object = None
+    wish: Wish | None = None
+    last: Wish | None = None
+    complaint: str = ""
+    shown: tuple[Wish, Result] | None = None
+    moves: Moves = field(default_factory=dict)
+    bases: dict[Path, Base] = field(default_factory=dict)
+    base: Path | None = None
+    history: list[Result] = field(default_factory=list)
+    projects: bool = False
+    left: bool = False
+    finishing: threading.Lock = field(default_factory=threading.Lock)
+    _changing: threading.Lock = field(default_factory=threading.Lock)
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+    _names: Counter[str] = field(default_factory=Counter)
+
+    def begin(self) -> object:
+        """Take in something that the visitor does; what was being drawn is given up. Returns its turn."""
+        with self._changing:
+            self.turn, self.wish = object(), None
+            return self.turn
+
+    def wish_for(self, turn: object, wish: Wish | None) -> bool:
+        """Wish for something, or None for what it was before; returns False if the visitor did more since that turn."""
+        with self._changing:
+            if self.turn is not turn:
+                return False
+            self.wish = self.last = wish or self.last
+            return True
+
+    def new_file(self, name: str) -> Path:
+        """Return where to write a file of this name."""
+        folder = self.folder / str(next(self._numbers))
+        folder.mkdir()
+        return folder / name
+
+    def new_name(self, name: str) -> str:
+        """Return a name for a picture, with a number if there was one of that name."""
+        self._names[name] += 1
+        return name if self._names[name] == 1 else f"{name}-{self._names[name]}"
+
+    def keep(self, result: Result) -> None:
+        """Put a picture at the end of the history, whose oldest ones are forgotten."""
+        self.history.append(result)
+        while len(self.history) > KEPT:
+            shutil.rmtree(self.history.pop(0).png.parent, ignore_errors=True)
+
+
+class Studio:
+    """The networks that visitors may choose, opened when first used, and the visitors' sittings."""
+
+    def __init__(self, sources: Mapping[str, Source], directions: tuple[str, ...] = ()) -> None:
+        """Take networks by the name that visitors see, and files of directions."""
+        self.sources = sources
+        self.directions = ("pca", "sefa", *directions)
+        self._canvases: dict[str, tuple[Canvas, Mapping[str, Any]]] = {}
+        self._opening = {name: threading.Lock() for name in sources}
+        self._sittings: dict[str, Sitting] = {}
+        self._lock = threading.Lock()
+        self._folder = tempfile.TemporaryDirectory(prefix="stylegan-explore-")
+
+    @property
+    def folder(self) -> Path:
+        """Return where all files are, until `close`."""
+        return Path(self._folder.name)
+
+    def close(self) -> None:
+        """Remove all files."""
+        self._folder.cleanup()
+
+    def canvas(self, name: str) -> Canvas:
+        """Return the canvas of a network.
+
+        Raises:
+            StyleGANError: if it cannot be opened, or has no W.
+        """
+        return self._opened(name)[0]
+
+    def _opened(self, name: str) -> tuple[Canvas, Mapping[str, Any]]:
+        with self._opening[name]:
+            if name not in self._canvases:
+                G, drawer, origin = self.sources[name].open()
+                self._canvases[name] = Canvas(G, drawer), origin
+            return self._canvases[name]
+
+    def sitting(self, visitor: str) -> Sitting:
+        """Return what a visitor has before them, new ones nothing yet."""
+        with self._lock:
+            sitting = self._sittings.pop(visitor, None)
+            if sitting is None:
+                sitting = Sitting(Path(tempfile.mkdtemp(dir=self.folder)), next(iter(self.sources)))
+            self._sittings[visitor] = sitting  # now the last one
+            idle = next(iter(self._sittings)) if len(self._sittings) > VISITORS else None
+        if idle is not None:
+            self.leave(idle)
+        return sitting
+
+    def leave(self, visitor: str) -> None:
+        """Forget a visitor and their files."""
+        with self._lock:
+            sitting = self._sittings.pop(visitor, None)
+        if sitting:
+            sitting.left, sitting.projects = True, False
+            sitting.begin()
+            shutil.rmtree(sitting.folder, ignore_errors=True)
+
+    def finish(self, sitting: Sitting, wish: Wish) -> Result:
+        """Draw a wish whole, write its files, and put it into the history, unless it is there already.
+
+        Raises:
+            OvertakenError: if the visitor wants something else by now.
+            StyleGANError: if it cannot be drawn, or its files not be written.
+        """
+        with sitting.finishing:
+            earlier = next((each for each in sitting.history if each.wish == wish), None)
+            return earlier or self._finish(sitting, wish)
+
+    def _finish(self, sitting: Sitting, wish: Wish) -> Result:
+        canvas, origin = self._opened(wish.network)
+        latents = canvas.compose(wish.picture)
+        picture = to_pil(canvas.draw(latents, lambda: sitting.wish is not wish))
+        name = sitting.new_name(_stem(sitting, wish.picture))
+        commands = self.commands(sitting, wish, name)
+        try:
+            png = sitting.new_file(f"{name}.png")
+            save_png(png, picture, {"network": dict(origin), "commands": commands, "version": __version__})
+            npz, thumbnail = png.with_suffix(".npz"), png.with_name(f"thumbnail-{png.parent.name}.png")
+            travelling.save(npz, latents)
+            picture.thumbnail(_THUMBNAIL, Image.Resampling.LANCZOS)
+            picture.save(thumbnail)
+        except (OSError, StyleGANError) as error:
+            if sitting.left:  # and the folder with them
+                raise OvertakenError from error
+            if isinstance(error, OSError):
+                raise StyleGANError(f"cannot write {name}: {error.strerror or error}") from error
+            raise
+        result = Result(wish, png, npz, thumbnail, commands)
+        sitting.keep(result)
+        return result
+
+    def commands(self, sitting: Sitting, wish: Wish, name: str) -> str:
+        """Return the command lines that draw a wish again, to files of a name."""
+        picture, lines = wish.picture, list[str]()
+        if isinstance(picture.base, Path):
+            base = sitting.bases[picture.base]
+            picture, lines = replace(picture, base=Path(base.name)), [*base.story]
+        written = ["--out", f"{name}.png", "--save-latents", f"{name}.npz"]
+        source = self.sources[wish.network]
+        lines.append(shlex.join(["stylegan", "draw", *source.options, *source.drawing, *picture.arguments(), *written]))
+        return "\n".join(lines)
+
+    def bring(self, sitting: Sitting, network: str, path: Path) -> Base:
+        """Take up a file of latents for compositions to begin with.
+
+        Raises:
+            LatentsError: if it holds none for this network.
+        """
+        latents = travelling.load(path, self.canvas(network).G, MOST_LATENTS)
+        return _begin_with(sitting, latents, Base(network, _as_argument(path.name), len(latents)))
+
+    def take_projection(
+        self, sitting: Sitting, network: str, latents: Latents, photo: str, options: Sequence[str]
+    ) -> Base:
+        """Take up the latents of a photograph for compositions to begin with; options of `stylegan project`."""
+        words = ["stylegan", "project", _as_argument(photo), *self.sources[network].options, *options]
+        story = (shlex.join([*words, "--outdir", "out"]),)
+        return _begin_with(sitting, latents, Base(network, f"out/{Path(photo).stem}.npz", len(latents), story))
+
+
+def _begin_with(sitting: Sitting, latents: Latents, base: Base) -> Base:
+    sitting.base = sitting.new_file("base.npz")
+    travelling.save(sitting.base, latents)
+    sitting.bases[sitting.base] = base
+    return base
+
+
+def _as_argument(name: str) -> str:
+    return f"./{name}" if name.startswith("-") else name
+
+
+def _stem(sitting: Sitting, picture: Composition) -> str:
+    if isinstance(picture.base, int):
+        return f"seed{picture.base:04d}"
+    stem = Path(sitting.bases[picture.base].name).stem
+    return f"{stem}-drawn" if picture.row is None else f"{stem}-{picture.row}"

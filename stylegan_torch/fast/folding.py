@@ -1,0 +1,247 @@
+"""What the fast forms of all families are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stylegan_torch.fast import strips
+from stylegan_torch.fast.strips import Conv, Finish, NearestUpConv, Stage, run, strip_rows
+from stylegan_torch.networks.layers import (
+    ACTIVATIONS,
+    Linear,
+    activate,
+    check_shape,
+    nearest_up_kernel,
+    pick_noise,
+    upsample2d,
+)
+
+_IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda x: x,
+    "relu": F.relu_,
+    "lrelu": lambda x: F.leaky_relu_(x, 0.2),
+}
+"""Activations f with f(ax) = a f(x) for positive a, so that their gain can be folded into what comes before."""
+HALF = (torch.float16, torch.bfloat16)
+SMALL = 64
+"""Levels below this side are drawn in float32 where the rest is in half precision: that costs little and helps much."""
+
+
+def folded_gain(activation: str) -> float:
+    """Return the gain of an activation where it can be folded into what comes before, otherwise 1."""
+    return ACTIVATIONS[activation][1] if activation in _IN_PLACE else 1.0
+
+
+def copy_settings(source: nn.Module, target: nn.Module) -> None:
+    """Give a module the plain attributes of another: all but tensors and sub-modules."""
+    for name, value in vars(source).items():
+        if not name.startswith("_"):
+            setattr(target, name, value)
+
+
+def own(value: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Return a copy that shares nothing with the plain form."""
+    return value.detach().to(dtype or value.dtype, copy=True)
+
+
+def finisher(
+    activation: str,
+    noise: Tensor | None = None,
+    clamp: float | None = None,
+    scale: Tensor | None = None,
+    bias: Tensor | None = None,
+    strength: Tensor | None = None,
+) -> Finish:
+    """Return what ends a layer: y · scale + bias + noise · strength, activation, limit.
+
+    Args:
+        activation: its gain must be folded in already if it can be.
+        noise: [1 or N, 1, H, W].
+        clamp: limit of the result.
+        scale: [N, C, 1, 1], for results of unscaled weights.
+        bias: [C, 1, 1], where the convolution has none.
+        strength: [C, 1, 1], where every feature map has its own.
+    """
+    in_place = _IN_PLACE.get(activation)
+
+    def finish(y: Tensor, start: int) -> Tensor:
+        if scale is not None:
+            y = y.mul_(scale)
+        if bias is not None:
+            y = y.add_(bias)
+        if noise is not None:
+            rows = noise[:, :, start : start + y.shape[2]]
+            y = y.add_(rows) if strength is None else y.addcmul_(rows, strength)
+        y = activate(y, activation) if in_place is None else in_place(y)
+        return y if clamp is None else y.clamp_(-clamp, clamp)
+
+    return finish
+
+
+def normalized(finish: Finish, eps: float) -> Finish:
+    """Return an end of a layer that is followed by pixel normalisation."""
+
+    def finish_and_normalize(y: Tensor, start: int) -> Tensor:
+        y = finish(y, start)
+        power = torch.linalg.vector_norm(y, dim=1, keepdim=True).square_().div_(y.shape[1])
+        return y.mul_(power.add_(eps).rsqrt_())
+
+    return finish_and_normalize
+
+
+class FoldedLinear(nn.Module):
+    """A dense layer with its gains folded in."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, layer: Linear) -> None:
+        super().__init__()
+        gain = folded_gain(layer.activation) if layer.activation_gain else 1.0
+        self.register_buffer("weight", layer.weight.detach() * (layer.weight_gain * gain))
+        bias = None if layer.bias is None else layer.bias.detach() * ((layer.bias_gain or 0.0) * gain)
+        self.register_buffer("bias", bias)
+        self.activation, self.folded = layer.activation, layer.activation in _IN_PLACE
+        self.activation_gain = layer.activation_gain
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, in], of any dtype, to [N, out]."""
+        x = F.linear(x.to(self.weight.dtype), self.weight, self.bias)
+        return activate(x, self.activation, with_gain=self.activation_gain and not self.folded)
+
+
+def fold_linear(module: nn.Module) -> nn.Module:
+    """Fold the gains of all dense layers below a module, in place."""
+    for name, child in module.named_children():
+        if isinstance(child, Linear):
+            setattr(module, name, FoldedLinear(child))
+        else:
+            fold_linear(child)
+    return module
+
+
+class Enlargement(nn.Module):
+    """Twofold enlargement of pictures by a filter, as one convolution to the four kinds of pixels."""
+
+    kernel: Tensor
+
+    def __init__(self, f: Tensor) -> None:
+        super().__init__()
+        reach = f.shape[-1] // 4 + 1
+        impulse = torch.zeros(1, 1, 4 * reach + 1, 4 * reach + 1)
+        impulse[0, 0, 2 * reach, 2 * reach] = 1
+        answer = upsample2d(impulse, f.cpu())[0, 0]
+        # What an input pixel gives to those around it, kind by kind; flipped, what those take from around them.
+        side = len(answer) // 2
+        kinds = answer.reshape(side, 2, side, 2).permute(1, 3, 0, 2).flatten(0, 1)
+        window = slice(reach, 3 * reach + 1)
+        self.register_buffer("kernel", kinds[:, window, window].flip(1, 2)[:, None].to(f.device))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map [N, C, H, W] to [N, C, 2H, 2W]."""
+        N, C, H, W = image.shape
+        y = F.conv2d(image.reshape(N * C, 1, H, W), self.kernel, padding=self.kernel.shape[-1] // 2)
+        return F.pixel_shuffle(y, 2).reshape(N, C, 2 * H, 2 * W)
+
+
+def in_two_dimensions(f: Tensor) -> Tensor:
+    """Return a filter [n], which is meant for both axes, or [n, n] as [n, n]."""
+    return f if f.ndim == 2 else f.outer(f)
+
+
+def empty_map(like: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
+    """Return an unset map [N, channels, *size], channels-last, of the batch, dtype and device of another."""
+    shape = (len(like), channels, *size)
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
+
+
+def assemble(stages: Sequence[Stage], x: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
+    """Return the whole result of a chain of stages, made in strips where that is faster."""
+    rows = strip_rows(x, channels, size)
+    if rows >= size[0]:
+        return next(run(stages, x, size[0]))[2]
+    y = empty_map(x, channels, size)
+    for start, stop, strip in run(stages, x, rows):
+        y[:, :, start:stop] = strip
+    return y
+
+
+def plain_conv(weight: Tensor, stage: str, bias: Tensor | None, finish: Finish) -> Stage:
+    """Return the stage of a plain kernel [O, I, k, k]."""
+    if stage == "up":
+        return NearestUpConv(nearest_up_kernel(weight).contiguous(memory_format=torch.channels_last), bias, finish)
+    return Conv(weight.contiguous(memory_format=torch.channels_last), bias, finish)
+
+
+def one_by_one(batch: Tensor) -> bool:
+    """Tell whether pictures are better drawn one by one."""
+    return len(batch) > 1 and strips.in_pieces(batch)
+
+
+class DrawsOnly(nn.Module):
+    """A network that gives no gradients, and says so when they are asked for."""
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Refuse to be trained.
+
+        Raises:
+            ValueError: if gradients are asked for.
+        """
+        if requires_grad:
+            raise ValueError(_NO_GRADIENTS)
+        return super().requires_grad_(False)
+
+    def refuse_gradients(self, *inputs: Tensor) -> None:
+        """Raise ValueError if gradients of an input are asked for."""
+        if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
+            raise ValueError(_NO_GRADIENTS)
+
+
+_NO_GRADIENTS = "the fast form draws without gradients: use the plain one (load(..., fast=False)) for them"
+
+
+class OneByOne(DrawsOnly):
+    """Lets a synthesis network draw a batch one by one on a CPU, which has nothing to gain from more."""
+
+    num_ws: int
+    w_dim: int
+    noise_buffers: Callable[[], list[Tensor]]
+
+    def forward(
+        self,
+        ws: Tensor,
+        noise_mode: str = "const",
+        noise: Sequence[Tensor] | None = None,
+        force_fp32: bool = True,
+        return_features: bool = False,
+        *,
+        fused_modconv: bool | None = None,
+        update_emas: bool = False,
+    ) -> Any:
+        """Draw images as the plain form does.
+
+        Raises:
+            ValueError: if features or gradients are asked for: there are no whole ones here.
+        """
+        if return_features:
+            raise ValueError("the fast form has no features to return; ask the plain form")
+        self.refuse_gradients(ws, *(noise or ()))
+        check_shape("ws", ws, self.num_ws, self.w_dim)
+        together: Any = super()
+        if not one_by_one(ws):
+            return together.forward(ws, noise_mode, noise).float()
+        buffers, images = self.noise_buffers(), None
+        maps = [each for each in pick_noise(buffers, ws, noise_mode, noise) if each is not None]
+        mode = "none" if buffers and not maps else noise_mode
+        for i in range(len(ws)):
+            maps_of_one = [each[i : i + 1] if len(each) > 1 else each for each in maps]
+            image = together.forward(ws[i : i + 1], mode, maps_of_one or None)
+            images = image.new_empty((len(ws), *image.shape[1:]), dtype=torch.float32) if images is None else images
+            images[i] = image[0]
+        assert images is not None
+        return images

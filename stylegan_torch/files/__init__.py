@@ -1,0 +1,1 @@
+"""Our files, and how any file is written."""

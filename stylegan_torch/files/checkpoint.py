@@ -1,0 +1,318 @@
+"""Our file: networks as configs and tensors, with a record of where they came from. Holds data only.
+
+`.pt` is what `torch.load(path, weights_only=True)` opens:
+
+    {"format": "stylegan-torch", "version": 2, "provenance": {...},
+     "networks": {"G_ema": {"config": {...}, "state_dict": {...}, "source": {...}}, ...}}
+
+`.safetensors` has the same tensors as `G_ema.state_dict.<name>` and `G_ema.source.<name>`, the rest as JSON in its
+metadata under the key `stylegan_torch`. `source` has tensors of the original file that no picture depends on, and, by
+our names, the original bits of tensors that are stored otherwise here; they make its export complete.
+
+Version 1 stored StyleGAN2's style biases as the original program does, with what to add to them in the config.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from stylegan_torch.errors import CheckpointError
+from stylegan_torch.files.atomic import new_file
+from stylegan_torch.files.plain_json import plain
+from stylegan_torch.networks.registry import (
+    Config,
+    assemble,
+    check_state,
+    config_from_json,
+    config_to_json,
+    shapes,
+    tensors_of,
+)
+
+FORMAT = "stylegan-torch"
+VERSION = 2
+ROLES = ("G_ema", "G", "D")
+"""The networks a file may have: the generator's moving average, the generator, the discriminator."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """One network of a file: its config, its tensors, and `source` tensors kept for export only."""
+
+    config: Config
+    state_dict: dict[str, Tensor]
+    source: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What one of our files holds; `networks` by role: "G_ema", "G", "D"."""
+
+    networks: dict[str, Network]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def network(self, role: str = "G_ema") -> Any:
+        """Return a network (an `nn.Module`) in eval mode, on the CPU, sharing this checkpoint's tensors.
+
+        Raises:
+            CheckpointError: if it is not there, or its tensors don't fit its config.
+        """
+        if role not in self.networks:
+            raise CheckpointError(f"there is no network {role}, only {', '.join(self.networks)}")
+        return assemble(self.networks[role].config, self.networks[role].state_dict)
+
+
+def write(path: str | Path, checkpoint: Checkpoint, force: bool = False) -> None:
+    """Write a `.pt` or `.safetensors` file; either the whole file comes into being or nothing does.
+
+    Raises:
+        StyleGANError: if the file exists and `force` is off, or cannot be written.
+        CheckpointError: for another suffix, no networks, or networks of other roles.
+    """
+    path = Path(path)
+    try:
+        _check_roles(checkpoint.networks)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    if path.suffix not in _WRITERS:
+        raise CheckpointError(f"{path}: the name must end in .pt or .safetensors")
+    with new_file(path, force) as file:
+        _WRITERS[path.suffix](file, checkpoint)
+
+
+def read(path: str | Path) -> Checkpoint:
+    """Read a file of ours, whatever its name; tensors are mapped from it, not copied.
+
+    Raises:
+        CheckpointError: if it is none or is damaged.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+        checkpoint = _read_pt(path) if magic == b"PK\x03\x04" else _read_safetensors(path)
+        for role, network in checkpoint.networks.items():
+            check_state(network.config, network.state_dict, role)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        raise CheckpointError(f"{path}: is damaged ({type(error).__name__}: {error})") from error
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    return checkpoint
+
+
+def is_ours(path: str | Path) -> bool:
+    """Tell whether a file is one that `write` wrote, by its beginning."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                content = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
+                return content is not None and FORMAT.encode() in archive.open(content).read(1 << 12)
+        with safetensors.safe_open(path, framework="pt") as file:
+            return "stylegan_torch" in (file.metadata() or {})
+    except Exception:  # what zipfile and safetensors raise for other files is anything
+        return False
+
+
+def _read_any(path: str | Path, network: str, assumed: Mapping[str, Any] | None) -> Checkpoint:
+    if is_ours(path) and not assumed:
+        return read(path)
+    # The one place in this package that reaches up to the converter: only for files that are not ours.
+    import converter
+
+    return converter.load(path, [network], assumed)
+
+
+def load(
+    path: str | Path,
+    network: str = "G_ema",
+    device: str | torch.device = "cpu",
+    fast: bool = False,
+    assumed: Mapping[str, Any] | None = None,
+) -> Any:
+    """Load a network, an `nn.Module`: eval mode, no gradients (`requires_grad_(True)` turns them on).
+
+    Args:
+        path: a file that `save` or stylegan-convert wrote, or anything that stylegan-convert reads.
+        network: "G_ema" (the moving average of the generator, the one to draw with), "G" or "D".
+        device: where to put it.
+        fast: give the form that is made for drawing (`stylegan_torch.optimize`).
+        assumed: what a file of another program leaves open, as of `converter.convert`.
+
+    Raises:
+        StyleGANError: if the file is damaged, of no known kind, or lacks the network.
+        RuntimeError: if there is no such device (AssertionError where PyTorch was built without it).
+    """
+    checkpoint = _read_any(path, network, assumed)
+    try:
+        module = checkpoint.network(network)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    module = module.to(device)
+    if fast:
+        from stylegan_torch.fast import optimize
+
+        return optimize(module)
+    return module
+
+
+def save(
+    path: str | Path,
+    networks: Mapping[str, nn.Module],
+    provenance: dict[str, Any] | None = None,
+    force: bool = False,
+) -> None:
+    """Save networks by role, e.g. `{"G_ema": G, "D": D}`, as `.pt` or `.safetensors`.
+
+    Args:
+        path: the file to write.
+        networks: modules of this package.
+        provenance: JSON data to keep with them.
+        force: replace an existing file.
+
+    Raises:
+        StyleGANError: if the file exists and `force` is off, or cannot be written.
+        CheckpointError: for another suffix, other roles, or modules that are not of this package.
+
+    What stylegan-convert records of the original file is not saved with it, so the result can't become `.npz` again.
+    """
+    write(path, of_modules(networks, provenance), force)
+
+
+def of_modules(networks: Mapping[str, nn.Module], provenance: dict[str, Any] | None = None) -> Checkpoint:
+    """Return what a file of these modules would hold; their tensors are shared.
+
+    Raises:
+        CheckpointError: for other roles, or modules that are not of this package.
+    """
+    _check_roles(networks)
+    parts = {}
+    for role, module in networks.items():
+        config: Any = getattr(module, "config", None)
+        if not isinstance(config, Config):
+            raise CheckpointError(f"{role} is a {type(module).__name__}, not a network of this package")
+        parts[role] = Network(config, tensors_of(module))
+    return Checkpoint(parts, plain(provenance or {}, "provenance"))
+
+
+def _check_roles(networks: Mapping[str, Any]) -> None:
+    strange = [role for role in networks if role not in ROLES]
+    if strange or not networks:
+        raise CheckpointError(f"networks are named {', '.join(ROLES)}, not {strange or 'none at all'}")
+
+
+def _record(checkpoint: Checkpoint) -> str:
+    return json.dumps(
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "provenance": checkpoint.provenance,
+            "networks": {role: config_to_json(net.config) for role, net in checkpoint.networks.items()},
+        }
+    )
+
+
+def _write_pt(file: IO[bytes], checkpoint: Checkpoint) -> None:
+    # Pickle notes which strings are one object, so these are made anew: the same content gives the same bytes.
+    content = json.loads(_record(checkpoint))
+    for role, net in checkpoint.networks.items():
+        content["networks"][role] = {
+            "config": content["networks"][role],
+            "state_dict": {sys.intern(name): value for name, value in net.state_dict.items()},
+            "source": {sys.intern(name): value for name, value in sorted(net.source.items())},
+        }
+    try:
+        torch.save(content, file)
+    except RuntimeError as error:  # what torch makes of a full disk
+        raise OSError(errno.ENOSPC, "no space left, it seems") from error
+
+
+def _write_safetensors(file: IO[bytes], checkpoint: Checkpoint) -> None:
+    tensors = {
+        f"{role}.{part}.{name}": value.contiguous()
+        for role, net in checkpoint.networks.items()
+        for part, values in (("state_dict", net.state_dict), ("source", net.source))
+        for name, value in values.items()
+    }
+    seen: set[int] = set()
+    for name, value in tensors.items():  # the format has no two tensors of the same memory
+        if value.untyped_storage().data_ptr() in seen:
+            tensors[name] = value.clone()
+        seen.add(value.untyped_storage().data_ptr())
+    # Not `save_file`: it makes a temporary file of its own, which a kill would leave behind.
+    file.write(safetensors.torch.save(tensors, metadata={"stylegan_torch": _record(checkpoint)}))
+
+
+_WRITERS = {".pt": _write_pt, ".safetensors": _write_safetensors}
+
+
+def _read_pt(path: Path) -> Checkpoint:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            content = torch.load(path, weights_only=True, mmap=True, map_location="cpu")
+    except OSError:
+        raise
+    except Exception as error:  # what torch raises for a damaged file is anything
+        raise CheckpointError("is damaged, or not a file of ours; stylegan-convert may be able to read it") from error
+    _check_format(content)
+    networks = {
+        role: _network(content["version"], net["config"], net["state_dict"], net["source"])
+        for role, net in content["networks"].items()
+    }
+    return Checkpoint(networks, plain(content["provenance"], "provenance"))
+
+
+def _read_safetensors(path: Path) -> Checkpoint:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            record = json.loads((file.metadata() or {}).get("stylegan_torch", "null"))
+            _check_format(record)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise CheckpointError("is damaged, or not a file of ours; stylegan-convert may be able to read it") from error
+    networks = {}
+    for role, data in record["networks"].items():
+        parts = {
+            part: {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
+            for part in ("state_dict", "source")
+            for start in [f"{role}.{part}."]
+        }
+        network = _network(record["version"], data, parts["state_dict"], parts["source"])
+        order = {name: position for position, name in enumerate(shapes(network.config))}
+        state = dict(sorted(network.state_dict.items(), key=lambda item: order.get(item[0], len(order))))
+        networks[role] = replace(network, state_dict=state)
+    return Checkpoint(networks, plain(record["provenance"], "provenance"))
+
+
+def _network(version: int, data: dict[str, Any], state: dict[str, Tensor], source: dict[str, Tensor]) -> Network:
+    if version == 1:
+        data = dict(data)
+        added = data.pop("style_bias", 0.0) if data.get("family") == "stylegan2" else 0.0
+        biases = {name: value for name, value in state.items() if added and name.endswith(".affine.bias")}
+        state = state | {name: value + added for name, value in biases.items()}
+        source = source | biases
+    return Network(config_from_json(data), state, source)
+
+
+def _check_format(content: Any) -> None:
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError("is not a file of ours; stylegan-convert may be able to read it")
+    if not content.get("networks"):
+        raise CheckpointError("holds no networks")
+    if content.get("version") not in (1, VERSION):
+        raise CheckpointError(f"has version {content.get('version')}; this program reads {VERSION}, so update it")

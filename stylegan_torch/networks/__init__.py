@@ -1,0 +1,1 @@
+"""The networks of the papers: one file a family, and what they share."""

@@ -1,0 +1,1 @@
+"""Holding networks against what the original programs computed."""

@@ -1,0 +1,183 @@
+"""Pictures to train on: any collection, cropped and resized once into a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from torch import Tensor
+
+from stylegan_torch.files.atomic import make_folder, new_file
+from stylegan_torch.pictures.collections import Picture, fingerprint, pictures
+from stylegan_torch.pictures.decode import DataError, Form
+from stylegan_torch.pictures.labels import Label, numbered
+
+_VERSION = 2
+"""Of the cache; to be changed with what `decode` makes of a file."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Pictures [N, C, H, W] uint8, mapped from the cache, and the number of each one's class [N], -1 without.
+
+    class_names: in the order of their numbers. skipped: bad pictures that were left out, and why.
+    vectors: labels [N, L] float32 in place of classes. names: of the pictures.
+    """
+
+    pictures: np.ndarray[Any, Any]
+    classes: np.ndarray[Any, Any]
+    class_names: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    vectors: np.ndarray[Any, Any] | None = None
+    names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    @property
+    def c_dim(self) -> int:
+        """How many numbers a label is: classes, or what a vector has; 0 without labels."""
+        return len(self.class_names) if self.vectors is None else self.vectors.shape[1]
+
+    def images(self, indices: np.ndarray[Any, Any]) -> Tensor:
+        """Return images [n, C, H, W] in [-1, 1]."""
+        return torch.from_numpy(self.pictures[indices]).float() / 127.5 - 1
+
+    def labels(self, indices: np.ndarray[Any, Any], c_dim: int) -> Tensor:
+        """Return labels [n, c_dim]: one-hot, or the vectors."""
+        if c_dim and self.vectors is not None:
+            return torch.from_numpy(self.vectors[indices])
+        labels = torch.zeros(len(indices), c_dim)
+        if c_dim:
+            labels[torch.arange(len(indices)), torch.from_numpy(self.classes[indices]).long()] = 1
+        return labels
+
+    def fit_labels(self, c_dim: int) -> str | None:
+        """Return what is worth knowing of the labels if a network that takes `c_dim` numbers is trained on them.
+
+        Raises:
+            DataError: if they are not for such a network.
+        """
+        have = self.c_dim
+        what = f"{have} classes" if self.vectors is None else f"vectors of {have}"
+        other = f"begin with a network for them (a recipe with c_dim = {have}), or label the pictures otherwise"
+        if not c_dim:
+            used = have > 1 or self.vectors is not None
+            return f"the labels of the pictures ({what}) are not used: this network takes none" if used else None
+        if not have:
+            raise DataError(
+                f"this network has {c_dim} classes, the data set none: label the pictures in a dataset.json, "
+                "or put those of a class in a sub-folder of its own"
+            )
+        if self.vectors is not None:
+            if have != c_dim:
+                raise DataError(f"this network takes labels of {c_dim} numbers, the data set has {what}: {other}")
+            return None
+        # Names in order say nothing of which of the network's classes are missing; numbers do.
+        of_numbers = self.class_names == tuple(map(str, range(have)))
+        if have > c_dim or (have < c_dim and not of_numbers):
+            raise DataError(f"this network has {c_dim} classes, the data set {have}: {other}")
+        without = np.flatnonzero(self.classes < 0)
+        if len(without):
+            first = self.names[without[0]] if self.names else f"number {without[0]}"
+            others = f", and {len(without) - 1} more" if len(without) > 1 else ""
+            raise DataError(f"pictures of the data set have no class: {first}{others}")
+        return f"this network has {c_dim} classes, the data set only the first {have}" if have < c_dim else None
+
+
+def stream(count: int, seed: int, start: int, length: int) -> np.ndarray[Any, Any]:
+    """Return the pictures `start` to `start + length` of an endless stream, as indices.
+
+    Each epoch shows all `count` pictures once, in an order of its own. It follows from the seed alone, so that training
+    can go on from anywhere.
+    """
+    chosen = []
+    while length:
+        epoch, first = divmod(start, count)
+        order = np.random.default_rng([seed, epoch]).permutation(count)[first : first + length]
+        chosen.append(order)
+        start, length = start + len(order), length - len(order)
+    return np.concatenate(chosen)
+
+
+def prepare(
+    path: Path,
+    form: Form,
+    cache: Path,
+    skip_bad: bool = False,
+    watch: Callable[[Iterable[Picture]], Iterable[Picture]] = lambda given: given,
+) -> Dataset:
+    """Return the data set at `path` in the given form, made once and kept in the folder `cache`.
+
+    Args:
+        path: what `pictures` reads.
+        form: size and channels wanted.
+        cache: where prepared data sets are kept.
+        skip_bad: leave bad pictures out rather than refuse them.
+        watch: may show progress.
+
+    Raises:
+        DataError: if there is no picture, or a bad one that is not to be skipped.
+    """
+    folder = cache / _key(path, form, skip_bad)
+    make_folder(folder)
+    with FileLock(folder / "lock"):
+        dataset = _opened(folder, form)
+        if dataset is None:
+            _fill(folder, path, form, skip_bad, watch)
+            dataset = _opened(folder, form)
+    assert dataset is not None
+    return dataset
+
+
+def _fill(folder: Path, path: Path, form: Form, skip_bad: bool, watch: Callable[..., Iterable[Picture]]) -> None:
+    labels: list[Label | None] = []
+    names: list[str] = []
+    skipped: list[str] = []
+    with new_file(folder / "pictures.u8", force=True) as file:
+        for picture in watch(pictures(path)):
+            try:
+                file.write(picture.decoded(form).tobytes())
+                labels.append(picture.label)
+                names.append(picture.name)
+            except DataError as error:
+                if not skip_bad:
+                    raise DataError(f"{path}: {picture.name} {error}; --bad skip leaves such pictures out") from error
+                skipped.append(f"{picture.name} {error}")
+        if not labels:
+            raise DataError(f"{path} has no {'usable ' * bool(skipped)}pictures")
+        try:
+            numbered(labels)
+        except DataError as error:
+            raise DataError(f"{path} {error}") from error
+    with new_file(folder / "index.json", force=True) as file:
+        file.write(json.dumps({"names": names, "labels": labels, "skipped": skipped}).encode())
+
+
+def _key(path: Path, form: Form, skip_bad: bool) -> str:
+    """Return a name that changes when the data set or the form does."""
+    content = json.dumps([_VERSION, fingerprint(path), asdict(form), skip_bad])
+    return f"{path.stem}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+
+
+def _opened(folder: Path, form: Form) -> Dataset | None:
+    """Return the data set in a folder of the cache; None if it is not there, or not whole."""
+    try:
+        index = json.loads((folder / "index.json").read_text())
+        labels = numbered([tuple(label) if isinstance(label, list) else label for label in index["labels"]])
+        shape = (len(labels.classes), form.channels, form.height, form.width)
+        if (folder / "pictures.u8").stat().st_size != math.prod(shape):
+            return None
+        mapped = np.memmap(folder / "pictures.u8", np.uint8, "r", shape=shape)
+        names, skipped = tuple(index["names"]), tuple(index["skipped"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return Dataset(mapped, labels.classes, labels.class_names, skipped, labels.vectors, names)
