@@ -38,6 +38,7 @@ lint: $(VENV)/.installed-all
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # The README's pictures, made by the commands themselves.
 gallery: $(VENV)/.installed-all

@@ -24,7 +24,7 @@ EXPORT = """
 import json, resource, sys, time
 from pathlib import Path
 from converter.original.run import Recording
-from stylegan_torch.commands.export_tf import export
+from converter.original.export import export
 folder = Path(sys.argv[2])
 recording = Recording([0], layers=True) if sys.argv[3] == "reference" else None
 start = time.perf_counter()

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from converter.conversion import Summary
-from stylegan_torch.commands.terminal import columns
 from stylegan_torch.networks.registry import Config, config_to_json, kind_of
+from stylegan_torch.text import columns
 
 _COUNTED = ("variables", "buffers")
 _SHOWN_ELSEWHERE = ("form", "name", "class", "class_name", "build_func_name", "components", *_COUNTED)

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from converter.errors import ConvertError
 from converter.foreign import Source
 from converter.forms.tensorflow.pickler import carrying, write_pickle
+from converter.original.export import export
 from converter.reading import open_source
-from stylegan_torch.commands.export_tf import export
 from stylegan_torch.commands.export_tf import main as export_command
 
 pytestmark = [

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from stylegan_torch.networks.path_lengths import path_lengths
 from stylegan_torch.training import losses
 
 FINITE = st.floats(-20, 20)
@@ -80,7 +81,7 @@ def test_path_lengths_of_a_linear_generator() -> None:
     y = torch.randn(7, 3, 4, 5, dtype=torch.float64)
     back = (y.flatten(1) @ matrix).reshape(7, 2, 6) / math.sqrt(20)
     expected = back.square().sum(dim=2).mean(dim=1).sqrt()
-    torch.testing.assert_close(losses.path_lengths(images, ws, y), expected)
+    torch.testing.assert_close(path_lengths(images, ws, y), expected)
     assert losses.path_length_penalty(_column(1.0, 4.0), torch.tensor(2.0)).item() == pytest.approx((1 + 4) / 2)
 
 
@@ -136,7 +137,7 @@ def test_path_length_gradient_by_finite_differences() -> None:
     def penalty(weight: Tensor) -> Tensor:
         leaf = ws.clone().requires_grad_(True)
         images = torch.tanh(leaf[:, 0] @ weight.t()).reshape(2, 3, 2, 2)
-        return losses.path_length_penalty(losses.path_lengths(images, leaf, y), torch.tensor(0.3))
+        return losses.path_length_penalty(path_lengths(images, leaf, y), torch.tensor(0.3))
 
     parameter = weight.clone().requires_grad_(True)
     (slope,) = torch.autograd.grad(penalty(parameter), parameter)

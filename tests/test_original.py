@@ -24,10 +24,10 @@ from tf_builder import MADE, SOURCES
 import converter
 from converter.foreign import Source
 from converter.forms.tensorflow.pickler import carrying, write_pickle
+from converter.original.export import export
 from converter.original.run import Recording
 from converter.reading import open_source
 from stylegan_torch.commands.convert import main as convert_command
-from stylegan_torch.commands.export_tf import export
 from stylegan_torch.commands.export_tf import main as export_command
 from stylegan_torch.commands.verify import main as verify_command
 from stylegan_torch.files.checkpoint import Checkpoint, Network, write

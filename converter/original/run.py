@@ -25,11 +25,11 @@ from converter.original.modules import gather
 from converter.original.sandbox import job_folder, memory_of_machine, run_child
 from converter.translate import import_network, page
 from stylegan_torch import __version__
-from stylegan_torch.commands.terminal import one_line
 from stylegan_torch.files.plain_json import plain
 from stylegan_torch.networks.registry import assemble, shapes
 from stylegan_torch.proof.reference import read_reference, write_reference
 from stylegan_torch.proof.verify import Verdict, in_float32, verify
+from stylegan_torch.text import one_line
 
 GB = 1 << 30
 RECORD_LIMIT = 1 << 26

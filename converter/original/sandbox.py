@@ -15,7 +15,7 @@ from typing import Any
 
 from converter.errors import ConvertError
 from converter.original.tf_runtime.isolation import SIGNALLED
-from stylegan_torch.commands.terminal import one_line
+from stylegan_torch.text import one_line
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); import tf_runtime.child; "

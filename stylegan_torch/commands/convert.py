@@ -17,8 +17,9 @@ from converter.sources import catalogue
 from stylegan_torch import __version__
 from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import NETWORK_FILE, OUTPUT
-from stylegan_torch.commands.terminal import Command, columns, one_line, one_line_errors, quick_imports
+from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports
 from stylegan_torch.files.atomic import refuse_existing
+from stylegan_torch.text import columns, one_line
 
 EXAMPLES = """\b
 Examples:

@@ -20,8 +20,9 @@ from stylegan_torch.commands.options import (
     note_no_class,
     open_generator,
 )
-from stylegan_torch.commands.terminal import columns, one_line_errors, quick_imports
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports
 from stylegan_torch.files.atomic import refuse_existing
+from stylegan_torch.text import columns
 
 EXAMPLES = """\b
 Examples:

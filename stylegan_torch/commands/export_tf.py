@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +14,12 @@ from stylegan_torch import __version__
 from stylegan_torch.commands.convert import module_path
 from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import NETWORK_FILE, OutputFile
-from stylegan_torch.commands.terminal import (
-    Command,
-    finite,
-    one_line,
-    one_line_errors,
-    parse_seeds,
-    quick_imports,
-    reading,
-)
-from stylegan_torch.files.atomic import new_file, refuse_existing
+from stylegan_torch.commands.terminal import Command, finite, one_line_errors, parse_seeds, quick_imports, reading
+from stylegan_torch.files.atomic import refuse_existing
+from stylegan_torch.text import one_line
 
 if TYPE_CHECKING:
-    from converter.original.run import Original, Recording
+    pass
 
 EXAMPLES = """\b
 Examples:
@@ -36,43 +28,6 @@ Examples:
   stylegan-export-tf ffhq.pkl ffhq.npz --trust-embedded-code --reference ref.npz --seeds 0-3 --truncation 0.7 --layers
   stylegan-verify ffhq.pt ref.npz --report report.html
 """
-
-
-def export(
-    src: str | Path,
-    dst: Path,
-    reference: Path | None = None,
-    recording: Recording | None = None,
-    memory: int | None = None,
-    force: bool = False,
-    on_progress: Any = lambda text: None,
-    modules: Path | None = None,
-) -> Original:
-    """Run the program in `src`, and write its variables to `dst` and what it computes to `reference`.
-
-    Calling this is consent to run code from the file, in a child process that is shut in as far as the system can.
-    `modules` is a folder with modules that the program imports; those that it names are given to it.
-
-    Raises:
-        StyleGANError: one line that names what is wrong; nothing is written then.
-    """
-    from converter.conversion import opened
-    from converter.foreign import Source
-    from converter.original.run import embedded_code, memory_limit, run_original
-
-    targets = [dst, *([reference] if reference else [])]
-    refuse_existing(targets, force)
-    with opened(src) as (source, origin):
-        embedded_code(source)
-        assert isinstance(source, Source)
-        limit = memory or memory_limit(None)
-        original = run_original(source, origin, limit, recording if reference else None, on_progress, modules)
-        with ExitStack() as files:
-            dump, *rest = [files.enter_context(new_file(path, force)) for path in targets]
-            original.write_dump(dump)
-            for file in rest:
-                original.write_reference(file)
-    return original
 
 
 _NOISES = {"official": "seeded", "const": "stored", "none": "none"}
@@ -149,6 +104,7 @@ def main(
     assert dst is not None
     refuse_existing([dst, reference], force)
     with quick_imports():
+        from converter.original.export import export
         from converter.original.run import Recording, ask_consent, memory_limit
     if not trust:
         click.echo(as_given(ask_consent(src)), err=True)

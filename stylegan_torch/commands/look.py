@@ -29,8 +29,9 @@ from stylegan_torch.commands.options import (
     truncation,
     write_latents,
 )
-from stylegan_torch.commands.terminal import columns, one_line_errors, parse_seeds, quick_imports, reading
+from stylegan_torch.commands.terminal import one_line_errors, parse_seeds, quick_imports, reading
 from stylegan_torch.files.atomic import refuse_existing
+from stylegan_torch.text import columns
 
 if TYPE_CHECKING:
     from stylegan_torch.editing.latents import Latents

@@ -9,7 +9,7 @@ import importlib
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Any
 
@@ -17,6 +17,7 @@ import click
 
 from stylegan_torch.commands.given import as_given, take_inputs
 from stylegan_torch.errors import StyleGANError
+from stylegan_torch.text import one_line
 
 
 class Command(click.Command):
@@ -117,13 +118,6 @@ def quick_imports() -> Iterator[None]:
         gc.enable()
 
 
-def one_line(text: str) -> str:
-    """Return text without line breaks and control characters, cut in the middle if it is very long."""
-    text = " ".join(text.split())
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
-    return text if len(text) <= 1000 else f"{text[:800]} … {text[-150:]}"  # names in a hostile file may be long
-
-
 def one_line_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--debug`, and turn errors into one line on stderr and exit status 1."""
 
@@ -196,9 +190,3 @@ def parse_seeds(text: str) -> list[int]:
             raise ValueError(f"{part!r} is more than a million seeds")
         seeds += range(low, high + 1)
     return seeds
-
-
-def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stylegan_torch.editing.films.trajectories import slerp
 from stylegan_torch.editing.latents import labels_of, require_w
-from stylegan_torch.training.losses import path_lengths
+from stylegan_torch.networks.path_lengths import path_lengths
 
 
 @torch.inference_mode()

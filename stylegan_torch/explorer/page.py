@@ -19,7 +19,6 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from stylegan_torch.commands.terminal import one_line
 from stylegan_torch.drawing.images import to_pil
 from stylegan_torch.editing.composition import Composition, Mix
 from stylegan_torch.editing.mixing import layers_of
@@ -31,6 +30,7 @@ from stylegan_torch.explorer.fields import FieldError, choice, number, text, who
 from stylegan_torch.explorer.renderer import Canvas, OvertakenError
 from stylegan_torch.explorer.roof import Blocks, report
 from stylegan_torch.explorer.sessions import AS_FOUND, Moves, Sitting, Studio, Wish, as_set, moves_of
+from stylegan_torch.text import one_line
 
 SLIDERS = 10
 """Directions of a kind that can be moved along."""

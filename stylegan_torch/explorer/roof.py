@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 from starlette.responses import PlainTextResponse
 
-from stylegan_torch.commands.terminal import one_line
+from stylegan_torch.text import one_line
 
 LOG = logging.getLogger("stylegan_torch.explorer")
 """At the level DEBUG, with tracebacks."""

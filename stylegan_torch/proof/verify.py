@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stylegan_torch.commands.terminal import columns
 from stylegan_torch.drawing.draw import Style, resolve
 from stylegan_torch.drawing.images import on_rounding_edge, to_uint8
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.networks import progan
 from stylegan_torch.proof.reference import Layer, Reference
+from stylegan_torch.text import columns
 
 TOLERANCE = 1e-4
 """Of images in [-1, 1]; of other arrays times the largest value of the reference, if that is over 1."""

@@ -5,6 +5,7 @@ What belongs to the networks themselves is in their modules: minibatch standard 
 (`layers.minibatch_stddev`), equalized learning rates and their multipliers (`layers.Linear`).
 """
 
+from stylegan_torch.networks.path_lengths import path_lengths
 from stylegan_torch.training.ada import Overfitting, augment
 from stylegan_torch.training.losses import (
     ema_beta,
@@ -15,7 +16,6 @@ from stylegan_torch.training.losses import (
     logistic_g_loss,
     mix_styles,
     path_length_penalty,
-    path_lengths,
     r1_penalty,
     wgan_d_loss,
     wgan_g_loss,

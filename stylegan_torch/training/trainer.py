@@ -20,6 +20,7 @@ from stylegan_torch.drawing.random_streams import Draws, Share
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.networks import progan, stylegan3
 from stylegan_torch.networks.layers import box_down2d, nearest_up2d, upfirdn2d
+from stylegan_torch.networks.path_lengths import path_lengths
 from stylegan_torch.training import losses
 from stylegan_torch.training.ada import Overfitting, augment
 from stylegan_torch.training.dataset import Dataset, stream
@@ -266,7 +267,7 @@ class Trainer:
         images, ws, _ = self._fakes("path", share, batch)
         directions = self._draws("directions", share, batch).normal(*images.shape[1:])
         assert ws is not None
-        lengths = losses.path_lengths(images, ws, directions)
+        lengths = path_lengths(images, ws, directions)
         penalty = losses.path_length_penalty(lengths, self.path_mean)
         weight = settings.path_length_weight * settings.path_length_interval
         return weight * penalty, {"path_length": lengths.mean(), "path_penalty": penalty}
