@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-GALLERY := checkpoints/demo
+GALLERY := docs/images
 
 # What a processor without some instructions would compute, as far as this one can play it.
 PROCESSORS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=SSE41 ONEDNN_MAX_CPU_ISA=AVX2 \
@@ -49,7 +49,7 @@ gallery: $(VENV)/.installed-all
 	$(BIN)/stylegan edit --directions out/gallery/pca.npz --index 0-4 --seeds 7 --truncation 0.7 --out $(GALLERY)/edit.png --force
 	$(BIN)/stylegan look truncation --seeds 0-2 --out $(GALLERY)/truncation.png --force
 	$(BIN)/stylegan film --seeds 0-11 --grid 6x1 --truncation 0.7 --seconds 4 --fps 12 --out $(GALLERY)/film.gif --force
-	$(BIN)/python -c "from checkpoints.demo.faces import draw_face, random_face; draw_face(random_face(20001)).save('out/gallery/face.png')"
+	$(BIN)/python -c "from examples.faces.faces import draw_face, random_face; draw_face(random_face(20001)).save('out/gallery/face.png')"
 	$(BIN)/stylegan project out/gallery/face.png --outdir out/gallery/projected --film $(GALLERY)/project.gif --force
 	$(BIN)/python benchmarks/explorer.py --screenshot $(GALLERY)/explorer.png
 

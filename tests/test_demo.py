@@ -13,9 +13,9 @@ from PIL import Image
 
 import checkpoints
 import converter
-from checkpoints.demo.faces import SIDE, draw_face, main, random_face
-from checkpoints.demo.score import drawn, generated
-from checkpoints.demo.score import main as score
+from examples.faces.faces import SIDE, draw_face, main, random_face
+from examples.faces.score import drawn, generated
+from examples.faces.score import main as score
 from stylegan_torch.training.recipes import new_networks, read_recipe
 from stylegan_torch.training.score import RandomFeatures, features_of, frechet_distance
 

@@ -1,1 +1,1 @@
-"""Where the bundled network comes from: the pictures it was trained on (`faces`), and the recipe."""
+"""The data of the bundled network: the network itself, its recipe, and the log of its training."""

@@ -1,6 +1,6 @@
 """Draws the data set of the bundled network: faces, every one another, made of a few dozen shapes.
 
-    python -m checkpoints.demo.faces faces.zip --count 20000
+    python -m examples.faces.faces faces.zip --count 20000
 
 Everything in a picture follows from its seed. What varies is continuous where it can be (skin, hair, mood, gaze, tilt),
 so that a network can be moved along it.

@@ -1,6 +1,6 @@
 """Scores networks against the drawn faces: a Fréchet distance as FID is, but of features of random convolutions.
 
-    python -m checkpoints.demo.score network.pt
+    python -m examples.faces.score network.pt
 
 It orders networks as FID does; its numbers are not FID's. Baselines in the same table say what they mean.
 """
@@ -8,7 +8,6 @@ It orders networks as FID does; its numbers are not FID's. Baselines in the same
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
@@ -20,14 +19,14 @@ from torch import Tensor
 
 import converter
 from checkpoints import DEMO
-from checkpoints.demo.faces import SIDE, draw_face, random_face
+from examples.faces.faces import SIDE, draw_face, random_face
 from stylegan_torch import StyleGANError
 from stylegan_torch.commands.terminal import one_line_errors
 from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.training.recipes import new_networks, read_recipe
 from stylegan_torch.training.score import RandomFeatures, features_of, frechet_distance
 
-_RECIPE = Path(__file__).with_name("recipe.toml")
+_RECIPE = DEMO.with_name("recipe.toml")
 _BATCH = 50
 
 

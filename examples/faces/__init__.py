@@ -1,0 +1,1 @@
+"""The faces that the bundled network was trained on, and how well a network draws such."""
