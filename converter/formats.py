@@ -83,8 +83,8 @@ FORMATS: dict[str, Format] = {
     "stylegan3": Format(
         "pytorch.write_stylegan3:write", _STATE_DICTS, "StyleGAN3's module, stylegan3-editing", ("stylegan3",)
     ),
-    "onnx": Format("graph:write_onnx", (".onnx",), "onnxruntime, TensorRT …", _FAMILIES),
-    "pt2": Format("graph:write_pt2", (".pt2",), "torch.export.load", _FAMILIES),
+    "onnx": Format("graph.write:write_onnx", (".onnx",), "onnxruntime, TensorRT …", _FAMILIES),
+    "pt2": Format("graph.write:write_pt2", (".pt2",), "torch.export.load", _FAMILIES),
 }
 
 

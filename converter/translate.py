@@ -10,7 +10,7 @@ import torch
 
 from converter.errors import ConvertError, sound, within
 from converter.foreign import Network
-from converter.forms import akanimax, yuuho
+from converter.forms.akanimax import networks as akanimax
 from converter.forms.dump import all_variables
 from converter.forms.genforce import read as genforce
 from converter.forms.pytorch import stylegan2 as torch_pages
@@ -20,6 +20,7 @@ from converter.forms.rosinality import stylegan2 as rosinality2
 from converter.forms.tensorflow import progan as progan_pages
 from converter.forms.tensorflow import stylegan1 as stylegan1_pages
 from converter.forms.tensorflow import stylegan2 as stylegan2_pages
+from converter.forms.yuuho import networks as yuuho
 from converter.table import Table
 from stylegan_torch.files import checkpoint
 from stylegan_torch.networks.registry import shapes

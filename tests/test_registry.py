@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from converter.formats import FORMATS
-from converter.registry import BEGIN, END, markdown, renewed, rows
+from converter.forms.table import BEGIN, END, markdown, renewed, rows
 from converter.translate import PAGES
 
 README = Path(__file__).parent.parent / "README.md"
@@ -15,7 +15,7 @@ README = Path(__file__).parent.parent / "README.md"
 
 def test_the_readme_is_up_to_date() -> None:
     text = README.read_text(encoding="utf-8")
-    assert renewed(text) == text, "run: python -m converter.registry README.md"
+    assert renewed(text) == text, "run: python -m converter.forms.table README.md"
 
 
 def test_the_table_has_every_form_and_writer() -> None:

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from converter.errors import ConvertError, within
 from converter.foreign import Header, Network, mapping
-from converter.forms import yuuho
 from converter.forms.tensorflow.theano import network_from_theano
+from converter.forms.yuuho import networks as yuuho
 from converter.safe.stand_ins import CONTAINER_NAMES, NUMPY_NAMES, TORCH_NAMES, Array, to_tensor
 from converter.safe.unpickler import Names, load
 from stylegan_torch.files.plain_json import plain, text

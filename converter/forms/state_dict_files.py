@@ -13,10 +13,11 @@ from torch import Tensor
 
 from converter.errors import ConvertError, UnsafePickleError, sound
 from converter.foreign import Network, Source
-from converter.forms import akanimax, yuuho
+from converter.forms.akanimax import networks as akanimax
 from converter.forms.genforce import read as genforce
 from converter.forms.rosinality import stylegan1 as rosinality1
 from converter.forms.rosinality import stylegan2 as rosinality2
+from converter.forms.yuuho import networks as yuuho
 
 READERS: tuple[Callable[[dict[str, Any]], dict[str, Network] | None], ...] = (
     rosinality2.read,

@@ -1,6 +1,6 @@
 """Which formats are read and written, as the README's table: made from the tables and writers themselves.
 
-python -m converter.registry README.md      (puts the table between its marks)
+python -m converter.forms.table README.md      (puts the table between its marks)
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ import typing
 from pathlib import Path
 
 from converter.formats import FORMATS, SUFFIXES, Format
-from converter.forms import akanimax, yuuho
+from converter.forms.akanimax import networks as akanimax
 from converter.forms.genforce import read as genforce
 from converter.forms.rosinality import stylegan1 as rosinality1
 from converter.forms.rosinality import stylegan2 as rosinality2
+from converter.forms.yuuho import networks as yuuho
 from converter.translate import PAGES
 from stylegan_torch.files.checkpoint import ROLES
 from stylegan_torch.networks.registry import FAMILIES, kind_of_type
 
-BEGIN, END = "<!-- formats: python -m converter.registry README.md -->", "<!-- end of formats -->"
+BEGIN, END = "<!-- formats: python -m converter.forms.table README.md -->", "<!-- end of formats -->"
 _TITLES = {
     "theano": "official Theano pickle (ProGAN)",
     "tf": "official TensorFlow pickle, also of skyflynil, aydao and eps696",

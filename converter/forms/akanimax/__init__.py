@@ -1,0 +1,1 @@
+"""Files of akanimax's pro_gan_pytorch."""

@@ -1,0 +1,1 @@
+"""Whole generators as graphs, which run without this package."""

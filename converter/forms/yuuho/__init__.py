@@ -1,0 +1,1 @@
+"""Files of yuuho's stylegans-pytorch."""
