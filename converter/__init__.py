@@ -9,12 +9,14 @@ from converter.errors import ConvertError, DownloadError, UnsafePickleError
 
 if TYPE_CHECKING:
     from converter.conversion import Summary, convert, inspect, load
+    from converter.forms.registry import register
 
-__all__ = ["ConvertError", "DownloadError", "Summary", "UnsafePickleError", "convert", "inspect", "load"]
+__all__ = ["ConvertError", "DownloadError", "Summary", "UnsafePickleError", "convert", "inspect", "load", "register"]
 
 
 def __getattr__(name: str) -> Any:
     # Only when used: with these comes PyTorch, which takes a second.
     if name in __all__:
-        return getattr(importlib.import_module("converter.conversion"), name)
+        home = "converter.forms.registry" if name == "register" else "converter.conversion"
+        return getattr(importlib.import_module(home), name)
     raise AttributeError(f"module {__name__} has no attribute {name}")

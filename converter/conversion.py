@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,11 +13,13 @@ from typing import Any
 
 from converter.errors import ConvertError, naming, sound, within
 from converter.foreign import Keywords, Network, Source, walk
-from converter.formats import FORMATS, Options, by_suffix, suffixes_of
+from converter.form import Options
+from converter.formats import by_suffix, suffixes_of, writers
 from converter.forms.dump import write_npz
+from converter.forms.registry import FORMS
 from converter.reading import open_source
 from converter.sources.locate import check_file, locate
-from converter.translate import export_network, import_network, page
+from converter.translate import export_network, import_network, known_kind
 from stylegan_torch import __version__
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.atomic import new_file, refuse_existing
@@ -64,7 +66,7 @@ def convert(
         dst: the file to write; its suffix decides the format.
         networks: roles among "G_ema", "G", "D"; None = all the file has.
         force: replace an existing `dst`.
-        format: a name in `FORMATS`; None = what the suffix of `dst` says.
+        format: what `--format` takes; None = what the suffix of `dst` says.
         assumed: what the file doesn't say, instead of what we assume: `img_resolution`, the side of the pictures, for
             files that hold more levels than were trained; `mbstd_group_size` and others as `inspect` shows them.
         options: what some formats leave to choose.
@@ -73,8 +75,8 @@ def convert(
         StyleGANError: one line that names what is wrong; nothing is written then.
     """
     dst = Path(dst)
-    if format is not None and format not in FORMATS:
-        raise ConvertError(f"there is no format {format}, only {', '.join(FORMATS)}")
+    if format is not None and format not in writers():
+        raise ConvertError(f"there is no format {format}, only {', '.join(writers())}")
     if dst.suffix not in suffixes_of(format):
         raise ConvertError(f"{dst}: the name must end in {', '.join(suffixes_of(format))}")
     format = format or by_suffix(dst.suffix)
@@ -92,9 +94,10 @@ def convert(
         if format is None:
             checkpoint.write(dst, ours, force)
             return read
+        writer = writers()[format]
         with new_file(dst, force) as file:
-            written, notes = FORMATS[format].write(file, ours, options or Options())
-        notes = [*read.notes, *notes, *FORMATS[format].name_notes(dst.name)]
+            written, notes = writer.write(file, ours, options or Options())
+        notes = [*read.notes, *notes, *writer.name_notes(dst.name)]
         return replace(_summarize(written, read.origin), notes=tuple(notes))
 
 
@@ -174,32 +177,25 @@ def _select(source: Source | Checkpoint, networks: Iterable[str] | None) -> Sour
 def _assuming(source: Source | Checkpoint, assumed: Mapping[str, Any]) -> Source:
     """Tell the networks of a file what it does not say."""
     networks = source.networks if isinstance(source, Source) else {}
-    open_points = {name for network in networks.values() for name in network.header.get("assumed", {})}
+    open_points = {role: _open_points(network) for role, network in networks.items()}
+    known = sorted({name for names in open_points.values() for name in names})
     for name in assumed:
-        if name not in open_points:
-            known = ", ".join(sorted(open_points)) or "nothing"
-            raise ConvertError(f"leaves {known} open, not {name}")
-    assumed = _checked(assumed)
+        if name not in known:
+            raise ConvertError(f"leaves {', '.join(known) or 'nothing'} open, not {name}")
+    said = Keywords("what to assume", dict(assumed))
     told = {}
     for role, network in networks.items():
-        own = network.header.get("assumed", {})
-        said = {name: value for name, value in assumed.items() if name in own}
-        told[role] = replace(network, header={**network.header, "assumed": {**own, **said}}) if said else network
+        checks = FORMS[network.form].assumable
+        values = {name: checks[name](said, name) for name in assumed if name in open_points[role]}
+        header = {**network.header, "assumed": {**network.header["assumed"], **values}} if values else network.header
+        told[role] = replace(network, header=header)
     return Source(told, source.origin, source.notes) if isinstance(source, Source) else Source(told)
 
 
-def _checked(assumed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the user says that we should assume, unless it makes no sense."""
-    said = Keywords("what to assume", dict(assumed))
-    read: dict[str, Callable[[str], Any]] = {
-        "img_resolution": said.resolution,
-        "fused_from": said.resolution,
-        "mbstd_group_size": lambda name: said.optional_integer(name, 1),
-        "label_size": said.integer,
-        "fused_scale": lambda name: said.choice(name, True, False),
-        "fused_kernels": lambda name: said.choice(name, True, False),
-    }
-    return {name: read[name](name) for name in assumed}
+def _open_points(network: Network) -> list[str]:
+    """Return what a file leaves open of a network."""
+    with within(f"network {network.role}"), sound("its record"):
+        return [name for name in FORMS[network.form].assumable if name in network.header.get("assumed", {})]
 
 
 def _as_source(source: Source | Checkpoint, origin: Future[dict[str, Any]]) -> Source:
@@ -235,7 +231,7 @@ def _records(source: Source | Checkpoint) -> dict[str, dict[str, Any]]:
 
 def _config(network: Network) -> Config:
     with within(f"network {network.role}"), sound("its record"):
-        return page(network).config(network)
+        return known_kind(network).config(network)
 
 
 def _summarize(source: Source | Checkpoint, origin: dict[str, Any]) -> Summary:

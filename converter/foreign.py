@@ -20,7 +20,7 @@ class Network:
     """One network of a foreign file.
 
     role: "G_ema", "G" or "D".
-    form: which reader wrote the header and which tables apply: a key of `pages.PAGES`, such as "tf".
+    form: which reader wrote the header and which tables apply: the id of one of `FORMS`, such as "tf".
     tensors: original names and values, in the original order.
     code: source texts that the file carries, by sha256; nothing but `tf_export` ever runs them.
     """
@@ -39,6 +39,13 @@ class Source:
     networks: dict[str, Network]
     origin: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+
+def described(top: Any) -> str:
+    """Return in words what kind of object a file holds."""
+    if isinstance(top, dict):
+        return "a dict with keys " + ", ".join(str(key)[:40] for key in list(top)[:8])
+    return f"a {type(top).__name__}"
 
 
 def mapping(value: Any, what: str) -> dict[Any, Any]:

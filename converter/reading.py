@@ -8,17 +8,17 @@ import lzma
 import mmap
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from converter.errors import ConvertError, sound
-from converter.foreign import Source
+from converter.foreign import Network, Source
 from converter.forms.dump import is_dump, read_npz
 from converter.forms.pickle_files import read_pickle
+from converter.forms.registry import FORMS
 from converter.forms.state_dict_files import read_state_dicts
-from converter.forms.tensorflow.stylegan2 import made_up
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.checkpoint import Checkpoint
 
@@ -59,7 +59,15 @@ def open_source(path: Path) -> Source | Checkpoint:
     if not isinstance(source, Source):
         return source
     with sound("its record"):
-        return replace(source, notes=(*source.notes, *made_up(source.networks)))
+        return replace(source, notes=(*_made(source.networks), *source.notes))
+
+
+def _made(networks: dict[str, Network]) -> Iterator[str]:
+    """Yield notes on what is made for networks, since the file lacks it."""
+    for id in dict.fromkeys(network.form for network in networks.values()):
+        form = FORMS.get(id)
+        if form and form.notes:
+            yield from form.notes({role: network for role, network in networks.items() if network.form == id})
 
 
 def _map(path: Path) -> memoryview:
@@ -88,8 +96,7 @@ def _read_data(data: memoryview, head: bytes) -> Source:
         kinds = [kind for magic, kind in _OTHER_FILES.items() if head.lstrip().startswith(magic)]
         raise ConvertError(f"is {kinds[0] if kinds else 'no kind of file known here'}, not a network")
     with sound("this pickle"):
-        networks, notes = read_pickle(data)
-    return Source(networks, notes=notes)
+        return read_pickle(data)
 
 
 def _open_zip(path: Path) -> Source | Checkpoint:

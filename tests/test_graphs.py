@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 import converter
 from converter.errors import ConvertError
-from converter.formats import Options
+from converter.form import Options
 from stylegan_torch.commands.convert import main
 
 DATA = Path(__file__).parent / "data"

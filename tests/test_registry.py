@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from converter.formats import FORMATS
+from converter.formats import writers
+from converter.forms.registry import FORMS
 from converter.forms.table import BEGIN, END, markdown, renewed, rows
-from converter.translate import PAGES
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -20,9 +20,9 @@ def test_the_readme_is_up_to_date() -> None:
 
 def test_the_table_has_every_form_and_writer() -> None:
     table = markdown()
-    assert len(rows()) == len(PAGES) + 3 + sum(format.form is None for format in FORMATS.values())
-    for name, format in FORMATS.items():
-        assert f"`--format {name}`" in table or f"`{format.suffixes[0]}`" in table
+    assert len(rows()) == len(FORMS)
+    for name, writer in writers().items():
+        assert f"`--format {name}`" in table or f"`{writer.suffixes[0]}`" in table
     assert "| genforce | yes | `--format genforce` | G, D | progan, stylegan1, stylegan2 |" in table
 
 

@@ -30,7 +30,7 @@ from converter.foreign import Keywords, Network, Source
 from converter.forms.tensorflow.keywords import feature_maps
 from converter.reading import open_source
 from converter.table import Kept, Row, Table, Transform
-from converter.translate import export_network, import_network, page
+from converter.translate import export_network, import_network, known_kind
 from stylegan_torch.networks.registry import shapes
 
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -261,8 +261,8 @@ def test_unknown_tensor_is_named(form: str, name: str, tmp_path: Path) -> None:
 @every_form
 def test_rows_name_every_tensor_once(form: str, tmp_path: Path) -> None:
     network = foreign(form, tmp_path / "net.pkl")
-    config = page(network).config(network)
-    rows, ours = page(network).table(network, config), shapes(config)
+    config = known_kind(network).config(network)
+    rows, ours = known_kind(network).table(network, config), shapes(config)
     theirs = [rows.source_name(name)[0] for name in ours]
     assert len(set(theirs)) == len(theirs)
     assert {*theirs, *carried_along(network)} == set(network.tensors)
@@ -276,7 +276,7 @@ def test_export_without_the_carried_tensors_makes_them_anew(form: str, tmp_path:
     ours.source.clear()
     again = export_network(network.role, ours, {"form": network.form, **network.header})
     assert list(again.tensors) == list(network.tensors)
-    table = page(network).table(network, ours.config)
+    table = known_kind(network).table(network, ours.config)
     rounded = {theirs for theirs, transform in map(table.source_name, ours.state_dict) if transform.rounds}
     for name, value in network.tensors.items():
         if name in rounded:

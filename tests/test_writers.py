@@ -18,7 +18,7 @@ from click.testing import CliRunner
 import converter
 from converter.errors import ConvertError
 from converter.foreign import Network, Source
-from converter.formats import Options
+from converter.form import Options
 from converter.forms.genforce.write import to_genforce
 from converter.forms.rosinality.write import to_rosinality
 from converter.forms.tensorflow.write import to_nvidia

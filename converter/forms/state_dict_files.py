@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +11,9 @@ import torch
 from torch import Tensor
 
 from converter.errors import ConvertError, UnsafePickleError, sound
-from converter.foreign import Network, Source
-from converter.forms.akanimax import networks as akanimax
-from converter.forms.genforce import read as genforce
-from converter.forms.rosinality import stylegan1 as rosinality1
-from converter.forms.rosinality import stylegan2 as rosinality2
-from converter.forms.yuuho import networks as yuuho
-
-READERS: tuple[Callable[[dict[str, Any]], dict[str, Network] | None], ...] = (
-    rosinality2.read,
-    rosinality1.read,
-    genforce.read,
-    akanimax.read,
-    yuuho.read,
-)
-"""Each returns the networks of a file of its own kind, None for other files."""
-_MADE_UP: dict[Any, Callable[[dict[str, Network]], list[str]]] = {
-    rosinality2.read: rosinality2.made_up,
-    rosinality1.read: rosinality1.made_up,
-}
-"""Notes on what files of a kind lack, and is made for them."""
-_NETWORK_KEYS = {
-    *("g_ema", "g", "d", "latent_avg", "g_running", "generator", "discriminator", "generator_smooth"),
-    *("shadow_generator", "models"),
-}
+from converter.foreign import Source, described
+from converter.form import Form
+from converter.forms.registry import FORMS
 
 
 def read_state_dicts(path: Path) -> Source:
@@ -45,19 +23,20 @@ def read_state_dicts(path: Path) -> Source:
         ConvertError: if it is unsafe, damaged, or of no known kind.
     """
     top = _without_prefix(load_container(path))
+    readers = [form for form in FORMS.values() if form.read]
     if isinstance(top, dict):
         with sound("this file"):
-            for read in READERS:
-                networks = read(top)
+            for form in readers:
+                networks = form.read(top) if form.read else None
                 if networks is not None:
-                    _refuse_odd_networks(top)
-                    notes = _MADE_UP[read](networks) if read in _MADE_UP else []
-                    return Source(networks, notes=(*notes, *_training_state(top)))
+                    _refuse_odd_networks(form, top)
+                    return Source(networks, notes=_training_state(form, top))
     if isinstance(top, dict) and {"GAN", "version"} <= set(top):
         raise ConvertError("is of lucidrains' stylegan2-pytorch, whose networks are other ones; it is not read here")
+    *programs, last = dict.fromkeys(form.title.partition("/")[0] for form in readers)
     raise ConvertError(
-        f"is a PyTorch file of {_describe(top)}, which is no network known here; "
-        "PyTorch files of rosinality, genforce, akanimax and yuuho are read, and our own"
+        f"is a PyTorch file of {described(top)}, which is no network known here; "
+        f"PyTorch files of {', '.join(programs)} and {last} are read, and our own"
     )
 
 
@@ -72,17 +51,17 @@ def _without_prefix(value: Any, depth: int = 0) -> Any:
     }
 
 
-def _refuse_odd_networks(top: dict[Any, Any]) -> None:
-    for key in _NETWORK_KEYS - {"latent_avg"}:
+def _refuse_odd_networks(form: Form, top: dict[Any, Any]) -> None:
+    for key in form.state_keys:
         if key in top and not isinstance(top[key], dict):
             raise ConvertError(f"its {key} is a {type(top[key]).__name__}, not a state dict")
 
 
-def _training_state(top: dict[str, Any]) -> tuple[str, ...]:
+def _training_state(form: Form, top: dict[str, Any]) -> tuple[str, ...]:
     """Return a note on what a training file holds besides networks: optimisers, arguments, counters."""
     if all(isinstance(value, Tensor) for value in top.values()):
         return ()
-    others = [str(key)[:40] for key in top if key not in _NETWORK_KEYS]
+    others = [str(key)[:40] for key in top if key not in (*form.state_keys, *form.other_keys)]
     return (f"{', '.join(others[:8])} of the training passed over",) if others else ()
 
 
@@ -108,9 +87,3 @@ def load_container(path: Path) -> Any:
                 f"asks for {refused}, which no network of a known release needs; refused, nothing was run"
             ) from error
         raise ConvertError("is a PyTorch file that is damaged, or holds more than tensors") from error
-
-
-def _describe(top: Any) -> str:
-    if isinstance(top, dict):
-        return "a dict with keys " + ", ".join(str(key)[:40] for key in list(top)[:8])
-    return f"a {type(top).__name__}"

@@ -1,62 +1,46 @@
-"""Which formats are read and written, as the README's table: made from the tables and writers themselves.
+"""Which forms are read and written, as the README's table: made from the forms themselves.
 
 python -m converter.forms.table README.md      (puts the table between its marks)
 """
 
 from __future__ import annotations
 
+import inspect
 import sys
 import typing
 from pathlib import Path
 
-from converter.formats import FORMATS, SUFFIXES, Format
-from converter.forms.akanimax import networks as akanimax
-from converter.forms.genforce import read as genforce
-from converter.forms.rosinality import stylegan1 as rosinality1
-from converter.forms.rosinality import stylegan2 as rosinality2
-from converter.forms.yuuho import networks as yuuho
-from converter.translate import PAGES
+from converter.form import STATE_DICTS, Form, Writer
+from converter.forms.registry import FORMS
 from stylegan_torch.files.checkpoint import ROLES
 from stylegan_torch.networks.registry import FAMILIES, kind_of_type
 
 BEGIN, END = "<!-- formats: python -m converter.forms.table README.md -->", "<!-- end of formats -->"
-_TITLES = {
-    "theano": "official Theano pickle (ProGAN)",
-    "tf": "official TensorFlow pickle, also of skyflynil, aydao and eps696",
-    "torch": "official PyTorch pickle (StyleGAN2-ADA, also StyleGAN3's), also of eps696 and StyleGAN-Human",
-    "stylegan3": "official StyleGAN3 pickle, also of StyleGAN-Human",
-    rosinality2.FORM: "rosinality/stylegan2-pytorch",
-    rosinality1.FORM: "rosinality/style-based-gan-pytorch",
-    genforce.FORM: "genforce",
-    akanimax.FORM: "akanimax/pro_gan_pytorch",
-    yuuho.ARRAYS: "yuuho/stylegans-pytorch, numpy arrays",
-    yuuho.STATE: "yuuho/stylegans-pytorch, state dict",
-}
-_OURS = {
-    ".pt": "ours, opens with `torch.load(weights_only=True)`",
-    ".safetensors": "ours, for any reader of safetensors",
-    ".npz": "the original tensors under their original names",
-}
 
 
 def rows() -> list[tuple[str, ...]]:
     """Return the lines of the table: format, read, write, networks, families."""
-    lines: list[tuple[str, ...]] = [
-        (title, "yes", f"`{suffix}`", ", ".join(ROLES), "all") for suffix, title in _OURS.items()
-    ]
-    writers = {format.form: name for name, format in FORMATS.items() if format.form}
-    for form in PAGES:
-        networks, families = _held(form)
-        writer = writers.get(form)
-        lines.append((_TITLES[form], "yes", _option(writer, families) if writer else "no", networks, _list(families)))
-    for name, format in FORMATS.items():
-        if not format.form:
-            lines.append((f"for {format.opens}", "no", _option(name, format.families), "G", _list(format.families)))
-    return lines
+    return [_row(form) for form in FORMS.values()]
 
 
-def _held(form: str) -> tuple[str, tuple[str, ...]]:
-    configs = [typing.get_type_hints(page.config)["return"] for page in PAGES[form].values()]
+def _row(form: Form) -> tuple[str, ...]:
+    if form.suffix:
+        return _title(form, form.more), "yes", f"`{form.suffix}`", ", ".join(ROLES), "all"
+    networks, families = _held(form)
+    if form.kinds:
+        option = _option(form.writer, families) if form.writer else "no"
+        return _title(form, form.more), "yes", option, networks, _list(families)
+    assert form.writer
+    families = form.writer.families
+    return _title(form, f"for {form.writer.opens}"), "no", _option(form.writer, families), "G", _list(families)
+
+
+def _title(form: Form, more: str) -> str:
+    return f"{form.title}, {more}" if more else form.title
+
+
+def _held(form: Form) -> tuple[str, tuple[str, ...]]:
+    configs = [typing.get_type_hints(inspect.unwrap(kind.config))["return"] for kind in form.kinds.values()]
     found = [kind_of_type(config) for config in configs]
     kinds = {kind for _, kind in found}
     return ", ".join(sorted({kind[0] for kind in kinds}, reverse=True)), _ordered({family for family, _ in found})
@@ -70,11 +54,10 @@ def _list(families: tuple[str, ...]) -> str:
     return "all" if families == tuple(FAMILIES) else ", ".join(families)
 
 
-def _option(name: str, readable: tuple[str, ...]) -> str:
-    format: Format = FORMATS[name]
-    by_name = [suffix for suffix in format.suffixes if suffix not in (*SUFFIXES, ".pth")]
-    option = f"`{by_name[0]}`" if by_name else f"`--format {name}`"
-    return option if format.families == readable else f"{option} ({_list(format.families)})"
+def _option(writer: Writer, readable: tuple[str, ...]) -> str:
+    by_name = [suffix for suffix in writer.suffixes if suffix not in STATE_DICTS]
+    option = f"`{by_name[0]}`" if by_name else f"`--format {writer.format}`"
+    return option if writer.families == readable else f"{option} ({_list(writer.families)})"
 
 
 def markdown() -> str:

@@ -23,7 +23,7 @@ from converter.forms.dump import all_variables, prefix_of, write_npz
 from converter.forms.tensorflow.stylegan2 import lacks_noise
 from converter.original.modules import gather
 from converter.original.sandbox import job_folder, memory_of_machine, run_child
-from converter.translate import import_network, page
+from converter.translate import import_network, known_kind
 from stylegan_torch import __version__
 from stylegan_torch.files.plain_json import plain
 from stylegan_torch.networks.registry import assemble, shapes
@@ -329,8 +329,8 @@ def _read_back(header: Header, result: dict[str, Any], notes: list[str]) -> Head
 
 def _layers(network: Network, recorded: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Name the modules of ours that recorded layers correspond to; layers without one are dropped."""
-    config = page(network).config(network)
-    table = page(network).table(network, config)
+    config = known_kind(network).config(network)
+    table = known_kind(network).table(network, config)
     modules: dict[str, str] = {}
     for ours in shapes(config):
         module, _, leaf = ours.rpartition(".")

@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from converter.errors import ConvertError
-from converter.formats import FORMATS, NOISES, Options, by_suffix, suffixes_of
+from converter.form import NOISES, Options
+from converter.formats import by_suffix, suffixes_of, writers
 from converter.sources import catalogue
 from stylegan_torch import __version__
 from stylegan_torch.commands.given import as_given
@@ -77,7 +78,9 @@ module_path = click.option(
 @click.argument("src", type=NETWORK_FILE, required=False)
 @click.argument("dst", type=OUTPUT, callback=_target, required=False)
 @click.option("--networks", callback=_roles, default="all", show_default=True, help="Some of g_ema,g,d, or all.")
-@click.option("--format", is_eager=True, type=click.Choice(list(FORMATS)), help="Write another program's form to DST.")
+@click.option(
+    "--format", is_eager=True, type=click.Choice(list(writers())), help="Write another program's form to DST."
+)
 @click.option("--fresh-d", is_flag=True, help="Make an untrained D, where SRC has none and --format nvidia needs it.")
 @click.option(
     "--noise", type=click.Choice(NOISES), help=f"Where .onnx and .pt2 have noise from.  [default: {NOISES[0]}]"

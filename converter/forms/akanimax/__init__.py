@@ -1,1 +1,13 @@
 """Files of akanimax's pro_gan_pytorch."""
+
+from converter.form import Form, Later, kind
+
+_NETWORKS = "converter.forms.akanimax.networks"
+
+FORM = Form(
+    "akanimax",
+    "akanimax/pro_gan_pytorch",
+    kinds={"Generator": kind(_NETWORKS, "generator"), "Discriminator": kind(_NETWORKS, "discriminator")},
+    read=Later(f"{_NETWORKS}:read"),
+    state_keys=("shadow_generator", "generator", "discriminator"),
+)

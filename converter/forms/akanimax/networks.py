@@ -8,13 +8,13 @@ from typing import Any
 
 from converter.errors import within
 from converter.foreign import Network, mapping
+from converter.forms.akanimax import FORM
 from converter.forms.state_dict import count, float_tensors, shape_of
 from converter.forms.tensorflow.progan import FOUR_TO_DENSE
 from converter.table import SAME, Step, Table, Transform, permute, product
 from stylegan_torch.networks import progan
 from stylegan_torch.networks.layers import log2_resolution
 
-FORM = "akanimax"
 _ROLES = {"shadow_generator": "G_ema", "generator": "G", "discriminator": "D"}
 _BOTH = {"weight": ("weight", SAME), "bias": ("bias", SAME)}
 
@@ -43,7 +43,7 @@ def _network(role: str, version: int, state: Any, conf: Any) -> Network:
             "use_eql": bool(mapping(conf, "conf").get("use_eql", True)),
             "variables": list(tensors),
         }
-        return Network(role, FORM, header, tensors)
+        return Network(role, FORM.id, header, tensors)
 
 
 def _is_old(network: Network) -> bool:

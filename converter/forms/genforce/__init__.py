@@ -1,1 +1,27 @@
 """Files of genforce."""
+
+from converter.form import STATE_DICTS, Form, Later, Writer, kind
+
+_PLACE = "converter.forms.genforce"
+
+FORM = Form(
+    "genforce",
+    "genforce",
+    kinds={
+        f"{family}{network}": kind(f"{_PLACE}.read", f"{family.lower()}_{network.lower()}")
+        for family in ("PGGAN", "StyleGAN", "StyleGAN2")
+        for network in ("Generator", "Discriminator")
+    },
+    read=Later(f"{_PLACE}.read:read"),
+    state_keys=("models", "generator_smooth", "generator", "discriminator"),
+    assumable={
+        "fused_from": lambda said, name: said.resolution(name),
+        "mbstd_group_size": lambda said, name: said.optional_integer(name, 1),
+        "label_size": lambda said, name: said.integer(name),
+        "fused_scale": lambda said, name: said.choice(name, True, False),
+        "fused_kernels": lambda said, name: said.choice(name, True, False),
+    },
+    writer=Writer(
+        "genforce", STATE_DICTS, "genforce", ("progan", "stylegan1", "stylegan2"), Later(f"{_PLACE}.write:write")
+    ),
+)

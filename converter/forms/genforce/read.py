@@ -12,6 +12,7 @@ from typing import Any
 
 from converter.errors import ConvertError, within
 from converter.foreign import Network
+from converter.forms.genforce import FORM
 from converter.forms.state_dict import Tensors, count, float_tensors, shape_of, stored_filters, taps_of
 from converter.forms.tensorflow.keywords import kept_lod
 from converter.forms.tensorflow.progan import dense_from_4x4
@@ -32,7 +33,6 @@ from converter.table import (
 from stylegan_torch.networks import progan, stylegan1, stylegan2
 from stylegan_torch.networks.layers import log2_resolution, resolutions
 
-FORM = "genforce"
 ASSUMED: dict[str, dict[str, Any]] = {
     "StyleGAN2Generator": {},
     "StyleGAN2Discriminator": {"mbstd_group_size": 4},
@@ -63,7 +63,7 @@ def read(top: dict[str, Any]) -> dict[str, Network] | None:
         with within(f"network {role}"):
             tensors = float_tensors(state)
             header = {"build_func_name": kind, "variables": list(tensors), "assumed": ASSUMED[kind]}
-            networks[role] = Network(role, FORM, header, tensors)
+            networks[role] = Network(role, FORM.id, header, tensors)
     return {role: _told(network, networks) for role, network in networks.items()}
 
 

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from converter.errors import ConvertError
 from converter.foreign import Network
-from converter.formats import Options, Written
+from converter.form import Options, Written
 from converter.forms.fit import channel_base, note_clamp, note_rounded, originals, placing, refuse_others
+from converter.forms.genforce import FORM
 from converter.forms.genforce import read as genforce
 from converter.forms.state_dict import USUAL_TAPS, expanded_filter, write_state_dicts
-from converter.translate import export_network, page
+from converter.translate import export_network, known_kind
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.checkpoint import Checkpoint
 from stylegan_torch.networks import progan, stylegan2
@@ -52,7 +53,7 @@ def to_genforce(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
         network, record = checkpoint.networks.get(role), records.get(role, {})
         if network is None:
             continue
-        if record.get("form") == genforce.FORM:
+        if record.get("form") == FORM.id:
             content[key] = export_network(role, network, record).tensors
             _tell(role, record["build_func_name"], record.get("assumed", {}), notes)
         else:
@@ -75,14 +76,14 @@ def _anew(role: str, network: checkpoint.Network, notes: list[str]) -> dict[str,
     _refuse_sizes(config)
     function = f"{_CLASSES[family]}{kind}"
     assumed = {**genforce.ASSUMED[function], **_told(config)}
-    template = Network(role, genforce.FORM, {"build_func_name": function, "variables": [], "assumed": assumed}, {})
-    table = page(template).table(template, config)
+    template = Network(role, FORM.id, {"build_func_name": function, "variables": [], "assumed": assumed}, {})
+    table = known_kind(template).table(template, config)
     stored = dict(_stored(family, kind, config))
     order = [*(table.source_name(name)[0] for name in network.state_dict), *stored]
     tensors = table.export_tensors(network.state_dict, {**originals(network), **stored}, order)
     note_rounded(role, table, network, tensors, notes)
-    written = Network(role, genforce.FORM, {**template.header, "variables": order}, tensors)
-    refuse_others(config, page(written).config(written))
+    written = Network(role, FORM.id, {**template.header, "variables": order}, tensors)
+    refuse_others(config, known_kind(written).config(written))
     note_clamp(role, config, notes)
     _tell(role, function, assumed, notes)
     return tensors

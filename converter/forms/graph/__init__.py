@@ -1,1 +1,19 @@
 """Whole generators as graphs, which run without this package."""
+
+from converter.form import Form, Later, Writer
+
+_WRITE = "converter.forms.graph.write"
+_FAMILIES = ("progan", "stylegan1", "stylegan2", "stylegan3")
+
+ONNX = Form(
+    "onnx",
+    "ONNX model",
+    writer=Writer(
+        "onnx", (".onnx",), "onnxruntime, TensorRT …", _FAMILIES, Later(f"{_WRITE}:write_onnx"), heeds=("noise",)
+    ),
+)
+PT2 = Form(
+    "pt2",
+    "exported program",
+    writer=Writer("pt2", (".pt2",), "torch.export.load", _FAMILIES, Later(f"{_WRITE}:write_pt2"), heeds=("noise",)),
+)

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from converter.errors import ConvertError
-from converter.formats import Options, Written
+from converter.form import Options, Written
 from stylegan_torch.files.checkpoint import Checkpoint
 from stylegan_torch.networks import progan
 from stylegan_torch.networks.registry import assemble, config_to_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import IO, Any
 
 from converter.errors import ConvertError
-from converter.formats import Options, Written
+from converter.form import Options, Written
 from converter.forms.state_dict import write_state_dicts
 from stylegan_torch.files.checkpoint import Checkpoint
 from stylegan_torch.networks import stylegan3

@@ -1,1 +1,38 @@
 """Files of rosinality's programs."""
+
+from converter.form import STATE_DICTS, Form, Later, Writer, kind
+
+_PLACE = "converter.forms.rosinality"
+
+STYLEGAN2 = Form(
+    "rosinality-stylegan2",
+    "rosinality/stylegan2-pytorch",
+    kinds={
+        "Generator": kind(f"{_PLACE}.stylegan2", "generator", completed=True),
+        "Discriminator": kind(f"{_PLACE}.stylegan2", "discriminator"),
+    },
+    read=Later(f"{_PLACE}.stylegan2:read"),
+    state_keys=("g_ema", "g", "d"),
+    other_keys=("latent_avg",),
+    notes=Later(f"{_PLACE}.stylegan2:made_up"),
+    writer=Writer(
+        "rosinality",
+        STATE_DICTS,
+        "pSp, e4e, ReStyle, StyleCLIP, StyleGAN-NADA …",
+        ("stylegan2",),
+        Later(f"{_PLACE}.write:write"),
+    ),
+)
+
+STYLEGAN1 = Form(
+    "rosinality-stylegan",
+    "rosinality/style-based-gan-pytorch",
+    kinds={
+        "StyledGenerator": kind(f"{_PLACE}.stylegan1", "generator", completed=True),
+        "Discriminator": kind(f"{_PLACE}.stylegan1", "discriminator"),
+    },
+    read=Later(f"{_PLACE}.stylegan1:read"),
+    state_keys=("g_running", "generator", "discriminator"),
+    notes=Later(f"{_PLACE}.stylegan1:made_up"),
+    assumable={"img_resolution": lambda said, name: said.resolution(name)},
+)

@@ -15,6 +15,7 @@ import torch
 
 from converter.errors import ConvertError, within
 from converter.foreign import Network
+from converter.forms.rosinality import STYLEGAN1
 from converter.forms.state_dict import bounded, count, float_tensors, shape_of, stored_filters
 from converter.forms.tensorflow.progan import FOUR_TO_DENSE
 from converter.table import CHANNELS, FLIP, NOISE, SAME, UNBATCH, Kept, Row, Table, chain, permute, product
@@ -22,7 +23,6 @@ from stylegan_torch.networks import stylegan1
 from stylegan_torch.networks.layers import log2_resolution, resolutions
 from stylegan_torch.networks.registry import shapes
 
-FORM = "rosinality-stylegan"
 MEAN_SAMPLES = 1024 * 10
 """How many w the sampling script averages."""
 _ROLES = {"g_running": "G_ema", "generator": "G", "discriminator": "D"}
@@ -49,7 +49,7 @@ def read(top: dict[str, Any]) -> dict[str, Network] | None:
                 "variables": list(tensors),
                 "assumed": {"img_resolution": 2 << _stored_levels(tensors)},
             }
-            networks[role] = Network(role, FORM, header, tensors)
+            networks[role] = Network(role, STYLEGAN1.id, header, tensors)
     return networks
 
 

@@ -13,12 +13,12 @@ from torch import Tensor
 
 from converter.errors import within
 from converter.foreign import Network
+from converter.forms.rosinality import STYLEGAN2
 from converter.forms.state_dict import bounded, count, float_tensors, shape_of, stored_filters, taps_of
 from converter.table import CHANNELS, NOISE, SAME, UNBATCH, Row, Table, product
 from stylegan_torch.networks import stylegan2
 from stylegan_torch.networks.registry import shapes
 
-FORM = "rosinality-stylegan2"
 _ROLES = {"g_ema": "G_ema", "g": "G", "d": "D"}
 MEAN_SAMPLES = 4096
 """How many w the sampling script averages where a file has no average."""
@@ -38,7 +38,7 @@ def read(top: dict[str, Any]) -> dict[str, Network] | None:
                 average = float_tensors({"latent_avg": top["latent_avg"]})
                 tensors["latent_avg"] = average["latent_avg"].clone()  # each generator has its own
             header = {"build_func_name": kind, "variables": list(tensors)}
-            networks[role] = Network(role, FORM, header, tensors)
+            networks[role] = Network(role, STYLEGAN2.id, header, tensors)
     return networks
 
 

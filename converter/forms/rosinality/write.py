@@ -11,12 +11,13 @@ from torch import Tensor
 
 from converter import foreign as source
 from converter.errors import ConvertError
-from converter.formats import Options, Written
+from converter.form import Options, Written
 from converter.forms.fit import note_clamp, placing, refuse_others
+from converter.forms.rosinality import STYLEGAN2
 from converter.forms.rosinality import stylegan2 as rosinality2
 from converter.forms.state_dict import write_state_dicts
 from converter.table import same_bits
-from converter.translate import export_network, page
+from converter.translate import export_network, known_kind
 from stylegan_torch.files.checkpoint import Checkpoint, Network
 from stylegan_torch.networks import stylegan2
 from stylegan_torch.networks.registry import kind_of, shapes
@@ -52,7 +53,7 @@ def to_rosinality(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
     records = checkpoint.provenance.get("networks", {})
     for role, network in checkpoint.networks.items():
         record = records.get(role, {})
-        if record.get("form") == rosinality2.FORM:
+        if record.get("form") == STYLEGAN2.id:
             tensors = export_network(role, network, record).tensors
         else:
             tensors = _export(role, network, notes)
@@ -83,9 +84,9 @@ def _export(role: str, network: Network, notes: list[str]) -> dict[str, Tensor]:
         order = list(_discriminator_variables(config))
     tensors = table.export_tensors(state, {}, order)
     header = {"build_func_name": kind_of(config)[1], "variables": order}
-    written = source.Network(role, rosinality2.FORM, header, tensors)
+    written = source.Network(role, STYLEGAN2.id, header, tensors)
     with placing(role, "rosinality"):
-        refuse_others(config, page(written).config(written))
+        refuse_others(config, known_kind(written).config(written))
     return tensors
 
 

@@ -13,7 +13,7 @@ import torch
 
 from converter.foreign import Header, Network
 from converter.forms.fit import originals
-from converter.translate import export_network, page
+from converter.translate import export_network, known_kind
 from stylegan_torch.files import checkpoint
 from stylegan_torch.networks.layers import log2_resolution
 from stylegan_torch.networks.registry import build, shapes, tensors_of
@@ -115,7 +115,7 @@ def fresh_network(
         finish: may change the weights, which come from torch's global generator.
     """
     template = Network(role, "tf", network_header(name, function, keywords, components), {})
-    config = page(template).config(template)
+    config = known_kind(template).config(template)
     module = build(config)
     finish(module)
     lods = ["lod"] if function == "G_main" else []  # of no use here, but made by StyleGAN2's G_main
@@ -139,8 +139,8 @@ def official_network(template: Network, ours: checkpoint.Network, more: Iterable
         ours: has the tensors; its config is what the header says.
         more: variables that are not ours, such as "lod".
     """
-    header, config = template.header, page(template).config(template)
-    table = page(template).table(template, config)
+    header, config = template.header, known_kind(template).config(template)
+    table = known_kind(template).table(template, config)
     parts = {key: {**part, "variables": []} for key, part in header["components"].items()}
     variables = list(more)
     for name in shapes(config):

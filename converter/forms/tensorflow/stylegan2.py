@@ -195,7 +195,7 @@ def lacks_noise(network: Network) -> bool:
 
 def made_up(networks: dict[str, Network]) -> list[str]:
     """Return notes on what `complete` makes."""
-    if not any(network.form == "tf" and lacks_noise(network) for network in networks.values()):
+    if not any(lacks_noise(network) for network in networks.values()):
         return []
     return [
         "the stored noise maps are square and the pictures are not, so the program draws with random noise or none; "

@@ -14,12 +14,12 @@ import torch
 
 from converter.errors import ConvertError
 from converter.foreign import Header, Network
-from converter.formats import Options, Written
+from converter.form import Options, Written
 from converter.forms.fit import channel_base, note_rounded, placing, refuse_others
 from converter.forms.pickle_files import read_pickle
 from converter.forms.tensorflow.pickler import dump_networks, network_header, official_network
 from converter.table import same_bits
-from converter.translate import export_network, import_network, page
+from converter.translate import export_network, import_network, known_kind
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.checkpoint import Checkpoint
 from stylegan_torch.networks import stylegan2
@@ -40,7 +40,7 @@ def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
     networks = to_nvidia(checkpoint, notes)
     dump_networks(file, networks)
     file.flush()
-    again, _ = read_pickle(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)))
+    again = read_pickle(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))).networks
     for network in networks:
         import_network(again[network.role])
         tensors = again[network.role].tensors
@@ -90,12 +90,12 @@ def _written(role: str, network: checkpoint.Network, record: dict[str, Any], not
     notes += _dropped(role, network, record, header)
     template = Network(role, "tf", header, {})
     with placing(role, "nvidia"):
-        refuse_others(network.config, page(template).config(template))
+        refuse_others(network.config, known_kind(template).config(template))
     if record.get("form") == "tf":
         own = export_network(role, network, record)
         return Network(role, "tf", _as_it_was(header, own.header), own.tensors)
     written = official_network(template, network)
-    note_rounded(role, page(written).table(written, network.config), network, written.tensors, notes)
+    note_rounded(role, known_kind(written).table(written, network.config), network, written.tensors, notes)
     return written
 
 

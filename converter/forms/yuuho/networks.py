@@ -9,16 +9,16 @@ from typing import Any
 
 import torch
 
-from converter.foreign import Network
+from converter.foreign import Network, Source
 from converter.forms.state_dict import count, float_tensors, shape_of
 from converter.forms.tensorflow import stylegan1 as stylegan1_pages
 from converter.forms.tensorflow import stylegan2 as stylegan2_pages
+from converter.forms.yuuho import ARRAYS, STATE
 from converter.safe.stand_ins import Array, to_tensor
 from converter.table import FLIP, NOISE, PLUS_ONE, SAME, UNBATCH, Kept, Row, Table, chain, permute, product
 from stylegan_torch.networks import stylegan1, stylegan2
 from stylegan_torch.networks.layers import log2_resolution, resolutions
 
-ARRAYS, STATE = "yuuho-arrays", "yuuho-state"
 _FUSED_FROM = 128
 _TRUNCATION = {"StyleGAN": 8, "StyleGAN2": 10}
 """How many rows of w their programs truncate, by 0.7."""
@@ -26,15 +26,16 @@ _ENLARGING = permute(1, 0, 2, 3)
 """[in, out, k, k] to [out, in, k, k]."""
 
 
-def read_arrays(top: dict[Any, Any]) -> dict[str, Network] | None:
+def read_arrays(top: Any) -> Source | None:
     """Return the network of a pickled dict of arrays; None if it is not of this kind."""
-    if not {"G_synthesis/4x4/Const/const", "dlatent_avg"} <= set(top) or not all(
-        isinstance(value, Array) for value in top.values()
-    ):
+    if not isinstance(top, dict) or not {"G_synthesis/4x4/Const/const", "dlatent_avg"} <= set(top):
+        return None
+    if not all(isinstance(value, Array) for value in top.values()):
         return None
     tensors = {str(name): to_tensor(value, str(name)) for name, value in top.items()}
     kind = "StyleGAN2" if "G_synthesis/4x4/Conv/mod_weight" in tensors else "StyleGAN"
-    return {"G_ema": Network("G_ema", ARRAYS, {"build_func_name": kind, "variables": list(tensors)}, tensors)}
+    header = {"build_func_name": kind, "variables": list(tensors)}
+    return Source({"G_ema": Network("G_ema", ARRAYS.id, header, tensors)})
 
 
 def read(top: dict[str, Any]) -> dict[str, Network] | None:
@@ -44,13 +45,13 @@ def read(top: dict[str, Any]) -> dict[str, Network] | None:
     if kind is None:
         return None
     tensors = float_tensors(top)
-    return {"G_ema": Network("G_ema", STATE, {"build_func_name": kind, "variables": list(tensors)}, tensors)}
+    return {"G_ema": Network("G_ema", STATE.id, {"build_func_name": kind, "variables": list(tensors)}, tensors)}
 
 
 def _sizes(network: Network) -> dict[str, Any]:
     """Return the fields that the configs of both generations share."""
     tensors = network.tensors
-    if network.form == STATE:
+    if network.form == STATE.id:
         levels = count(tensors, "toRGBs.{}.0.weight")
         shapes = [shape_of(tensors, f"toRGBs.{b}.0.weight", 4) for b in range(levels)]
         return {"img_channels": shapes[0][0], "channels": tuple(s[1] for s in shapes), "img_resolution": 2 << levels}
@@ -66,7 +67,7 @@ _RGB2 = "G_synthesis/{1}x{1}/ToRGB/weight"
 
 def _mapping_sizes(network: Network) -> dict[str, Any]:
     tensors = network.tensors
-    if network.form == STATE:
+    if network.form == STATE.id:
         depth = sum(f"mapping.{4 * i + 1}.weight" in tensors for i in range(256))
         width, z_dim = shape_of(tensors, "mapping.1.weight", 2)
         w_dim = shape_of(tensors, f"mapping.{4 * depth + 1}.avg_style", 1)[0]
@@ -95,7 +96,7 @@ def _as_official(network: Network) -> Network:
 
 def stylegan_config(network: Network) -> stylegan1.GeneratorConfig:
     """Return the config of a `StyleGAN` generator."""
-    lod = network.tensors.get("style_mixing_rate" if network.form == STATE else "lod")
+    lod = network.tensors.get("style_mixing_rate" if network.form == STATE.id else "lod")
     return stylegan1.GeneratorConfig(
         mapping=stylegan1.MappingConfig(**_mapping_sizes(network)),
         **_sizes(network),
@@ -107,7 +108,7 @@ def stylegan_config(network: Network) -> stylegan1.GeneratorConfig:
 
 def stylegan_table(network: Network, config: stylegan1.GeneratorConfig) -> Table:
     """Return the table of a `StyleGAN` generator."""
-    if network.form == ARRAYS:
+    if network.form == ARRAYS.id:
         return stylegan1_pages.generator_table(_as_official(network), config)
     rows = [
         *_mapping_rows(config.mapping.num_layers, bias=3),
@@ -164,7 +165,7 @@ def stylegan2_config(network: Network) -> stylegan2.GeneratorConfig:
 
 def stylegan2_table(network: Network, config: stylegan2.GeneratorConfig) -> Table:
     """Return the table of a `StyleGAN2` generator."""
-    if network.form == ARRAYS:
+    if network.form == ARRAYS.id:
         return stylegan2_pages.generator_table(_as_official(network), config)
     rows = [
         *_mapping_rows(config.mapping.num_layers, bias=2),
