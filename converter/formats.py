@@ -29,6 +29,16 @@ def by_suffix(suffix: str) -> str | None:
     return next((writer.format for writer in found), None)
 
 
+def heeding(option: str) -> list[str]:
+    """Return the formats to which one of the `Options` matters."""
+    return [name for name, writer in writers().items() if option in writer.heeds]
+
+
+def programs() -> list[str]:
+    """Return the programs whose files of state dicts are read."""
+    return list(dict.fromkeys(form.title for form in FORMS.values() if form.read))
+
+
 def assumable() -> list[str]:
     """Return what `--assume` takes for some file."""
     return sorted({name for form in FORMS.values() for name in form.assumable})

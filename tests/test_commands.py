@@ -352,7 +352,7 @@ def test_a_terminal_is_not_waited_for(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="files without a name are Linux's")
 def test_a_killed_command_leaves_nothing_of_what_came(temporary: Path) -> None:
-    start = "import os, sys; from stylegan_torch import given; copy = given._copy\n"
+    start = "import os, sys; from stylegan_torch.commands import given; copy = given._copy\n"
     start += "def kill(*some): copy(*some); os.kill(os.getpid(), 9)\n"
     start += "given._copy = kill; from stylegan_torch.commands.main import main; main(['convert', '--inspect', '-'])"
     environment = {**os.environ, "TMPDIR": str(temporary)}
@@ -385,7 +385,7 @@ def written(folder: Path) -> list[Sequence[object]]:
         ),
         ("directions", "--out", folder / "sefa.npz"),
         ("look", "average", "--out", folder / "look.png", "--save-latents", folder / "w" / "a.npz"),
-        ("rate", DATA.parent.parent / "checkpoints", "--bad", "skip", "--out", folder / "scores.csv"),
+        ("rate", DATA.parent.parent / "docs" / "images", "--bad", "skip", "--out", folder / "scores.csv"),
     ]
 
 

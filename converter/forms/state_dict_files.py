@@ -23,17 +23,16 @@ def read_state_dicts(path: Path) -> Source:
         ConvertError: if it is unsafe, damaged, or of no known kind.
     """
     top = _without_prefix(load_container(path))
-    readers = [form for form in FORMS.values() if form.read]
     if isinstance(top, dict):
         with sound("this file"):
-            for form in readers:
+            for form in FORMS.values():
                 networks = form.read(top) if form.read else None
                 if networks is not None:
                     _refuse_odd_networks(form, top)
                     return Source(networks, notes=_training_state(form, top))
     if isinstance(top, dict) and {"GAN", "version"} <= set(top):
         raise ConvertError("is of lucidrains' stylegan2-pytorch, whose networks are other ones; it is not read here")
-    *programs, last = dict.fromkeys(form.title.partition("/")[0] for form in readers)
+    *programs, last = dict.fromkeys(form.title.partition("/")[0] for form in FORMS.values() if form.read)
     raise ConvertError(
         f"is a PyTorch file of {described(top)}, which is no network known here; "
         f"PyTorch files of {', '.join(programs)} and {last} are read, and our own"

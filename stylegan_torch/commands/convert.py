@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from converter.errors import ConvertError
 from converter.form import NOISES, Options
-from converter.formats import by_suffix, suffixes_of, writers
+from converter.formats import assumable, by_suffix, heeding, our_suffixes, programs, suffixes_of, writers
 from converter.sources import catalogue
 from stylegan_torch import __version__
 from stylegan_torch.commands.given import as_given
@@ -33,6 +33,28 @@ Examples:
   stylegan-convert ffhq.pkl stylegan2-ffhq.pt --format rosinality      (for pSp, e4e, StyleCLIP …)
   stylegan-convert ffhq.pkl ffhq.onnx --noise inputs
 """
+_NOISY = " and ".join(writers()[name].suffixes[0] for name in heeding("noise"))
+
+
+def _help() -> str:
+    *others, last = programs()
+    by_name, by_option = [], []
+    for name, writer in writers().items():
+        own = by_suffix(writer.suffixes[0]) == name
+        opens = "" if writer.opens == name else f" (for {writer.opens})"
+        (by_name if own else by_option).append(f"{writer.suffixes[0] if own else name}{opens}")
+    return f"""Convert the checkpoint SRC to DST.
+
+    No code in SRC is run, unless you ask for it with --trust-embedded-code.
+
+    SRC is an official pickle of ProGAN, StyleGAN, StyleGAN2, StyleGAN2-ADA or StyleGAN3 (.pkl, also .xz, .gz, .bz2), a
+    file of {", ".join(others)} or {last}, a .npz dump, a file of ours, a URL, or a name in the catalogue of published
+    networks; - is what comes through standard input.
+
+    DST ends in {", ".join(our_suffixes())} (the original tensors under their original names), or is of another
+    program's form: {", ".join(by_name)}, or as --format says: {", ".join(by_option)}. A network that a form can't hold
+    is refused.
+    """
 
 
 def _roles(ctx: click.Context, param: click.Parameter, value: str) -> list[str] | None:
@@ -74,7 +96,12 @@ module_path = click.option(
 )
 
 
-@click.command(cls=Command, epilog=EXAMPLES, short_help="Convert a network to one safe file, or to another program's.")
+@click.command(
+    cls=Command,
+    help=_help(),
+    epilog=EXAMPLES,
+    short_help="Convert a network to one safe file, or to another program's.",
+)
 @click.argument("src", type=NETWORK_FILE, required=False)
 @click.argument("dst", type=OUTPUT, callback=_target, required=False)
 @click.option("--networks", callback=_roles, default="all", show_default=True, help="Some of g_ema,g,d, or all.")
@@ -82,16 +109,15 @@ module_path = click.option(
     "--format", is_eager=True, type=click.Choice(list(writers())), help="Write another program's form to DST."
 )
 @click.option("--fresh-d", is_flag=True, help="Make an untrained D, where SRC has none and --format nvidia needs it.")
-@click.option(
-    "--noise", type=click.Choice(NOISES), help=f"Where .onnx and .pt2 have noise from.  [default: {NOISES[0]}]"
-)
+@click.option("--noise", type=click.Choice(NOISES), help=f"Where {_NOISY} have noise from.  [default: {NOISES[0]}]")
 @click.option("--resolution", type=int, help="Side that was trained, where SRC holds more levels and doesn't say.")
 @click.option(
     "--assume",
     multiple=True,
     callback=_assumptions,
     metavar="NAME=VALUE",
-    help="What SRC doesn't say and --inspect shows as assumed, such as mbstd_group_size=8.",
+    help=f"What SRC doesn't say and --inspect shows as assumed, such as mbstd_group_size=8 "
+    f"(of {', '.join(assumable())}).",
 )
 @click.option("--inspect", "only_inspect", is_flag=True, help="Tell what is in SRC, and write nothing.")
 @click.option("--json", "in_json", is_flag=True, help="Let --inspect tell all, for programs.")
@@ -119,17 +145,7 @@ def main(
     modules: Path | None,
     force: bool,
 ) -> None:
-    """Convert the checkpoint SRC to DST. No code in SRC is run, unless you ask for it with --trust-embedded-code.
-
-    SRC is an official pickle of ProGAN, StyleGAN, StyleGAN2, StyleGAN2-ADA or StyleGAN3 (.pkl, also .xz, .gz, .bz2), a
-    file of rosinality's stylegan2-pytorch or style-based-gan-pytorch, genforce, akanimax's pro_gan_pytorch or yuuho's
-    stylegans-pytorch, a .npz dump, a file of ours, a URL, or a name in the catalogue of published networks; - is what
-    comes through standard input.
-
-    DST ends in .pt, .safetensors, or .npz (the original tensors under their original names), or is of another program's
-    form: .pkl (official pickle), .onnx, .pt2, or as --format says: rosinality (for pSp, e4e, ReStyle, StyleCLIP …),
-    genforce, stylegan3 (plain state dict). A network that a form can't hold is refused.
-    """
+    """Convert a checkpoint."""
     if only_list:
         lines = listing(src or "*")
         if not lines:
@@ -175,10 +191,10 @@ def main(
 
 
 def _refuse_idle_options(form: str | None, fresh_d: bool, noise: str | None) -> None:
-    if fresh_d and form != "nvidia":
+    if fresh_d and form not in heeding("fresh_d"):
         raise click.UsageError("--fresh-d goes with an official .pkl")
-    if noise and form not in ("onnx", "pt2"):
-        raise click.UsageError("--noise goes with .onnx and .pt2")
+    if noise and form not in heeding("noise"):
+        raise click.UsageError(f"--noise goes with {_NOISY}")
 
 
 def _verify(src: str, trust: bool, modules: Path | None) -> None:
