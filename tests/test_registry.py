@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from converter.form import Later
 from converter.formats import writers
 from converter.forms.registry import FORMS
 from converter.forms.table import BEGIN, END, markdown, renewed, rows
@@ -24,6 +29,20 @@ def test_the_table_has_every_form_and_writer() -> None:
     for name, writer in writers().items():
         assert f"`--format {name}`" in table or f"`{writer.suffixes[0]}`" in table
     assert "| genforce | yes | `--format genforce` | G, D | progan, stylegan1, stylegan2 |" in table
+
+
+def test_what_is_imported_later_is_there() -> None:
+    def found(value: Any) -> Iterator[Later]:
+        if isinstance(value, Later):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from itertools.chain.from_iterable(map(found, value.values()))
+        elif dataclasses.is_dataclass(value):
+            yield from itertools.chain.from_iterable(map(found, vars(value).values()))
+
+    later = list(found(FORMS))
+    assert len(later) > len(FORMS)
+    assert all(callable(function.__wrapped__) for function in later)
 
 
 def test_a_stale_table_is_renewed() -> None:

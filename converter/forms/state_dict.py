@@ -107,6 +107,6 @@ def write_state_dicts(file: IO[bytes], content: dict[str, Any]) -> None:
 
 
 def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, dict):
+    if isinstance(a, dict) and isinstance(b, dict):
         return list(a) == list(b) and all(_same(a[key], b[key]) for key in a)
-    return same_bits(a, b)
+    return same_bits(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else bool(a == b)

@@ -38,7 +38,8 @@ _NOISY = " and ".join(writers()[name].suffixes[0] for name in heeding("noise"))
 
 def _help() -> str:
     *others, last = programs()
-    by_name, by_option = [], []
+    by_name: list[str] = []
+    by_option: list[str] = []
     for name, writer in writers().items():
         own = by_suffix(writer.suffixes[0]) == name
         opens = "" if writer.opens == name else f" (for {writer.opens})"
