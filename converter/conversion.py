@@ -12,7 +12,7 @@ from threading import Event
 from typing import Any
 
 from converter.errors import ConvertError, naming, sound, within
-from converter.foreign import Keywords, Network, Source, walk
+from converter.foreign import Keywords, Network, Source, mapping, walk
 from converter.form import Options
 from converter.formats import by_suffix, suffixes_of, writers
 from converter.forms.dump import write_npz
@@ -195,7 +195,8 @@ def _assuming(source: Source | Checkpoint, assumed: Mapping[str, Any]) -> Source
 def _open_points(network: Network) -> list[str]:
     """Return what a file leaves open of a network."""
     with within(f"network {network.role}"), sound("its record"):
-        return [name for name in FORMS[network.form].assumable if name in network.header.get("assumed", {})]
+        assumed = mapping(network.header.get("assumed", {}), "what is assumed")
+        return [name for name in FORMS[network.form].assumable if name in assumed]
 
 
 def _as_source(source: Source | Checkpoint, origin: Future[dict[str, Any]]) -> Source:

@@ -22,7 +22,7 @@ class Network:
     role: "G_ema", "G" or "D".
     form: which reader wrote the header and which tables apply: the id of one of `FORMS`, such as "tf".
     tensors: original names and values, in the original order.
-    code: source texts that the file carries, by sha256; nothing but `tf_export` ever runs them.
+    code: source texts that the file carries, by sha256; nothing but `original/run.py` ever runs them.
     """
 
     role: str

@@ -24,12 +24,10 @@ def known_kind(network: Network) -> Kind:
     """
     function, form = network.header["build_func_name"], FORMS.get(network.form)
     if form is None or not form.kinds:
-        raise ConvertError(f"network {network.role} is of the form {network.form}, which nothing installed here reads")
+        raise ConvertError(f"is of the form {network.form}, which nothing installed here reads")
     known = form.kinds
     if function not in known:
-        raise ConvertError(
-            f"network {network.role} has the unknown build function {function}; known: {', '.join(known)}"
-        )
+        raise ConvertError(f"has the unknown build function {function}; known: {', '.join(known)}")
     return known[function]
 
 

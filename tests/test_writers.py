@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import pickletools
 from dataclasses import replace
@@ -339,3 +340,24 @@ def test_other_sizes_than_a_program_makes_are_refused(tmp_path: Path) -> None:
     pooled = replace(networks["D"], config=replace(config, average_pooling=True))
     with pytest.raises(ConvertError, match="its average_pooling is true, and there only false"):
         to_nvidia(Checkpoint({**networks, "D": pooled}), [])
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ({"assumed": ["mbstd_group_size"]}, "network G_ema: what is assumed is a list, not a dict"),
+        ({"assumed": {"size": 1}}, "leaves nothing open, not mbstd_group_size"),
+        ({"form": "onnx"}, "leaves nothing open, not mbstd_group_size"),
+        ({"form": "none"}, "network G_ema: its record is not as any known program writes it"),
+    ],
+)
+def test_records_that_leave_odd_points_open(header: dict[str, Any], words: str, tmp_path: Path) -> None:
+    converter.convert(DATA / "community" / "genforce_pggan32.pth", tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as file:
+        arrays = dict(file)
+    record = json.loads(str(arrays["stylegan_torch"]))
+    for network in record["networks"].values():
+        network |= header
+    np.savez(tmp_path / "a.npz", **{**arrays, "stylegan_torch": np.array(json.dumps(record))})
+    with pytest.raises(ConvertError, match=words):
+        converter.inspect(tmp_path / "a.npz", {"mbstd_group_size": 4})
