@@ -357,7 +357,7 @@ def test_records_that_leave_odd_points_open(header: dict[str, Any], words: str, 
         arrays = dict(file)
     record = json.loads(str(arrays["stylegan_torch"]))
     for network in record["networks"].values():
-        network |= header
+        network.update(header)
     np.savez(tmp_path / "a.npz", **{**arrays, "stylegan_torch": np.array(json.dumps(record))})
     with pytest.raises(ConvertError, match=words):
         converter.inspect(tmp_path / "a.npz", {"mbstd_group_size": 4})
