@@ -1,5 +1,6 @@
 """Errors of reading, mapping and downloading foreign files."""
 
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,9 @@ def sound(what: str) -> Iterator[None]:
     """Turn the errors that data of the wrong type or value cause into a ConvertError that says so of `what`."""
     try:
         yield
-    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+    except MemoryError as error:
+        raise ConvertError(f"{what} claims more than fits into memory") from error
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, zipfile.BadZipFile) as error:
         raise ConvertError(f"{what} is not as any known program writes it ({type(error).__name__}: {error})") from error
 
 

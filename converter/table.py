@@ -217,10 +217,11 @@ class Table:
         exported = dict(kept)
         for ours, value in state.items():
             theirs, transform = self.source_name(ours)
-            original = exported.pop(ours, None) if transform.rounds else None
-            if original is None or not same_bits(transform.to_ours(original), value):
-                original = transform.to_theirs(value)
-            exported[theirs] = _usual_strides(original.contiguous())
+            made, original = transform.to_theirs(value), exported.pop(ours, None) if transform.rounds else None
+            if original is not None and original.shape == made.shape:
+                # Value by value: what was changed since is not what was kept. Nothing that rounds moves values.
+                made = torch.where(_bits(transform.to_ours(original)) == _bits(value), original, made)
+            exported[theirs] = _usual_strides(made.contiguous())
         result: dict[str, Tensor] = {}
         for name in order:
             value_ = exported.pop(name, None)
@@ -241,7 +242,11 @@ class Table:
 
 def same_bits(a: Tensor, b: Tensor) -> bool:
     """Tell whether two float32 tensors are the same bit for bit, which NaN is too."""
-    return a.shape == b.shape and torch.equal(a.contiguous().view(torch.int32), b.contiguous().view(torch.int32))
+    return a.shape == b.shape and torch.equal(_bits(a), _bits(b))
+
+
+def _bits(x: Tensor) -> Tensor:
+    return x.contiguous().view(torch.int32)
 
 
 def _compact(x: Tensor) -> Tensor:

@@ -58,6 +58,12 @@ def test_show_source_prints_it(tmp_path: Path) -> None:
     assert result.output == f"# sha256 {SHA256}\n{CODE}\n"
 
 
+def test_a_source_cannot_hide_on_the_screen(tmp_path: Path) -> None:
+    code = "import os\nos.system('evil')  # \x1b[2K\x1b[1A \u202e\r\n"
+    output = run(export_command, with_code(tmp_path / "in.pkl", code=code), "--show-source").output
+    assert "os.system('evil')  # \\x1b[2K\\x1b[1A \\u202e\\r\n" in output
+
+
 def test_the_text_is_kept_beside_the_networks_and_in_no_file_of_ours(tmp_path: Path) -> None:
     path = with_code(tmp_path / "in.pkl")
     source = open_source(path)
@@ -177,6 +183,22 @@ def test_of_a_folder_of_modules_a_program_gets_those_it_names(tmp_path: Path) ->
     (tmp_path / "nets.py").write_bytes(b"\xff")
     with pytest.raises(ConvertError, match=r"nets\.py cannot be read: it is no text"):
         gather(tmp_path, [code])
+
+
+def test_links_out_of_a_folder_of_modules_are_not_followed(tmp_path: Path) -> None:
+    secret, folder = tmp_path / "secret.py", tmp_path / "modules"
+    secret.write_text("password = 1\n")
+    (folder / "own").mkdir(parents=True)
+    (folder / "own" / "real.py").write_text("x = 1\n")
+    (folder / "inside.py").symlink_to(folder / "own" / "real.py")
+    assert gather(folder, ["import inside"]) == {"inside.py": "x = 1\n"}
+    (folder / "misc.py").symlink_to(secret)
+    with pytest.raises(ConvertError, match=r"misc\.py is a link that leads out of .*modules; put"):
+        gather(folder, ["import misc"])
+    with (folder / "large.py").open("wb") as file:
+        file.truncate(1 << 30)
+    with pytest.raises(ConvertError, match=r"large\.py is over 4 MB, which no module is"):
+        gather(folder, ["import large"])
 
 
 def test_a_folder_of_modules_goes_with_verify_and_must_be_there(tmp_path: Path) -> None:

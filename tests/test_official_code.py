@@ -17,6 +17,7 @@ from torch import Tensor
 
 import converter
 import stylegan_torch
+from stylegan_torch.fast import strips
 
 DATA = Path(__file__).parent / "data"
 STYLEGAN = ["sg1", "sg1-cond"]
@@ -415,3 +416,118 @@ def test_tensors_and_arguments_are_those_of_the_official_class(file: str) -> Non
         again = type(ours)(ours.config)
         again.load_state_dict(theirs.state_dict(), strict=True)
         assert torch.equal(again.eval()(z, c), ours(z, c))
+
+
+@pytest.mark.parametrize("name", ["pg", "sg1", "sg2-skip", "sg2-revised"])
+def test_blocks_may_be_wrapped_and_put_back(name: str) -> None:
+    G, D = open_network(name), open_network(name, network="D")
+    z, image = torch.cat([z_of(G, 0)] * 2), torch.randn(2, D.img_channels, *D.img_size)
+    picture, logits = G(z), D(image)
+    for network in (getattr(G, "synthesis", G), D):
+        block = network.b8
+        del network.b8
+        network.b8 = block  # now the last of the children
+    same(G(z), picture)
+    same(D(image), logits)
+    if name == "sg2-revised":
+        return  # a growing network calls parts of its levels, which a wrapper hides
+    for network in (getattr(G, "synthesis", G), D):
+        network.b8 = torch.nn.DataParallel(network.b8)
+    same(G(z), picture)
+    same(D(image), logits)
+
+
+class Official(torch.nn.Module):
+    """A layer with the signature of the official release, in place of one of ours."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor, w: Tensor, noise_mode: str = "random", fused_modconv: bool = True) -> Tensor:
+        result: Tensor = self.layer(x, w, noise_mode)
+        return result
+
+
+@FORMS
+def test_layers_of_other_programs_take_the_place_of_ours(fast: bool) -> None:
+    G = open_network("sg2-skip", fast)
+    z = torch.cat([z_of(G, seed) for seed in (0, 1)])
+    expected = G(z)
+    G.synthesis.b8.conv1 = Official(G.synthesis.b8.conv1)
+    same(G(z), expected)
+    G = open_network("sg2-skip", fast)
+    seen: list[int] = []
+    G.synthesis.b8.conv1.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs)))
+    G(z)
+    assert seen == [2]  # x, w = inputs
+    G.synthesis.b8.conv1.noise_const = None
+    assert torch.isfinite(G(z, noise_mode="none")).all()
+
+
+@pytest.mark.parametrize("name", ["sg1", "sg2-skip", "sg2-resnet", "sg3t_64"])
+def test_hooks_on_the_fast_form_see_whole_batches_and_maps(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strips, "STRIP", 1)
+    plain, fast = open_network(name), open_network(name, fast=True)
+    z = torch.cat([z_of(plain, seed) for seed in (0, 1, 2)])
+    expected = plain(z)
+    seen: dict[bool, dict[str, Tensor]] = {}
+    for G in (plain, fast):
+        own = seen.setdefault(G is fast, {})
+        layers = {key: part for key, part in G.synthesis.named_modules() if hasattr(part, "affine")}
+        for key, layer in layers.items():
+            layer.affine.register_forward_hook(lambda m, i, o, key=key, own=own: own.__setitem__(key + ".affine", o))
+            layer.register_forward_hook(lambda m, i, o, key=key, own=own: own.__setitem__(key, o))
+    same(fast(z), expected)
+    plain(z)
+    assert seen[True].keys() == seen[False].keys()
+    for key, value in seen[False].items():
+        same(seen[True][key], value)
+
+
+@pytest.mark.parametrize("name", ["pg", "sg1", "sg2-skip", "sg3t_64"])
+def test_the_fast_form_stays_what_it_is(name: str, tmp_path: Path) -> None:
+    plain, G = open_network(name), open_network(name, fast=True)
+    assert next(G.parameters()).device == plain.device == G.device
+    for change in (G.double, G.half, G.bfloat16, lambda: G.to(torch.float64)):
+        with pytest.raises(ValueError, match="choose it by optimize"):
+            change()
+    with pytest.raises(stylegan_torch.CheckpointError, match=r"G_ema is in its fast form.* save the plain one"):
+        stylegan_torch.save(tmp_path / "fast.pt", {"G_ema": G})
+    with pytest.raises(RuntimeError, match="state_dict"):
+        plain.load_state_dict(G.state_dict())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["pg", "sg1", "sg2-skip", "sg3t_64"])
+def test_what_is_saved_opens(name: str, tmp_path: Path) -> None:
+    G = open_network(name)
+    z, expected = z_of(G, 0), open_network(name)(z_of(G, 0))
+    compiled: Any = torch.compile(open_network(name), backend="eager")
+    for i, network in enumerate((G.double(), compiled)):
+        stylegan_torch.save(tmp_path / f"{i}.pt", {"G_ema": network})
+        same(stylegan_torch.load(tmp_path / f"{i}.pt")(z), expected)
+    stylegan_torch.save(tmp_path / "half.pt", {"G_ema": open_network(name).half()})
+    rounded = open_network(name).half().float()
+    same(stylegan_torch.load(tmp_path / "half.pt")(z), rounded(z))
+    next(G.parameters()).add_(1e-12)
+    with pytest.raises(stylegan_torch.CheckpointError, match="has digits that float32 has no place for"):
+        stylegan_torch.save(tmp_path / "no.pt", {"G_ema": G})
+    G = open_network(name)
+    G.register_buffer("more", torch.zeros(1))
+    with pytest.raises(stylegan_torch.CheckpointError, match=r"tensor more is unknown; .* no layer more or less"):
+        stylegan_torch.save(tmp_path / "no.pt", {"G_ema": G})
+
+
+def test_features_and_pictures_of_any_dtype_are_taken() -> None:
+    G, D = open_network("sg2-skip"), open_network("sg2-skip", network="D")
+    ws = G.mapping(z_of(G, 0)).double()
+    x, img = G.synthesis.b4(None, None, ws[:, :2])
+    x, img = G.synthesis.b8(x.double(), img.double(), ws[:, 1:4])
+    assert x.dtype == img.dtype == torch.float32
+    x, img = D.b32(None, torch.randn(1, D.img_channels, *D.img_size).double())
+    assert D.b16(x.half(), img)[0].dtype == torch.float32
+    T = open_network("sg3t_64")
+    assert T.synthesis.input(T.mapping(z_of(T, 0))[:, 0].double()).dtype == torch.float32
+    with pytest.raises(ValueError, match="z is a ndarray, not a tensor"):
+        G(np.zeros((1, G.z_dim)))

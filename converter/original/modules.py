@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tokenize
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from converter.errors import ConvertError
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)+")
 """A name in a text, such as "training.networks.G_main", by which programs of this kind find their functions."""
 
+LARGEST, MOST = 1 << 22, 1 << 26
+"""Bytes of a module, and of all that are given."""
 LONGEST = 8
 """Parts of a dotted name that are looked at."""
 
@@ -28,7 +31,7 @@ def gather(folder: Path, programs: Iterable[str]) -> dict[str, str]:
         Texts by path relative to the folder, with slashes.
 
     Raises:
-        ConvertError: if the folder or a module in it cannot be read.
+        ConvertError: if the folder or a module in it cannot be read, leads out of the folder, or is too large.
     """
     if not folder.is_dir():
         raise ConvertError(f"{folder} is no folder of modules")
@@ -39,7 +42,9 @@ def gather(folder: Path, programs: Iterable[str]) -> dict[str, str]:
         for name in _names(text, package):
             for path, inner in _files(name) if name else ():
                 if path not in found and (folder / path).is_file():
-                    found[path] = _read(folder / path)
+                    found[path] = _read(folder, path)
+                    if sum(map(len, found.values())) > MOST:
+                        raise ConvertError(f"the modules of {folder} that the program names are over {MOST >> 20} MB")
                     waiting.append((found[path], inner))
     return found
 
@@ -84,8 +89,15 @@ def _dotted(node: ast.expr) -> Iterator[str]:
         yield ".".join([node.id, *reversed(parts)])
 
 
-def _read(path: Path) -> str:
+def _read(folder: Path, name: str) -> str:
+    path = folder / name
     try:
-        return path.read_text("utf-8")
-    except (OSError, ValueError) as error:
+        # What a link leads to outside is not of the folder that the user named: it may be a secret.
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ConvertError(f"{path} is a link that leads out of {folder}; put the module itself there")
+        if path.stat().st_size > LARGEST:
+            raise ConvertError(f"{path} is over {LARGEST >> 20} MB, which no module is")
+        with tokenize.open(path) as file:  # heeds a coding line, and a mark of the byte order
+            return file.read(LARGEST)
+    except (OSError, ValueError, SyntaxError) as error:
         raise ConvertError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from error

@@ -140,7 +140,8 @@ def _show(src: str) -> None:
     with opened(src) as (source, _):
         for sha256, text in embedded_code(source).items():
             click.echo(f"# sha256 {sha256}")
-            click.echo(text)
+            # Characters that move a terminal's cursor, or turn the direction of text, could hide what is to be read.
+            click.echo("".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text))
 
 
 if __name__ == "__main__":

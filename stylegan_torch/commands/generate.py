@@ -49,6 +49,8 @@ Examples:
 @CLASS
 @click.option(
     "--noise-mode",
+    "--noise",
+    "noise_mode",
     type=click.Choice(NOISES),
     default="official",
     show_default=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -64,6 +65,12 @@ def main(network: str, reference: Path, report: Path | None, force: bool) -> Non
     if report:
         from stylegan_torch.proof.report import write_report
 
-        write_report(report, verdict, known, {"name": as_given(network), **origin}, force)
+        write_report(report, verdict, known, {**origin, "name": _name(as_given(network), origin)}, force)
         click.echo(f"report {report}")
     sys.exit(0 if verdict.passed else 1)
+
+
+def _name(network: str, origin: dict[str, Any]) -> str:
+    """Return what a report calls a network: its file, and the one that it was made from."""
+    made_from = origin.get("name")
+    return network if made_from in (None, Path(network).name) else f"{network}, made from {made_from}"

@@ -95,19 +95,20 @@ def normalized(finish: Finish, eps: float) -> Finish:
 
 
 class FoldedLinear(nn.Module):
-    """A dense layer with its gains folded in."""
+    """A dense layer with its gains folded in, so that they are 1."""
 
-    weight: Tensor
-    bias: Tensor | None
+    activation: str
+    activation_gain: bool
 
     def __init__(self, layer: Linear) -> None:
         super().__init__()
+        copy_settings(layer, self)
         gain = folded_gain(layer.activation) if layer.activation_gain else 1.0
-        self.register_buffer("weight", layer.weight.detach() * (layer.weight_gain * gain))
         bias = None if layer.bias is None else layer.bias.detach() * ((layer.bias_gain or 0.0) * gain)
-        self.register_buffer("bias", bias)
-        self.activation, self.folded = layer.activation, layer.activation in _IN_PLACE
-        self.activation_gain = layer.activation_gain
+        self.weight = nn.Parameter(layer.weight.detach() * (layer.weight_gain * gain), requires_grad=False)
+        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
+        self.weight_gain = self.bias_gain = 1.0
+        self.folded = layer.activation in _IN_PLACE
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, in], of any dtype, to [N, out]."""
@@ -183,8 +184,12 @@ def one_by_one(batch: Tensor) -> bool:
     return len(batch) > 1 and strips.in_pieces(batch)
 
 
+_NO_GRADIENTS = "the fast form draws without gradients: use the plain one (load(..., fast=False)) for them"
+_NO_PRECISION = "the fast form has the precision that it was made with: choose it by optimize(G, dtype)"
+
+
 class DrawsOnly(nn.Module):
-    """A network that gives no gradients, and says so when they are asked for."""
+    """A network, or part of one, that gives no gradients and keeps its precision, and says so if asked for others."""
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Refuse to be trained.
@@ -196,13 +201,27 @@ class DrawsOnly(nn.Module):
             raise ValueError(_NO_GRADIENTS)
         return super().requires_grad_(False)
 
-    def refuse_gradients(self, *inputs: Tensor) -> None:
+    def refuse_gradients(self, *inputs: Tensor | None) -> None:
         """Raise ValueError if gradients of an input are asked for."""
-        if torch.is_grad_enabled() and any(x.requires_grad for x in inputs):
+        if torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in inputs):
             raise ValueError(_NO_GRADIENTS)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        if fn(torch.zeros(1)).dtype != torch.float32:
+            raise ValueError(_NO_PRECISION)
+        result: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return result
 
-_NO_GRADIENTS = "the fast form draws without gradients: use the plain one (load(..., fast=False)) for them"
+
+def is_watched(module: nn.Module) -> bool:
+    """Tell whether somebody looks into a module, by hooks or layers of his own, which want whole batches and maps."""
+    return any(
+        part._forward_hooks or part._forward_pre_hooks or not type(part).__module__.startswith(_KNOWN)
+        for part in module.modules()
+    )
+
+
+_KNOWN = ("stylegan_torch.", "torch.nn.")
 
 
 class OneByOne(DrawsOnly):
@@ -232,8 +251,9 @@ class OneByOne(DrawsOnly):
             raise ValueError("the fast form has no features to return; ask the plain form")
         self.refuse_gradients(ws, *(noise or ()))
         check_shape("ws", ws, self.num_ws, self.w_dim)
+        self.refuse_gradients(*self.parameters())
         together: Any = super()
-        if not one_by_one(ws):
+        if not one_by_one(ws) or is_watched(self):
             return together.forward(ws, noise_mode, noise).float()
         buffers, images = self.noise_buffers(), None
         maps = [each for each in pick_noise(buffers, ws, noise_mode, noise) if each is not None]

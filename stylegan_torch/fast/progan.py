@@ -14,6 +14,7 @@ from stylegan_torch.fast.folding import (
     assemble,
     copy_settings,
     finisher,
+    is_watched,
     normalized,
     one_by_one,
     own,
@@ -21,18 +22,19 @@ from stylegan_torch.fast.folding import (
 )
 from stylegan_torch.fast.strips import Stage
 from stylegan_torch.networks import progan
+from stylegan_torch.networks.layers import labels_or_zeros
 
 
 class PlainConv(nn.Module):
     """ProGAN's `Layer` in its fast form."""
 
-    weight: Tensor
+    kernel: Tensor
     bias: Tensor
 
     def __init__(self, layer: progan.Layer, dtype: torch.dtype) -> None:
         super().__init__()
         weight = layer.weight.detach() * (layer.weight_scale if layer.stored else layer.weight_gain)
-        self.register_buffer("weight", weight.to(dtype))
+        self.register_buffer("kernel", weight.to(dtype))  # not the plain form's tensor, so not of its name either
         self.register_buffer("bias", own(layer.bias, dtype))
         self.kind, self.activation, self.eps, self.dtype = layer.stage, layer.activation, layer.eps, dtype
 
@@ -40,7 +42,7 @@ class PlainConv(nn.Module):
         """Return the layer."""
         finish = finisher(self.activation)
         finish = finish if self.eps is None else normalized(finish, self.eps)
-        return plain_conv(self.weight, self.kind, self.bias, finish)
+        return plain_conv(self.kernel, self.kind, self.bias, finish)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, I, H, W] at once."""
@@ -65,6 +67,8 @@ class ProGANBlock(progan.SynthesisBlock):
         """Map the features of the level below (at 4×4: the latents) to this level's."""
         if hasattr(self, "fc"):
             return self.conv1(self.fc(x).to(self.dtype).contiguous(memory_format=torch.channels_last))
+        if is_watched(self):
+            return self.conv1(self.conv0(x))
         stages = [self.conv0.stage(), self.conv1.stage()]
         return assemble(stages, x.to(self.dtype), len(self.conv1.bias), (self.side, self.side))
 
@@ -86,8 +90,9 @@ class ProGANGenerator(DrawsOnly, progan.Generator):
         Raises:
             ValueError: if gradients are asked for.
         """
-        self.refuse_gradients(z)
-        if not one_by_one(z):
+        self.refuse_gradients(z, *self.parameters())
+        labels_or_zeros(c, self.c_dim, z)
+        if not one_by_one(z) or is_watched(self):
             return super().forward(z, c, *options, **others).float()
         each = [(z[i : i + 1], None if c is None else c[i : i + 1]) for i in range(len(z))]
         return torch.cat([self(*one, *options, **others) for one in each])

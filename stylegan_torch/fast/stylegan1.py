@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from stylegan_torch.fast.folding import (
     HALF,
     SMALL,
+    DrawsOnly,
     FoldedLinear,
     OneByOne,
     assemble,
@@ -25,7 +27,7 @@ from stylegan_torch.networks import stylegan1
 from stylegan_torch.networks.layers import layer_noise, pixel_norm
 
 
-class StyledConv(nn.Module):
+class StyledConv(DrawsOnly):
     """StyleGAN's `SynthesisLayer` in its fast form."""
 
     weight: Tensor
@@ -64,6 +66,7 @@ class StyledConv(nn.Module):
         noise: Tensor | None = None,
     ) -> Tensor:
         """Map x [N, I, H, W] (None at the first layer) with w [N, w_dim] to [N, O, H', W']."""
+        self.refuse_gradients(x, w, noise)
         cfg = self.config
         noise = layer_noise(getattr(self, "noise_const", None), w, noise_mode, noise)
         early = self.bias if cfg.bias_first else None
@@ -80,7 +83,8 @@ class StyledConv(nn.Module):
             y = (y if early is None else y + early[:, None, None]).contiguous(memory_format=torch.channels_last).clone()
             return end(y, 0)
         if self.kind == "dense":
-            y = (w.to(self.dtype) @ self.weight.t()).reshape(len(w), -1, *self.size)
+            channels = len(self.weight) // math.prod(self.size)
+            y = (w.to(self.dtype) @ self.weight.t()).reshape(len(w), channels, *self.size)
             return end(
                 (y if early is None else y + early[:, None, None]).contiguous(memory_format=torch.channels_last), 0
             )
@@ -111,6 +115,18 @@ class StyledConv(nn.Module):
         return torch.addcmul(shift.to(y.dtype), y, scale.to(y.dtype), out=y)
 
 
+class StyleGANBlock(stylegan1.SynthesisBlock):
+    """A level of StyleGAN in its fast form, whose layers are yet to be put in."""
+
+    conv0: Any
+    conv1: Any
+    torgb: Any
+
+    def __init__(self, block: nn.Module) -> None:
+        nn.Module.__init__(self)
+        copy_settings(block, self)
+
+
 class StyleGANSynthesis(OneByOne, stylegan1.SynthesisNetwork):
     """StyleGAN's synthesis network in its fast form."""
 
@@ -119,8 +135,7 @@ class StyleGANSynthesis(OneByOne, stylegan1.SynthesisNetwork):
         copy_settings(synthesis, self)
         height, width = self.config.base_size
         for level, (name, block) in enumerate(synthesis.named_children()):
-            fast = copy.copy(block)
-            fast._modules = dict(block._modules)
+            fast = StyleGANBlock(block)
             precision = torch.float32 if int(name[1:]) < SMALL else dtype
             for part in ("conv0", "conv1"):
                 layer: Any = getattr(block, part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from stylegan_torch.fast.folding import (
     SMALL,
+    DrawsOnly,
     Enlargement,
     FoldedLinear,
     OneByOne,
@@ -19,6 +21,7 @@ from stylegan_torch.fast.folding import (
     finisher,
     folded_gain,
     in_two_dimensions,
+    is_watched,
     own,
 )
 from stylegan_torch.fast.strips import Conv, Finish, Stage, UpConv, run, strip_rows
@@ -26,7 +29,7 @@ from stylegan_torch.networks import stylegan2
 from stylegan_torch.networks.layers import layer_noise
 
 
-class ModulatedConv(nn.Module):
+class ModulatedConv(DrawsOnly):
     """StyleGAN2's `SynthesisLayer` or `ToRGB`: makes the stage for a certain w and noise."""
 
     conv_clamp: float | None
@@ -39,6 +42,8 @@ class ModulatedConv(nn.Module):
     def __init__(self, layer: Any, size: tuple[int, int], dtype: torch.dtype) -> None:
         super().__init__()
         copy_settings(layer, self)
+        if hasattr(layer, "resample_filter"):
+            self.register_buffer("resample_filter", own(layer.resample_filter))
         self.is_rgb = isinstance(layer, stylegan2.ToRGB)
         self.activation = "linear" if self.is_rgb else layer.activation
         self.dtype, self.size = dtype, size
@@ -67,6 +72,7 @@ class ModulatedConv(nn.Module):
         self.strength = 0.0
         if hasattr(layer, "noise_const"):
             self.register_buffer("noise_const", own(layer.noise_const))
+            self.register_buffer("noise_strength", own(layer.noise_strength))
             self.strength = float(layer.noise_strength) * gain
 
     def stage(self, w: Tensor, noise: Tensor | None) -> Stage:
@@ -77,7 +83,7 @@ class ModulatedConv(nn.Module):
         factor = None if self.energy is None else torch.rsqrt(styles.square() @ self.energy + 1e-8)
         if noise is not None:
             noise = (noise * self.strength).to(self.dtype)
-        if len(w) == 1 and self.scale_weights:
+        if len(styles) == 1 and self.scale_weights:
             weight = self.weight * self._per_channel(styles[0], factor if factor is None else factor[0])
             finish = finisher(self.activation, noise, self.conv_clamp)
             return self._stage(weight.to(self.dtype), self.bias, finish, None)
@@ -109,10 +115,15 @@ class ModulatedConv(nn.Module):
         noise: Tensor | None = None,
     ) -> Tensor:
         """Map x [N, I, H, W] at once."""
+        self.refuse_gradients(x, w, noise)
         stage, height = self.stage(w, self.pick_noise(w, noise_mode, noise)), x.shape[2]
         y = stage.run(x.to(self.dtype), 0, 0, stage.out_height(height), height)
         y = y.float() if self.is_rgb else y
         return y if gain == 1 else y.mul_(gain)
+
+
+_DRAWING: ContextVar[bool] = ContextVar("_DRAWING", default=False)
+"""Whether a whole network draws, which has no use for the features of its last level."""
 
 
 class StyleGAN2Block(stylegan2.SynthesisBlock):
@@ -163,8 +174,8 @@ class StyleGAN2Block(stylegan2.SynthesisBlock):
         noise: Sequence[Tensor] | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """Map features and picture of the level below to this level's."""
-        rows = strip_rows(ws, len(self.conv1.bias), self.size)
-        whole = self.residual or not isinstance(self.attention, nn.Identity)
+        rows = strip_rows(ws, self.out_channels, self.size)
+        whole = self.residual or not isinstance(self.attention, nn.Identity) or is_watched(self)
         if x is None or self.resolution == 4 or whole or rows >= self.size[0]:
             return super().forward(x, img, ws, noise_mode=noise_mode, noise=noise)
         convs: tuple[Any, Any] = (self.conv0, self.conv1)
@@ -176,13 +187,14 @@ class StyleGAN2Block(stylegan2.SynthesisBlock):
     ) -> tuple[Tensor, Tensor | None]:
         stages = [self.conv0.stage(ws[:, 0], noise[0]), self.conv1.stage(ws[:, 1], noise[1])]
         rgb = self.torgb.stage(ws[:, -1], None) if self.adds_picture else None
-        y = x.new_empty(0) if self.is_last else empty_map(x, len(self.conv1.bias), self.size)
+        unseen = self.is_last and _DRAWING.get()
+        y = x.new_empty(0) if unseen else empty_map(x, self.out_channels, self.size)
         if image is not None:
             image = self.enlarged(image)
         elif rgb is not None:
-            image = torch.zeros(len(x), self.config.img_channels, *self.size)
+            image = torch.zeros(len(ws), self.config.img_channels, *self.size, device=ws.device)
         for start, stop, strip in run(stages, x, rows):
-            if not self.is_last:
+            if not unseen:
                 y[:, :, start:stop] = strip
             if rgb is not None and image is not None:
                 image[:, :, start:stop] += rgb.run(strip, start, start, stop, self.size[0])
@@ -199,3 +211,11 @@ class StyleGAN2Synthesis(OneByOne, stylegan2.SynthesisNetwork):
         for level, block in enumerate(synthesis.blocks()):
             precision = torch.float32 if block.resolution < SMALL else dtype
             self.add_module(f"b{block.resolution}", StyleGAN2Block(block, (height << level, width << level), precision))
+
+    def forward(self, *arguments: Any, **keywords: Any) -> Any:
+        """Draw images as the plain form does."""
+        token = _DRAWING.set(not is_watched(self))
+        try:
+            return super().forward(*arguments, **keywords)
+        finally:
+            _DRAWING.reset(token)

@@ -10,12 +10,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylegan_torch.fast.folding import SMALL, FoldedLinear, OneByOne, copy_settings, empty_map, finisher, own
+from stylegan_torch.fast.folding import (
+    SMALL,
+    DrawsOnly,
+    FoldedLinear,
+    OneByOne,
+    copy_settings,
+    empty_map,
+    finisher,
+    own,
+)
 from stylegan_torch.fast.strips import Conv, run, run_rows, strip_rows
 from stylegan_torch.networks import stylegan3
 
 
-class FilteredConv(nn.Module):
+class FilteredConv(DrawsOnly):
     """StyleGAN3's `SynthesisLayer` in its fast form.
 
     The non-linearity works on several times the samples of the result, so these exist for a strip at a time. Each kind
@@ -62,6 +71,7 @@ class FilteredConv(nn.Module):
         self, x: Tensor, w: Tensor, noise_mode: str = "const", force_fp32: bool = True, update_emas: bool = False
     ) -> Tensor:
         """Map x [N, I, H, W] with w [N, w_dim] to [N, O, H', W']."""
+        self.refuse_gradients(x, w)
         x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
         if not self.spec.is_rgb:
             return self._filtered(self._conv(w), x)
@@ -76,7 +86,7 @@ class FilteredConv(nn.Module):
             styles = styles * torch.rsqrt(styles.square().mean())
             factor = torch.rsqrt(styles.square() @ self.energy + 1e-8)
         padding = self.spec.kernel - 1
-        if len(w) == 1:
+        if len(styles) == 1:
             scale = styles[0, None, :] if factor is None else factor[0, :, None] * styles[0, None, :]
             weight = (self.weight * scale[:, :, None, None]).to(self.dtype)
             return Conv(weight, self.bias, lambda y, start: y, padding=padding)

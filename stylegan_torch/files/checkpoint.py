@@ -118,6 +118,8 @@ def read(path: str | Path) -> Checkpoint:
 def is_ours(path: str | Path) -> bool:
     """Tell whether a file is one that `write` wrote, by its beginning."""
     try:
+        if not Path(path).is_file():
+            return False
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 content = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
@@ -201,12 +203,34 @@ def of_modules(networks: Mapping[str, nn.Module], provenance: dict[str, Any] | N
     """
     _check_roles(networks)
     parts = {}
-    for role, module in networks.items():
+    for role, given in networks.items():
+        module: Any = getattr(given, "_orig_mod", given)  # what torch.compile made of it
         config: Any = getattr(module, "config", None)
         if not isinstance(config, Config):
             raise CheckpointError(f"{role} is a {type(module).__name__}, not a network of this package")
-        parts[role] = Network(config, tensors_of(module))
+        if hasattr(module, "refuse_gradients"):
+            raise CheckpointError(f"{role} is in its fast form, which is for drawing only: save the plain one")
+        state = {name: _as_float32(value, f"{role}: tensor {name}") for name, value in tensors_of(module).items()}
+        try:
+            check_state(config, state, role)
+        except CheckpointError as error:
+            raise CheckpointError(f"{error}; a network is saved as it was made, with no layer more or less") from error
+        parts[role] = Network(config, state)
     return Checkpoint(parts, plain(provenance or {}, "provenance"))
+
+
+def _as_float32(value: Tensor, what: str) -> Tensor:
+    """Return a tensor as files have it.
+
+    Raises:
+        CheckpointError: if that would round it.
+    """
+    if value.dtype == torch.float32 or not value.is_floating_point():
+        return value
+    result = value.float()
+    if value.dtype == torch.float64 and not torch.equal(result.double().nan_to_num(), value.nan_to_num()):
+        raise CheckpointError(f"{what} has digits that float32 has no place for: call .float() on the network first")
+    return result
 
 
 def _check_roles(networks: Mapping[str, Any]) -> None:
@@ -299,6 +323,9 @@ def _read_safetensors(path: Path) -> Checkpoint:
     return Checkpoint(networks, plain(record["provenance"], "provenance"))
 
 
+_HALVES = (torch.float16, torch.bfloat16)
+
+
 def _network(version: int, data: dict[str, Any], state: dict[str, Tensor], source: dict[str, Tensor]) -> Network:
     if version == 1:
         data = dict(data)
@@ -306,6 +333,7 @@ def _network(version: int, data: dict[str, Any], state: dict[str, Tensor], sourc
         biases = {name: value for name, value in state.items() if added and name.endswith(".affine.bias")}
         state = state | {name: value + added for name, value in biases.items()}
         source = source | biases
+    state = {name: value.float() if value.dtype in _HALVES else value for name, value in state.items()}
     return Network(config_from_json(data), state, source)
 
 

@@ -281,11 +281,23 @@ def cast(name: str, x: Tensor, like: Tensor) -> Tensor:
     """Return an input in the dtype of a network's tensor `like`.
 
     Raises:
-        ValueError: if it is on another device than the network.
+        ValueError: if it is no tensor, or on another device than the network.
     """
+    if not isinstance(x, Tensor):
+        raise ValueError(f"{name} is a {type(x).__name__}, not a tensor: torch.from_numpy makes one of an array")
     if x.device != like.device:
         raise ValueError(f"{name} is on {x.device}, the network on {like.device}: move one of them with .to(device)")
     return x.to(like.dtype)
+
+
+def like_weight(x: Tensor, weight: Tensor) -> Tensor:
+    """Return features in the dtype of a weight, unless autocast chooses dtypes."""
+    return x if x.dtype == weight.dtype or torch.is_autocast_enabled(x.device.type) else x.to(weight.dtype)
+
+
+def given(**arguments: Any) -> dict[str, Any]:
+    """Return the arguments that say something, so that a layer put in place of one of ours need not know the others."""
+    return {name: value for name, value in arguments.items() if value is not None and value is not False}
 
 
 def labels_or_zeros(c: Tensor | None, c_dim: int, like: Tensor) -> Tensor:
@@ -307,32 +319,35 @@ def check_noise(noise: Sequence[Tensor] | None, sizes: Sequence[Sequence[int]], 
         return
     if len(noise) != len(sizes):
         raise ValueError(f"this network has {len(sizes)} noisy layers, got {len(noise)} noise tensors")
-    for i, (given, (height, width)) in enumerate(zip(noise, sizes, strict=True)):
-        if given.ndim != 4 or given.shape[0] not in (1, N) or given.shape[1:] != (1, height, width):
-            raise ValueError(f"noise {i} must be [1 or {N}, 1, {height}, {width}], not {list(given.shape)}")
+    for i, (each, (height, width)) in enumerate(zip(noise, sizes, strict=True)):
+        if each.ndim != 4 or each.shape[0] not in (1, N) or each.shape[1:] != (1, height, width):
+            raise ValueError(f"noise {i} must be [1 or {N}, 1, {height}, {width}], not {list(each.shape)}")
 
 
-def layer_noise(stored: Tensor | None, like: Tensor, noise_mode: str, given: Tensor | None = None) -> Tensor | None:
+def layer_noise(
+    stored: Tensor | None, like: Tensor, noise_mode: str, noise: Tensor | None = None, batch: int | None = None
+) -> Tensor | None:
     """Return the noise [1 or N, 1, H, W] of one layer, or None.
 
     Args:
         stored: its map [H, W]; None = the layer has no noise.
         like: [N, ...], gives batch size, dtype and device.
         noise_mode: "const" (the stored map), "random" (fresh N(0, 1) for every sample) or "none".
-        given: explicit noise; overrides `noise_mode`.
+        noise: explicit noise; overrides `noise_mode`.
+        batch: the batch size, if not that of `like`.
 
     Raises:
         ValueError: for an unknown mode, or explicit noise on another device.
     """
-    if given is not None:
-        return cast("noise", given, like)
+    if noise is not None:
+        return cast("noise", noise, like)
     if noise_mode not in ("const", "random", "none"):
         raise ValueError(f"noise_mode must be 'const', 'random' or 'none', not {noise_mode!r}")
     if stored is None or noise_mode == "none":
         return None
     if noise_mode == "const":
         return stored.to(like.dtype)[None, None]
-    return torch.randn(like.shape[0], 1, *stored.shape, dtype=like.dtype, device=like.device)
+    return torch.randn(batch or len(like), 1, *stored.shape, dtype=like.dtype, device=like.device)
 
 
 def pick_noise(
@@ -350,8 +365,8 @@ def pick_noise(
         ValueError: for an unknown mode, or explicit noise of the wrong number, shape or device.
     """
     check_noise(noise, [stored.shape for stored in buffers], like.shape[0])
-    given: Sequence[Tensor | None] = noise or [None] * len(buffers)
-    return [layer_noise(stored, like, noise_mode, each) for stored, each in zip(buffers, given, strict=True)]
+    maps: Sequence[Tensor | None] = noise or [None] * len(buffers)
+    return [layer_noise(stored, like, noise_mode, each) for stored, each in zip(buffers, maps, strict=True)]
 
 
 def with_features(synthesis: nn.Module, draw: Callable[[], Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -455,7 +470,6 @@ class StyleGenerator(nn.Module):
         Raises:
             ValueError: if an argument does not fit the network.
         """
-        ws = self.mapping(
-            z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff, update_emas=update_emas
-        )
-        return self.synthesis(ws, noise_mode=noise_mode, noise=noise, update_emas=update_emas)
+        emas = given(update_emas=update_emas)
+        ws = self.mapping(z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff, **emas)
+        return self.synthesis(ws, noise_mode=noise_mode, **given(noise=noise), **emas)

@@ -8,7 +8,7 @@ There is no w: a generator is called with z and labels only. Levels are the sub-
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,12 +20,14 @@ from stylegan_torch.networks.layers import (
     any_tensor,
     box_down2d,
     cast,
+    check_noise,
     check_shape,
     conv2d,
     conv2d_box_down,
     conv2d_nearest_up,
     growth,
     labels_or_zeros,
+    like_weight,
     minibatch_stddev,
     nearest_up2d,
     normal,
@@ -107,7 +109,7 @@ class DiscriminatorConfig:
 # stage of a layer -> what it does with its input and its weight
 _STAGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "dense": lambda x, weight: x @ weight.t(),
-    "latents": lambda x, weight: (x @ weight.t()).reshape(x.shape[0], -1, 4, 4),
+    "latents": lambda x, weight: (x @ weight.t()).reshape(x.shape[0], len(weight) // 16, 4, 4),
     "conv": conv2d,
     "up": conv2d_nearest_up,
     "down": conv2d_box_down,
@@ -145,6 +147,7 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, I] or [N, I, H, W] to [N, O] or [N, O, H', W']."""
+        x = like_weight(x, self.weight)
         x = _STAGES[self.stage](x, self.weight * (self.weight_scale if self.stored else self.weight_gain))
         x = x + (self.bias if x.ndim == 2 else self.bias[:, None, None])
         x = activate(x, self.activation, with_gain=False)
@@ -186,7 +189,8 @@ class Generator(nn.Module):
         self.img_size = config.img_size
         self.img_resolution = config.img_resolution
         self.img_channels = config.img_channels
-        for level, resolution in enumerate(resolutions(config.img_resolution)):
+        self.block_resolutions = resolutions(config.img_resolution)
+        for level, resolution in enumerate(self.block_resolutions):
             self.add_module(f"b{resolution}", SynthesisBlock(config, level))
 
     @property
@@ -206,6 +210,7 @@ class Generator(nn.Module):
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
         noise_mode: str = "const",
+        noise: Sequence[Tensor] | None = None,
         *,
         force_fp32: bool = True,
         fused_modconv: bool | None = None,
@@ -221,23 +226,24 @@ class Generator(nn.Module):
                 StyleGAN; there is nothing that they could change.
 
         Raises:
-            ValueError: if z or c do not fit the network, or truncation is asked for.
+            ValueError: if z or c do not fit the network, or truncation or noise is asked for.
         """
         cfg = self.config
         if truncation_psi != 1:
             raise ValueError("ProGAN has no W to truncate in, so truncation_psi must be 1")
+        check_noise(noise, [], len(z))
         check_shape("z", z, cfg.z_dim)
         z = cast("z", z, any_tensor(self.get_submodule("b4")))
         x = pixel_norm(z, cfg.pixel_norm_eps) if cfg.normalize_z_first else z
         x = torch.cat([x, labels_or_zeros(c, cfg.c_dim, z)], dim=1)
         x = pixel_norm(x, cfg.pixel_norm_eps) if cfg.normalize_z else x
-        blocks = [block for block in self.children() if isinstance(block, SynthesisBlock)]
+        blocks: list[Any] = [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
         finest = len(blocks) - 1
         skipped, fade = growth(cfg.lod, finest) if cfg.growing else (0, 0.0)
         before = x
         for block in blocks[: finest - skipped + 1]:
             before, x = x, block(x)
-        image = block.torgb(x)
+        image: Tensor = block.torgb(x)
         if fade > 0 and skipped < finest:
             image = image.lerp(nearest_up2d(blocks[finest - skipped - 1].torgb(before)), fade)
         return nearest_up2d(image, 2**skipped)
@@ -301,6 +307,8 @@ class Discriminator(nn.Module):
         self.img_size = config.img_size
         self.img_resolution = config.img_resolution
         self.img_channels = config.img_channels
+        self.init_args: tuple[Any, ...] = ()
+        self.init_kwargs = {name: getattr(config, name) for name in ("c_dim", "img_resolution", "img_channels")}
         sides = resolutions(config.img_resolution)
         self.block_resolutions = sides[:0:-1]
         for level in range(len(sides) - 1, 0, -1):
@@ -330,8 +338,8 @@ class Discriminator(nn.Module):
         cfg = self.config
         check_shape("images", img, cfg.img_channels, cfg.img_resolution, cfg.img_resolution)
         img = cast("images", img, any_tensor(self.b4))
-        blocks = [block for block in self.children() if isinstance(block, DiscriminatorBlock)]
-        levels: list[DiscriminatorBlock | DiscriminatorEpilogue] = [*blocks, self.b4]
+        blocks: list[Any] = [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
+        levels = [*blocks, self.b4]
         skipped, fade = growth(cfg.lod, len(blocks)) if cfg.growing else (0, 0.0)
         x: Tensor = levels[skipped].fromrgb(box_down2d(img, 2**skipped))
         for block in blocks[skipped:]:

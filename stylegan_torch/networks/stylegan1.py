@@ -32,10 +32,12 @@ from stylegan_torch.networks.layers import (
     conv2d_box_down,
     conv2d_nearest_up,
     follow_mean,
+    given,
     growth,
     instance_norm,
     labels_or_zeros,
     layer_noise,
+    like_weight,
     log2_resolution,
     make_filter,
     minibatch_stddev,
@@ -220,7 +222,6 @@ class MappingNetwork(nn.Module):
         c: Tensor | None = None,
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
-        *,
         skip_w_avg_update: bool = True,
         update_emas: bool = False,
     ) -> Tensor:
@@ -331,8 +332,10 @@ class SynthesisLayer(nn.Module):
             return early(self.const.expand(w.shape[0], -1, -1, -1))
         weight = self.weight * self.weight_gain
         if self.stage == "dense":
-            return early((w.to(weight.dtype) @ weight.t()).reshape(w.shape[0], -1, *self.config.base_size))
+            size = self.config.base_size
+            return early((w.to(weight.dtype) @ weight.t()).reshape(w.shape[0], len(weight) // math.prod(size), *size))
         assert x is not None
+        x = like_weight(x, weight)
         if self.stage == "conv":
             return early(conv2d(x, weight))
         x = early(conv2d_nearest_up(x, weight))
@@ -351,7 +354,7 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features [N, I, H, W] to an image [N, img_channels, H, W]."""
-        return conv2d(x, self.weight * self.weight_gain) + self.bias[:, None, None]
+        return conv2d(like_weight(x, self.weight), self.weight * self.weight_gain) + self.bias[:, None, None]
 
 
 class SynthesisBlock(nn.Module):
@@ -364,6 +367,7 @@ class SynthesisBlock(nn.Module):
         self.resolution, self.is_last = 4 << level, level == len(config.channels) - 1
         self.in_channels, self.out_channels, self.img_channels = before if level else 0, out, config.img_channels
         self.w_dim, self.shared_noise = config.mapping.w_dim, config.shared_noise
+        self.architecture, self.use_fp16, self.channels_last = "orig", False, False
         self.num_conv, self.num_torgb = 2, 0
         first: Literal["const", "dense", "up"] = "up" if level else "const" if config.const_input else "dense"
         self.conv0 = SynthesisLayer(config, before, out, level, first)
@@ -381,9 +385,9 @@ class SynthesisBlock(nn.Module):
         maps: list[Tensor | None] = [None, None] if noise is None else [noise[0], noise[-1]]
         if self.shared_noise and noise is None:
             stored = getattr(self.conv0, "noise_const", None)
-            maps = [layer_noise(stored, ws, noise_mode)] * 2
-        x = self.conv0(x, ws[:, 0], noise_mode, noise=maps[0])
-        return self.conv1(x, ws[:, 1], noise_mode, noise=maps[1])
+            maps = [layer_noise(stored, any_tensor(self), noise_mode, batch=len(ws))] * 2
+        x = self.conv0(x, ws[:, 0], noise_mode=noise_mode, **given(noise=maps[0]))
+        return self.conv1(x, ws[:, 1], noise_mode=noise_mode, **given(noise=maps[1]))
 
     def forward(
         self,
@@ -420,7 +424,8 @@ class SynthesisNetwork(nn.Module):
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
         self.config = config
-        self.num_layers = 2 * log2_resolution(config.img_resolution) - 2
+        self.img_resolution_log2 = log2_resolution(config.img_resolution)
+        self.num_layers = 2 * self.img_resolution_log2 - 2
         self.num_ws = self.num_layers if config.use_styles else 1
         self.w_dim, self.img_channels = config.mapping.w_dim, config.img_channels
         self.img_resolution = max(config.img_size)
@@ -428,14 +433,14 @@ class SynthesisNetwork(nn.Module):
         for level, resolution in enumerate(self.block_resolutions):
             self.add_module(f"b{resolution}", SynthesisBlock(config, level))
 
-    def blocks(self) -> list[SynthesisBlock]:
+    def blocks(self) -> list[Any]:
         """Return the levels, coarsest first."""
-        return [block for block in self.children() if isinstance(block, SynthesisBlock)]
+        return [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
 
     def noise_buffers(self) -> list[Tensor]:
         """Return the stored noise maps [H, W] in layer order, one a level if layers share it; empty without noise."""
         layers = [layer for block in self.blocks() for layer in (block.conv0, block.conv1)]
-        return [layer.noise_const for layer in layers if hasattr(layer, "noise_const")]
+        return [layer.noise_const for layer in layers if getattr(layer, "noise_const", None) is not None]
 
     def forward(
         self,
@@ -464,7 +469,8 @@ class SynthesisNetwork(nn.Module):
             return with_features(self, lambda: self.forward(ws, noise_mode, noise))
         check_shape("ws", ws, self.num_ws, self.w_dim)
         ws = cast("ws", ws, any_tensor(self.get_submodule("b4"))).expand(-1, self.num_layers, -1)
-        check_noise(noise, [stored.shape for stored in self.noise_buffers()], ws.shape[0])
+        if noise is not None:
+            check_noise(noise, [stored.shape for stored in self.noise_buffers()], ws.shape[0])
         noise, each = noise or None, 1 if self.config.shared_noise else 2
         blocks = self.blocks()
         finest = len(blocks) - 1
@@ -473,7 +479,7 @@ class SynthesisNetwork(nn.Module):
         for level, block in enumerate(blocks[: finest - skipped + 1]):
             own = None if noise is None else noise[each * level : each * (level + 1)]
             before = x
-            x, image = block(x, image, ws[:, 2 * level : 2 * level + 2], noise_mode=noise_mode, noise=own)
+            x, image = block(x, image, ws[:, 2 * level : 2 * level + 2], noise_mode=noise_mode, **given(noise=own))
         image = block.torgb(x) if image is None else image
         if fade > 0 and level > 0:
             image = image.lerp(nearest_up2d(blocks[level - 1].torgb(before)), fade)
@@ -512,6 +518,7 @@ class ConvLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, I, H, W] to [N, O, H', W']."""
+        x = like_weight(x, self.weight)
         weight = self.weight * self.weight_gain
         if self.blur_filter is not None:
             x = blur2d(x, self.blur_filter)
@@ -581,6 +588,8 @@ class Discriminator(nn.Module):
         self.img_size = config.img_size
         self.img_resolution = max(config.img_size)
         self.img_channels = config.img_channels
+        self.init_args: tuple[Any, ...] = ()
+        self.init_kwargs = {name: getattr(config, name) for name in ("c_dim", "img_resolution", "img_channels")}
         sides = resolutions(config.img_resolution)
         self.block_resolutions = sides[:0:-1]
         for level in range(len(sides) - 1, 0, -1):
@@ -601,9 +610,9 @@ class Discriminator(nn.Module):
         cfg = self.config
         check_shape("images", img, cfg.img_channels, *cfg.img_size)
         img = cast("images", img, any_tensor(self.b4))
-        blocks = [block for block in self.children() if isinstance(block, DiscriminatorBlock)]
+        blocks: list[Any] = [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
         skipped, fade = growth(cfg.lod, len(blocks)) if cfg.growing else (0, 0.0)
-        levels: list[DiscriminatorBlock | DiscriminatorEpilogue] = [*blocks, self.b4]
+        levels = [*blocks, self.b4]
         x = levels[skipped].fromrgb(box_down2d(img, 2**skipped))
         for block in blocks[skipped:]:
             x = block(x)

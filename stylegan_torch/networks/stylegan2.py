@@ -38,6 +38,7 @@ from stylegan_torch.networks.layers import (
     growth,
     labels_or_zeros,
     layer_noise,
+    like_weight,
     log2_resolution,
     make_filter,
     minibatch_stddev,
@@ -288,7 +289,6 @@ class MappingNetwork(nn.Module):
         c: Tensor | None = None,
         truncation_psi: float = 1.0,
         truncation_cutoff: int | None = None,
-        *,
         skip_w_avg_update: bool = True,
         update_emas: bool = False,
     ) -> Tensor:
@@ -392,8 +392,9 @@ class SynthesisLayer(nn.Module):
         """
         styles = self.affine(w)
         up_filter = self.resample_filter if self.up > 1 else None
+        x = like_weight(x, self.weight)
         x = modulated_conv2d(x, self.weight * self.weight_gain, styles, up_filter, demodulate=True)
-        noise = layer_noise(self.noise_const if self.use_noise else None, x, noise_mode, noise)
+        noise = layer_noise(getattr(self, "noise_const", None), x, noise_mode, noise)
         if noise is not None:
             x = x + noise * self.noise_strength
         x = activate(x + self.bias[:, None, None], self.activation, self.conv_clamp)
@@ -419,6 +420,7 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, fused_modconv: bool = True) -> Tensor:
         """Map features [N, I, H, W] with w [N, w_dim] to an image [N, img_channels, H, W]."""
+        x = like_weight(x, self.weight)
         x = modulated_conv2d(x, self.weight * self.weight_gain, self.affine(w), None, demodulate=False)
         return activate(x + self.bias[:, None, None], "linear", self.conv_clamp)
 
@@ -457,6 +459,7 @@ class ConvLayer(nn.Module):
 
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
         """Map [N, I, H, W] to [N, O, H', W'], times `gain`."""
+        x = like_weight(x, self.weight)
         weight = self.weight * self.weight_gain
         if self.spectral_norm:
             weight = self._normalize_spectrum(weight)
@@ -558,7 +561,7 @@ class SynthesisBlock(nn.Module):
             self.conv1 = SynthesisLayer(config, out, out, level)
             if self.residual:
                 self.skip = ConvLayer(before, out, 1, bias=False, up=2, resample_filter=config.resample_filter)
-        if self.is_last or config.architecture == "skip" or (config.architecture == "revised" and config.growing):
+        if _has_rgb(config, level):
             self.torgb = ToRGB(config, out)
         self.num_torgb = int(hasattr(self, "torgb"))
         self.adds_picture = self.is_last or config.architecture == "skip"
@@ -573,12 +576,12 @@ class SynthesisBlock(nn.Module):
         self, x: Tensor | None, ws: Tensor, noise_mode: str = "const", noise: Sequence[Tensor] | None = None
     ) -> Tensor:
         """Map the features of the level below (None at 4×4) to this level's, with the ws [N, 1 or 2, w_dim]."""
-        first, second = (None, None) if noise is None else (noise[0], noise[-1])
+        first, second = ({}, {}) if noise is None else ({"noise": noise[0]}, {"noise": noise[-1]})
         if self.resolution == 4:
             x = self.const.expand(ws.shape[0], -1, -1, -1)
-            return self.conv1(x, ws[:, 0], noise_mode, noise=first)
-        y = self.conv0(x, ws[:, 0], noise_mode, noise=first)
-        y = self.attention(self.conv1(y, ws[:, 1], noise_mode, noise=second))
+            return self.conv1(x, ws[:, 0], noise_mode=noise_mode, **first)
+        y = self.conv0(x, ws[:, 0], noise_mode=noise_mode, **first)
+        y = self.attention(self.conv1(y, ws[:, 1], noise_mode=noise_mode, **second))
         return (self.skip(x) + y) * math.sqrt(0.5) if self.residual else y
 
     def enlarged(self, image: Tensor) -> Tensor:
@@ -615,7 +618,7 @@ class SynthesisBlock(nn.Module):
         check_shape("ws", ws, self.num_conv + self.num_torgb, self.w_dim)
         x = self.features(x, ws, noise_mode, noise)
         if img is not None and self.resolution > 4:
-            img = self.enlarged(img)
+            img = self.enlarged(img.to(x.dtype) if img.dtype == torch.float64 else img)
         if self.adds_picture:
             rgb = self.torgb(x, ws[:, -1])
             img = rgb if img is None else img + rgb
@@ -635,18 +638,19 @@ class SynthesisNetwork(nn.Module):
             config.num_fp16_res,
         )
         self.img_resolution = max(config.img_size)
+        self.img_resolution_log2 = log2_resolution(config.img_resolution)
         self.block_resolutions = resolutions(config.img_resolution)
         for level, resolution in enumerate(self.block_resolutions):
             self.add_module(f"b{resolution}", SynthesisBlock(config, level))
 
-    def blocks(self) -> list[SynthesisBlock]:
+    def blocks(self) -> list[Any]:
         """Return the levels, coarsest first."""
-        return [block for block in self.children() if isinstance(block, SynthesisBlock)]
+        return [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
 
     def noise_buffers(self) -> list[Tensor]:
         """Return the stored noise maps [H, W] in layer order; empty if the network has no noise."""
         layers = [layer for block in self.blocks() for layer in block.layers()]
-        return [layer.noise_const for layer in layers] if self.config.use_noise else []
+        return [layer.noise_const for layer in layers if getattr(layer, "noise_const", None) is not None]
 
     def forward(
         self,
@@ -675,15 +679,20 @@ class SynthesisNetwork(nn.Module):
             return with_features(self, lambda: self.forward(ws, noise_mode, noise))
         check_shape("ws", ws, self.num_ws, self.w_dim)
         ws = cast("ws", ws, any_tensor(self.get_submodule("b4")))
-        check_noise(noise, [stored.shape for stored in self.noise_buffers()], ws.shape[0])
+        if noise is not None:
+            check_noise(noise, [stored.shape for stored in self.noise_buffers()], ws.shape[0])
         noise = noise or None
         if self.config.architecture == "revised":
             return self._grown_image(ws, noise_mode, noise)
         x = img = None
         for level, block in enumerate(self.blocks()):
-            x, img = block(x, img, _rows_of(ws, level, block), noise_mode=noise_mode, noise=_noise_of(noise, level))
+            x, img = block(x, img, self._rows_of(ws, level), noise_mode=noise_mode, **_noise_of(noise, level))
         assert img is not None
         return img
+
+    def _rows_of(self, ws: Tensor, level: int) -> Tensor:
+        """Return the rows of a level: of its convolutions, and its RGB layer if it has one."""
+        return ws.narrow(1, max(2 * level - 1, 0), (2 if level else 1) + _has_rgb(self.config, level))
 
     def _grown_image(self, ws: Tensor, noise_mode: str, noise: Sequence[Tensor] | None) -> Tensor:
         blocks = self.blocks()
@@ -692,7 +701,7 @@ class SynthesisNetwork(nn.Module):
         x = before = image = None
         for level, block in enumerate(blocks[: finest - skipped + 1]):
             before = x
-            x, image = block(x, image, _rows_of(ws, level, block), noise_mode=noise_mode, noise=_noise_of(noise, level))
+            x, image = block(x, image, self._rows_of(ws, level), noise_mode=noise_mode, **_noise_of(noise, level))
         image = block.torgb(x, ws[:, 2 * level + 1]) if image is None else image
         if fade > 0 and level > 0:
             coarse = blocks[level - 1].torgb(before, ws[:, 2 * level - 1])
@@ -700,12 +709,14 @@ class SynthesisNetwork(nn.Module):
         return nearest_up2d(image, 2**skipped)
 
 
-def _rows_of(ws: Tensor, level: int, block: SynthesisBlock) -> Tensor:
-    return ws.narrow(1, max(2 * level - 1, 0), block.num_conv + block.num_torgb)
+def _has_rgb(config: GeneratorConfig, level: int) -> bool:
+    """Tell whether a level has an RGB layer."""
+    is_last = level == len(config.channels) - 1
+    return is_last or config.architecture == "skip" or (config.architecture == "revised" and config.growing)
 
 
-def _noise_of(noise: Sequence[Tensor] | None, level: int) -> Sequence[Tensor] | None:
-    return None if noise is None else noise[max(2 * level - 1, 0) : 2 * level + 1]
+def _noise_of(noise: Sequence[Tensor] | None, level: int) -> dict[str, Sequence[Tensor]]:
+    return {} if noise is None else {"noise": noise[max(2 * level - 1, 0) : 2 * level + 1]}
 
 
 class Generator(StyleGenerator):
@@ -721,11 +732,13 @@ class DiscriminatorBlock(nn.Module):
 
     fromrgb: ConvLayer
     resample_filter: Tensor
+    first_layer_idx: int
 
     def __init__(self, config: DiscriminatorConfig, level: int) -> None:
         super().__init__()
         channels, out = config.channels[level], config.channels[level - 1]
         is_first = level == len(config.channels) - 1
+        self.num_layers = 2 + (is_first or _rgb_everywhere(config)) + (config.architecture == "resnet")
         self.in_channels, self.out_channels = 0 if is_first else channels, out
         self.resolution, self.img_channels, self.architecture = 4 << level, config.img_channels, config.architecture
         self.use_fp16, self.channels_last = _uses_fp16(config, self.resolution), False
@@ -773,6 +786,18 @@ def _rgb_everywhere(config: DiscriminatorConfig) -> bool:
     return config.architecture == "skip" or (config.architecture == "revised" and config.growing)
 
 
+class MinibatchStdLayer(nn.Module):
+    """Minibatch standard deviation; `group_size` may be changed after loading."""
+
+    def __init__(self, group_size: int | None, num_channels: int) -> None:
+        super().__init__()
+        self.group_size, self.num_channels = group_size, num_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [N, C, H, W] to [N, C + num_channels, H, W]."""
+        return minibatch_stddev(x, self.group_size, self.num_channels)
+
+
 class DiscriminatorEpilogue(nn.Module):
     """The 4×4 end: minibatch standard deviation, one convolution, two dense layers."""
 
@@ -789,12 +814,22 @@ class DiscriminatorEpilogue(nn.Module):
         if _rgb_everywhere(config) or len(config.channels) == 1:
             rgb_clamp = clamp if config.clamp_last_fromrgb else None
             self.fromrgb = ConvLayer(config.img_channels, channels, 1, activation=act, conv_clamp=rgb_clamp)
-        self.mbstd_group_size = config.mbstd_group_size
+        if config.mbstd_num_features:
+            self.mbstd = MinibatchStdLayer(config.mbstd_group_size, config.mbstd_num_features)
         width = channels + config.mbstd_num_features
         self.conv = ConvLayer(width, channels, 3, activation=act, conv_clamp=clamp, spectral_norm=config.spectral_norm)
         features = channels if config.average_pooling else channels * math.prod(config.base_size)
         self.fc = Linear(features, config.fc_dim, weight_gain=1 / math.sqrt(features), activation=act)
         self.out = Linear(config.fc_dim, config.num_outputs, weight_gain=1 / math.sqrt(config.fc_dim))
+
+    @property
+    def mbstd_group_size(self) -> int | None:
+        """Members of a group of the minibatch standard deviation, None = the whole batch; 1 without such a layer."""
+        return self.mbstd.group_size if hasattr(self, "mbstd") else 1
+
+    @mbstd_group_size.setter
+    def mbstd_group_size(self, group_size: int | None) -> None:
+        self.mbstd.group_size = group_size
 
     def forward(
         self, x: Tensor | None, img: Tensor | None = None, cmap: Tensor | None = None, force_fp32: bool = True
@@ -810,7 +845,7 @@ class DiscriminatorEpilogue(nn.Module):
         x, _ = _seen(self, x, img)
         assert x is not None
         if self.config.mbstd_num_features:
-            x = minibatch_stddev(x, self.mbstd_group_size, self.config.mbstd_num_features)
+            x = self.mbstd(x)
         x = self.conv(x)
         x = self.out(self.fc(x.mean(dim=(2, 3)) if self.config.average_pooling else x.flatten(1)))
         return x if cmap is None else (x * cmap).sum(dim=1, keepdim=True) / math.sqrt(cmap.shape[1])
@@ -833,9 +868,14 @@ class Discriminator(nn.Module):
         self.img_resolution = max(config.img_size)
         self.img_channels = config.img_channels
         sides = resolutions(config.img_resolution)
+        self.img_resolution_log2 = log2_resolution(config.img_resolution)
         self.block_resolutions = sides[:0:-1]
+        first_layer = 0
         for level in range(len(sides) - 1, 0, -1):
-            self.add_module(f"b{sides[level]}", DiscriminatorBlock(config, level))
+            block = DiscriminatorBlock(config, level)
+            block.first_layer_idx = first_layer
+            first_layer += block.num_layers
+            self.add_module(f"b{sides[level]}", block)
         self.b4 = DiscriminatorEpilogue(config)
         if config.mapping is not None:
             self.mapping = MappingNetwork(config.mapping)
@@ -845,8 +885,8 @@ class Discriminator(nn.Module):
         """What the constructor of the official class takes for this network."""
         return self.config.official_arguments()
 
-    def _blocks(self) -> list[DiscriminatorBlock]:
-        return [block for block in self.children() if isinstance(block, DiscriminatorBlock)]
+    def _blocks(self) -> list[Any]:
+        return [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
 
     def forward(
         self, img: Tensor, c: Tensor | None = None, update_emas: bool = False, *, force_fp32: bool = True
@@ -877,7 +917,7 @@ class Discriminator(nn.Module):
 
     def _grown_features(self, img: Tensor) -> Tensor:
         blocks = self._blocks()
-        levels: list[DiscriminatorBlock | DiscriminatorEpilogue] = [*blocks, self.b4]
+        levels: list[Any] = [*blocks, self.b4]
         skipped, fade = growth(self.config.lod, max(len(levels) - 2, 0)) if self.config.growing else (0, 0.0)
         x: Tensor = levels[skipped].fromrgb(box_down2d(img, 2**skipped))
         for block in blocks[skipped:]:

@@ -27,6 +27,8 @@ from stylegan_torch.networks.layers import (
     check_noise,
     check_shape,
     follow_mean,
+    given,
+    like_weight,
     normal,
     upfirdn2d,
     with_features,
@@ -278,8 +280,8 @@ class SynthesisInput(nn.Module):
         freqs = self.freqs @ moved[:, :2, :2]
         amplitudes = 1 - (freqs.norm(dim=2) - self.bandwidth) / (self.sampling_rate / 2 - self.bandwidth)
         height, width = self.size
-        rows = self._positions(height, w)[None, :, None, None] * freqs[:, None, None, :, 1]
-        columns = self._positions(width, w)[None, None, :, None] * freqs[:, None, None, :, 0]
+        rows = self._positions(height, t)[None, :, None, None] * freqs[:, None, None, :, 1]
+        columns = self._positions(width, t)[None, None, :, None] * freqs[:, None, None, :, 0]
         angles = rows + columns + phases[:, None, None]
         features = torch.sin(angles * (2 * math.pi)) * amplitudes.clamp(0, 1)[:, None, None]
         weight = self.weight / math.sqrt(self.weight.shape[1])
@@ -341,6 +343,7 @@ class SynthesisLayer(nn.Module):
             noise_mode, force_fp32: of the official release; there is no noise, and layers run in float32.
             update_emas: let `magnitude_ema` follow the input.
         """
+        x = like_weight(x, self.weight)
         if update_emas:
             follow_mean(self.magnitude_ema, x.square().mean()[None], self.magnitude_ema_beta)
         x = self._convolve(x, self.affine(w)) + self.bias[:, None, None]
@@ -432,7 +435,7 @@ class SynthesisNetwork(nn.Module):
         check_noise(noise, [], ws.shape[0])
         x: Any = self.input(ws[:, 0])
         for i, name in enumerate(self.layer_names):
-            x = self.get_submodule(name)(x, ws[:, i + 1], update_emas=update_emas)
+            x = getattr(self, name)(x, ws[:, i + 1], **given(update_emas=update_emas))
         return x * self.output_scale
 
 
