@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from stylegan_torch.errors import CheckpointError
 from stylegan_torch.files.atomic import new_file
 from stylegan_torch.files.plain_json import plain
+from stylegan_torch.neighbours import in_the_way
 from stylegan_torch.networks.registry import (
     Config,
     assemble,
@@ -133,6 +134,8 @@ def is_ours(path: str | Path) -> bool:
 def _read_any(path: str | Path, network: str, assumed: Mapping[str, Any] | None) -> Checkpoint:
     if is_ours(path) and not assumed:
         return read(path)
+    if line := in_the_way():
+        raise CheckpointError(line)
     # The one place in this package that reaches up to the converter: only for files that are not ours.
     import converter
 
