@@ -20,7 +20,7 @@ from converter.pages import export_network, import_network, page
 from converter.source import Keywords, Network, Source, walk
 from stylegan_torch import __version__, checkpoint
 from stylegan_torch.checkpoint import ROLES, Checkpoint
-from stylegan_torch.files import new_file, refuse_existing
+from stylegan_torch.files import new_file, refuse_existing, spelled
 from stylegan_torch.networks import Config, count_parameters
 
 HASH_CHUNK = 1 << 20
@@ -152,7 +152,7 @@ def file_origin(path: Path, unneeded: Event) -> dict[str, Any]:
     with path.open("rb", buffering=0) as file:
         while (count := file.readinto(buffer)) and not unneeded.is_set():
             digest.update(buffer[:count])
-    return {"name": path.name, "sha256": digest.hexdigest(), "size": path.stat().st_size}
+    return {"name": spelled(path.name), "sha256": digest.hexdigest(), "size": path.stat().st_size}
 
 
 def _select(source: Source | Checkpoint, networks: Iterable[str] | None) -> Source | Checkpoint:

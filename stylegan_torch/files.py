@@ -21,6 +21,11 @@ def cache_folder() -> Path:
     return Path(chosen).expanduser() if chosen else user_cache_path("stylegan-torch")
 
 
+def spelled(name: str) -> str:
+    """Return the name of a file as text that every file can hold: bytes that are no UTF-8 become escapes."""
+    return name.encode(errors="backslashreplace").decode()
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it.
 

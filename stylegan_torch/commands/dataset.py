@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from stylegan_torch.command import Command, one_line_errors, reading
+from stylegan_torch.command import Command, one_line, one_line_errors, reading
 from stylegan_torch.commands.shared import FORCE
 from stylegan_torch.given import take_inputs
 from stylegan_torch.inputs import InputFile, InputFolder, OutputFile
@@ -47,6 +47,10 @@ class _Labels(InputFile):
         if Path(text).suffix.lower() != ".csv":
             raise ValueError(f"{text!r} is neither folders, nor none, nor a .csv")
         return Path(text)
+
+    def piped(self, path: Path) -> Path:
+        """Return the path: only a table comes through a pipe."""
+        return path
 
     def check(self, text: str) -> None:
         """Raise StyleGANError if it is a table that is not there."""
@@ -101,7 +105,7 @@ def dataset(
     with their labels. SRC's own labels are its dataset.json, or the .cls of a WebDataset. Pictures are turned as their
     EXIF says, and what is transparent becomes white. Killed half-way, the same command goes on.
 
-    A label in a table is the number of a class, its name, or several columns of numbers. Names, of classes or of
+    A label in a table is the number of a class, 1 or 1.0, its name, or several columns of numbers. Names, of classes or of
     sub-folders, are numbered in order.
     """
     from stylegan_torch.pictures.archive import Order, Shape, write
@@ -120,7 +124,7 @@ def dataset(
 
     made = write(dst, Order(src, shape, labels_from or "data", max_images, bad == "skip"), force, watched)
     for line in made.skipped:
-        click.echo(f"Skipped {line}", err=True)
+        click.echo(f"Skipped {one_line(line)}", err=True)
     if made.stretched:
         click.echo(
             f"Note: {made.stretched} pictures that are not square were stretched; --transform center-crop cuts them",
@@ -134,6 +138,6 @@ def dataset(
     click.echo(f"{made.count} pictures of {made.side}×{made.side} in {color}, {labels}: {dst}")
     if names != tuple(map(str, range(len(names)))):
         for number, name in enumerate(names[:_CLASSES_SHOWN]):
-            click.echo(f"class {number}: {name}")
+            click.echo(f"class {number}: {one_line(name)}")
         if len(names) > _CLASSES_SHOWN:
             click.echo(f"and {len(names) - _CLASSES_SHOWN} more, in the order of their names")

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.progress import track
 
-from stylegan_torch.command import one_line_errors, quick_imports
+from stylegan_torch.command import one_line, one_line_errors, printable, quick_imports
 from stylegan_torch.commands.shared import CLASS, DEVICE, FORCE, NETWORK, note_no_class, open_discriminator
 from stylegan_torch.files import new_file, refuse_existing
 from stylegan_torch.inputs import OUTPUT, InputFolder
@@ -73,18 +73,20 @@ def rate(
         except DataError as error:
             if bad == "refuse":
                 raise DataError(f"{pictures}: {picture.name} {error}; --bad skip leaves such out") from error
-            click.echo(f"Skipped {picture.name}: it {error}", err=True)
+            click.echo(f"Skipped {one_line(f'{picture.name}: it {error}')}", err=True)
             continue
         rows.append((scores(D, [image], class_index).item(), picture.name))
     if not rows:
         raise DataError(f"{pictures} has no pictures to rate")
+    if not out:
+        rows = [(score, printable(name)) for score, name in rows]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("score", "name"))
     writer.writerows((f"{score:.4f}", name) for score, name in sorted(rows, reverse=True))
     if out:
         with new_file(out, force) as file:
-            file.write(text.getvalue().encode())
+            file.write(text.getvalue().encode(errors="backslashreplace"))
         click.echo(f"{len(rows)} scores in {out}")
     else:
         click.echo(text.getvalue(), nl=False)

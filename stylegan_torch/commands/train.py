@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn, track
 
 from stylegan_torch import StyleGANError
-from stylegan_torch.command import one_line_errors, quick_imports
+from stylegan_torch.command import one_line, one_line_errors, quick_imports
 from stylegan_torch.files import refuse_existing
 from stylegan_torch.inputs import INPUT, NETWORK_FILE, OUTPUT, InputFolder
 
@@ -117,9 +117,10 @@ def train(
     run.snapshot_kimg, run.tensorboard = snapshot_kimg, tensorboard
     main = trainer.accelerator.is_main_process
     if main and trainer.data.skipped:
-        click.echo(f"Skipped {len(trainer.data.skipped)} bad pictures, the first: {trainer.data.skipped[0]}", err=True)
+        first = one_line(trainer.data.skipped[0])
+        click.echo(f"Skipped {len(trainer.data.skipped)} bad pictures, the first: {first}", err=True)
     if main and trainer.label_note:
-        click.echo(f"Note: {trainer.label_note}", err=True)
+        click.echo(f"Note: {one_line(trainer.label_note)}", err=True)
     columns = (
         TextColumn("Training {task.completed:.1f} of {task.total:g} kimg"),
         BarColumn(),
