@@ -14,6 +14,7 @@ from torch import Tensor
 from converter import akanimax, genforce, rosinality1, rosinality2, yuuho
 from converter.errors import ConvertError, UnsafePickleError, sound
 from converter.source import Network, Source
+from stylegan_torch.files import opened_by_name
 
 READERS: tuple[Callable[[dict[str, Any]], dict[str, Network] | None], ...] = (
     rosinality2.read,
@@ -94,7 +95,8 @@ def load_container(path: Path) -> Any:
             warnings.simplefilter("ignore")
             with path.open("rb") as file:
                 mapped = file.read(2) == b"PK"
-            return torch.load(path, weights_only=True, mmap=mapped, map_location="cpu")
+            with opened_by_name(path) as name:
+                return torch.load(name, weights_only=True, mmap=mapped, map_location="cpu")
     except OSError:
         raise
     except Exception as error:  # what torch raises for a damaged file is anything

@@ -26,6 +26,16 @@ def spelled(name: str) -> str:
     return name.encode(errors="backslashreplace").decode()
 
 
+@contextmanager
+def opened_by_name(path: str | Path) -> Iterator[str]:
+    """Give a name by which libraries that take only UTF-8 can open a file, until the block ends."""
+    if str(path) == spelled(str(path)):
+        yield str(path)
+        return
+    with Path(path).open("rb") as file:
+        yield f"/proc/self/fd/{file.fileno()}"
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it.
 

@@ -105,8 +105,8 @@ def dataset(
     with their labels. SRC's own labels are its dataset.json, or the .cls of a WebDataset. Pictures are turned as their
     EXIF says, and what is transparent becomes white. Killed half-way, the same command goes on.
 
-    A label in a table is the number of a class, 1 or 1.0, its name, or several columns of numbers. Names, of classes or of
-    sub-folders, are numbered in order.
+    A label in a table is the number of a class, 1 or 1.0, its name, or several columns of numbers. Names, of classes or
+    of sub-folders, are numbered in order.
     """
     from stylegan_torch.pictures.archive import Order, Shape, write
     from stylegan_torch.pictures.decode import DataError

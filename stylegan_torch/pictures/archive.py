@@ -41,7 +41,7 @@ _VERSION = 1
 _ZIP, _STATE, _LOCK = "pictures.zip", "state.json", "lock"
 
 
-class _OtherSize(DataError):
+class _OtherSizeError(DataError):
     """A picture has not the size that all must have, and none was asked for."""
 
 
@@ -77,7 +77,9 @@ class Shape:
         """
         if self.size is None:
             if image.width != image.height or not _is_power_of_two(image.width):
-                raise _OtherSize(f"is {image.width}×{image.height} pixels, not square with a power of two as its side")
+                raise _OtherSizeError(
+                    f"is {image.width}×{image.height} pixels, not square with a power of two as its side"
+                )
             return image
         refuse_tiny(image, self.size)
         width, height = image.size
@@ -290,10 +292,10 @@ class _Unfinished:
             square = image.width == image.height
             image = order.shape.made(image)
             if state.count and image.width != state.side:
-                raise _OtherSize(f"is {image.width} pixels wide, the others are {state.side}")
+                raise _OtherSizeError(f"is {image.width} pixels wide, the others are {state.side}")
         except DataError as error:
             if not order.skip_bad:
-                other_size = isinstance(error, _OtherSize)
+                other_size = isinstance(error, _OtherSizeError)
                 hint = "--resolution and --transform make all of one size; " if other_size else ""
                 raise type(error)(
                     f"{order.source}: {picture.name} {error}; {hint}--bad skip leaves such pictures out"
@@ -368,7 +370,7 @@ def _unfinished(folder: Path, key: str, force: bool) -> Iterator[_Unfinished]:
         except BaseException as error:
             part.leave()
             # What is there of an order that must be changed would only be in the way of the other.
-            if isinstance(error, _OtherSize) or not (folder / _STATE).exists():
+            if isinstance(error, _OtherSizeError) or not (folder / _STATE).exists():
                 _remove(folder)
             raise
 

@@ -66,8 +66,8 @@ class Picture:
 def pictures(path: Path, labels_from: LabelsFrom = "all") -> Iterator[Picture]:
     """Give the pictures of a folder, a `.zip` or a WebDataset: a `.tar`, or a folder of them, one after the other.
 
-    Their labels are those of the official `dataset.json` at its top, or at that of the folder that all pictures are in;
-    of a WebDataset, its `.cls`. Where there is none, the sub-folder a picture is in is its class. What is not a regular
+    Their labels are those of the official `dataset.json` at its top, or in the folder that all pictures are in; of a
+    WebDataset, its `.cls`. Where there is none, the sub-folder a picture is in is its class. What is not a regular
     file, or larger than `LIMIT`, is a picture that cannot be read.
 
     Args:
@@ -75,8 +75,8 @@ def pictures(path: Path, labels_from: LabelsFrom = "all") -> Iterator[Picture]:
         labels_from: what is asked for labels: "all" of these, "data" = not the folders, "none".
 
     Raises:
-        DataError: if it is none of these, or cannot be read, or two pictures have one name, or its labels are not as they
-            should be.
+        DataError: if it is none of these, or cannot be read, or two pictures have one name, or its labels are not as
+            they should be.
     """
     try:
         if path.is_dir():
@@ -151,7 +151,9 @@ def _files(path: Path) -> dict[PurePosixPath, Path]:
 
 def _regular(path: Path) -> bytes:
     """Return the bytes of a file, unless it is a pipe or a device, which might have no end."""
-    with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
+    with os.fdopen(
+        os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
+    ) as file:
         about = os.fstat(file.fileno())
         if not stat.S_ISREG(about.st_mode):
             raise OSError(None, "not a regular file", str(path))

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from stylegan_torch import checkpoint
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.files import new_file
+from stylegan_torch.files import new_file, opened_by_name
 from stylegan_torch.images import ContactSheet, save_png, to_pil, to_uint8
 from stylegan_torch.seeds import latents_from_seeds
 from stylegan_torch.training.trainer import Trainer
@@ -121,7 +121,8 @@ class Run:
         if not snapshots:
             raise StyleGANError(f"{self.folder} has no snapshot to resume from")
         try:
-            state = torch.load(snapshots[-1].with_suffix(".state"), weights_only=True, map_location="cpu")
+            with opened_by_name(snapshots[-1].with_suffix(".state")) as name:
+                state = torch.load(name, weights_only=True, map_location="cpu")
         except Exception as error:  # what torch raises for a damaged file is anything
             raise StyleGANError(
                 f"{snapshots[-1].with_suffix('.state')} is damaged; remove it to go on from an earlier one"
