@@ -15,7 +15,7 @@ from converter import catalogue
 from converter.errors import ConvertError
 from converter.formats import FORMATS, NOISES, Options, by_suffix, suffixes_of
 from stylegan_torch import __version__
-from stylegan_torch.command import Command, columns, one_line, one_line_errors, quick_imports
+from stylegan_torch.command import Command, columns, one_line, one_line_errors, printable, quick_imports
 from stylegan_torch.files import refuse_existing
 from stylegan_torch.given import as_given
 from stylegan_torch.inputs import NETWORK_FILE, OUTPUT
@@ -186,7 +186,7 @@ def _verify(src: str, trust: bool, modules: Path | None) -> None:
     with Console(stderr=True).status(f"Running the original of {escape(as_given(src))}") as status:
         tell: Any = lambda text: status.update(escape(text))  # noqa: E731
         verdict = verify_original(src, memory_limit(None), PROOF, tell, modules)
-    click.echo("\n".join([*verdict.table(), *verdict.summary()]))
+    click.echo("\n".join(map(printable, [*verdict.table(), *verdict.summary()])))
     if not verdict.passed:
         raise ConvertError(f"{src}: our network is not the same as the original; nothing was written. Please report it")
 

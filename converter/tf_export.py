@@ -19,6 +19,7 @@ from stylegan_torch.command import (
     one_line,
     one_line_errors,
     parse_seeds,
+    printable,
     quick_imports,
     reading,
 )
@@ -184,7 +185,9 @@ def _show(src: str) -> None:
     with opened(src) as (source, _):
         for sha256, text in embedded_code(source).items():
             click.echo(f"# sha256 {sha256}")
-            click.echo(text)
+            # What is redirected is the source as it is; on a terminal, nothing in it may hide a part of it.
+            shown = [printable(line.expandtabs()) for line in text.split("\n")]
+            click.echo("\n".join(shown) if sys.stdout.isatty() else text)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 
 from stylegan_torch import __version__
-from stylegan_torch.command import Command, one_line_errors, quick_imports
+from stylegan_torch.command import Command, one_line, one_line_errors, printable, quick_imports
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files import refuse_existing
 from stylegan_torch.given import as_given
@@ -56,11 +56,11 @@ def main(network: str, reference: Path, report: Path | None, force: bool) -> Non
             raise StyleGANError(f"{network}: holds no network G_ema")
         origin = loaded.provenance.get("origin", {})
         verdict = verify({role: loaded.network(role) for role in roles}, known)
-    click.echo("\n".join([*verdict.table(), *verdict.summary()]))
+    click.echo("\n".join(map(printable, [*verdict.table(), *verdict.summary()])))
     theirs = known.record["origin"]
     if origin.get("sha256") != theirs.get("sha256"):
         name = f"{theirs.get('name')}, sha256 {theirs.get('sha256')}"
-        click.echo(f"Note: the reference was made from another file, {name}", err=True)
+        click.echo(f"Note: the reference was made from another file, {one_line(name)}", err=True)
     if report:
         from stylegan_torch.report import write_report
 
