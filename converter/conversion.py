@@ -22,7 +22,7 @@ from converter.sources.locate import check_file, locate
 from converter.translate import export_network, import_network, known_kind
 from stylegan_torch import __version__
 from stylegan_torch.files import checkpoint
-from stylegan_torch.files.atomic import new_file, refuse_existing
+from stylegan_torch.files.atomic import new_file, refuse_existing, spelled
 from stylegan_torch.files.checkpoint import ROLES, Checkpoint
 from stylegan_torch.networks.registry import Config, count_parameters
 
@@ -156,7 +156,7 @@ def file_origin(path: Path, unneeded: Event) -> dict[str, Any]:
     with path.open("rb", buffering=0) as file:
         while (count := file.readinto(buffer)) and not unneeded.is_set():
             digest.update(buffer[:count])
-    return {"name": path.name, "sha256": digest.hexdigest(), "size": path.stat().st_size}
+    return {"name": spelled(path.name), "sha256": digest.hexdigest(), "size": path.stat().st_size}
 
 
 def _select(source: Source | Checkpoint, networks: Iterable[str] | None) -> Source | Checkpoint:

@@ -11,7 +11,7 @@ from typing import Any
 
 from converter.conversion import Summary
 from stylegan_torch.networks.registry import Config, config_to_json, kind_of
-from stylegan_torch.text import columns
+from stylegan_torch.text import columns, one_line, printable
 
 _COUNTED = ("variables", "buffers")
 _SHOWN_ELSEWHERE = ("form", "name", "class", "class_name", "build_func_name", "components", *_COUNTED)
@@ -31,12 +31,12 @@ def table(summary: Summary) -> list[str]:
 
 def origin(summary: Summary) -> str:
     """Return one line on the file the networks came from."""
-    return f"{summary.origin['name']}, {summary.origin['size']:,} bytes, sha256 {summary.origin['sha256']}"
+    return f"{one_line(summary.origin['name'])}, {summary.origin['size']:,} bytes, sha256 {summary.origin['sha256']}"
 
 
 def as_text(summary: Summary) -> str:
     """Return what a file holds: options that are not the usual ones, and what the original says itself."""
-    lines = [*table(summary), f"file  {origin(summary)}", *(f"note  {note}" for note in summary.notes)]
+    lines = [*table(summary), f"file  {origin(summary)}", *(f"note  {one_line(note)}" for note in summary.notes)]
     described: dict[tuple[str, ...], list[str]] = {}
     for role, config in summary.configs.items():
         record = summary.records.get(role)
@@ -103,7 +103,7 @@ def _tensors(record: dict[str, Any]) -> int:
 def _wrapped(title: str, facts: Iterator[str]) -> list[str]:
     width = min(max(shutil.get_terminal_size().columns, 80), 120)
     # Facts are not broken at their blanks, which are made hard ones until the lines are.
-    text = ", ".join(fact.replace(" ", "\0") for fact in facts)
+    text = ", ".join(printable(fact).replace(" ", "\0") for fact in facts)
     indent = f"  {title:9} "
     lines = textwrap.wrap(
         text, width, initial_indent=indent, subsequent_indent=" " * len(indent), break_on_hyphens=False

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
+def printable(text: str) -> str:
+    """Return text with escape sequences for line breaks, control characters and what has no encoding."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+
+
 def one_line(text: str) -> str:
     """Return text without line breaks and control characters, cut in the middle if it is very long."""
-    text = " ".join(text.split())
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
+    text = printable(" ".join(text.split()))
     return text if len(text) <= 1000 else f"{text[:800]} … {text[-150:]}"  # names in a hostile file may be long
 
 

@@ -67,13 +67,14 @@ def test_a_reader_that_goes_is_no_error_to_tell(arguments: list[str]) -> None:
 
 
 def test_notes_that_cannot_be_told_stop_nothing(tmp_path: Path) -> None:
-    words = [sys.executable, "-c", _START, "convert", str(NETWORK), str(tmp_path / "a.pt")]
+    options = ["--network", str(CONDITIONAL), "--seeds", "1", "--out", str(tmp_path / "a.png")]
+    words = [sys.executable, "-c", _START, "draw", *options]  # which has a note on the class that is not given
     reading, writing = os.pipe()
     os.close(reading)
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=writing, check=False)
     os.close(writing)
     assert done.returncode == 0
-    assert b"G_ema" in done.stdout
+    assert b"1 picture in" in done.stdout
 
 
 def test_what_a_stream_cannot_spell_is_no_error() -> None:
@@ -278,6 +279,45 @@ def test_a_network_through_a_named_pipe(temporary: Path, tmp_path: Path) -> None
     ):
         assert "pipe.pkl" in run("convert", pipe, tmp_path / "net.pt").output
     assert left(temporary) == []
+
+
+@pytest.mark.parametrize("option", ["--mix", "--move"])
+def test_what_may_have_no_end_is_no_file(option: str, tmp_path: Path) -> None:
+    endless = tmp_path / "endless.npz"
+    endless.symlink_to("/dev/zero")
+    value = f"{endless}{'@coarse' if option == '--mix' else ':0=1'}"
+    output = run("draw", "--seeds", 1, option, value, "--out", tmp_path / "a.png", status=1).output
+    assert output.startswith(f"Error: {endless} is n")
+    assert run("draw", "--latents", endless, status=1).output == f"Error: {endless} is not a regular file\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+@pytest.mark.parametrize("option", ["--mix", "--move"])
+def test_a_pipe_that_is_part_of_an_option_is_no_file(option: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.npz")
+    value = f"{tmp_path / 'pipe.npz'}{'@coarse' if option == '--mix' else ':0=1'}"
+    done = process("draw", "--seeds", 1, option, value, "--out", tmp_path / "a.png", timeout=100)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"pipe.npz is n" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are UTF-8 here")
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_names_that_are_not_utf8(suffix: str, tmp_path: Path) -> None:
+    source, target = tmp_path / "a\udcff.pkl", tmp_path / f"b\udcff{suffix}"
+    source.write_bytes(NETWORK.read_bytes())
+    run("convert", source, target)
+    assert "file  a\\udcff.pkl" in run("convert", "--inspect", target).output
+    assert converter.load(target).provenance["origin"]["name"] == "a\\udcff.pkl"
+
+
+def test_names_in_a_file_do_not_steer_the_terminal(tmp_path: Path) -> None:
+    source = tmp_path / "a\x1b[31m.pkl"
+    source.write_bytes(NETWORK.read_bytes())
+    run("convert", source, tmp_path / "b.pt")
+    output = run("convert", "--inspect", tmp_path / "b.pt").output
+    assert "a\\x1b[31m.pkl" in output
+    assert "\x1b" not in output
 
 
 @pytest.mark.skipif(not Path("/dev/fd").exists(), reason="there is no /dev/fd here")

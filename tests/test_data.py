@@ -18,9 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from stylegan_torch.pictures import collections
 from stylegan_torch.pictures.collections import pictures
 from stylegan_torch.pictures.decode import DataError, Form, decode
-from stylegan_torch.training.dataset import Dataset, prepare, stream
+from stylegan_torch.training.dataset import Dataset, labels_used, prepare, stream
 
 FORM = Form(16, 16, 3)
 
@@ -386,6 +387,124 @@ def test_names_of_every_spelling(tmp_path: Path) -> None:
     assert prepare(tmp_path / "b.zip", FORM, tmp_path / "cache").classes.tolist() == CLASSES
     one = _official(tmp_path / "one.zip", {"labels": LABELS["labels"][:10]}, count=10)  # all in one folder
     assert prepare(one, FORM, tmp_path / "cache").classes.tolist() == CLASSES[:10]
+
+
+@pytest.mark.parametrize("container", [_zipped, lambda folder: folder], ids=["zip", "folder"])
+@pytest.mark.parametrize("count", [10, 30], ids=["one shard", "three"])
+def test_labels_are_found_in_the_folder_of_all_pictures(container: Any, count: int, tmp_path: Path) -> None:
+    entries = {"labels": LABELS["labels"][:count]}
+    with zipfile.ZipFile(_official(tmp_path / "a.zip", entries, count, top="mine/")) as archive:
+        archive.extractall(tmp_path / "set")
+    (tmp_path / "set" / "README.txt").write_text("what this is")
+    data = prepare(container(tmp_path / "set"), FORM, tmp_path / "cache")
+    assert data.classes.tolist() == CLASSES[:count]
+
+
+@pytest.mark.parametrize("container", [_zipped, lambda folder: folder], ids=["zip", "folder"])
+def test_labels_of_parts_are_refused(container: Any, folder: Path, tmp_path: Path) -> None:
+    for name in ("cats", "dogs"):
+        (folder / name / "dataset.json").write_text('{"labels": [["0.png", 5], ["1.png", 6]]}')
+    with pytest.raises(DataError, match=r"has cats/dataset.json, dogs/dataset.json, and none for all pictures"):
+        prepare(container(folder), FORM, tmp_path / "cache")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize(
+    "names", [("a.png", "a.png"), ("a.png", "./a.png"), ("b/a.png", "b\\a.png"), ("../a.png", "b.png")]
+)
+@pytest.mark.parametrize("container", ["zip", "tar"])
+def test_no_picture_of_an_archive_is_lost(container: str, names: tuple[str, str], tmp_path: Path) -> None:
+    path = tmp_path / f"a.{container}"
+    if container == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(name, _png())
+    else:
+        with tarfile.open(path, "w") as tar:
+            for name in names:
+                info = tarfile.TarInfo(name.replace("\\", "/"))
+                info.size = len(_png())
+                tar.addfile(info, io.BytesIO(_png()))
+    with pytest.raises(DataError, match=r"is there twice|leads out of it"):
+        list(pictures(path))
+
+
+def _spoilt(path: Path, method: int, at: int, value: bytes) -> Path:
+    """Write a zip of two pictures, and other bytes into the first one, from where its header begins."""
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("a.png", _png())
+        archive.writestr("b.png", _png())
+        directory = archive.start_dir
+    content = bytearray(path.read_bytes())
+    content[at : at + len(value)] = value
+    if at == 6:  # encrypted: the directory says so too
+        content[directory + 8 : directory + 10] = value
+    if at == 8:  # an unknown method
+        content[directory + 10 : directory + 12] = value
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("method", "at", "value"),
+    [
+        (zipfile.ZIP_LZMA, 39, b"\xff" * 20),
+        (zipfile.ZIP_BZIP2, 45, b"\xff" * 20),
+        (zipfile.ZIP_DEFLATED, 40, b"\xff" * 20),
+        (zipfile.ZIP_STORED, 6, b"\1\0"),
+        (zipfile.ZIP_STORED, 6, b"\0\x08"),
+        (zipfile.ZIP_STORED, 8, b"\x62\0"),
+        (zipfile.ZIP_STORED, 30, b"\xff"),
+    ],
+    ids=["lzma", "bzip2", "deflate", "encrypted", "utf8 flag", "method", "name"],
+)
+def test_spoilt_members_of_a_zip_are_told_or_skipped(method: int, at: int, value: bytes, tmp_path: Path) -> None:
+    path = _spoilt(tmp_path / "a.zip", method, at, value)
+    if value == b"\0\x08":  # its name is no UTF-8, which only its own header says
+        content = path.read_bytes().replace(b"a.png", b"\xff.png", 1)
+        path.write_bytes(content)
+    try:
+        data = prepare(path, FORM, tmp_path / "cache", skip_bad=True)
+        assert [text.split()[0] for text in data.skipped] in (["a.png"], [])
+        assert len(data) == 2 - len(data.skipped)
+        refused = bool(data.skipped)
+    except DataError:
+        refused = True
+    assert refused
+    with pytest.raises(DataError, match=r"a\.zip"):
+        prepare(path, FORM, tmp_path / "cache")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+@pytest.mark.parametrize("name", ["dogs/z.png", "dataset.json"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "device"])
+def test_what_may_have_no_end_is_told(make: Any, name: str, folder: Path, tmp_path: Path) -> None:
+    make(folder / name)
+    with pytest.raises(DataError, match=rf"{name}.*not a regular file"):
+        prepare(folder, FORM, tmp_path / "cache")
+    if name != "dataset.json":
+        assert len(prepare(folder, FORM, tmp_path / "cache", skip_bad=True).skipped) == 1
+
+
+@pytest.mark.parametrize("name", ["dogs/z.png", "dataset.json"])
+@pytest.mark.parametrize("container", [_zipped, lambda folder: folder], ids=["zip", "folder"])
+def test_files_that_are_too_large(
+    container: Any, name: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collections, "LIMIT", 1000)
+    (folder / name).write_bytes(bytes(1001))
+    with pytest.raises(DataError, match=rf"{name} .*has 1,001 bytes: more than 1,000 are not read"):
+        prepare(container(folder), FORM, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("content", ['{"labels": [["cats/0.png", 1]]}', '{"title": "pets"}', "{"])
+def test_labels_that_no_network_needs(content: str, folder: Path, tmp_path: Path) -> None:
+    (folder / "dataset.json").write_text(content)
+    chosen, note = labels_used(folder, 0)
+    assert "photos: dataset.json" in str(note)
+    assert len(prepare(folder, FORM, tmp_path / "cache", labels_from=chosen)) == 4
+    with pytest.raises(DataError, match=r"photos: dataset\.json"):
+        labels_used(folder, 2)
 
 
 def test_labels_in_a_sub_folder_are_none(folder: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,12 @@ def test_rate_command(tmp_path: Path) -> None:
     assert values == sorted(values, reverse=True)
     assert _rate(folder, *network, "--out", tmp_path / "list.csv") == f"3 scores in {tmp_path / 'list.csv'}\n"
     assert "exists; use --force" in _rate(folder, *network, "--out", tmp_path / "list.csv", status=1)
+    (folder / "0.png").rename(folder / "\x1b[31m.png")
+    assert "\\x1b[31m.png" in _rate(folder, *network)
+    if sys.platform == "linux":  # elsewhere names are UTF-8
+        (folder / "1.png").rename(folder / "\udcff.png")
+        _rate(folder, *network, "--out", tmp_path / "list.csv", "--force")
+        assert "\\udcff.png" in (tmp_path / "list.csv").read_text()
     (folder / "bad.png").write_bytes(b"")
     assert "bad.png is broken, or not a picture; --bad skip" in _rate(folder, *network, status=1)
     assert "Skipped bad.png" in _rate(folder, *network, "--bad", "skip")

@@ -611,6 +611,42 @@ def test_a_run_is_not_overwritten(photos: Path, tmp_path: Path) -> None:
     assert "network-000000008.state is damaged" in output
 
 
+def test_a_run_goes_on_with_the_labels_it_was_begun_with(tmp_path: Path) -> None:
+    common = ("--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
+    data = _official(tmp_path / "set.zip", [i % 2 for i in range(30)])
+    _train(data, "--config", _recipe(tmp_path, c_dim=2), *common, "--kimg", 0.008)
+    _official(data, [(i + 1) % 2 for i in range(30)])
+    output = _train(data, "--resume", *common, "--kimg", 0.016, status=1)
+    assert "was on 30 pictures in 2 classes with other labels: to go on with other pictures" in output
+    _official(data, [i % 2 for i in range(30)])
+    assert "0.016 kimg" in _train(data, "--resume", *common, "--kimg", 0.016)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are UTF-8 here")
+def test_names_that_are_not_utf8(photos: Path, tmp_path: Path) -> None:
+    photos = photos.rename(tmp_path / "photos\udcff")
+    recipe = _recipe(tmp_path).rename(tmp_path / "recipe\udcff.toml")
+    common = ("--outdir", tmp_path / "run\udcff", "--cache", tmp_path / "cache")
+    _train(photos, "--config", recipe, *common, "--kimg", 0.008)
+    assert "0.016 kimg" in _train(photos, "--resume", *common, "--kimg", 0.016)
+    content = stylegan_torch.checkpoint.read(tmp_path / "run\udcff" / "network-000000016.pt")
+    about = content.provenance["training"]
+    assert (about["start"], about["data"]) == ("recipe\\udcff.toml", "photos\\udcff")
+
+
+def test_labels_are_told_before_pictures_are_prepared(tmp_path: Path) -> None:
+    data = _official(tmp_path / "set.zip", [i % 4 for i in range(30)])
+    common = ("--outdir", tmp_path / "run", "--cache", tmp_path / "cache", "--kimg", 0.008)
+    assert "has 3 classes, the data set 4" in _train(data, "--config", _recipe(tmp_path, c_dim=3), *common, status=1)
+    assert not (tmp_path / "cache").exists()
+    with zipfile.ZipFile(data, "a") as archive, archive.open("00000/more.png", "w") as file:
+        Image.new("RGB", (16, 16)).save(file, format="PNG")
+    output = _train(data, "--config", _recipe(tmp_path), *common)
+    assert "Note: the labels of the pictures are not used, as this network takes none" in output
+    assert "has no label for 00000/more.png" in output
+    assert "0.016 kimg" in _train(data, "--resume", *common[:-1], 0.016)
+
+
 def test_a_run_goes_on_as_it_was_begun(photos: Path, tmp_path: Path) -> None:
     common = ("--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
     _train(photos, "--config", _recipe(tmp_path, c_dim=2), *common, "--kimg", 0.008)

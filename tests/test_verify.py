@@ -99,6 +99,13 @@ def test_the_same_network_passes(computed: Arrays, tmp_path: Path) -> None:
     assert "Note: the reference was made from another file, <b>demo.pkl, sha256 12ab" in result.output
 
 
+def test_what_a_reference_says_does_not_steer_the_terminal(computed: Arrays, tmp_path: Path) -> None:
+    origin = {"name": "demo\x1b[31m.pkl", "sha256": "12ab", "size": 1}
+    output = run(checkpoints.DEMO, reference(tmp_path / "ref.npz", computed, origin=origin)).output
+    assert "another file, demo\\x1b[31m.pkl" in output
+    assert "\x1b" not in output
+
+
 @pytest.mark.parametrize("name", ["images", "images_uint8", "w", "d_scores"])
 def test_any_array_that_differs_fails(name: str, computed: Arrays, tmp_path: Path) -> None:
     changed = computed[name].copy()

@@ -14,6 +14,7 @@ from converter.errors import ConvertError, UnsafePickleError, sound
 from converter.foreign import Source, described
 from converter.form import Form
 from converter.forms.registry import FORMS
+from stylegan_torch.files.atomic import opened_by_name
 
 
 def read_state_dicts(path: Path) -> Source:
@@ -76,7 +77,8 @@ def load_container(path: Path) -> Any:
             warnings.simplefilter("ignore")
             with path.open("rb") as file:
                 mapped = file.read(2) == b"PK"
-            return torch.load(path, weights_only=True, mmap=mapped, map_location="cpu")
+            with opened_by_name(path) as name:
+                return torch.load(name, weights_only=True, mmap=mapped, map_location="cpu")
     except OSError:
         raise
     except Exception as error:  # what torch raises for a damaged file is anything

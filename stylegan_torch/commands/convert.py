@@ -20,7 +20,7 @@ from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import NETWORK_FILE, OUTPUT
 from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports
 from stylegan_torch.files.atomic import refuse_existing
-from stylegan_torch.text import columns, one_line
+from stylegan_torch.text import columns, one_line, printable
 
 EXAMPLES = """\b
 Examples:
@@ -207,7 +207,7 @@ def _verify(src: str, trust: bool, modules: Path | None) -> None:
     with Console(stderr=True).status(f"Running the original of {escape(as_given(src))}") as status:
         tell: Any = lambda text: status.update(escape(text))  # noqa: E731
         verdict = verify_original(src, memory_limit(None), PROOF, tell, modules)
-    click.echo("\n".join([*verdict.table(), *verdict.summary()]))
+    click.echo("\n".join(map(printable, [*verdict.table(), *verdict.summary()])))
     if not verdict.passed:
         raise ConvertError(f"{src}: our network is not the same as the original; nothing was written. Please report it")
 

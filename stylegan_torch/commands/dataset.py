@@ -15,6 +15,7 @@ from stylegan_torch.commands.given import take_inputs
 from stylegan_torch.commands.inputs import InputFile, InputFolder, OutputFile
 from stylegan_torch.commands.options import FORCE
 from stylegan_torch.commands.terminal import Command, one_line_errors, reading
+from stylegan_torch.text import one_line
 
 if TYPE_CHECKING:
     from stylegan_torch.pictures.collections import Picture
@@ -47,6 +48,10 @@ class _Labels(InputFile):
         if Path(text).suffix.lower() != ".csv":
             raise ValueError(f"{text!r} is neither folders, nor none, nor a .csv")
         return Path(text)
+
+    def piped(self, path: Path) -> Path:
+        """Return the path: only a table comes through a pipe."""
+        return path
 
     def check(self, text: str) -> None:
         """Raise StyleGANError if it is a table that is not there."""
@@ -101,8 +106,8 @@ def dataset(
     with their labels. SRC's own labels are its dataset.json, or the .cls of a WebDataset. Pictures are turned as their
     EXIF says, and what is transparent becomes white. Killed half-way, the same command goes on.
 
-    A label in a table is the number of a class, its name, or several columns of numbers. Names, of classes or of
-    sub-folders, are numbered in order.
+    A label in a table is the number of a class, 1 or 1.0, its name, or several columns of numbers. Names, of classes or
+    of sub-folders, are numbered in order.
     """
     from stylegan_torch.pictures.archive import Order, Shape, write
     from stylegan_torch.pictures.decode import DataError
@@ -120,7 +125,7 @@ def dataset(
 
     made = write(dst, Order(src, shape, labels_from or "data", max_images, bad == "skip"), force, watched)
     for line in made.skipped:
-        click.echo(f"Skipped {line}", err=True)
+        click.echo(f"Skipped {one_line(line)}", err=True)
     if made.stretched:
         click.echo(
             f"Note: {made.stretched} pictures that are not square were stretched; --transform center-crop cuts them",
@@ -134,6 +139,6 @@ def dataset(
     click.echo(f"{made.count} pictures of {made.side}×{made.side} in {color}, {labels}: {dst}")
     if names != tuple(map(str, range(len(names)))):
         for number, name in enumerate(names[:_CLASSES_SHOWN]):
-            click.echo(f"class {number}: {name}")
+            click.echo(f"class {number}: {one_line(name)}")
         if len(names) > _CLASSES_SHOWN:
             click.echo(f"and {len(names) - _CLASSES_SHOWN} more, in the order of their names")

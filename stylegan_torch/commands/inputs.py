@@ -30,14 +30,22 @@ class InputFile(_Type):
         """Return the path."""
         if not isinstance(value, str) or ctx is None:
             return value
-        if is_pipe(value):
-            return self.made(str(note_pipe(value, ctx)))
         try:
+            if is_pipe(value):
+                return self.piped(note_pipe(value, ctx))
             made = self.made(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
         note_check(lambda: self.check(value), ctx)
         return made
+
+    def piped(self, path: Path) -> Any:
+        """Return what the command gets for a pipe, whose bytes will be at a path that says nothing of what they are.
+
+        Raises:
+            ValueError: if there can be none here.
+        """
+        return self.made(str(path))
 
     def made(self, text: str) -> Any:
         """Return what the command gets for a name.
@@ -48,8 +56,10 @@ class InputFile(_Type):
         return Path(text)
 
     def check(self, text: str) -> None:
-        """Raise StyleGANError if a name's file is not there."""
+        """Raise StyleGANError if a name's file is not there, or is a device or a pipe, which may have no end."""
         try:
+            if Path(text).exists() and not (Path(text).is_file() or Path(text).is_dir()):
+                raise StyleGANError(f"{text} is not a regular file")
             Path(text).open("rb").close()
         except (OSError, ValueError) as error:
             raise StyleGANError(f"cannot read {text}: {getattr(error, 'strerror', None) or error}") from error

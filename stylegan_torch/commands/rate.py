@@ -14,6 +14,7 @@ from stylegan_torch.commands.inputs import OUTPUT, InputFolder
 from stylegan_torch.commands.options import CLASS, DEVICE, FORCE, NETWORK, note_no_class, open_discriminator
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports
 from stylegan_torch.files.atomic import new_file, refuse_existing
+from stylegan_torch.text import one_line, printable
 
 EXAMPLES = """\b
 Examples:
@@ -73,18 +74,20 @@ def rate(
         except DataError as error:
             if bad == "refuse":
                 raise DataError(f"{pictures}: {picture.name} {error}; --bad skip leaves such out") from error
-            click.echo(f"Skipped {picture.name}: it {error}", err=True)
+            click.echo(f"Skipped {one_line(f'{picture.name}: it {error}')}", err=True)
             continue
         rows.append((scores(D, [image], class_index).item(), picture.name))
     if not rows:
         raise DataError(f"{pictures} has no pictures to rate")
+    if not out:
+        rows = [(score, printable(name)) for score, name in rows]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("score", "name"))
     writer.writerows((f"{score:.4f}", name) for score, name in sorted(rows, reverse=True))
     if out:
         with new_file(out, force) as file:
-            file.write(text.getvalue().encode())
+            file.write(text.getvalue().encode(errors="backslashreplace"))
         click.echo(f"{len(rows)} scores in {out}")
     else:
         click.echo(text.getvalue(), nl=False)

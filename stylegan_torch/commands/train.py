@@ -14,6 +14,7 @@ from stylegan_torch import StyleGANError
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, OUTPUT, InputFolder
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports
 from stylegan_torch.files.atomic import refuse_existing
+from stylegan_torch.text import one_line
 
 if TYPE_CHECKING:
     from stylegan_torch.pictures.collections import Picture
@@ -117,9 +118,10 @@ def train(
     run.snapshot_kimg, run.tensorboard = snapshot_kimg, tensorboard
     main = trainer.accelerator.is_main_process
     if main and trainer.data.skipped:
-        click.echo(f"Skipped {len(trainer.data.skipped)} bad pictures, the first: {trainer.data.skipped[0]}", err=True)
+        first = one_line(trainer.data.skipped[0])
+        click.echo(f"Skipped {len(trainer.data.skipped)} bad pictures, the first: {first}", err=True)
     if main and trainer.label_note:
-        click.echo(f"Note: {trainer.label_note}", err=True)
+        click.echo(f"Note: {one_line(trainer.label_note)}", err=True)
     columns = (
         TextColumn("Training {task.completed:.1f} of {task.total:g} kimg"),
         BarColumn(),

@@ -15,6 +15,7 @@ from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, OutputFile
 from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import refuse_existing
+from stylegan_torch.text import one_line, printable
 
 EXAMPLES = """\b
 Examples:
@@ -57,11 +58,11 @@ def main(network: str, reference: Path, report: Path | None, force: bool) -> Non
             raise StyleGANError(f"{network}: holds no network G_ema")
         origin = loaded.provenance.get("origin", {})
         verdict = verify({role: loaded.network(role) for role in roles}, known)
-    click.echo("\n".join([*verdict.table(), *verdict.summary()]))
+    click.echo("\n".join(map(printable, [*verdict.table(), *verdict.summary()])))
     theirs = known.record["origin"]
     if origin.get("sha256") != theirs.get("sha256"):
         name = f"{theirs.get('name')}, sha256 {theirs.get('sha256')}"
-        click.echo(f"Note: the reference was made from another file, {name}", err=True)
+        click.echo(f"Note: the reference was made from another file, {one_line(name)}", err=True)
     if report:
         from stylegan_torch.proof.report import write_report
 

@@ -95,7 +95,7 @@ def well_formed_layers(text: str) -> str:
 
 def check_directions(name: str) -> None:
     """Raise CompositionError unless a text is in `METHODS` or names a file."""
-    if name not in METHODS and not Path(name).exists():
+    if name not in METHODS and not Path(name).is_file():
         raise CompositionError(f"{name} is neither {' nor '.join(METHODS)}, nor a file of directions")
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from stylegan_torch.editing.latents import network_hash, require_w
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.files.atomic import new_file
+from stylegan_torch.files.atomic import new_file, opened_by_name
 from stylegan_torch.networks import stylegan1, stylegan2, stylegan3
 
 
@@ -241,5 +241,5 @@ def _read_npz(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Any], str]:
-    with safetensors.safe_open(path, framework="numpy") as content:
+    with opened_by_name(path) as name, safetensors.safe_open(name, framework="numpy") as content:
         return {name: content.get_tensor(name) for name in _TENSORS}, (content.metadata() or {})["about"]

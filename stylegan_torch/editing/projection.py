@@ -24,7 +24,7 @@ from stylegan_torch.drawing.random_streams import Draws, Share
 from stylegan_torch.editing.latents import Latents, chosen, labels_of, network_hash, require_w
 from stylegan_torch.editing.perceptual import Distance, PyramidDistance
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.files.atomic import new_file
+from stylegan_torch.files.atomic import new_file, opened_by_name
 
 _SAMPLES = 10_000
 _BATCH = 1000
@@ -333,7 +333,8 @@ def load_state(path: Path) -> dict[str, Any]:
         ProjectionError: if there is none, or it is damaged.
     """
     try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
+        with opened_by_name(path) as name:
+            state = torch.load(name, weights_only=True, map_location="cpu")
     except FileNotFoundError as error:
         raise ProjectionError(f"there is no {path} to resume from") from error
     except Exception as error:  # what torch raises for a damaged file is anything

@@ -21,6 +21,21 @@ def cache_folder() -> Path:
     return Path(chosen).expanduser() if chosen else user_cache_path("stylegan-torch")
 
 
+def spelled(name: str) -> str:
+    """Return the name of a file as text that every file can hold: bytes that are no UTF-8 become escapes."""
+    return name.encode(errors="backslashreplace").decode()
+
+
+@contextmanager
+def opened_by_name(path: str | Path) -> Iterator[str]:
+    """Give a name by which libraries that take only UTF-8 can open a file, until the block ends."""
+    if str(path) == spelled(str(path)):
+        yield str(path)
+        return
+    with Path(path).open("rb") as file:
+        yield f"/proc/self/fd/{file.fileno()}"
+
+
 def make_folder(path: Path) -> None:
     """Make a folder and those above it.
 

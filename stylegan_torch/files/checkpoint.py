@@ -30,7 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from stylegan_torch.errors import CheckpointError
-from stylegan_torch.files.atomic import new_file
+from stylegan_torch.files.atomic import new_file, opened_by_name
 from stylegan_torch.files.plain_json import plain
 from stylegan_torch.neighbours import in_the_way
 from stylegan_torch.networks.registry import (
@@ -125,7 +125,7 @@ def is_ours(path: str | Path) -> bool:
             with zipfile.ZipFile(path) as archive:
                 content = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
                 return content is not None and FORMAT.encode() in archive.open(content).read(1 << 12)
-        with safetensors.safe_open(path, framework="pt") as file:
+        with opened_by_name(path) as name, safetensors.safe_open(name, framework="pt") as file:
             return "stylegan_torch" in (file.metadata() or {})
     except Exception:  # what zipfile and safetensors raise for other files is anything
         return False
@@ -289,9 +289,9 @@ _WRITERS = {".pt": _write_pt, ".safetensors": _write_safetensors}
 
 def _read_pt(path: Path) -> Checkpoint:
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), opened_by_name(path) as name:
             warnings.simplefilter("ignore")
-            content = torch.load(path, weights_only=True, mmap=True, map_location="cpu")
+            content = torch.load(name, weights_only=True, mmap=True, map_location="cpu")
     except OSError:
         raise
     except Exception as error:  # what torch raises for a damaged file is anything
@@ -306,7 +306,7 @@ def _read_pt(path: Path) -> Checkpoint:
 
 def _read_safetensors(path: Path) -> Checkpoint:
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
+        with opened_by_name(path) as place, safetensors.safe_open(place, framework="pt") as file:
             record = json.loads((file.metadata() or {}).get("stylegan_torch", "null"))
             _check_format(record)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

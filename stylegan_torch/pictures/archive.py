@@ -9,11 +9,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
-import itertools
 import json
 import os
 import time
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -39,6 +39,10 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 _VERSION = 1
 """Of what becomes of a picture: a zip is not gone on with by another one."""
 _ZIP, _STATE, _LOCK = "pictures.zip", "state.json", "lock"
+
+
+class _OtherSizeError(DataError):
+    """A picture has not the size that all must have, and none was asked for."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,9 @@ class Shape:
         """
         if self.size is None:
             if image.width != image.height or not _is_power_of_two(image.width):
-                raise DataError(f"is {image.width}×{image.height} pixels, not square with a power of two as its side")
+                raise _OtherSizeError(
+                    f"is {image.width}×{image.height} pixels, not square with a power of two as its side"
+                )
             return image
         refuse_tiny(image, self.size)
         width, height = image.size
@@ -150,10 +156,12 @@ def write(
     names = [labels.picture_name(picture.name) for picture in pictures(order.source, "none")]
     if not names:
         raise DataError(f"{order.source} has no pictures")
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise DataError(f"{order.source}: two pictures have the name {twice}: give one another")
     numbers, entries = _labels(order, names)
     most = min(len(names), order.limit or len(names))
-    grays = (_is_gray(picture) for picture in pictures(order.source, "none"))
-    gray = all(itertools.islice(grays, most))
+    gray = _all_gray(order, most)
     content = [_VERSION, pillow_version, fingerprint(order.source), asdict(order.shape), entries, gray]
     key = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     folder = target.with_name(target.name + ".part")
@@ -218,11 +226,27 @@ def _make(
     return state
 
 
-def _is_gray(picture: Picture) -> bool:
-    try:
-        return is_gray(picture.content())
-    except DataError:  # to be told, or skipped, when it is its turn
-        return True
+def _all_gray(order: Order, most: int) -> bool:
+    """Return whether the first so many pictures have no colours: of those that are usable, if others are left out."""
+    count = side = 0
+    for picture in pictures(order.source, "none"):
+        if count == most:
+            break
+        gray = True
+        try:
+            data = picture.content()
+            gray = is_gray(data)
+            width = order.shape.made(opened(data)).width if order.skip_bad else 0
+            if side and width != side:
+                continue
+            side = width
+        except DataError:  # to be told, or skipped, when it is its turn
+            if order.skip_bad:
+                continue
+        if not gray:
+            return False
+        count += 1
+    return True
 
 
 @dataclass
@@ -268,11 +292,12 @@ class _Unfinished:
             square = image.width == image.height
             image = order.shape.made(image)
             if state.count and image.width != state.side:
-                raise DataError(f"is {image.width} pixels wide, the others are {state.side}")
+                raise _OtherSizeError(f"is {image.width} pixels wide, the others are {state.side}")
         except DataError as error:
             if not order.skip_bad:
-                hint = "" if order.shape.size else "--resolution and --transform make all of one size; "
-                raise DataError(
+                other_size = isinstance(error, _OtherSizeError)
+                hint = "--resolution and --transform make all of one size; " if other_size else ""
+                raise type(error)(
                     f"{order.source}: {picture.name} {error}; {hint}--bad skip leaves such pictures out"
                 ) from error
             state.skipped[state.seen] = f"{picture.name} {error}"
@@ -342,9 +367,10 @@ def _unfinished(folder: Path, key: str, force: bool) -> Iterator[_Unfinished]:
         part = _Unfinished(folder, file, state)
         try:
             yield part
-        except BaseException:
+        except BaseException as error:
             part.leave()
-            if not (folder / _STATE).exists():
+            # What is there of an order that must be changed would only be in the way of the other.
+            if isinstance(error, _OtherSizeError) or not (folder / _STATE).exists():
                 _remove(folder)
             raise
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import functools
 import hashlib
 import itertools
+import lzma
 import os
+import stat
+import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -23,6 +26,13 @@ from stylegan_torch.pictures.labels import Label
 
 LabelsFrom = Literal["all", "data", "none"]
 """What may say labels: all there is; the data itself but not its folders; nothing."""
+LIMIT = 1 << 30
+"""Bytes that a file of a collection may have, so that none fills the memory."""
+_CHUNK = 1 << 14
+"""So little of an archive is unpacked at once that what says to be small and is not does no harm."""
+_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error)
+_DAMAGE = (*_BROKEN, RuntimeError, ValueError, ArithmeticError, EOFError)
+"""What modules for archives raise for those that are broken, encrypted or packed in ways that they don't know."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +51,8 @@ class Picture:
         """
         try:
             return self.read()
-        except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error, tarfile.TarError) as error:
-            raise DataError(f"cannot be read ({error})") from error
+        except (OSError, *_DAMAGE) as error:
+            raise DataError(f"cannot be read ({_said(error)})") from error
 
     def decoded(self, form: Form) -> np.ndarray[Any, Any]:
         """Return it as uint8 [C, H, W].
@@ -56,33 +66,41 @@ class Picture:
 def pictures(path: Path, labels_from: LabelsFrom = "all") -> Iterator[Picture]:
     """Give the pictures of a folder, a `.zip` or a WebDataset: a `.tar`, or a folder of them, one after the other.
 
-    Their labels are those of the official `dataset.json` at its top; of a WebDataset, its `.cls`. Where there is none,
-    the sub-folder a picture is in is its class.
+    Their labels are those of the official `dataset.json` at its top, or in the folder that all pictures are in; of a
+    WebDataset, its `.cls`. Where there is none, the sub-folder a picture is in is its class. What is not a regular
+    file, or larger than `LIMIT`, is a picture that cannot be read.
 
     Args:
         path: the collection.
         labels_from: what is asked for labels: "all" of these, "data" = not the folders, "none".
 
     Raises:
-        DataError: if it is none of these, or cannot be read, or its labels are not as they should be.
+        DataError: if it is none of these, or cannot be read, or two pictures have one name, or its labels are not as
+            they should be.
     """
     try:
         if path.is_dir():
             yield from _folder(path, labels_from)
+        elif path.exists() and not path.is_file():
+            raise DataError(f"{path} is not a regular file")
         elif path.suffix == ".tar":
             yield from _webdataset([path], labels_from)
         elif zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
-                members = _members(archive)
-                found = {name: functools.partial(archive.read, info) for name, info in members.items()}
+                members = _members(path, archive)
+                found = {name: functools.partial(_unpacked, archive, info) for name, info in members.items()}
                 yield from _labelled(path, found, labels_from)
         else:
             path.stat()
             raise DataError(f"{path} is not a folder, a .zip or a WebDataset (.tar)")
     except OSError as error:
         raise DataError(f"cannot read {error.filename or path}: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is damaged: {error}") from error
+    except _DAMAGE as error:
+        raise DataError(f"{path} is damaged: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def fingerprint(path: Path) -> list[Any]:
@@ -97,32 +115,61 @@ def fingerprint(path: Path) -> list[Any]:
         # Sizes and times may be the same although a class is another.
         content = _labels_file(path)
     except OSError as error:
-        raise DataError(f"cannot read {error.filename or path}: {error.strerror}") from error
-    except (RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error):  # `pictures` will say so
+        raise DataError(f"cannot read {error.filename or path}: {error.strerror or error}") from error
+    except (DataError, *_DAMAGE):  # `pictures` will say so
         content = None
     return [str(path.resolve()), stats, content and hashlib.sha256(content).hexdigest()]
 
 
 def _labels_file(path: Path) -> bytes | None:
-    file, name = path / labels.FILE, PurePosixPath(labels.FILE)
+    name = PurePosixPath(labels.FILE)
     if path.is_dir():
-        return file.read_bytes() if file.exists() else None
-    if not zipfile.is_zipfile(path):
+        file = _files(path).get(name)
+        return _regular(file) if file else None
+    if not path.is_file() or not zipfile.is_zipfile(path):
         return None
     with zipfile.ZipFile(path) as archive:
-        members = _members(archive)
-        return archive.read(members[name]) if name in members else None
+        info = _members(path, archive).get(name)
+        return _unpacked(archive, info) if info else None
 
 
 def _folder(path: Path, labels_from: LabelsFrom) -> Iterator[Picture]:
-    files = files_below(path)
-    found = {PurePosixPath(file.relative_to(path).as_posix()): file for file in files}
-    shards = [file for file in files if file.suffix == ".tar" and file.parent == path]
+    found = _files(path)
+    shards = sorted(file for file in found.values() if file.suffix == ".tar" and file.parent == path)
     if shards and any(map(_is_picture, found)):
         raise DataError(f"{path} has both pictures and a WebDataset ({shards[0].name}): name one of them")
     if shards:
         return _webdataset(shards, labels_from)
-    return _labelled(path, {name: file.read_bytes for name, file in found.items()}, labels_from)
+    return _labelled(path, {name: functools.partial(_regular, file) for name, file in found.items()}, labels_from)
+
+
+def _files(path: Path) -> dict[PurePosixPath, Path]:
+    """Return the files of a folder by name; without the folder that all pictures are in, if that has labels."""
+    found = {PurePosixPath(file.relative_to(path).as_posix()): file for file in files_below(path)}
+    return _below(_labelled_folder(found) or PurePosixPath(), found)
+
+
+def _regular(path: Path) -> bytes:
+    """Return the bytes of a file, unless it is a pipe or a device, which might have no end."""
+    with os.fdopen(
+        os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
+    ) as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(None, "not a regular file", str(path))
+        _refuse_large(about.st_size)
+        return file.read()
+
+
+def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    _refuse_large(info.file_size)
+    with archive.open(info) as file:
+        return b"".join(iter(functools.partial(file.read, _CHUNK), b""))
+
+
+def _refuse_large(size: int) -> None:
+    if size > LIMIT:
+        raise DataError(f"has {size:,} bytes: more than {LIMIT:,} are not read")
 
 
 def files_below(path: Path) -> list[Path]:
@@ -140,19 +187,42 @@ def files_below(path: Path) -> list[Path]:
     return sorted(files)
 
 
-def _members(archive: zipfile.ZipFile) -> dict[PurePosixPath, zipfile.ZipInfo]:
-    """Return the files of an archive by name, without the folder that all are in."""
-    members = {labels.picture_name(info.filename): info for info in archive.infolist() if not info.is_dir()}
-    members = {name: info for name, info in members.items() if not _is_hidden(name)}
-    top = _common_folder(members)
-    if top / labels.FILE not in members:  # then only pictures count
-        top = _common_folder(filter(_is_picture, members))
-    return {name.relative_to(top): info for name, info in members.items() if name.is_relative_to(top)}
+def _members(path: Path, archive: zipfile.ZipFile) -> dict[PurePosixPath, zipfile.ZipInfo]:
+    """Return the files of an archive by name, without the folder that all pictures are in."""
+    members: dict[PurePosixPath, zipfile.ZipInfo] = {}
+    for info in archive.infolist():
+        name = labels.picture_name(info.filename)
+        if not info.is_dir() and not _is_hidden(name):
+            _refuse_odd(path, name, members)
+            members[name] = info
+    return _below(_labelled_folder(members) or _common_folder(members), members)
+
+
+def _refuse_odd(path: Path, name: PurePosixPath, taken: Container[PurePosixPath]) -> None:
+    """Raise DataError if a picture, or what has labels, is named as no other file of a collection may be."""
+    if (name.name == labels.FILE or _is_picture(name)) and (".." in name.parts or name in taken):
+        fault = "leads out of it" if ".." in name.parts else "is there twice"
+        raise DataError(f"{path}: {name} {fault}: take it out, or give it another name")
+
+
+def _labelled_folder(names: Iterable[PurePosixPath]) -> PurePosixPath | None:
+    """Return the folder nearest to all pictures that has a `dataset.json`; None without."""
+    there = {name for name in names if not _is_hidden(name)}
+    top = _common_folder(there)
+    return next((folder for folder in (top, *top.parents) if folder / labels.FILE in there), None)
 
 
 def _common_folder(names: Iterable[PurePosixPath]) -> PurePosixPath:
-    folders = [name.parent for name in names]
+    """Return the folder that all pictures are in."""
+    folders = [name.parent for name in names if _is_picture(name)]
     return PurePosixPath(os.path.commonpath(folders) if folders else "")
+
+
+_File = TypeVar("_File")
+
+
+def _below(top: PurePosixPath, files: Mapping[PurePosixPath, _File]) -> dict[PurePosixPath, _File]:
+    return {name.relative_to(top): file for name, file in files.items() if name.is_relative_to(top)}
 
 
 def _labelled(
@@ -160,6 +230,12 @@ def _labelled(
 ) -> Iterator[Picture]:
     names = sorted(filter(_is_picture, found))
     file = found.get(PurePosixPath(labels.FILE)) if labels_from != "none" else None
+    others = sorted(str(name) for name in found if name.name == labels.FILE and not _is_hidden(name))
+    if labels_from != "none" and not file and len(others) > 1:
+        raise DataError(
+            f"{path} has {', '.join(others[:3])}{', …' * (len(others) > 3)}, and none for all pictures: "
+            f"give one of these folders, or write one {labels.FILE} at the top"
+        )
     given: Mapping[PurePosixPath, Label] = {}
     if file:
         try:
@@ -180,7 +256,7 @@ def _is_picture(name: PurePosixPath) -> bool:
 
 
 def _is_hidden(name: PurePosixPath) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in name.parts)
+    return any(part.startswith((".", "__MACOSX")) and part != ".." for part in name.parts)
 
 
 @functools.cache
@@ -190,11 +266,19 @@ def _suffixes() -> frozenset[str]:
 
 def _webdataset(shards: Sequence[Path], labels_from: LabelsFrom) -> Iterator[Picture]:
     for shard in shards:
+        if not shard.is_file():  # a pipe has no end
+            raise DataError(f"{shard} is not a regular file")
+        taken = set[PurePosixPath]()
         with tarfile.open(shard) as archive:
             files = (member for member in archive if member.isfile())
             for _, members in itertools.groupby(files, lambda member: _key_and_ending(member.name)[0]):
-                sample = {_key_and_ending(member.name)[1]: member for member in members}
-                label = _cls(_content(archive, sample["cls"])) if "cls" in sample and labels_from != "none" else None
+                sample = dict[str, tarfile.TarInfo]()
+                for member in members:
+                    name = PurePosixPath(member.name)
+                    _refuse_odd(shard, name, taken)
+                    taken.add(name)
+                    sample[_key_and_ending(member.name)[1]] = member
+                label = _cls(shard, archive, sample["cls"]) if "cls" in sample and labels_from != "none" else None
                 for member in sample.values():
                     if _is_picture(PurePosixPath(member.name)):
                         yield Picture(
@@ -202,9 +286,12 @@ def _webdataset(shards: Sequence[Path], labels_from: LabelsFrom) -> Iterator[Pic
                         )
 
 
-def _cls(content: bytes) -> Label:
+def _cls(shard: Path, archive: tarfile.TarFile, member: tarfile.TarInfo) -> Label:
     """Read a `.cls`: the number of a class, as WebDataset's own decoder has it, or a name."""
-    text = content.decode().strip()
+    try:
+        text = _content(archive, member).decode().strip()
+    except DataError as error:
+        raise DataError(f"{shard}: {member.name} {error}") from error
     return int(text) if text.isdecimal() and len(text) < 20 else text
 
 
@@ -216,6 +303,7 @@ def _key_and_ending(name: str) -> tuple[str, str]:
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    _refuse_large(member.size)
     file = archive.extractfile(member)
     assert file is not None
     return file.read()

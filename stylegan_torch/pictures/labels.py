@@ -123,7 +123,7 @@ def _is_finite(number: Any) -> bool:
 def from_csv(path: Path, names: Iterable[PurePosixPath]) -> dict[PurePosixPath, Label]:
     """Return the labels of pictures in a table of names and labels; rows of other pictures, or a heading, are left out.
 
-    A label is the number of a class, the name of one, or several numbers, each in its column: a vector.
+    A label is the number of a class, as 1 or 1.0, the name of one, or several numbers, each in its column: a vector.
 
     Raises:
         DataError: if it cannot be read, or a row has no label.
@@ -148,7 +148,7 @@ def from_csv(path: Path, names: Iterable[PurePosixPath]) -> dict[PurePosixPath, 
     if len(texts) == len(found) and not all(map(_is_number, texts.values())):
         return dict(texts)
     if len(texts) == len(found) and all(map(_is_whole, texts.values())):
-        return {name: _label(str(name), int(text)) for name, text in texts.items()}
+        return {name: _label(str(name), int(float(text))) for name, text in texts.items()}
     for name, values in found.items():
         if not all(map(_is_number, values)):
             raise DataError(f"{path} has the label {','.join(values)[:100]} for {name}, which is no vector")
@@ -163,7 +163,7 @@ def _is_number(text: str) -> bool:
 
 
 def _is_whole(text: str) -> bool:
-    return len(text) < 20 and text.removeprefix("-").isdecimal()
+    return float(text).is_integer()
 
 
 def every(labels: Mapping[PurePosixPath, Label], names: Sequence[PurePosixPath], where: str) -> None:

@@ -16,11 +16,11 @@ from filelock import FileLock
 from torch import Tensor
 
 from stylegan_torch.files.atomic import make_folder, new_file
-from stylegan_torch.pictures.collections import Picture, fingerprint, pictures
+from stylegan_torch.pictures.collections import LabelsFrom, Picture, fingerprint, pictures
 from stylegan_torch.pictures.decode import DataError, Form
 from stylegan_torch.pictures.labels import Label, numbered
 
-_VERSION = 2
+_VERSION = 3
 """Of the cache; to be changed with what `decode` makes of a file."""
 
 
@@ -108,12 +108,35 @@ def stream(count: int, seed: int, start: int, length: int) -> np.ndarray[Any, An
     return np.concatenate(chosen)
 
 
+def labels_used(path: Path, c_dim: int) -> tuple[LabelsFrom, str | None]:
+    """Return where the labels for a network that takes `c_dim` numbers come from, and what is worth knowing of them.
+
+    No picture is read. A network that takes no labels goes without those that are not as they should be.
+
+    Raises:
+        DataError: if they are not for such a network.
+    """
+    try:
+        found = list(pictures(path))
+        labels = numbered([picture.label for picture in found])
+        names = tuple(picture.name for picture in found)
+        blank = np.zeros((len(found), 0), np.uint8)
+        if found:
+            Dataset(blank, labels.classes, labels.class_names, (), labels.vectors, names).fit_labels(c_dim)
+    except DataError as error:
+        if not c_dim:
+            return "none", f"the labels of the pictures are not used, as this network takes none: {error}"
+        raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
+    return "all", None
+
+
 def prepare(
     path: Path,
     form: Form,
     cache: Path,
     skip_bad: bool = False,
     watch: Callable[[Iterable[Picture]], Iterable[Picture]] = lambda given: given,
+    labels_from: LabelsFrom = "all",
 ) -> Dataset:
     """Return the data set at `path` in the given form, made once and kept in the folder `cache`.
 
@@ -123,27 +146,35 @@ def prepare(
         cache: where prepared data sets are kept.
         skip_bad: leave bad pictures out rather than refuse them.
         watch: may show progress.
+        labels_from: what may say labels.
 
     Raises:
         DataError: if there is no picture, or a bad one that is not to be skipped.
     """
-    folder = cache / _key(path, form, skip_bad)
+    folder = cache / _key(path, form, skip_bad, labels_from)
     make_folder(folder)
     with FileLock(folder / "lock"):
         dataset = _opened(folder, form)
         if dataset is None:
-            _fill(folder, path, form, skip_bad, watch)
+            _fill(folder, path, form, skip_bad, labels_from, watch)
             dataset = _opened(folder, form)
     assert dataset is not None
     return dataset
 
 
-def _fill(folder: Path, path: Path, form: Form, skip_bad: bool, watch: Callable[..., Iterable[Picture]]) -> None:
+def _fill(
+    folder: Path,
+    path: Path,
+    form: Form,
+    skip_bad: bool,
+    labels_from: LabelsFrom,
+    watch: Callable[..., Iterable[Picture]],
+) -> None:
     labels: list[Label | None] = []
     names: list[str] = []
     skipped: list[str] = []
     with new_file(folder / "pictures.u8", force=True) as file:
-        for picture in watch(pictures(path)):
+        for picture in watch(pictures(path, labels_from)):
             try:
                 file.write(picture.decoded(form).tobytes())
                 labels.append(picture.label)
@@ -162,9 +193,9 @@ def _fill(folder: Path, path: Path, form: Form, skip_bad: bool, watch: Callable[
         file.write(json.dumps({"names": names, "labels": labels, "skipped": skipped}).encode())
 
 
-def _key(path: Path, form: Form, skip_bad: bool) -> str:
+def _key(path: Path, form: Form, skip_bad: bool, labels_from: LabelsFrom) -> str:
     """Return a name that changes when the data set or the form does."""
-    content = json.dumps([_VERSION, fingerprint(path), asdict(form), skip_bad])
+    content = json.dumps([_VERSION, fingerprint(path), asdict(form), skip_bad, labels_from])
     return f"{path.stem}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
 

@@ -30,7 +30,7 @@ from stylegan_torch.drawing.images import ContactSheet, save_png, to_pil, to_uin
 from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files import checkpoint
-from stylegan_torch.files.atomic import new_file
+from stylegan_torch.files.atomic import new_file, opened_by_name
 from stylegan_torch.training.trainer import Trainer
 
 _STATES_KEPT = 2
@@ -121,7 +121,8 @@ class Run:
         if not snapshots:
             raise StyleGANError(f"{self.folder} has no snapshot to resume from")
         try:
-            state = torch.load(snapshots[-1].with_suffix(".state"), weights_only=True, map_location="cpu")
+            with opened_by_name(snapshots[-1].with_suffix(".state")) as name:
+                state = torch.load(name, weights_only=True, map_location="cpu")
         except Exception as error:  # what torch raises for a damaged file is anything
             raise StyleGANError(
                 f"{snapshots[-1].with_suffix('.state')} is damaged; remove it to go on from an earlier one"

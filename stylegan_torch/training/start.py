@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -11,12 +12,12 @@ from typing import Any
 from accelerate import Accelerator, InitProcessGroupKwargs
 
 from stylegan_torch.errors import CheckpointError, StyleGANError
-from stylegan_torch.files.atomic import cache_folder, make_folder
+from stylegan_torch.files.atomic import cache_folder, make_folder, spelled
 from stylegan_torch.files.checkpoint import Checkpoint
 from stylegan_torch.networks.registry import kind_of
 from stylegan_torch.pictures.collections import Picture
 from stylegan_torch.pictures.decode import Form
-from stylegan_torch.training.dataset import prepare
+from stylegan_torch.training.dataset import Dataset, labels_used, prepare
 from stylegan_torch.training.recipes import networks_of, new_networks, read_recipe
 from stylegan_torch.training.run import Run
 from stylegan_torch.training.settings import Settings, preset
@@ -79,22 +80,35 @@ def start(
     accelerator = Accelerator(
         mixed_precision=PRECISIONS[about["precision"]], kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)]
     )
-    height, width = networks["G"].img_size
+    (height, width), c_dim = networks["G"].img_size, networks["G"].c_dim
+    labels_from, note = labels_used(plan.data, c_dim)
     with accelerator.main_process_first():  # the others then find the pictures prepared
-        data = prepare(plan.data, Form(height, width, networks["G"].img_channels), cache, plan.skip_bad, watch)
-    found = {"pictures": len(data), "classes": list(data.class_names)}
-    if about.setdefault("found", found) != found:
+        form = Form(height, width, networks["G"].img_channels)
+        data = prepare(plan.data, form, cache, plan.skip_bad, watch, labels_from)
+    found = _found(data, c_dim)
+    before = about.get("found", found)
+    if found != {"labels": found["labels"], **before}:  # of older runs the labels are not known
         raise StyleGANError(
-            f"{plan.data} has {_described(found)}, the run in {plan.outdir} was on {_described(about['found'])}: "
+            f"{plan.data} has {_described(found)}, the run in {plan.outdir} was on {_described(before)}"
+            f"{' with other labels' * (_described(found) == _described(before))}: "
             "to go on with other pictures, begin a new run from its last snapshot (--network)"
         )
+    about["found"] = found
     make_folder(plan.outdir)
     at_once = about["at_once"]
     trainer = Trainer(networks["G"], networks["D"], networks["G_ema"], data, settings, accelerator, at_once)
     if state:
         trainer.restore(state)
-    run.about = about | {"data": plan.data.name}
+    trainer.label_note = trainer.label_note or note
+    run.about = about | {"data": spelled(plan.data.name)}
     return trainer, run
+
+
+def _found(data: Dataset, c_dim: int) -> dict[str, Any]:
+    """Return what must stay the same when a run goes on; labels only if the network takes any."""
+    labels = data.classes.astype("<i8") if data.vectors is None else data.vectors.astype("<f4")
+    digest = hashlib.sha256(labels.tobytes()).hexdigest() if c_dim else None
+    return {"pictures": len(data), "classes": [spelled(name) for name in data.class_names], "labels": digest}
 
 
 def _described(found: dict[str, Any]) -> str:
@@ -120,7 +134,7 @@ def _beginning(
     if plan.config:
         recipe, given = read_recipe(plan.config)
         settings = _settings(recipe.family, recipe.settings | given | plan.given, str(plan.config))
-        about = {"family": recipe.family, "start": plan.config.name, **more}
+        about = {"family": recipe.family, "start": spelled(plan.config.name), **more}
         return new_networks(recipe, settings.seed), settings, None, about
     content = load(str(plan.network))
     generators = [net.config for role, net in content.networks.items() if role != "D"]
@@ -134,7 +148,7 @@ def _beginning(
         raise
     except StyleGANError as error:
         raise StyleGANError(f"{plan.network}: {error}") from error
-    origin = content.provenance.get("origin", {}).get("name", Path(str(plan.network)).name)
+    origin = content.provenance.get("origin", {}).get("name", spelled(Path(str(plan.network)).name))
     return networks, settings, None, {"family": family, "start": origin, **more}
 
 
