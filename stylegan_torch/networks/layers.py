@@ -347,7 +347,9 @@ def layer_noise(
         return None
     if noise_mode == "const":
         return stored.to(like.dtype)[None, None]
-    return torch.randn(batch or len(like), 1, *stored.shape, dtype=like.dtype, device=like.device)
+    return torch.randn(
+        like.shape[0] if batch is None else batch, 1, *stored.shape, dtype=like.dtype, device=like.device
+    )
 
 
 def pick_noise(

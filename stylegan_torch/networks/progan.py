@@ -231,7 +231,7 @@ class Generator(nn.Module):
         cfg = self.config
         if truncation_psi != 1:
             raise ValueError("ProGAN has no W to truncate in, so truncation_psi must be 1")
-        check_noise(noise, [], len(z))
+        check_noise(noise, [], z.shape[0])
         check_shape("z", z, cfg.z_dim)
         z = cast("z", z, any_tensor(self.get_submodule("b4")))
         x = pixel_norm(z, cfg.pixel_norm_eps) if cfg.normalize_z_first else z

@@ -385,7 +385,7 @@ class SynthesisBlock(nn.Module):
         maps: list[Tensor | None] = [None, None] if noise is None else [noise[0], noise[-1]]
         if self.shared_noise and noise is None:
             stored = getattr(self.conv0, "noise_const", None)
-            maps = [layer_noise(stored, any_tensor(self), noise_mode, batch=len(ws))] * 2
+            maps = [layer_noise(stored, any_tensor(self), noise_mode, batch=ws.shape[0])] * 2
         x = self.conv0(x, ws[:, 0], noise_mode=noise_mode, **given(noise=maps[0]))
         return self.conv1(x, ws[:, 1], noise_mode=noise_mode, **given(noise=maps[1]))
 
