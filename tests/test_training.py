@@ -629,7 +629,7 @@ def test_names_that_are_not_utf8(photos: Path, tmp_path: Path) -> None:
     common = ("--outdir", tmp_path / "run\udcff", "--cache", tmp_path / "cache")
     _train(photos, "--config", recipe, *common, "--kimg", 0.008)
     assert "0.016 kimg" in _train(photos, "--resume", *common, "--kimg", 0.016)
-    content = stylegan_torch.checkpoint.read(tmp_path / "run\udcff" / "network-000000016.pt")
+    content = stylegan_torch.files.checkpoint.read(tmp_path / "run\udcff" / "network-000000016.pt")
     about = content.provenance["training"]
     assert (about["start"], about["data"]) == ("recipe\\udcff.toml", "photos\\udcff")
 

@@ -54,6 +54,7 @@ def train(recipe: Path, target: Path, at_once: int | None = None) -> None:
         trainer.step()
     if trainer.accelerator.is_main_process:
         stylegan_torch.save(target, made, force=True)
+    trainer.accelerator.wait_for_everyone()  # a process that goes while another still talks to it may be aborted
     trainer.accelerator.end_training()
 
 
