@@ -184,6 +184,8 @@ def one_by_one(batch: Tensor) -> bool:
     return len(batch) > 1 and strips.in_pieces(batch)
 
 
+_KNOWN = ("stylegan_torch.", "torch.nn.")
+"""Where the layers of a network are from unless somebody put in others."""
 _NO_GRADIENTS = "the fast form draws without gradients: use the plain one (load(..., fast=False)) for them"
 _NO_PRECISION = "the fast form has the precision that it was made with: choose it by optimize(G, dtype)"
 
@@ -221,9 +223,6 @@ def is_watched(module: nn.Module) -> bool:
     )
 
 
-_KNOWN = ("stylegan_torch.", "torch.nn.")
-
-
 class OneByOne(DrawsOnly):
     """Lets a synthesis network draw a batch one by one on a CPU, which has nothing to gain from more."""
 
@@ -245,13 +244,12 @@ class OneByOne(DrawsOnly):
         """Draw images as the plain form does.
 
         Raises:
-            ValueError: if features or gradients are asked for: there are no whole ones here.
+            ValueError: if features or gradients are asked for.
         """
         if return_features:
             raise ValueError("the fast form has no features to return; ask the plain form")
-        self.refuse_gradients(ws, *(noise or ()))
+        self.refuse_gradients(ws, *(noise or ()), *self.parameters())
         check_shape("ws", ws, self.num_ws, self.w_dim)
-        self.refuse_gradients(*self.parameters())
         together: Any = super()
         if not one_by_one(ws) or is_watched(self):
             return together.forward(ws, noise_mode, noise).float()

@@ -123,7 +123,7 @@ class ModulatedConv(DrawsOnly):
 
 
 _DRAWING: ContextVar[bool] = ContextVar("_DRAWING", default=False)
-"""Whether a whole network draws, which has no use for the features of its last level."""
+"""Whether a whole network draws, which has no use for the features of its last level unless somebody watches that."""
 
 
 class StyleGAN2Block(stylegan2.SynthesisBlock):
@@ -214,7 +214,7 @@ class StyleGAN2Synthesis(OneByOne, stylegan2.SynthesisNetwork):
 
     def forward(self, *arguments: Any, **keywords: Any) -> Any:
         """Draw images as the plain form does."""
-        token = _DRAWING.set(not is_watched(self))
+        token = _DRAWING.set(True)
         try:
             return super().forward(*arguments, **keywords)
         finally:

@@ -205,13 +205,15 @@ def of_modules(networks: Mapping[str, nn.Module], provenance: dict[str, Any] | N
         CheckpointError: for other roles, or modules that are not of this package.
     """
     _check_roles(networks)
+    from stylegan_torch.fast.folding import DrawsOnly
+
     parts = {}
     for role, given in networks.items():
         module: Any = getattr(given, "_orig_mod", given)  # what torch.compile made of it
         config: Any = getattr(module, "config", None)
         if not isinstance(config, Config):
             raise CheckpointError(f"{role} is a {type(module).__name__}, not a network of this package")
-        if hasattr(module, "refuse_gradients"):
+        if isinstance(module, DrawsOnly):
             raise CheckpointError(f"{role} is in its fast form, which is for drawing only: save the plain one")
         state = {name: _as_float32(value, f"{role}: tensor {name}") for name, value in tensors_of(module).items()}
         try:
