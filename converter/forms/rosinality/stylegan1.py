@@ -7,21 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container
-from dataclasses import replace
 from typing import Any
-
-import numpy as np
-import torch
 
 from converter.errors import ConvertError, within
 from converter.foreign import Network
 from converter.forms.rosinality import STYLEGAN1
-from converter.forms.state_dict import bounded, count, float_tensors, shape_of, stored_filters
+from converter.forms.rosinality.completion import completed
+from converter.forms.state_dict import count, float_tensors, shape_of, stored_filters
 from converter.forms.tensorflow.progan import FOUR_TO_DENSE
 from converter.table import CHANNELS, FLIP, NOISE, SAME, UNBATCH, Kept, Row, Table, chain, permute, product
 from stylegan_torch.networks import stylegan1
 from stylegan_torch.networks.layers import log2_resolution, resolutions
-from stylegan_torch.networks.registry import shapes
 
 MEAN_SAMPLES = 1024 * 10
 """How many w the sampling script averages."""
@@ -107,21 +103,10 @@ def generator_config(network: Network) -> stylegan1.GeneratorConfig:
 
 def complete(network: Network) -> Network:
     """Make what no file of this kind has: noise maps, which are always random there, and the average w."""
-    config, tensors = generator_config(network), dict(network.tensors)
-    bounded(*config.img_size)
-    table, random = generator_table(network, config), np.random.RandomState(0)
-    table.check(shapes(config), tensors, table.optional)
-    for ours, shape in shapes(config).items():
-        theirs, transform = table.source_name(ours)
-        if theirs not in tensors and theirs.startswith("noise."):
-            tensors[theirs] = torch.from_numpy(random.randn(*transform.source_shape(shape)).astype(np.float32))
-    mapping = stylegan1.MappingNetwork(config.mapping, num_ws=1).requires_grad_(False)
-    for i in range(config.mapping.num_layers):
-        for leaf, name in (("weight", "weight_orig"), ("bias", "bias")):
-            getattr(mapping.get_submodule(f"fc{i}"), leaf).copy_(tensors[f"style.{2 * i + 1}.linear.{name}"])
-    z = np.random.RandomState(0).randn(MEAN_SAMPLES, config.mapping.z_dim).astype(np.float32)
-    tensors["mean_style"] = mapping(torch.from_numpy(z))[:, 0].mean(dim=0)
-    return replace(network, tensors=tensors)
+    config = generator_config(network)
+    mapping = stylegan1.MappingNetwork(config.mapping, num_ws=1)
+    table = generator_table(network, config)
+    return completed(network, config, table, mapping, noise="noise.", average="mean_style", samples=MEAN_SAMPLES)
 
 
 def generator_table(network: Network | None, config: stylegan1.GeneratorConfig) -> Table:

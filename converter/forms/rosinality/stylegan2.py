@@ -4,20 +4,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
-
-import numpy as np
-import torch
-from torch import Tensor
 
 from converter.errors import within
 from converter.foreign import Network
 from converter.forms.rosinality import STYLEGAN2
-from converter.forms.state_dict import bounded, count, float_tensors, shape_of, stored_filters, taps_of
+from converter.forms.rosinality.completion import completed
+from converter.forms.state_dict import count, float_tensors, shape_of, stored_filters, taps_of
 from converter.table import CHANNELS, NOISE, SAME, UNBATCH, Row, Table, product
 from stylegan_torch.networks import stylegan2
-from stylegan_torch.networks.registry import shapes
 
 _ROLES = {"g_ema": "G_ema", "g": "G", "d": "D"}
 MEAN_SAMPLES = 4096
@@ -57,27 +52,10 @@ def made_up(networks: dict[str, Network]) -> list[str]:
 
 def complete(network: Network) -> Network:
     """Make what older and training files lack: noise maps (which were always random then), and the average w."""
-    config, tensors = generator_config(network), dict(network.tensors)
-    bounded(*config.img_size)
-    table, random = generator_table(network, config), np.random.RandomState(0)
-    table.check(shapes(config), tensors, table.optional)
-    for ours, shape in shapes(config).items():
-        theirs, transform = table.source_name(ours)
-        if theirs not in tensors and theirs.startswith("noises."):
-            tensors[theirs] = torch.from_numpy(random.randn(*transform.source_shape(shape)).astype(np.float32))
-    if "latent_avg" not in tensors:
-        tensors["latent_avg"] = _mean_w(config, tensors)
-    return replace(network, tensors=tensors)
-
-
-def _mean_w(config: stylegan2.GeneratorConfig, tensors: dict[str, Tensor]) -> Tensor:
-    mapping = stylegan2.MappingNetwork(config.mapping, num_ws=1).requires_grad_(False)
-    for i in range(config.mapping.num_layers):
-        layer = mapping.get_submodule(f"fc{i}")
-        for leaf in ("weight", "bias"):
-            getattr(layer, leaf).copy_(tensors[f"style.{i + 1}.{leaf}"])
-    z = np.random.RandomState(0).randn(MEAN_SAMPLES, config.mapping.z_dim).astype(np.float32)
-    return mapping(torch.from_numpy(z))[:, 0].mean(dim=0)
+    config = generator_config(network)
+    mapping = stylegan2.MappingNetwork(config.mapping, num_ws=1)
+    table = generator_table(network, config)
+    return completed(network, config, table, mapping, noise="noises.", average="latent_avg", samples=MEAN_SAMPLES)
 
 
 def generator_config(network: Network) -> stylegan2.GeneratorConfig:
