@@ -11,7 +11,7 @@ from torch import Tensor
 
 from converter.errors import ConvertError, within
 from converter.foreign import Header, Network, Source, mapping
-from converter.forms.pickles import add, number, source_hash
+from converter.forms.official_pickles import add, number, source_hash
 from converter.forms.pytorch import STYLEGAN2, STYLEGAN3
 from converter.safe.stand_ins import to_tensor
 from converter.safe.unpickler import Names

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from converter.errors import ConvertError
 from converter.foreign import Header, Network, Source, mapping
-from converter.forms.pickles import add, number, source_hash
+from converter.forms.official_pickles import add, number, source_hash
 from converter.forms.tensorflow import TF
 from converter.forms.tensorflow.theano import network_from_theano
 from converter.safe.stand_ins import to_tensor
