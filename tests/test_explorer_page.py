@@ -10,6 +10,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +46,31 @@ WATCH = """
 """Notes whenever a file or the command line on offer is not of the picture that is shown, and where things are."""
 
 
+SLOW_FILES = """
+import asyncio, sys, gradio
+from gradio import processing_utils
+from stylegan_torch.commands.main import main
+move = processing_utils.async_move_files_to_cache
+async def slow(data, block, *rest, **more):
+    if isinstance(block, gradio.DownloadButton) and '.png' in str(data):
+        await asyncio.sleep(0.3)
+    return await move(data, block, *rest, **more)
+processing_utils.async_move_files_to_cache = slow
+main(sys.argv[1:])
+"""
+"""The command on a machine whose disk is slow when files are handed out."""
+
+
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    files = tmp_path_factory.mktemp("files")
-    command = [sys.executable, "-m", "stylegan_torch.commands.main", "explore", *NETWORKS]
+    with serving(tmp_path_factory.mktemp("files"), "-m", "stylegan_torch.commands.main") as address:
+        yield address
+
+
+@contextmanager
+def serving(files: Path, *program: str) -> Iterator[str]:
+    """Give the address of a page that a program serves, which must leave nothing behind."""
+    command = [sys.executable, *program, "explore", *NETWORKS]
     server = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "TMPDIR": str(files)}
     )
@@ -56,9 +78,11 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     said = server.stdout.readline()
     found = re.fullmatch(r"Open (http://127\.0\.0\.1:\d+/) \(Ctrl-C ends\)\n", said)
     assert found, said + server.stdout.read()
-    yield found[1]
-    server.terminate()
-    rest = server.communicate(timeout=600)[0]
+    try:
+        yield found[1]
+    finally:
+        server.terminate()
+        rest = server.communicate(timeout=600)[0]
     assert "Traceback" not in rest, rest
     assert set(re.findall(r"unexpected (\w+)", rest)) <= _UNREADABLE, rest
     assert not list(files.glob("stylegan-explore-*"))  # of visitors, who may not have left
@@ -178,6 +202,18 @@ def test_a_seed_is_typed_and_downloaded_at_once(page: Any, tmp_path: Path, monke
         assert Image.open(png).tobytes() == Image.open(png.name).tobytes()
         with np.load(npz) as downloaded, np.load(npz.name) as drawn:
             assert all(np.array_equal(downloaded[name], drawn[name]) for name in downloaded.files)
+
+
+def test_files_that_come_late_are_not_beside_the_next_picture(tmp_path: Path) -> None:
+    with serving(tmp_path, "-c", SLOW_FILES) as address, browsing(address, script=WATCH) as page:
+        _finished(page, "--seeds 0 ")
+        for seed in (1, 2):
+            page.fill("#seed input", str(seed))
+            shown = f"e => decodeURIComponent(document.querySelector('{PICTURE}')?.src).endsWith('seed000{seed}.png')"
+            page.wait_for_function(shown)  # its files are on their way
+            page.fill("#seed input", str(100 + seed))
+            _finished(page, f"--seeds {100 + seed} ")
+        assert page.evaluate("window.lies") == []
 
 
 def test_odd_values_are_told_by_the_name_of_the_field(page: Any) -> None:

@@ -4,6 +4,7 @@ What a visitor changes turns the files off, in the browser, and runs `_glimpse`,
 `_settle`, which waits for a moment of calm, draws the picture whole, and makes the files; and when the browser shows
 it, `_hand_out` turns the files on. Whatever a visitor does overtakes what went before. An answer that brings another
 picture turns the files off with it, and no handler fails, so that this always ends in the files of what is shown.
+`_glimpse` and `_hand_out` answer in turn: files that were on their way cannot come after the next picture.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ _OFF = f"() => [...Array(2).fill({{__type__: 'update', interactive: false}}), ''
 """Turns the files off in the browser, before anything is asked of the server."""
 _SEEN = "async () => { await document.querySelector('#picture img')?.decode().catch(() => {}); return []; }"
 """Waits until the picture is on the screen."""
+_IN_TURN: dict[str, Any] = {"concurrency_id": "in turn", "concurrency_limit": 1}
+"""One handler at a time, until its answer is on its way."""
 CSS = """
 .gradio-container { overflow: clip !important; }  /* anything else would be what sticks scroll in */
 #results { position: sticky; top: 0; align-self: flex-start; }
@@ -85,7 +88,7 @@ def _told(handler: Callable[..., Any]) -> Callable[..., Any]:
     def wrapper(*args: Any) -> Any:
         try:
             return handler(*args)
-        except Exception as error:
+        except Exception as error:  # the visitor's roof: an event that fails would end the chain that turns files on
             gr.Warning(_line(error))
             return gr.skip()
 
@@ -233,10 +236,10 @@ class Page:
             event(None, None, files, js=_OFF, **private)
             if handler or js:
                 event = event(handler, inputs, outputs, js=js, **private).success
-            glimpse = event(self._glimpse, given, drawn, trigger_mode="always_last", **private)
+            glimpse = event(self._glimpse, given, drawn, trigger_mode="always_last", **_IN_TURN, **private)
             at_once: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_limit": None, **private}
             settled = glimpse.success(self._settle, None, [self.picture, self.status, self.history], **at_once)
-            settled.success(self._hand_out, None, files, js=_SEEN, **at_once)
+            settled.success(self._hand_out, None, files, js=_SEEN, trigger_mode="multiple", **_IN_TURN, **private)
 
         shows_seed = "kind => ({__type__: 'update', visible: kind === 'random'})"
         self.noise.input(None, self.noise, self.noise_seed, js=shows_seed, **private)
@@ -335,7 +338,7 @@ class Page:
             moves = self._moves(values, sitting, canvas)
             wish = self._wish(values, sitting, moves, canvas)
             picture = canvas.glimpse(canvas.compose(wish.picture))
-        except Exception as error:
+        except Exception as error:  # as in `_told`: what was shown stays, with what is wrong below it
             sitting.complaint = f"{_line(error)}. The picture is the one before."
             sitting.wish_for(turn, None)
             return {self.status: sitting.complaint}
@@ -414,7 +417,7 @@ class Page:
         picture = Composition(seed, last.truncation_psi, noise=last.noise, noise_seed=last.noise_seed)
         try:
             shown = self._show(choice(str(self.network.label), network, self.studio.sources), picture, sitting)
-        except Exception as error:
+        except Exception as error:  # as in `_told`, but the list goes back to the network that is shown
             gr.Warning(_line(error))
             return {self.network: sitting.network}
         return shown | {self.photo: None, self.latents: None, self.progress: "", self.target: gr.update(visible=False)}
