@@ -21,8 +21,7 @@ import converter
 import stylegan_torch
 from stylegan_torch import fast
 from stylegan_torch.commands.generate import main
-from stylegan_torch.fast import folding as pieces
-from stylegan_torch.fast import strips
+from stylegan_torch.fast import folding, strips
 from stylegan_torch.networks import layers, progan
 from stylegan_torch.networks.registry import build
 
@@ -193,7 +192,7 @@ def test_float16_does_not_overflow(count: int, monkeypatch: pytest.MonkeyPatch) 
     ws = torch.randn(count, G.num_ws, G.w_dim, generator=torch.Generator().manual_seed(1))
     images = G.synthesis(ws)
     H = fast.optimize(G, torch.float16)
-    monkeypatch.setattr(pieces, "one_by_one", lambda ws: False)  # a batch at once, as on a GPU
+    monkeypatch.setattr(folding, "one_by_one", lambda ws: False)  # a batch at once, as on a GPU
     error = (H.synthesis(ws) - images).square().mean()
     assert 10 * torch.log10(4 * images.abs().max() ** 2 / error) >= 40  # dB
 
@@ -276,4 +275,4 @@ def test_strips_of_a_blurred_enlargement(height: int, width: int, rows: int, tap
 @pytest.mark.parametrize("taps", [(1.0,), (1.0, 1.0), (1.0, 2.0, 1.0), (1.0, 3.0, 3.0, 1.0), (1.0, 2.0, 3.0, 4.0, 5.0)])
 def test_enlargement_of_pictures(taps: tuple[float, ...]) -> None:
     image, f = torch.randn(2, 3, 5, 6), layers.make_filter(taps)
-    torch.testing.assert_close(pieces.Enlargement(f)(image), layers.upsample2d(image, f))
+    torch.testing.assert_close(folding.Enlargement(f)(image), layers.upsample2d(image, f))

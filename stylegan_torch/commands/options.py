@@ -143,10 +143,10 @@ def write_latents(path: Path, parts: Sequence[Latents], G: Any, force: bool) -> 
 
 def usable_device(name: str | None) -> str:
     """Return the device asked for, by default the best there is; BadParameter if it is not here."""
-    from stylegan_torch.drawing import draw as generate
+    from stylegan_torch.drawing import draw
 
     try:
-        return generate.usable_device(name) if name else generate.best_device()
+        return draw.usable_device(name) if name else draw.best_device()
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--device") from error
 

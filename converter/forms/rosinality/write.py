@@ -9,7 +9,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
-from converter import foreign as source
+from converter import foreign
 from converter.errors import ConvertError
 from converter.form import Options, Written
 from converter.forms.fit import note_clamp, placing, refuse_others
@@ -84,7 +84,7 @@ def _export(role: str, network: Network, notes: list[str]) -> dict[str, Tensor]:
         order = list(_discriminator_variables(config))
     tensors = table.export_tensors(state, {}, order)
     header = {"build_func_name": kind_of(config)[1], "variables": order}
-    written = source.Network(role, STYLEGAN2.id, header, tensors)
+    written = foreign.Network(role, STYLEGAN2.id, header, tensors)
     with placing(role, "rosinality"):
         refuse_others(config, known_kind(written).config(written))
     return tensors

@@ -41,7 +41,7 @@ def seed_cells(
         cells: how many films.
         frames: of each.
         space: "z", great circles through z, or "w", a spline through w.
-        settings: of `generate.resolve`: truncation and class.
+        settings: of `drawing.draw.resolve`: truncation and class.
 
     Raises:
         ValueError: if there are too few seeds, or too many.
