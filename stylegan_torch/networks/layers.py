@@ -274,7 +274,9 @@ def check_shape(name: str, x: Tensor, *shape: int) -> None:
 
 def any_tensor(module: nn.Module) -> Tensor:
     """Return a tensor that has the dtype and device of a module."""
-    return next(itertools.chain(module.parameters(), module.buffers()), torch.empty(0))
+    for tensor in itertools.chain(module.parameters(), module.buffers()):
+        return tensor
+    return torch.empty(0)
 
 
 def cast(name: str, x: Tensor, like: Tensor) -> Tensor:
