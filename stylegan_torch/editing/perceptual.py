@@ -1,4 +1,4 @@
-"""How unlike two pictures look: a distance that needs no weights, and a learnt one where it is there (LPIPS section 3)."""
+"""How unlike two pictures look: a distance that needs no weights, and a learnt one if it is there (LPIPS section 3)."""
 
 from __future__ import annotations
 
