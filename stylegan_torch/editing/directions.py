@@ -96,7 +96,7 @@ def sample_w(G: Any, count: int = 10_000, seed: int = 123) -> Tensor:
 
 
 def sefa(G: Any, count: int = 10, layers: Sequence[int] = ()) -> Directions:
-    """Find directions by closed-form factorisation (SeFa equation 6).
+    """Find directions by closed-form factorisation (Shen and Zhou 2021, "SeFa", equation 6).
 
     They are the right singular vectors of the stacked style weights: what changes the styles most.
 
@@ -112,7 +112,7 @@ def sefa(G: Any, count: int = 10, layers: Sequence[int] = ()) -> Directions:
 
 
 def pca(G: Any, count: int = 10, layers: Sequence[int] = (), samples: int = 10_000) -> Directions:
-    """Find the principal components of W (GANSpace section 2).
+    """Find the principal components of W (Härkönen et al. 2020, "GANSpace", section 2).
 
     Args:
         G: a generator with W.
@@ -127,7 +127,7 @@ def pca(G: Any, count: int = 10, layers: Sequence[int] = (), samples: int = 10_0
 
 
 def boundary(G: Any, ws: Tensor, labels: Tensor, layers: Sequence[int] = (), share: float = 0.5) -> Directions:
-    """Find the normal of the plane that separates labelled latents best (InterFaceGAN section 2).
+    """Find the normal of the plane that separates labelled latents best (Shen et al. 2020, "InterFaceGAN", section 2).
 
     Args:
         G: a generator with W.
@@ -177,7 +177,7 @@ def _directions(G: Any, vectors: Tensor, importances: Tensor, layers: Sequence[i
 def without(vector: Tensor, others: Tensor) -> Tensor:
     """Return a direction [w_dim] less its part along others [K, w_dim], of length 1: it moves none of them.
 
-    This is conditional manipulation (InterFaceGAN section 2.3).
+    This is InterFaceGAN's conditional manipulation (section 2.3).
 
     Raises:
         DirectionsError: if nothing is left.
