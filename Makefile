@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOWEST := .venv-lowest
 
 GALLERY := docs/images
 
@@ -13,7 +14,10 @@ UNLIKE := ATEN_CPU_CAPABILITY=default,ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILI
 PARITY := networks/test_parity networks/test_stylegan3 fast/test_fast commands/test_generate \
 	forms/test_community forms/test_community_formulas forms/test_nonsquare forms/test_options forms/test_theano
 
-.PHONY: demo test test-kernels test-all lint gallery clean
+# What is tested with the lowest versions: all but original TensorFlow programs, the explorer's page, and what takes long.
+CORE := commands editing fast forms networks pictures proof safe training test_hub.py test_library.py
+
+.PHONY: demo test test-lowest test-kernels test-all lint gallery clean
 
 demo: $(VENV)/.installed
 	mkdir -p out/demo
@@ -25,6 +29,9 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-all
 	$(BIN)/python -m pytest
+
+test-lowest: $(LOWEST)/.installed
+	$(LOWEST)/bin/python -m pytest $(CORE:%=tests/%)
 
 test-kernels: $(VENV)/.installed-all
 	set -e; for processor in $(UNLIKE); do echo "$$processor"; \
@@ -55,7 +62,7 @@ gallery: $(VENV)/.installed-all
 	$(BIN)/python benchmarks/explorer.py --screenshot $(GALLERY)/explorer.png
 
 clean:
-	rm -rf $(VENV) out
+	rm -rf $(VENV) $(LOWEST) out
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -65,4 +72,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 # The tests run original programs too, and what other programs open; that takes TensorFlow and onnxruntime.
 $(VENV)/.installed-all: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tf,onnx,hub,train,edit,film,explore]'
+	touch $@
+
+$(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable '.[test,onnx,hub,train,edit,film]'
 	touch $@

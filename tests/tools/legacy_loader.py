@@ -31,6 +31,9 @@ _D_KEYWORDS = {
 }
 
 
+_NUMPY = np.float32(0).__reduce__()[0].__module__  # what this numpy calls the module that numpy 1 calls numpy.core.multiarray
+
+
 class _Stub(dict[str, Any]):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.update(state)
@@ -40,8 +43,8 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) == ("dnnlib.tflib.network", "Network"):
             return _Stub
-        if module == "numpy.core.multiarray" and name in ("_reconstruct", "scalar"):  # as numpy 1 knows them
-            return super().find_class("numpy._core.multiarray", name)
+        if module == "numpy.core.multiarray" and name in ("_reconstruct", "scalar"):
+            return super().find_class(_NUMPY, name)
         if (module, name) in (("numpy", "ndarray"), ("numpy", "dtype")):
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"{module}.{name}")

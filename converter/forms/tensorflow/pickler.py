@@ -18,7 +18,7 @@ from stylegan_torch.files import checkpoint
 from stylegan_torch.networks.layers import log2_resolution
 from stylegan_torch.networks.registry import build, shapes, tensors_of
 
-_NUMPY_2 = "numpy._core.multiarray"
+_NUMPY = ("numpy.core.multiarray", "numpy._core.multiarray")  # what numpy 1 and 2 call it
 _STATE_KEYS = ("version", "name", "static_kwargs", "components", "build_module_src", "build_func_name", "variables")
 
 
@@ -51,8 +51,8 @@ class _Pickler(pickle._Pickler):
             self.write(pickle.EMPTY_TUPLE + pickle.NEWOBJ)
             self.save(obj.state)
             self.write(pickle.BUILD)
-        elif getattr(obj, "__module__", None) == _NUMPY_2:
-            self.save(_Class(f"numpy.core.multiarray.{obj.__name__}"))
+        elif getattr(obj, "__module__", None) in _NUMPY:
+            self.save(_Class(f"{_NUMPY[0]}.{obj.__name__}"))
         else:
             super().save(obj, save_persistent_id)  # type: ignore[misc]
 
