@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from converter.contents import Contents, Found, Mark
     from converter.foreign import Keywords, Network, Source
     from converter.safe.unpickler import Names
     from converter.table import Table
@@ -123,10 +124,13 @@ class Form:
     title: what messages and the README call it, such as the program's "author/name".
     more: what else the README says of it.
     kinds: by build function or class, which the header of every network gives as `build_func_name`.
-    read: given the dict of a PyTorch file of state dicts, returns its networks by role; None if it is of another form.
-    state_keys: keys of such a dict that have state dicts; other keys of a file are told as passed over.
-    other_keys: more keys of it that are read.
-    read_pickle: given what a pickle holds, returns a `Source`; None if it is of another form.
+    marks: kinds that are known by their tensors, each with the names of some that no other program's network has all
+        of. Such networks are found wherever in a file they stand, and under whatever prefix.
+    read: given a network that was `Found` by its marks, returns it; None = its tensors as they are.
+    beside: what it reads beside the network in the file.
+    finish: given the networks by role, returns them with what only the one shows of the other.
+    read_objects: given the `Contents` of a file, returns its networks and notes, if they are objects of `names` and
+        these are of this form; else None.
     names: returns the classes that such pickles may ask for, and what stands in for each.
     notes: given the networks by role, returns what is made for them since the file lacks it.
     assumable: what `--assume` may say of its files, by name: a header gives what is assumed of it as `assumed`. Each
@@ -139,10 +143,11 @@ class Form:
     title: str
     more: str = ""
     kinds: Mapping[str, Kind] = field(default_factory=dict)
-    read: Callable[[dict[str, Any]], dict[str, Network] | None] | None = None
-    state_keys: tuple[str, ...] = ()
-    other_keys: tuple[str, ...] = ()
-    read_pickle: Callable[[Any], Source | None] | None = None
+    marks: tuple[Mark, ...] = ()
+    read: Callable[[Found], Network] | None = None
+    beside: tuple[str, ...] = ()
+    finish: Callable[[dict[str, Network]], dict[str, Network]] | None = None
+    read_objects: Callable[[Contents], Source | None] | None = None
     names: Callable[[], Names] | None = None
     notes: Callable[[dict[str, Network]], list[str]] | None = None
     assumable: Mapping[str, Callable[[Keywords, str], Any]] = field(default_factory=dict)

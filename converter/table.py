@@ -178,6 +178,29 @@ class Table:
                 )
         return plan
 
+    def check_all(
+        self, shapes: Mapping[str, torch.Size], tensors: Mapping[str, Tensor], may_lack: str | None = None
+    ) -> tuple[dict[str, tuple[str, Transform]], dict[str, Tensor]]:
+        """Return what `check` does, and the source tensors that are kept; arguments and errors as there.
+
+        Args:
+            shapes: as of `check`.
+            tensors: as of `check`.
+            may_lack: None = what a file may lack.
+
+        Raises:
+            ConvertError: also for extra tensors, and kept ones that contradict the config.
+        """
+        plan = self.check(shapes, tensors, self.optional if may_lack is None else may_lack)
+        used = {theirs for theirs, _ in plan.values()}
+        kept = {name: value for name, value in tensors.items() if name not in used}
+        for name, value in kept.items():
+            rule = self._kept(name)
+            if rule is None:
+                raise ConvertError(f"variable {name} is unknown to this kind of network")
+            rule.check(name, value)
+        return plan, kept
+
     def import_tensors(
         self, shapes: Mapping[str, torch.Size], tensors: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -192,14 +215,7 @@ class Table:
         Raises:
             ConvertError: naming a missing, extra or misshapen source tensor.
         """
-        plan = self.check(shapes, tensors)
-        used = {theirs for theirs, _ in plan.values()}
-        kept = {name: value for name, value in tensors.items() if name not in used}
-        for name, value in kept.items():
-            rule = self._kept(name)
-            if rule is None:
-                raise ConvertError(f"variable {name} is unknown to this kind of network")
-            rule.check(name, value)
+        plan, kept = self.check_all(shapes, tensors, may_lack="(?!)")
         state = {ours: _compact(transform.to_ours(tensors[theirs])) for ours, (theirs, transform) in plan.items()}
         for ours, (theirs, transform) in plan.items():
             if transform.rounds and not same_bits(transform.to_theirs(state[ours]), tensors[theirs]):

@@ -13,7 +13,7 @@ from converter.form import Kind
 from converter.forms.dump import all_variables
 from converter.forms.registry import FORMS
 from stylegan_torch.files import checkpoint
-from stylegan_torch.networks.registry import shapes
+from stylegan_torch.networks.registry import Config, shapes
 
 
 def known_kind(network: Network) -> Kind:
@@ -29,6 +29,20 @@ def known_kind(network: Network) -> Kind:
     if function not in known:
         raise ConvertError(f"has the unknown build function {function}; known: {', '.join(known)}")
     return known[function]
+
+
+def check_network(network: Network) -> Config:
+    """Return the config of a foreign network, whose tensors are checked against it but not moved.
+
+    Raises:
+        ConvertError: naming the network, and the keyword or tensor at fault.
+    """
+    with within(f"network {network.role}"), sound("its record"):
+        how = known_kind(network)
+        config = how.config(network)
+        table = how.table(network, config)
+        table.check_all(shapes(config), network.tensors)
+    return config
 
 
 def import_network(network: Network) -> checkpoint.Network:

@@ -1,12 +1,27 @@
 """The errors users meet. All derive from `StyleGANError`; each message is one line that says what to do."""
 
+from os import PathLike
+
 
 class StyleGANError(Exception):
     """Base of every error this project raises on purpose; commands print it on one line and exit with 1."""
 
 
 class CheckpointError(StyleGANError):
-    """A file that is not one of ours, is damaged, or lacks the network asked for."""
+    """A file that is not one of ours, is damaged, or lacks the network asked for.
+
+    Attributes:
+        reason: what is wrong, without the rest.
+        path: the file it is about, as the user named it; None where that is not known.
+        part: what of the file, such as "network G_ema"; None if all of it.
+    """
+
+    def __init__(self, reason: str, path: str | PathLike[str] | None = None, part: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.path, self.part = reason, path, part
+
+    def __str__(self) -> str:
+        return ": ".join(str(piece) for piece in (self.path, self.part, self.reason) if piece is not None)
 
 
 class NoAverageError(StyleGANError, ValueError):

@@ -7,8 +7,6 @@ Names are `<network>/<tensor>`, the network being `G`, `D` or `Gs` (TensorFlow) 
 from __future__ import annotations
 
 import json
-import zipfile
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from converter.errors import ConvertError
 from converter.foreign import Network, Source, walk
+from converter.safe.containers import Bytes
 from stylegan_torch.files.plain_json import plain
 
 FORMAT = "stylegan-torch dump"
@@ -47,20 +46,19 @@ def write_npz(file: IO[bytes], source: Source) -> None:
     np.savez(file, **{RECORD: np.array(json.dumps(record)), **arrays})
 
 
-def is_dump(path: Path) -> bool:
-    """Tell whether a zip file is a dump."""
-    with zipfile.ZipFile(path) as file:
-        return f"{RECORD}.npy" in file.namelist()
+def is_dump(names: list[str]) -> bool:
+    """Tell whether a zip file with some members is a dump."""
+    return f"{RECORD}.npy" in names
 
 
-def read_npz(path: Path) -> Source:
+def read_npz(data: memoryview) -> Source:
     """Read what `write_npz` wrote.
 
     Raises:
         ConvertError: if it is damaged, or not a dump.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(Bytes(data), allow_pickle=False) as file:
             record = json.loads(str(file[RECORD]))
             if record["format"] != FORMAT:
                 raise ConvertError("is not a dump of ours")

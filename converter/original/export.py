@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from converter.conversion import opened
-from converter.foreign import Source
 from converter.original.run import Original, Recording, embedded_code, memory_limit, run_original
 from stylegan_torch.files.atomic import new_file, refuse_existing
 
@@ -32,11 +31,11 @@ def export(
     """
     targets = [dst, *([reference] if reference else [])]
     refuse_existing(targets, force)
-    with opened(src) as (source, origin):
+    with opened(src) as file:
+        source = file.program()
         embedded_code(source)
-        assert isinstance(source, Source)
         limit = memory or memory_limit(None)
-        original = run_original(source, origin, limit, recording if reference else None, on_progress, modules)
+        original = run_original(source, limit, recording if reference else None, on_progress, modules)
         with ExitStack() as files:
             dump, *rest = [files.enter_context(new_file(path, force)) for path in targets]
             original.write_dump(dump)

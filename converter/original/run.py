@@ -7,7 +7,6 @@ import importlib.util
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -82,14 +81,12 @@ class Original:
         write_reference(file, self.record, self.arrays)
 
 
-def embedded_code(source: Any) -> dict[str, str]:
+def embedded_code(source: Source) -> dict[str, str]:
     """Return the source texts by sha256 that the networks of a file would run.
 
     Raises:
         ConvertError: if the file has none, or they are not for TensorFlow.
     """
-    if not isinstance(source, Source):
-        raise ConvertError("was converted; only the original pickle carries the program")
     for network in walk(source.networks):
         if network.form != "tf":
             kind = "Theano" if network.form == "theano" else "PyTorch"
@@ -113,8 +110,8 @@ def ask_consent(src: str | Path) -> str:
     Raises:
         ConvertError: if it has none to run.
     """
-    with opened(src) as (source, _):
-        code = embedded_code(source)
+    with opened(src) as file:
+        code = embedded_code(file.program())
     lines = sum(text.count("\n") + 1 for text in code.values())
     return (
         f"{src} carries {lines} lines of Python, which this command would run: a program by whoever made the file.\n"
@@ -136,7 +133,6 @@ def require_tensorflow() -> None:
 
 def run_original(
     source: Source,
-    origin: Future[dict[str, Any]],
     memory: int,
     recording: Recording | None = None,
     on_progress: Callable[[str], None] = lambda text: None,
@@ -148,7 +144,6 @@ def run_original(
 
     Args:
         source: the open file.
-        origin: where it came from.
         memory: bytes the child may hold.
         recording: what to record; None = only the variables.
         on_progress: is told what goes on.
@@ -177,7 +172,7 @@ def run_original(
             if path.is_symlink() or not path.is_file() or path.stat().st_size > largest:
                 raise ConvertError("the process that ran its source left no sound result")
         with sound("the result of its source"):
-            return _take(folder, source, origin.result(), recording, isolation, supplied)
+            return _take(folder, source, recording, isolation, supplied)
 
 
 def verify_original(
@@ -194,16 +189,15 @@ def verify_original(
     Raises:
         StyleGANError: saying what went wrong.
     """
-    with opened(src) as (source, origin):
-        embedded_code(source)
-        assert isinstance(source, Source)
-        original = run_original(source, origin, memory, recording, on_progress, modules)
+    with opened(src) as file:
+        source = file.program()
+        original = run_original(source, memory, recording, on_progress, modules)
         with job_folder() as folder:
             path = Path(folder, "reference.npz")
             with path.open("wb") as file:
                 original.write_reference(file)
             reference = read_reference(path)
-        ours = {role: import_network(source.networks[role]) for role in ("G_ema", "D") if role in source.networks}
+        ours = {role: net.stored for role, net in file.networks.items() if role != "G"}
     return verify({role: assemble(net.config, net.state_dict) for role, net in ours.items()}, reference)
 
 
@@ -244,7 +238,6 @@ def _write_job(
 def _take(
     folder: Path,
     source: Source,
-    origin: dict[str, Any],
     recording: Recording | None,
     isolation: list[str],
     supplied: Mapping[str, str],
@@ -261,17 +254,17 @@ def _take(
     if half:
         notes.append(f"{in_float32(half)}, as ours are")
     if not recording:
-        return Original(Source(networks, origin, (*source.notes, *notes)), {}, {}, isolation)
+        return Original(Source(networks, source.origin, (*source.notes, *notes)), {}, {}, isolation)
     layers = []
     for role, part in (("G_ema", "generator"), ("D", "discriminator")):
         found = _layers(networks[role], result[part]["layers"]) if role in networks else []
         if recording.layers and role in networks and not found:
             notes.append(f"no layers of network {role}: they could not be told apart in its graph")
         layers += found
-    dump = Source(networks, origin, (*source.notes, *notes))
+    dump = Source(networks, source.origin, (*source.notes, *notes))
     record = {
         "created_by": f"stylegan-torch {__version__}",
-        "origin": origin,
+        "origin": source.origin,
         "source_sha256": sorted(embedded_code(source)),
         "tensorflow": one_line(result["tensorflow"]),
         "numpy": one_line(result["numpy"]),

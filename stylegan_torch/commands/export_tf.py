@@ -137,8 +137,8 @@ def _show(src: str) -> None:
     with quick_imports():
         from converter.conversion import opened
         from converter.original.run import embedded_code
-    with opened(src) as (source, _):
-        for sha256, text in embedded_code(source).items():
+    with opened(src) as file:
+        for sha256, text in embedded_code(file.program()).items():
             click.echo(f"# sha256 {sha256}")
             # Characters that move a terminal's cursor, or turn the direction of text, could hide what is to be read.
             click.echo("".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text))

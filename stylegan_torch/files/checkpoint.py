@@ -87,9 +87,9 @@ def write(path: str | Path, checkpoint: Checkpoint, force: bool = False) -> None
     try:
         _check_roles(checkpoint.networks)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        raise CheckpointError(error.reason, path) from error
     if path.suffix not in _WRITERS:
-        raise CheckpointError(f"{path}: the name must end in .pt or .safetensors")
+        raise CheckpointError("the name must end in .pt or .safetensors", path)
     with new_file(path, force) as file:
         _WRITERS[path.suffix](file, checkpoint)
 
@@ -108,9 +108,10 @@ def read(path: str | Path) -> Checkpoint:
         for role, network in checkpoint.networks.items():
             check_state(network.config, network.state_dict, role)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
-        raise CheckpointError(f"{path}: is damaged ({type(error).__name__}: {error})") from error
+        error.path = error.path or path
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"is damaged ({type(error).__name__}: {error})", path) from error
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
     return checkpoint

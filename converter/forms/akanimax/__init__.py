@@ -9,5 +9,11 @@ FORM = Form(
     "akanimax/pro_gan_pytorch",
     kinds={"Generator": kind(_NETWORKS, "generator"), "Discriminator": kind(_NETWORKS, "discriminator")},
     read=Later(f"{_NETWORKS}:read"),
-    state_keys=("shadow_generator", "generator", "discriminator"),
+    marks=(
+        ("Generator", "layers.0.conv_1.weight", "rgb_converters.0.weight", "layers.0.conv_2.weight"),
+        ("Discriminator", "layers.0.conv_1.weight", "from_rgb.0.0.weight"),
+        ("Generator", "initial_block.conv_1.weight", "rgb_converters.0.weight"),
+        ("Discriminator", "final_block.conv_1.weight", "rgb_to_features.0.weight"),
+    ),
+    beside=("conf",),
 )

@@ -6,44 +6,23 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from converter.errors import within
+from converter.contents import Found
 from converter.foreign import Network, mapping
 from converter.forms.akanimax import FORM
-from converter.forms.state_dict import count, float_tensors, shape_of
+from converter.forms.state_dict import count, shape_of
 from converter.forms.tensorflow.progan import FOUR_TO_DENSE
 from converter.table import SAME, Step, Table, Transform, permute, product
 from stylegan_torch.networks import progan
 from stylegan_torch.networks.layers import log2_resolution
 
-_ROLES = {"shadow_generator": "G_ema", "generator": "G", "discriminator": "D"}
 _BOTH = {"weight": ("weight", SAME), "bias": ("bias", SAME)}
 
 
-def read(top: dict[str, Any]) -> dict[str, Network] | None:
-    """Return the networks of a file; None if it is not of this kind."""
-    found = {role: top[key] for key, role in _ROLES.items() if isinstance(top.get(key), dict)}
-    if found and all("conf" in entry and "state_dict" in entry for entry in found.values()):
-        if "G_ema" not in found and "G" in found:
-            found["G_ema"] = found.pop("G")  # trained without averaging
-        return {role: _network(role, 3, entry["state_dict"], entry["conf"]) for role, entry in found.items()}
-    names = {str(name).removeprefix("module.") for name in top}
-    if "initial_block.conv_1.weight" in names and "rgb_converters.0.weight" in names:
-        return {"G_ema": _network("G_ema", 2, top, {})}
-    if "final_block.conv_1.weight" in names and "rgb_to_features.0.weight" in names:
-        return {"D": _network("D", 2, top, {})}
-    return None
-
-
-def _network(role: str, version: int, state: Any, conf: Any) -> Network:
-    with within(f"network {role}"):
-        tensors = float_tensors(mapping(state, "state_dict"))
-        header = {
-            "build_func_name": "Discriminator" if role == "D" else "Generator",
-            "version": version,
-            "use_eql": bool(mapping(conf, "conf").get("use_eql", True)),
-            "variables": list(tensors),
-        }
-        return Network(role, FORM.id, header, tensors)
+def read(found: Found) -> Network:
+    """Return a network of a file; versions since 3 have their settings beside the tensors."""
+    use_eql = bool(mapping(found.beside("conf") or {}, "conf").get("use_eql", True))
+    old = {"initial_block.conv_1.weight", "final_block.conv_1.weight"} & set(found.values)
+    return found.network(FORM.id, version=2 if old else 3, use_eql=use_eql)
 
 
 def _is_old(network: Network) -> bool:

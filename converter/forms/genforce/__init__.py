@@ -13,7 +13,15 @@ FORM = Form(
         for network in ("Generator", "Discriminator")
     },
     read=Later(f"{_PLACE}.read:read"),
-    state_keys=("models", "generator_smooth", "generator", "discriminator"),
+    marks=(
+        ("StyleGAN2Generator", "synthesis.early_layer.const", "truncation.w_avg", "synthesis.layer0.style.weight"),
+        ("StyleGANGenerator", "synthesis.layer0.const", "truncation.w_avg", "synthesis.layer0.style.weight"),
+        ("PGGANGenerator", "layer0.weight", "output0.weight", "lod"),
+        ("StyleGAN2Discriminator", "input0.weight", "layer1.filter.kernel"),
+        ("StyleGANDiscriminator", "input0.weight", "layer1.blur.kernel", "lod"),
+        ("PGGANDiscriminator", "input0.weight", "layer1.weight", "lod"),
+    ),
+    finish=Later(f"{_PLACE}.read:finish"),
     assumable={
         "fused_from": lambda said, name: said.resolution(name),
         "mbstd_group_size": lambda said, name: said.optional_integer(name, 1),

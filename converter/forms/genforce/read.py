@@ -10,10 +10,11 @@ import itertools
 from dataclasses import replace
 from typing import Any
 
+from converter.contents import Found
 from converter.errors import ConvertError, within
 from converter.foreign import Network
 from converter.forms.genforce import FORM
-from converter.forms.state_dict import Tensors, count, float_tensors, shape_of, stored_filters, taps_of
+from converter.forms.state_dict import Tensors, count, shape_of, stored_filters, taps_of
 from converter.forms.tensorflow.keywords import kept_lod
 from converter.forms.tensorflow.progan import dense_from_4x4
 from converter.table import (
@@ -44,26 +45,16 @@ ASSUMED: dict[str, dict[str, Any]] = {
 """`label_size`: how many inputs of the first layer are labels, by the discriminator in the same file.
 `fused_kernels`: whether those of enlargements are stored [in, out, k, k], which shows unless all widths are the same.
 `fused_from`: the side from which enlargement and convolution are one, whose kernels are then stored rotated."""
-_ROLES = {"generator_smooth": "G_ema", "generator": "G", "discriminator": "D"}
 _BOTH = {"weight": ("weight", SAME), "bias": ("bias", SAME)}
 
 
-def read(top: dict[str, Any]) -> dict[str, Network] | None:
-    """Return the networks of a file; None if it is not of this kind."""
-    models = top.get("models", top)
-    found = {role: models[key] for key, role in _ROLES.items() if isinstance(models, dict) and key in models}
-    if not found or not all(isinstance(state, dict) for state in found.values()):
-        return None
-    networks = {}
-    for role, state in found.items():
-        names = {str(name).removeprefix("module.") for name in state}
-        kind = next((kind for kind, mark in _MARKS[role == "D"].items() if mark <= names), None)
-        if kind is None:
-            return None
-        with within(f"network {role}"):
-            tensors = float_tensors(state)
-            header = {"build_func_name": kind, "variables": list(tensors), "assumed": ASSUMED[kind]}
-            networks[role] = Network(role, FORM.id, header, tensors)
+def read(found: Found) -> Network:
+    """Return a network of a file."""
+    return found.network(FORM.id, assumed=ASSUMED[found.kind])
+
+
+def finish(networks: dict[str, Network]) -> dict[str, Network]:
+    """Return networks that know what only the one beside each shows."""
     return {role: _told(network, networks) for role, network in networks.items()}
 
 
@@ -81,20 +72,6 @@ def _told(network: Network, networks: dict[str, Network]) -> Network:
             elif other.header["build_func_name"] == "PGGANGenerator":
                 said["fused_scale"] = _is_fused(other.tensors)
     return replace(network, header={**network.header, "assumed": {**network.header["assumed"], **said}})
-
-
-_MARKS: tuple[dict[str, set[str]], dict[str, set[str]]] = (
-    {
-        "StyleGAN2Generator": {"synthesis.early_layer.const", "truncation.w_avg"},
-        "StyleGANGenerator": {"synthesis.layer0.const", "truncation.w_avg"},
-        "PGGANGenerator": {"layer0.weight", "output0.weight", "lod"},
-    },
-    {
-        "StyleGAN2Discriminator": {"input0.weight", "layer1.filter.kernel"},
-        "StyleGANDiscriminator": {"input0.weight", "layer1.blur.kernel", "lod"},
-        "PGGANDiscriminator": {"input0.weight", "layer1.weight", "lod"},
-    },
-)
 
 
 def _lod(tensors: Tensors, name: str) -> float:

@@ -12,7 +12,7 @@ STYLEGAN2 = Form(
         "Generator": kind(f"{_PLACE}.stylegan2", "generator"),
         "Discriminator": kind(f"{_PLACE}.stylegan2", "discriminator"),
     },
-    read_pickle=Later(f"{_PLACE}.read:read"),
+    read_objects=Later(f"{_PLACE}.read:read"),
     names=Later(f"{_PLACE}.read:names"),
 )
 

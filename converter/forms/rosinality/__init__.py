@@ -12,8 +12,11 @@ STYLEGAN2 = Form(
         "Discriminator": kind(f"{_PLACE}.stylegan2", "discriminator"),
     },
     read=Later(f"{_PLACE}.stylegan2:read"),
-    state_keys=("g_ema", "g", "d"),
-    other_keys=("latent_avg",),
+    marks=(
+        ("Generator", "to_rgb1.conv.weight", "input.input", "conv1.conv.modulation.weight"),
+        ("Discriminator", "final_linear.1.weight", "convs.0.0.weight", "final_conv.0.weight"),
+    ),
+    beside=("latent_avg",),
     notes=Later(f"{_PLACE}.stylegan2:made_up"),
     writer=Writer(
         "rosinality",
@@ -32,7 +35,10 @@ STYLEGAN1 = Form(
         "Discriminator": kind(f"{_PLACE}.stylegan1", "discriminator"),
     },
     read=Later(f"{_PLACE}.stylegan1:read"),
-    state_keys=("g_running", "generator", "discriminator"),
+    marks=(
+        ("StyledGenerator", "generator.progression.0.conv1.input",),
+        ("Discriminator", "linear.linear.weight_orig", "progression.0.conv1.0.conv.weight_orig"),
+    ),
     notes=Later(f"{_PLACE}.stylegan1:made_up"),
     assumable={"img_resolution": lambda said, name: said.resolution(name)},
 )

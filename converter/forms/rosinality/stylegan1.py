@@ -9,11 +9,12 @@ import math
 from collections.abc import Container
 from typing import Any
 
-from converter.errors import ConvertError, within
+from converter.contents import Found
+from converter.errors import ConvertError
 from converter.foreign import Network
 from converter.forms.rosinality import STYLEGAN1
 from converter.forms.rosinality.completion import completed
-from converter.forms.state_dict import count, float_tensors, shape_of, stored_filters
+from converter.forms.state_dict import count, shape_of, stored_filters
 from converter.forms.tensorflow.progan import FOUR_TO_DENSE
 from converter.table import CHANNELS, FLIP, NOISE, SAME, UNBATCH, Kept, Row, Table, chain, permute, product
 from stylegan_torch.networks import stylegan1
@@ -21,32 +22,15 @@ from stylegan_torch.networks.layers import log2_resolution, resolutions
 
 MEAN_SAMPLES = 1024 * 10
 """How many w the sampling script averages."""
-_ROLES = {"g_running": "G_ema", "generator": "G", "discriminator": "D"}
-_KINDS = {"G_ema": "StyledGenerator", "G": "StyledGenerator", "D": "Discriminator"}
-_INPUT = "generator.progression.0.conv1.input"
-_MARKS = {"StyledGenerator": _INPUT, "Discriminator": "linear.linear.weight_orig"}
 _TO_RGB = "generator.to_rgb.{}.conv.weight_orig"
 _FROM_RGB = {True: "from_rgb.{}.0.conv.weight_orig", False: "from_rgb.{}.conv.weight_orig"}
 """By whether an activation follows, which it does since August 2019."""
 
 
-def read(top: dict[str, Any]) -> dict[str, Network] | None:
-    """Return the networks of a file; None if it is not of this kind."""
-    found = {role: top[key] for key, role in _ROLES.items() if isinstance(top.get(key), dict)}
-    found = {"G_ema": top} if _INPUT in top else found
-    if not found or not all(_MARKS[_KINDS[role]] in _names(state) for role, state in found.items()):
-        return None
-    networks = {}
-    for role, state in found.items():
-        with within(f"network {role}"):
-            tensors, kind = float_tensors(state), _KINDS[role]
-            header = {
-                "build_func_name": kind,
-                "variables": list(tensors),
-                "assumed": {"img_resolution": 2 << _stored_levels(tensors)},
-            }
-            networks[role] = Network(role, STYLEGAN1.id, header, tensors)
-    return networks
+def read(found: Found) -> Network:
+    """Return a network of a file."""
+    assumed = {"img_resolution": 2 << _stored_levels(found.values)}
+    return found.network(STYLEGAN1.id, assumed=assumed)
 
 
 def made_up(networks: dict[str, Network]) -> list[str]:
@@ -55,10 +39,6 @@ def made_up(networks: dict[str, Network]) -> list[str]:
         return []
     mean = f"the average w is that of {MEAN_SAMPLES} z, as its program takes"
     return [f"files of this kind have no noise maps, which are always random, and no average w; {mean}; noise is made"]
-
-
-def _names(state: dict[Any, Any]) -> set[str]:
-    return {str(name).removeprefix("module.") for name in state}
 
 
 def _stored_levels(names: Container[str]) -> int:

@@ -4,37 +4,39 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import replace
 
-from converter.errors import within
+from torch import Tensor
+
+from converter.contents import Found, plain_tensor
+from converter.errors import ConvertError
 from converter.foreign import Network
 from converter.forms.rosinality import STYLEGAN2
 from converter.forms.rosinality.completion import completed
-from converter.forms.state_dict import count, float_tensors, shape_of, stored_filters, taps_of
+from converter.forms.state_dict import count, shape_of, stored_filters, taps_of
 from converter.table import CHANNELS, NOISE, SAME, UNBATCH, Row, Table, product
 from stylegan_torch.networks import stylegan2
 
-_ROLES = {"g_ema": "G_ema", "g": "G", "d": "D"}
 MEAN_SAMPLES = 4096
 """How many w the sampling script averages where a file has no average."""
 
 
-def read(top: dict[str, Any]) -> dict[str, Network] | None:
-    """Return the networks of a file; None if it is not of this kind."""
-    found = {role: top[key] for key, role in _ROLES.items() if isinstance(top.get(key), dict)}
-    if not any("to_rgb1.conv.weight" in state or "final_linear.1.weight" in state for state in found.values()):
-        return None
-    networks = {}
-    for role, state in found.items():
-        with within(f"network {role}"):
-            tensors = float_tensors(state)
-            kind = "Discriminator" if role == "D" else "Generator"
-            if kind == "Generator" and "latent_avg" in top:
-                average = float_tensors({"latent_avg": top["latent_avg"]})
-                tensors["latent_avg"] = average["latent_avg"].clone()  # each generator has its own
-            header = {"build_func_name": kind, "variables": list(tensors)}
-            networks[role] = Network(role, STYLEGAN2.id, header, tensors)
-    return networks
+def read(found: Found) -> Network:
+    """Return a network of a file, a generator with the average w that stands beside it."""
+    network = found.network(STYLEGAN2.id)
+    average = None if found.is_discriminator else found.beside("latent_avg")
+    if average is None or "latent_avg" in network.tensors:
+        return network
+    tensors = {**network.tensors, "latent_avg": average_w(plain_tensor(average, "latent_avg"))}
+    return replace(network, tensors=tensors, header={**network.header, "variables": list(tensors)})
+
+
+def average_w(value: Tensor) -> Tensor:
+    """Return an average w [w] that a program stores once, [1, w], or for every layer, [num_ws, w]."""
+    rows = value.reshape(-1, value.shape[-1]) if value.ndim in (1, 2) and value.numel() else value[None]
+    if value.ndim > 2 or not bool((rows == rows[0]).all()):
+        raise ConvertError(f"variable latent_avg has shape {list(value.shape)} and is not the same for every layer")
+    return rows[0].clone()  # each generator has its own
 
 
 def made_up(networks: dict[str, Network]) -> list[str]:

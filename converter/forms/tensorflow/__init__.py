@@ -25,7 +25,7 @@ TF = Form(
         "D_stylegan2": _STYLEGAN2_D,
         "D_main": _STYLEGAN2_D,
     },
-    read_pickle=Later(f"{_PLACE}.read:read"),
+    read_objects=Later(f"{_PLACE}.read:read"),
     names=Later(f"{_PLACE}.read:names"),
     notes=Later(f"{_PLACE}.stylegan2:made_up"),
     writer=Writer(

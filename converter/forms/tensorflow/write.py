@@ -16,7 +16,7 @@ from converter.errors import ConvertError
 from converter.foreign import Header, Network
 from converter.form import Options, Written
 from converter.forms.fit import channel_base, note_rounded, placing, refuse_others
-from converter.forms.pickle_files import read_pickle
+from converter.forms.networks import read_pickle
 from converter.forms.tensorflow.pickler import dump_networks, network_header, official_network
 from converter.table import same_bits
 from converter.translate import export_network, import_network, known_kind

@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 
-from converter.foreign import Network, Source
-from converter.forms.state_dict import count, float_tensors, shape_of
+from converter.foreign import Network
+from converter.forms.state_dict import count, shape_of
 from converter.forms.tensorflow import stylegan1 as stylegan1_pages
 from converter.forms.tensorflow import stylegan2 as stylegan2_pages
 from converter.forms.yuuho import ARRAYS, STATE
-from converter.safe.stand_ins import Array, to_tensor
 from converter.table import FLIP, NOISE, PLUS_ONE, SAME, UNBATCH, Kept, Row, Table, chain, permute, product
 from stylegan_torch.networks import stylegan1, stylegan2
 from stylegan_torch.networks.layers import log2_resolution, resolutions
@@ -24,28 +23,6 @@ _TRUNCATION = {"StyleGAN": 8, "StyleGAN2": 10}
 """How many rows of w their programs truncate, by 0.7."""
 _ENLARGING = permute(1, 0, 2, 3)
 """[in, out, k, k] to [out, in, k, k]."""
-
-
-def read_arrays(top: Any) -> Source | None:
-    """Return the network of a pickled dict of arrays; None if it is not of this kind."""
-    if not isinstance(top, dict) or not {"G_synthesis/4x4/Const/const", "dlatent_avg"} <= set(top):
-        return None
-    if not all(isinstance(value, Array) for value in top.values()):
-        return None
-    tensors = {str(name): to_tensor(value, str(name)) for name, value in top.items()}
-    kind = "StyleGAN2" if "G_synthesis/4x4/Conv/mod_weight" in tensors else "StyleGAN"
-    header = {"build_func_name": kind, "variables": list(tensors)}
-    return Source({"G_ema": Network("G_ema", ARRAYS.id, header, tensors)})
-
-
-def read(top: dict[str, Any]) -> dict[str, Network] | None:
-    """Return the network of a state dict; None if it is not of this kind."""
-    marks = {"StyleGAN": "adains.0.0.fc.weight", "StyleGAN2": "const_input"}
-    kind = next((kind for kind, mark in marks.items() if mark in top and "toRGBs.0.0.weight" in top), None)
-    if kind is None:
-        return None
-    tensors = float_tensors(top)
-    return {"G_ema": Network("G_ema", STATE.id, {"build_func_name": kind, "variables": list(tensors)}, tensors)}
 
 
 def _sizes(network: Network) -> dict[str, Any]:

@@ -1,0 +1,87 @@
+"""The networks of a file: asks the forms whose they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from converter.contents import Contents, Found, look, roles
+from converter.errors import ConvertError, sound, within
+from converter.foreign import Network, Source, described
+from converter.form import Form
+from converter.forms.others import refuse_known
+from converter.forms.registry import FORMS
+from converter.safe.stand_ins import CONTAINER_NAMES, NUMPY_NAMES
+from converter.safe.torch_file import load_torch
+from converter.safe.torch_tensors import TORCH_NAMES
+from converter.safe.unpickler import Names, load
+
+
+def read_pickle(data: memoryview) -> Source:
+    """Read the networks of a pickle; nothing of it is run.
+
+    Raises:
+        ConvertError: if it is unsafe, damaged, or holds something else.
+    """
+    with sound("this pickle"):
+        loaded = load(data, _names())
+        return read_contents(look(loaded.value, loaded.foreign), "a pickle")
+
+
+def read_torch(data: memoryview) -> Source:
+    """Read the networks of a file of `torch.save`; nothing of it is run.
+
+    Raises:
+        ConvertError: if it is unsafe, damaged, or holds something else.
+    """
+    with sound("this PyTorch file"):
+        loaded = load_torch(data, _names())
+        return read_contents(look(loaded.value, loaded.foreign), "a PyTorch file")
+
+
+def _names() -> Names:
+    """Return what any form lets pickles ask for; no form can change what a form before it says."""
+    allowed: dict[tuple[str, str], Any] = {}
+    for names in (NUMPY_NAMES, TORCH_NAMES, CONTAINER_NAMES, *(form.names() for form in FORMS.values() if form.names)):
+        allowed = {**names, **allowed}
+    return allowed
+
+
+def read_contents(contents: Contents, what: str) -> Source:
+    """Return the networks in what a file holds, and notes on what was passed over.
+
+    Args:
+        contents: of the file.
+        what: kind of file, for errors.
+
+    Raises:
+        ConvertError: if there are none that a form knows.
+    """
+    refuse_known(contents)
+    for form in FORMS.values():
+        source = form.read_objects(contents) if form.read_objects else None
+        if source is None and form.marks:
+            found = contents.find(form.marks)
+            source = _networks(form, contents, found) if found else None
+        if source is not None:
+            return source
+    *programs, last = dict.fromkeys(form.title for form in FORMS.values() if form.marks or form.read_objects)
+    raise ConvertError(
+        f"is {what} of {described(contents.top)}, in which is no network known here; "
+        f"read are those of {', '.join(programs)} and {last}, and our own"
+    )
+
+
+def _networks(form: Form, contents: Contents, found: list[Found]) -> Source:
+    networks: dict[str, Network] = {}
+    notes = []
+    for one, role in zip(found, roles([(one.path, one.is_discriminator) for one in found]), strict=True):
+        if not role:
+            notes.append(f"another network at {one.path.removesuffix('.') or 'the top'} passed over")
+            continue
+        with within(f"network {role}"):
+            networks[role] = replace(form.read(one) if form.read else one.network(form.id), role=role)
+    others = [key for key in contents.besides([one.path for one in found]) if key.rpartition(".")[2] not in form.beside]
+    if others:
+        notes.append(f"{', '.join(key[:40] for key in others[:8])} of the training passed over")
+    return Source(form.finish(networks) if form.finish else networks, notes=tuple(notes))
