@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from converter.header import Header
+
 if TYPE_CHECKING:
     from converter.foreign import Keywords, Network, Source
     from converter.safe.unpickler import Names
@@ -123,6 +125,7 @@ class Form:
     title: what messages and the README call it, such as the program's "author/name".
     more: what else the README says of it.
     kinds: by build function or class, which the header of every network gives as `build_func_name`.
+    header: the `TypedDict` of its networks' headers; those in records of files are checked by it.
     read: given the dict of a PyTorch file of state dicts, returns its networks by role; None if it is of another form.
     state_keys: keys of such a dict that have state dicts; other keys of a file are told as passed over.
     other_keys: more keys of it that are read.
@@ -132,6 +135,8 @@ class Form:
     assumable: what `--assume` may say of its files, by name: a header gives what is assumed of it as `assumed`. Each
         checks what the user says, and returns it.
     suffix: of a form of ours, what names of files end in.
+    scopes: what dumps call its networks, by role, where it is not the role.
+    runnable: whether its files may carry a TensorFlow program that `original/` runs.
     writer: how it is written, if it is one of other programs.
     """
 
@@ -139,6 +144,7 @@ class Form:
     title: str
     more: str = ""
     kinds: Mapping[str, Kind] = field(default_factory=dict)
+    header: type = Header
     read: Callable[[dict[str, Any]], dict[str, Network] | None] | None = None
     state_keys: tuple[str, ...] = ()
     other_keys: tuple[str, ...] = ()
@@ -147,6 +153,8 @@ class Form:
     notes: Callable[[dict[str, Network]], list[str]] | None = None
     assumable: Mapping[str, Callable[[Keywords, str], Any]] = field(default_factory=dict)
     suffix: str | None = None
+    scopes: Mapping[str, str] = field(default_factory=dict)
+    runnable: bool = False
     writer: Writer | None = None
 
     @property

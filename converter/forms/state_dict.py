@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from typing import IO, Any
+from typing import IO
 
 import torch
 from torch import Tensor
@@ -14,18 +14,33 @@ from stylegan_torch.networks.layers import make_filter
 
 USUAL_TAPS = (1.0, 3.0, 3.0, 1.0)
 MAX_PIXELS = 4096 * 4096
+_PARALLEL = "module."
+"""What parallel training puts before names."""
+State = Mapping[str, object]
+"""A state dict of a file, which is not checked yet."""
 Tensors = Mapping[str, Tensor]
 
 
-def float_tensors(state: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """Return a state dict whose values are float32 tensors, without the prefix that parallel training puts to names.
+def states_by_role(top: Mapping[str, object], roles: Mapping[str, str]) -> dict[str, State]:
+    """Return the state dicts of a file by role; `roles` says which role is under which key."""
+    found = ((role, top.get(key)) for key, role in roles.items())
+    return {role: state for role, state in found if isinstance(state, dict)}
+
+
+def names_in(state: State) -> set[str]:
+    """Return the names in a state dict, without what parallel training puts before them."""
+    return {str(name).removeprefix(_PARALLEL) for name in state}
+
+
+def float_tensors(state: State) -> dict[str, Tensor]:
+    """Return a state dict whose values are float32 tensors, without what parallel training puts before names.
 
     Raises:
         ConvertError: naming a value of another kind.
     """
     tensors: dict[str, Tensor] = {}
     for key, value in state.items():
-        name = str(key).removeprefix("module.")
+        name = str(key).removeprefix(_PARALLEL)
         if name in tensors:
             raise ConvertError(f"variable {name} is there twice")
         if not isinstance(value, Tensor) or value.dtype != torch.float32:
@@ -94,7 +109,7 @@ def expanded_filter(taps: tuple[float, ...], width: int, gain: float = 1.0) -> T
     return (make_filter(taps) * gain).repeat(width, 1, 1, 1)
 
 
-def write_state_dicts(file: IO[bytes], content: dict[str, Any]) -> None:
+def write_state_dicts(file: IO[bytes], content: Mapping[str, object]) -> None:
     """Write state dicts to an open file, read them back and compare.
 
     Raises:
@@ -106,7 +121,7 @@ def write_state_dicts(file: IO[bytes], content: dict[str, Any]) -> None:
         raise ConvertError("what was written reads back otherwise; is the disk sound?")
 
 
-def _same(a: Any, b: Any) -> bool:
+def _same(a: object, b: object) -> bool:
     if isinstance(a, dict) and isinstance(b, dict):
         return list(a) == list(b) and all(_same(a[key], b[key]) for key in a)
     return same_bits(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else bool(a == b)

@@ -4,12 +4,14 @@ after the first layer; sizes follow from the tensors."""
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
+from typing import Literal
 
 from converter.errors import within
 from converter.foreign import Network, mapping
 from converter.forms.akanimax import FORM
-from converter.forms.state_dict import count, float_tensors, shape_of
+from converter.forms.akanimax.header import Header, header_of
+from converter.forms.state_dict import count, float_tensors, names_in, shape_of, states_by_role
 from converter.forms.tensorflow.progan import FOUR_TO_DENSE
 from converter.table import SAME, Step, Table, Transform, permute, product
 from stylegan_torch.networks import progan
@@ -19,14 +21,14 @@ _ROLES = {"shadow_generator": "G_ema", "generator": "G", "discriminator": "D"}
 _BOTH = {"weight": ("weight", SAME), "bias": ("bias", SAME)}
 
 
-def read(top: dict[str, Any]) -> dict[str, Network] | None:
+def read(top: Mapping[str, object]) -> dict[str, Network] | None:
     """Return the networks of a file; None if it is not of this kind."""
-    found = {role: top[key] for key, role in _ROLES.items() if isinstance(top.get(key), dict)}
+    found = states_by_role(top, _ROLES)
     if found and all("conf" in entry and "state_dict" in entry for entry in found.values()):
         if "G_ema" not in found and "G" in found:
             found["G_ema"] = found.pop("G")  # trained without averaging
         return {role: _network(role, 3, entry["state_dict"], entry["conf"]) for role, entry in found.items()}
-    names = {str(name).removeprefix("module.") for name in top}
+    names = names_in(top)
     if "initial_block.conv_1.weight" in names and "rgb_converters.0.weight" in names:
         return {"G_ema": _network("G_ema", 2, top, {})}
     if "final_block.conv_1.weight" in names and "rgb_to_features.0.weight" in names:
@@ -34,10 +36,10 @@ def read(top: dict[str, Any]) -> dict[str, Network] | None:
     return None
 
 
-def _network(role: str, version: int, state: Any, conf: Any) -> Network:
+def _network(role: str, version: Literal[2, 3], state: object, conf: object) -> Network:
     with within(f"network {role}"):
         tensors = float_tensors(mapping(state, "state_dict"))
-        header = {
+        header: Header = {
             "build_func_name": "Discriminator" if role == "D" else "Generator",
             "version": version,
             "use_eql": bool(mapping(conf, "conf").get("use_eql", True)),
@@ -47,11 +49,11 @@ def _network(role: str, version: int, state: Any, conf: Any) -> Network:
 
 
 def _is_old(network: Network) -> bool:
-    return network.header["version"] == 2
+    return header_of(network)["version"] == 2
 
 
 def _scale(network: Network) -> progan.WeightScale:
-    return "equalized" if network.header["use_eql"] else "none"
+    return "equalized" if header_of(network)["use_eql"] else "none"
 
 
 def generator_config(network: Network) -> progan.GeneratorConfig:

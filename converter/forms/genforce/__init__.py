@@ -1,6 +1,7 @@
 """Files of genforce."""
 
 from converter.form import STATE_DICTS, Form, Later, Writer, kind
+from converter.forms.genforce.header import Header
 
 _PLACE = "converter.forms.genforce"
 
@@ -12,6 +13,7 @@ FORM = Form(
         for family in ("PGGAN", "StyleGAN", "StyleGAN2")
         for network in ("Generator", "Discriminator")
     },
+    header=Header,
     read=Later(f"{_PLACE}.read:read"),
     state_keys=("models", "generator_smooth", "generator", "discriminator"),
     assumable={

@@ -1,6 +1,7 @@
 """Files of the official PyTorch releases, whose pickles and classes are named alike."""
 
 from converter.form import STATE_DICTS, Form, Later, Writer, kind
+from converter.forms.pytorch.header import Header
 
 _PLACE = "converter.forms.pytorch"
 
@@ -12,6 +13,7 @@ STYLEGAN2 = Form(
         "Generator": kind(f"{_PLACE}.stylegan2", "generator"),
         "Discriminator": kind(f"{_PLACE}.stylegan2", "discriminator"),
     },
+    header=Header,
     read_pickle=Later(f"{_PLACE}.read:read"),
     names=Later(f"{_PLACE}.read:names"),
 )
@@ -22,6 +24,7 @@ STYLEGAN3 = Form(
     "official StyleGAN3 pickle",
     "also of StyleGAN-Human",
     kinds={"Generator": kind(f"{_PLACE}.stylegan3", "generator")},
+    header=Header,
 )
 
 STYLEGAN3_STATE = Form(

@@ -10,9 +10,10 @@ from typing import Any
 from torch import Tensor
 
 from converter.errors import ConvertError, within
-from converter.foreign import Header, Network, Source, mapping
+from converter.foreign import Network, Source, mapping
 from converter.forms.official_pickles import add, number, source_hash
 from converter.forms.pytorch import STYLEGAN2, STYLEGAN3
+from converter.forms.pytorch.header import ClassName, Header
 from converter.safe.stand_ins import to_tensor
 from converter.safe.unpickler import Names
 from stylegan_torch.files.plain_json import plain, text
@@ -43,7 +44,7 @@ def names() -> Names:
     return {("torch_utils.persistence", "_reconstruct_persistent_obj"): TorchModule}
 
 
-def read(top: Any) -> Source | None:
+def read(top: object) -> Source | None:
     """Return the networks of a pickle, and what of it is passed over; None if it is not of this kind."""
     roles = ("G", "D", "G_ema")
     if not isinstance(top, dict) or not any(isinstance(top.get(role), TorchModule) for role in roles):
@@ -84,9 +85,10 @@ def _network(role: str, module: TorchModule) -> Network:
     tensors: dict[str, Tensor] = {}
     buffers: list[str] = []
     flat_arguments = _collect(module, "", tensors, buffers)
+    kind: ClassName = "Discriminator" if role == "D" else "Generator"
     header: Header = {
-        "class_name": module.class_name,
-        "build_func_name": module.class_name,
+        "class_name": kind,
+        "build_func_name": kind,
         "init_args": _arguments(module.state.get("_init_args", ())),
         "init_kwargs": plain(mapping(module.state.get("_init_kwargs", {}), KWARGS), KWARGS, number),
         "repository": "stylegan3" if flat_arguments else "stylegan2-ada-pytorch",
@@ -99,13 +101,13 @@ def _network(role: str, module: TorchModule) -> Network:
     return Network(role, form.id, header, tensors)
 
 
-def _arguments(value: Any) -> list[Any]:
+def _arguments(value: object) -> list[object]:
     if not isinstance(value, tuple | list):
         raise ConvertError(f"{ARGS} is a {type(value).__name__}, not a tuple")
     return list(plain(value, ARGS, number))
 
 
-def _collect(module: Any, prefix: str, tensors: dict[str, Tensor], buffers: list[str], depth: int = 0) -> bool:
+def _collect(module: object, prefix: str, tensors: dict[str, Tensor], buffers: list[str], depth: int = 0) -> bool:
     """Gather the tensors below a module; tell whether its dense layers are those of the StyleGAN3 repository."""
     if not isinstance(module, TorchModule) or depth > 8:
         raise ConvertError(f"holds {prefix.rstrip('.') or 'a network'}, which is no module of a known release")

@@ -1,6 +1,7 @@
 """Files of rosinality's programs."""
 
 from converter.form import STATE_DICTS, Form, Later, Writer, kind
+from converter.forms.rosinality.header import StyleGAN1Header
 
 _PLACE = "converter.forms.rosinality"
 
@@ -14,7 +15,7 @@ STYLEGAN2 = Form(
     read=Later(f"{_PLACE}.stylegan2:read"),
     state_keys=("g_ema", "g", "d"),
     other_keys=("latent_avg",),
-    notes=Later(f"{_PLACE}.stylegan2:made_up"),
+    notes=Later(f"{_PLACE}.stylegan2:completion_notes"),
     writer=Writer(
         "rosinality",
         STATE_DICTS,
@@ -31,8 +32,9 @@ STYLEGAN1 = Form(
         "StyledGenerator": kind(f"{_PLACE}.stylegan1", "generator", completed=True),
         "Discriminator": kind(f"{_PLACE}.stylegan1", "discriminator"),
     },
+    header=StyleGAN1Header,
     read=Later(f"{_PLACE}.stylegan1:read"),
     state_keys=("g_running", "generator", "discriminator"),
-    notes=Later(f"{_PLACE}.stylegan1:made_up"),
+    notes=Later(f"{_PLACE}.stylegan1:completion_notes"),
     assumable={"img_resolution": lambda said, name: said.resolution(name)},
 )

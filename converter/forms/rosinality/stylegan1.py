@@ -6,14 +6,14 @@ Its files hold all levels to 1024² whatever side was trained, which they do not
 from __future__ import annotations
 
 import math
-from collections.abc import Container
-from typing import Any
+from collections.abc import Container, Mapping
 
 from converter.errors import ConvertError, within
 from converter.foreign import Network
+from converter.forms.completion import with_average_w, with_noise
 from converter.forms.rosinality import STYLEGAN1
-from converter.forms.rosinality.completion import completed
-from converter.forms.state_dict import count, float_tensors, shape_of, stored_filters
+from converter.forms.rosinality.header import StyleGAN1Header, header_of
+from converter.forms.state_dict import State, count, float_tensors, names_in, shape_of, states_by_role, stored_filters
 from converter.forms.tensorflow.progan import FOUR_TO_DENSE
 from converter.table import CHANNELS, FLIP, NOISE, SAME, UNBATCH, Kept, Row, Table, chain, permute, product
 from stylegan_torch.networks import stylegan1
@@ -30,17 +30,16 @@ _FROM_RGB = {True: "from_rgb.{}.0.conv.weight_orig", False: "from_rgb.{}.conv.we
 """By whether an activation follows, which it does since August 2019."""
 
 
-def read(top: dict[str, Any]) -> dict[str, Network] | None:
+def read(top: Mapping[str, object]) -> dict[str, Network] | None:
     """Return the networks of a file; None if it is not of this kind."""
-    found = {role: top[key] for key, role in _ROLES.items() if isinstance(top.get(key), dict)}
-    found = {"G_ema": top} if _INPUT in top else found
-    if not found or not all(_MARKS[_KINDS[role]] in _names(state) for role, state in found.items()):
+    found: Mapping[str, State] = {"G_ema": top} if _INPUT in top else states_by_role(top, _ROLES)
+    if not found or not all(_MARKS[_KINDS[role]] in names_in(state) for role, state in found.items()):
         return None
     networks = {}
     for role, state in found.items():
         with within(f"network {role}"):
             tensors, kind = float_tensors(state), _KINDS[role]
-            header = {
+            header: StyleGAN1Header = {
                 "build_func_name": kind,
                 "variables": list(tensors),
                 "assumed": {"img_resolution": 2 << _stored_levels(tensors)},
@@ -49,16 +48,12 @@ def read(top: dict[str, Any]) -> dict[str, Network] | None:
     return networks
 
 
-def made_up(networks: dict[str, Network]) -> list[str]:
+def completion_notes(networks: dict[str, Network]) -> list[str]:
     """Return notes on what `complete` makes."""
     if all(role == "D" for role in networks):
         return []
     mean = f"the average w is that of {MEAN_SAMPLES} z, as its program takes"
     return [f"files of this kind have no noise maps, which are always random, and no average w; {mean}; noise is made"]
-
-
-def _names(state: dict[Any, Any]) -> set[str]:
-    return {str(name).removeprefix("module.") for name in state}
 
 
 def _stored_levels(names: Container[str]) -> int:
@@ -68,7 +63,7 @@ def _stored_levels(names: Container[str]) -> int:
 
 def _trained_sides(network: Network) -> list[int]:
     """Return the sides of the levels that were trained."""
-    side, most = network.header["assumed"]["img_resolution"], _stored_levels(network.tensors)
+    side, most = header_of(network)["assumed"]["img_resolution"], _stored_levels(network.tensors)
     if side not in resolutions(2 << most):
         raise ConvertError(f"has levels to {2 << most}x{2 << most}, and none of {side}x{side}")
     return resolutions(side)
@@ -104,12 +99,11 @@ def generator_config(network: Network) -> stylegan1.GeneratorConfig:
 def complete(network: Network) -> Network:
     """Make what no file of this kind has: noise maps, which are always random there, and the average w."""
     config = generator_config(network)
-    mapping = stylegan1.MappingNetwork(config.mapping, num_ws=1)
-    table = generator_table(network, config)
-    return completed(network, config, table, mapping, noise="noise.", average="mean_style", samples=MEAN_SAMPLES)
+    table, mapping = generator_table(network, config), stylegan1.MappingNetwork(config.mapping, num_ws=1)
+    return with_average_w(with_noise(network, config, table), table, mapping, MEAN_SAMPLES)
 
 
-def generator_table(network: Network | None, config: stylegan1.GeneratorConfig) -> Table:
+def generator_table(network: Network, config: stylegan1.GeneratorConfig) -> Table:
     """Return the table of a `StyledGenerator`; levels beyond the trained ones are carried along."""
     rows = [
         Row("mapping.w_avg", "mean_style"),
@@ -171,7 +165,7 @@ def discriminator_table(network: Network, config: stylegan1.DiscriminatorConfig)
 
     Fused and unfused convolutions do the same and differ in name only.
     """
-    names, rgb = set(network.header["variables"]), _FROM_RGB[config.rgb_activation].removesuffix(".weight_orig")
+    names, rgb = set(header_of(network)["variables"]), _FROM_RGB[config.rgb_activation].removesuffix(".weight_orig")
     last = _stored_levels(names) - 1
     layers = {
         "b4.out": "linear.linear",

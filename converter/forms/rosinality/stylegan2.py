@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Mapping
 
 from converter.errors import within
 from converter.foreign import Network
+from converter.forms.completion import with_average_w, with_noise
 from converter.forms.rosinality import STYLEGAN2
-from converter.forms.rosinality.completion import completed
-from converter.forms.state_dict import count, float_tensors, shape_of, stored_filters, taps_of
+from converter.forms.state_dict import count, float_tensors, shape_of, states_by_role, stored_filters, taps_of
+from converter.header import Header
 from converter.table import CHANNELS, NOISE, SAME, UNBATCH, Row, Table, product
 from stylegan_torch.networks import stylegan2
 
@@ -19,9 +20,9 @@ MEAN_SAMPLES = 4096
 """How many w the sampling script averages where a file has no average."""
 
 
-def read(top: dict[str, Any]) -> dict[str, Network] | None:
+def read(top: Mapping[str, object]) -> dict[str, Network] | None:
     """Return the networks of a file; None if it is not of this kind."""
-    found = {role: top[key] for key, role in _ROLES.items() if isinstance(top.get(key), dict)}
+    found = states_by_role(top, _ROLES)
     if not any("to_rgb1.conv.weight" in state or "final_linear.1.weight" in state for state in found.values()):
         return None
     networks = {}
@@ -32,12 +33,12 @@ def read(top: dict[str, Any]) -> dict[str, Network] | None:
             if kind == "Generator" and "latent_avg" in top:
                 average = float_tensors({"latent_avg": top["latent_avg"]})
                 tensors["latent_avg"] = average["latent_avg"].clone()  # each generator has its own
-            header = {"build_func_name": kind, "variables": list(tensors)}
+            header: Header = {"build_func_name": kind, "variables": list(tensors)}
             networks[role] = Network(role, STYLEGAN2.id, header, tensors)
     return networks
 
 
-def made_up(networks: dict[str, Network]) -> list[str]:
+def completion_notes(networks: dict[str, Network]) -> list[str]:
     """Return notes on what `complete` makes."""
     generator = next((network for role, network in networks.items() if role != "D"), None)
     if generator is None:
@@ -53,9 +54,8 @@ def made_up(networks: dict[str, Network]) -> list[str]:
 def complete(network: Network) -> Network:
     """Make what older and training files lack: noise maps (which were always random then), and the average w."""
     config = generator_config(network)
-    mapping = stylegan2.MappingNetwork(config.mapping, num_ws=1)
-    table = generator_table(network, config)
-    return completed(network, config, table, mapping, noise="noises.", average="latent_avg", samples=MEAN_SAMPLES)
+    table, mapping = generator_table(network, config), stylegan2.MappingNetwork(config.mapping, num_ws=1)
+    return with_average_w(with_noise(network, config, table), table, mapping, MEAN_SAMPLES)
 
 
 def generator_config(network: Network) -> stylegan2.GeneratorConfig:
@@ -79,7 +79,7 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
     )
 
 
-def generator_table(network: Network | None, config: stylegan2.GeneratorConfig) -> Table:
+def generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Table:
     """Return the table of a `Generator`."""
     convs = {
         "synthesis.b4.conv1": "conv1",
@@ -137,7 +137,7 @@ def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
     )
 
 
-def discriminator_table(network: Network | None, config: stylegan2.DiscriminatorConfig) -> Table:
+def discriminator_table(network: Network, config: stylegan2.DiscriminatorConfig) -> Table:
     """Return the table of a `Discriminator`."""
     top = int(math.log2(config.img_resolution))
     rows = [

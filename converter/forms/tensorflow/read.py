@@ -6,16 +6,17 @@ The source text that such files carry is hashed and handed on as text, never run
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
 from converter.errors import ConvertError
-from converter.foreign import Header, Network, Source, mapping
+from converter.foreign import Network, Source, mapping
 from converter.forms.official_pickles import add, number, source_hash
 from converter.forms.tensorflow import TF
+from converter.forms.tensorflow.header import Interface, TFHeader
 from converter.forms.tensorflow.theano import network_from_theano
 from converter.safe.stand_ins import to_tensor
 from converter.safe.unpickler import Names
@@ -30,14 +31,14 @@ class TFNetwork:
         self.state: dict[str, Any] = {}
         self.read = False
 
-    def build(self, state: Any) -> None:
+    def build(self, state: object) -> None:
         """Take the state."""
         if not isinstance(state, dict):
             raise TypeError("state")
         self.state = state
 
 
-def _tf_class(module: str) -> Any:
+def _tf_class(module: str) -> Callable[[], TFNetwork]:
     return lambda: TFNetwork(module)
 
 
@@ -46,12 +47,11 @@ def names() -> Names:
     return {(module, "Network"): _tf_class(module) for module in ("dnnlib.tflib.network", "tfutil", "network")}
 
 
-def read(top: Any) -> Source | None:
+def read(top: object) -> Source | None:
     """Return the networks of a pickle; None if it is not of this kind."""
-    objects = top if isinstance(top, tuple | list) else [top]
-    if not objects or not all(isinstance(item, TFNetwork) for item in objects):
-        return None
-    return Source(_networks(objects))
+    items = top if isinstance(top, tuple | list) else [top]
+    objects = [item for item in items if isinstance(item, TFNetwork)]
+    return Source(_networks(objects)) if objects and len(objects) == len(items) else None
 
 
 def _networks(objects: Iterable[TFNetwork]) -> dict[str, Network]:
@@ -73,7 +73,7 @@ def _networks(objects: Iterable[TFNetwork]) -> dict[str, Network]:
     return {role: replace(net, role=role) for role, net in named.items()}
 
 
-def _header(item: Any, prefix: str, tensors: dict[str, Tensor], code: dict[str, str], depth: int = 0) -> Header:
+def _header(item: object, prefix: str, tensors: dict[str, Tensor], code: dict[str, str], depth: int = 0) -> TFHeader:
     if not isinstance(item, TFNetwork) or depth > 1:
         raise ConvertError("holds a network whose components are no networks")
     if item.read:
@@ -89,7 +89,9 @@ def _header(item: Any, prefix: str, tensors: dict[str, Tensor], code: dict[str, 
     for name, value in variables:
         names.append(text(name, "name of a variable"))
         add(tensors, prefix + name, to_tensor(value, prefix + name))
-    header: Header = {
+    interface = {key: plain(state[key], key) for key in Interface.__annotations__ if key in state}
+    components = mapping(state.get("components") or {}, "components")
+    return {
         "class": f"{item.module}.Network",
         "version": plain(state.get("version"), "version"),
         "name": _scope(state["name"]),
@@ -97,21 +99,15 @@ def _header(item: Any, prefix: str, tensors: dict[str, Tensor], code: dict[str, 
         "static_kwargs": plain(mapping(state["static_kwargs"], "static_kwargs"), "static_kwargs", number),
         "variables": names,
         "source_sha256": source_hash(state.get("build_module_src"), code),
+        **cast(Interface, interface),
+        "components": {
+            str(key): _header(part, f"{getattr(part, 'state', {}).get('name')}/", tensors, code, depth + 1)
+            for key, part in components.items()
+        },
     }
-    header |= {
-        key: plain(state[key], key)
-        for key in ("input_shapes", "output_shapes", "input_names", "output_names")
-        if key in state
-    }
-    components = mapping(state.get("components") or {}, "components")
-    header["components"] = {
-        str(key): _header(part, f"{getattr(part, 'state', {}).get('name')}/", tensors, code, depth + 1)
-        for key, part in components.items()
-    }
-    return header
 
 
-def _scope(value: Any) -> str:
+def _scope(value: object) -> str:
     name = text(value, "name of a network")
     if not re.fullmatch(r"[\w.-]+", name):
         raise ConvertError(f"holds a network with the improper name {name!r}")
