@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict
 
 from converter.errors import ConvertError, within
 from converter.foreign import Network
@@ -183,14 +183,13 @@ def stylegan2_generator_table(network: Network, config: stylegan2.GeneratorConfi
 def stylegan2_discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
     """Return the config of a `StyleGAN2Discriminator`."""
     tensors = network.tensors
-    blocks, outputs, final = _discriminator_shapes(tensors, count(tensors, "layer{}.weight"))
+    common, outputs = _discriminator_shapes(tensors)
     cmap = shape_of(tensors, "LabelEmbed.weight", 2) if "LabelEmbed.weight" in tensors else None
     c_dim = cmap[1] if cmap else outputs if outputs > 1 else 0
     mapping = stylegan2.MappingConfig(0, c_dim, outputs, num_layers=0, layer_dim=outputs, embed_dim=outputs)
     skip: stylegan2.Architecture = "skip" if "input1.weight" in tensors else "orig"
     return stylegan2.DiscriminatorConfig(
-        **blocks,
-        fc_dim=final,
+        **common,
         c_dim=c_dim,
         architecture="resnet" if "skip_layer0.weight" in tensors else skip,
         resample_filter=taps_of(tensors, "layer1.filter.kernel"),
@@ -201,18 +200,29 @@ def stylegan2_discriminator_config(network: Network) -> stylegan2.DiscriminatorC
     )
 
 
-def _discriminator_shapes(tensors: Tensors, layers: int) -> tuple[dict[str, Any], int, int]:
-    """Return what the configs of all discriminators have in common, the outputs, and the width of the dense layer."""
-    blocks = (layers - 3) // 2
+class _Shapes(TypedDict):
+    """Fields that the configs of all discriminators have."""
+
+    img_resolution: int
+    img_channels: int
+    channels: tuple[int, ...]
+    fc_dim: int
+    mbstd_num_features: int
+
+
+def _discriminator_shapes(tensors: Tensors) -> tuple[_Shapes, int]:
+    """Return what the configs of all discriminators have in common, and how many outputs there are."""
+    blocks = (count(tensors, "layer{}.weight") - 3) // 2
     conv, fc = shape_of(tensors, f"layer{2 * blocks}.weight", 4), shape_of(tensors, f"layer{2 * blocks + 1}.weight", 2)
     above = [shape_of(tensors, f"layer{2 * b}.weight", 4)[1] for b in range(blocks - 1, -1, -1)]
-    common = {
+    common: _Shapes = {
         "img_resolution": 4 << blocks,
         "img_channels": shape_of(tensors, "input0.weight", 4)[1],
         "channels": (conv[0], *above),
+        "fc_dim": fc[0],
         "mbstd_num_features": conv[1] - conv[0],
     }
-    return common, shape_of(tensors, f"layer{2 * blocks + 2}.weight", 2)[0], fc[0]
+    return common, shape_of(tensors, f"layer{2 * blocks + 2}.weight", 2)[0]
 
 
 def _discriminator_rows(resolution: int) -> tuple[list[Row], Fields]:
@@ -308,10 +318,9 @@ def stylegan_generator_table(network: Network, config: stylegan1.GeneratorConfig
 def stylegan_discriminator_config(network: Network) -> stylegan1.DiscriminatorConfig:
     """Return the config of a `StyleGANDiscriminator`."""
     tensors = network.tensors
-    common, outputs, final = _discriminator_shapes(tensors, count(tensors, "layer{}.weight"))
+    common, outputs = _discriminator_shapes(tensors)
     return stylegan1.DiscriminatorConfig(
         **common,
-        fc_dim=final,
         c_dim=outputs if outputs > 1 else 0,
         blur_filter=taps_of(tensors, "layer1.blur.kernel"),
         mbstd_group_size=header_of(network)["assumed"]["mbstd_group_size"],
@@ -375,10 +384,9 @@ def pggan_generator_table(network: Network, config: progan.GeneratorConfig) -> T
 def pggan_discriminator_config(network: Network) -> progan.DiscriminatorConfig:
     """Return the config of a `PGGANDiscriminator`."""
     tensors = network.tensors
-    common, outputs, final = _discriminator_shapes(tensors, count(tensors, "layer{}.weight"))
+    common, outputs = _discriminator_shapes(tensors)
     return progan.DiscriminatorConfig(
         **common,
-        fc_dim=final,
         c_dim=outputs - 1,
         num_label_logits=outputs - 1,
         pool_first=header_of(network)["assumed"]["fused_scale"],

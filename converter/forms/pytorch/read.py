@@ -5,7 +5,7 @@ The source text that such files carry is hashed, never run.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -24,7 +24,7 @@ ARGS, KWARGS = "constructor arguments init_args", "constructor arguments init_kw
 class TorchModule:
     """Stands for a persistent module object of the PyTorch release."""
 
-    def __init__(self, meta: Any) -> None:
+    def __init__(self, meta: Mapping[str, object]) -> None:
         self.class_name = text(meta["class_name"], "class name")
         self.source = meta["module_src"]
         self.state = mapping(meta["state"], "state")

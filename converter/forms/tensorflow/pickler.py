@@ -103,7 +103,7 @@ def fresh_network(
     role: str,
     name: str,
     function: str,
-    keywords: dict[str, object],
+    keywords: Mapping[str, object],
     components: Iterable[tuple[str, str]] = (),
     finish: Callable[[torch.nn.Module], object] = lambda module: None,
 ) -> Network:

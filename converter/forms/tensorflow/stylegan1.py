@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from converter.foreign import Keywords, Network
 from converter.forms.tensorflow.header import header_of
 from converter.forms.tensorflow.keywords import (
@@ -97,9 +95,7 @@ def generator_config(network: Network) -> stylegan1.GeneratorConfig:
     psi = top.optional_number("truncation_psi")
     cutoff = top.optional_integer("truncation_cutoff", -(1 << 20))
     size = _base_size(network)
-    own: dict[str, Any] = {"truncation_psi": 1.0 if psi is None else psi}
-    if size != (4, 4):  # what the script of StyleGAN-Human does
-        own = {"truncation_psi": 1.0, "official_noise": "stored"}
+    is_human = size != (4, 4)  # the script of StyleGAN-Human neither truncates nor draws noise anew
     return stylegan1.GeneratorConfig(
         mapping=stylegan1.MappingConfig(
             z_dim=mapping.integer("latent_size", 1),
@@ -125,7 +121,8 @@ def generator_config(network: Network) -> stylegan1.GeneratorConfig:
         equalized=kw.flag("use_wscale"),
         base_size=size,
         truncation_cutoff=max(cutoff or 0, 0),  # the original truncates nothing where it is given no cutoff
-        **own,
+        truncation_psi=1.0 if is_human or psi is None else psi,
+        official_noise="stored" if is_human else "seeded",
         **growing_state(network, kw),
     )
 

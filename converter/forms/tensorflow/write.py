@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import IO, Any
+from typing import IO
 
 import torch
 
@@ -89,7 +89,7 @@ def _completed(checkpoint: Checkpoint, fresh_d: bool) -> tuple[Checkpoint, list[
     return Checkpoint(networks, {**checkpoint.provenance, "networks": records}), notes
 
 
-def _written(role: str, network: checkpoint.Network, record: Mapping[str, Any], notes: list[str]) -> Network:
+def _written(role: str, network: checkpoint.Network, record: Mapping[str, object], notes: list[str]) -> Network:
     config = _fitting(role, network.config)
     function, parts = ("D_main", {}) if role == "D" else ("G_main", _PARTS)
     header = network_header(_NAMES[role], function, _keywords_of(role, config), parts.items())

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -57,7 +57,21 @@ def _network(form: Form, kind: str, tensors: dict[str, Tensor]) -> Network:
     return Network("G_ema", form.id, header, tensors)
 
 
-def _sizes(network: Network) -> dict[str, Any]:
+class _Sizes(TypedDict):
+    img_resolution: int
+    img_channels: int
+    channels: tuple[int, ...]
+
+
+class _MappingSizes(TypedDict):
+    z_dim: int
+    c_dim: int
+    w_dim: int
+    num_layers: int
+    layer_dim: int
+
+
+def _sizes(network: Network) -> _Sizes:
     """Return the fields that the configs of both generations share."""
     tensors = network.tensors
     if network.form == STATE.id:
@@ -74,7 +88,7 @@ def _sizes(network: Network) -> dict[str, Any]:
 _RGB2 = "G_synthesis/{1}x{1}/ToRGB/weight"
 
 
-def _mapping_sizes(network: Network) -> dict[str, Any]:
+def _mapping_sizes(network: Network) -> _MappingSizes:
     tensors = network.tensors
     if network.form == STATE.id:
         depth = sum(f"mapping.{4 * i + 1}.weight" in tensors for i in range(256))
