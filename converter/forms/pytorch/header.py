@@ -1,4 +1,4 @@
-"""Headers of networks of the official PyTorch releases (spec TORCH.md 1 to 4)."""
+"""Headers of networks of the official PyTorch releases (docs/spec/TORCH.md 1 to 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Headers of networks of the TensorFlow releases, and of ProGAN's in Theano (spec TF.md 1.1, 1.6)."""
+"""Headers of networks of the TensorFlow releases, and of ProGAN's in Theano (docs/spec/TF.md 1.1, 1.6)."""
 
 from __future__ import annotations
 

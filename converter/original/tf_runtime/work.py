@@ -189,7 +189,7 @@ def _noise_strengths(network: Network) -> list[Value]:
 
 
 def _to_uint8(images: Array, rounding: bool) -> Array:
-    """Make NHWC pictures as the scripts of the releases do: ProGAN's rounds, the others cut off (spec TF.md 5)."""
+    """Make NHWC pictures as the scripts of the releases do: ProGAN's rounds, the others cut off (docs/spec/TF.md 5)."""
     x = images.astype(np.float32) * np.float32(127.5) + np.float32(127.5 if rounding else 128)
     x = np.rint(x) if rounding else x
     return np.clip(x, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
