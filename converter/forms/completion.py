@@ -31,7 +31,7 @@ def with_noise(network: Network, config: GeneratorConfig, table: Table) -> Netwo
     return replace(network, tensors=tensors)
 
 
-def with_average_w(network: Network, table: Table, mapping: MappingNetwork, samples: int) -> Network:
+def with_average_w(network: Network, table: Table, mapping: MappingNetwork, *, samples: int) -> Network:
     """Return a generator with an average w, if it lacks one.
 
     Args:

@@ -46,8 +46,8 @@ def networks_in(
     form: Form,
     checkpoint: Checkpoint,
     anew: Callable[[str, Network, list[str]], foreign.Network],
-    notes: list[str],
     *,
+    notes: list[str],
     roles: Iterable[str] = ROLES,
 ) -> Iterator[foreign.Network]:
     """Yield networks as a form has them: those that came from it bit for bit as they were, the others made anew.
@@ -100,7 +100,7 @@ def made_anew(
     tensors = table.export_tensors(ours.state_dict, {**originals(ours, table), **stored}, names)
     made = replace(template, header={**template.header, "variables": names}, tensors=tensors)
     refuse_others(ours.config, kind.config(made))
-    note_rounded(made.role, table, ours, tensors, notes=notes)
+    note_rounded(made, table, ours, notes=notes)
     note_clamp(made.role, ours.config, notes)
     return made
 
@@ -158,16 +158,18 @@ def originals(network: Network, table: Table) -> dict[str, Tensor]:
     return {name: value for name, value in kept.items() if table.source_name(name)[1].rounds}
 
 
-def note_rounded(role: str, table: Table, network: Network, tensors: Mapping[str, Tensor], *, notes: list[str]) -> None:
+def note_rounded(written: foreign.Network, table: Table, ours: Network, *, notes: list[str]) -> None:
     """Tell of style biases that a form stores less 1, where that takes their last digit."""
-    rows = {name: (value, *table.source_name(name)) for name, value in network.state_dict.items()}
+    rows = {name: (value, *table.source_name(name)) for name, value in ours.state_dict.items()}
     lost = sum(
-        int((transform.to_ours(tensors[theirs]) != value).sum())
+        int((transform.to_ours(written.tensors[theirs]) != value).sum())
         for value, theirs, transform in rows.values()
         if transform.rounds
     )
     if lost:
-        notes.append(f"the last digit of {lost} style biases of {role} is rounded: that form stores them less 1")
+        notes.append(
+            f"the last digit of {lost} style biases of {written.role} is rounded: that form stores them less 1"
+        )
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def taps_of(tensors: Tensors, name: str) -> tuple[float, ...]:
     return tuple(taps.tolist())
 
 
-def stored_filters(pattern: str, taps: tuple[float, ...] | None, gain: float = 1.0, ndim: int = 2) -> Kept:
+def stored_filters(pattern: str, taps: tuple[float, ...] | None, *, gain: float = 1.0, ndim: int = 2) -> Kept:
     """Carry stored filters along, after a check that they are the network's."""
     expected = make_filter(taps or (1.0,)) * gain
 

@@ -59,7 +59,7 @@ def to_genforce(checkpoint: Checkpoint) -> tuple[dict[str, Tensors], list[str]]:
     """
     content: dict[str, Tensors] = {}
     notes: list[str] = []
-    for network in networks_in(FORM, checkpoint, _anew, notes, roles=_KEYS):
+    for network in networks_in(FORM, checkpoint, _anew, notes=notes, roles=_KEYS):
         content[_KEYS[network.role]] = network.tensors
         _note_untold(network.role, header_of(network), notes)
     return content, notes

@@ -100,7 +100,7 @@ def complete(network: Network) -> Network:
     """Make what no file of this kind has: noise maps, which are always random there, and the average w."""
     config = generator_config(network)
     table, mapping = generator_table(network, config), stylegan1.MappingNetwork(config.mapping, num_ws=1)
-    return with_average_w(with_noise(network, config, table), table, mapping, MEAN_SAMPLES)
+    return with_average_w(with_noise(network, config, table), table, mapping, samples=MEAN_SAMPLES)
 
 
 def generator_table(network: Network, config: stylegan1.GeneratorConfig) -> Table:

@@ -55,7 +55,7 @@ def complete(network: Network) -> Network:
     """Make what older and training files lack: noise maps (which were always random then), and the average w."""
     config = generator_config(network)
     table, mapping = generator_table(network, config), stylegan2.MappingNetwork(config.mapping, num_ws=1)
-    return with_average_w(with_noise(network, config, table), table, mapping, MEAN_SAMPLES)
+    return with_average_w(with_noise(network, config, table), table, mapping, samples=MEAN_SAMPLES)
 
 
 def generator_config(network: Network) -> stylegan2.GeneratorConfig:

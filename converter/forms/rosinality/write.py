@@ -51,7 +51,7 @@ def to_rosinality(checkpoint: Checkpoint) -> tuple[dict[str, object], list[str]]
     states: dict[str, dict[str, Tensor]] = {}
     notes: list[str] = []
     shared: dict[str, Tensor] = {}
-    for network in networks_in(STYLEGAN2, checkpoint, _anew, notes):
+    for network in networks_in(STYLEGAN2, checkpoint, _anew, notes=notes):
         tensors = dict(network.tensors)
         average = tensors.pop(_AVERAGE, None)
         if network.role == "G_ema" and average is not None:

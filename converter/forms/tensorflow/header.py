@@ -58,7 +58,7 @@ class TheanoHeader(BuiltHeader):
 
 
 def bare_header(
-    name: str, function: str, keywords: dict[str, object], components: dict[str, TFHeader] | None = None
+    name: str, function: str, keywords: dict[str, object], *, components: dict[str, TFHeader] | None = None
 ) -> TFHeader:
     """Return the header of a network without variables, as StyleGAN2's release would write it."""
     return {

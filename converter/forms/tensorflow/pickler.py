@@ -104,6 +104,7 @@ def fresh_network(
     name: str,
     function: str,
     keywords: Mapping[str, object],
+    *,
     components: Iterable[tuple[str, str]] = (),
     finish: Callable[[torch.nn.Module], object] = lambda module: None,
 ) -> Network:
@@ -117,7 +118,7 @@ def fresh_network(
         components: (key, build function) of a generator's parts.
         finish: may change the weights, which come from torch's global generator.
     """
-    template = Network(role, TF.id, network_header(name, function, keywords, components), {})
+    template = Network(role, TF.id, network_header(name, function, keywords, components=components), {})
     config = known_kind(template).config(template)
     module = build(config)
     finish(module)
@@ -126,13 +127,13 @@ def fresh_network(
 
 
 def network_header(
-    name: str, function: str, keywords: Mapping[str, object], components: Iterable[tuple[str, str]] = ()
+    name: str, function: str, keywords: Mapping[str, object], *, components: Iterable[tuple[str, str]] = ()
 ) -> TFHeader:
     """Return the header of a StyleGAN2 network without variables; arguments as of `fresh_network`."""
     levels = log2_resolution(Keywords(function, {"resolution": None}, dict(keywords)).resolution("resolution"))
     own: dict[str, dict[str, object]] = {"mapping": {"dlatent_broadcast": 2 * levels - 2}}
     parts = {key: bare_header(f"G_{key}", part, {**keywords, **own.get(key, {})}) for key, part in components}
-    return bare_header(name, function, dict(keywords), parts)
+    return bare_header(name, function, dict(keywords), components=parts)
 
 
 def official_network(template: Network, ours: checkpoint.Network, more: Iterable[str] = ()) -> Network:

@@ -92,7 +92,7 @@ def _completed(checkpoint: Checkpoint, fresh_d: bool) -> tuple[Checkpoint, list[
 def _written(role: str, network: checkpoint.Network, record: Mapping[str, object], notes: list[str]) -> Network:
     config = _fitting(role, network.config)
     function, parts = ("D_main", {}) if role == "D" else ("G_main", _PARTS)
-    header = network_header(_NAMES[role], function, _keywords_of(role, config), parts.items())
+    header = network_header(_NAMES[role], function, _keywords_of(role, config), components=parts.items())
     own = export_network(role, network, dict(record)) if record.get("form") == TF.id else None
     notes += _left_out(role, network, own, header)
     notes += _drawn_otherwise(role, config)
@@ -102,7 +102,7 @@ def _written(role: str, network: checkpoint.Network, record: Mapping[str, object
     if own is not None:
         return replace(own, header=_as_it_was(header, header_of(own)))
     written = official_network(template, network)
-    note_rounded(role, known_kind(written).table(written, config), network, written.tensors, notes=notes)
+    note_rounded(written, known_kind(written).table(written, config), network, notes=notes)
     return written
 
 

@@ -106,7 +106,7 @@ def _as_official(network: Network) -> Network:
     function, synthesis = _OFFICIAL[network.header["build_func_name"]]
     parts = {"mapping": "G_mapping", "synthesis": synthesis}
     components = {key: bare_header(f"G_{key}", part, {}) for key, part in parts.items()}
-    return replace(network, form=TF.id, header=bare_header(network.role, function, {}, components))
+    return replace(network, form=TF.id, header=bare_header(network.role, function, {}, components=components))
 
 
 _OFFICIAL = {"StyleGAN": ("G_style", "G_synthesis"), "StyleGAN2": ("G_main", "G_synthesis_stylegan2")}
