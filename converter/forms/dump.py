@@ -24,8 +24,6 @@ from converter.header import Header as BaseHeader
 from converter.header import check
 from stylegan_torch.files.plain_json import plain
 
-__all__ = ["all_variables", "header_of_record", "is_dump", "prefix_of", "read_npz", "write_npz"]
-
 FORMAT = "stylegan-torch dump"
 VERSION = 1
 RECORD = "stylegan_torch"

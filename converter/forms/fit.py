@@ -19,17 +19,6 @@ from stylegan_torch.files.checkpoint import ROLES, Checkpoint, Network
 from stylegan_torch.networks import stylegan2
 from stylegan_torch.networks.registry import Config
 
-__all__ = [
-    "channel_base",
-    "made_anew",
-    "networks_in",
-    "note_clamp",
-    "note_rounded",
-    "originals",
-    "placing",
-    "refuse_others",
-]
-
 _FREE = {
     "truncation_psi",
     "truncation_cutoff",

@@ -1,15 +1,17 @@
-"""What the readers of state dicts share: sizes read off the tensors, stored filters (docs/spec/COMMUNITY.md)."""
+"""What readers and writers of state dicts share: sizes read off tensors, filters, the file (docs/spec/COMMUNITY.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import IO
 
 import torch
 from torch import Tensor
 
 from converter.errors import ConvertError
+from converter.form import Options, Written
 from converter.table import Kept, same_bits
+from stylegan_torch.files.checkpoint import Checkpoint
 from stylegan_torch.networks.layers import make_filter
 
 USUAL_TAPS = (1.0, 3.0, 3.0, 1.0)
@@ -107,6 +109,19 @@ def stored_filters(pattern: str, taps: tuple[float, ...] | None, *, gain: float 
 def expanded_filter(taps: tuple[float, ...], width: int, gain: float = 1.0) -> Tensor:
     """Return a filter as programs store it for a depthwise convolution: [width, 1, n, n]."""
     return (make_filter(taps) * gain).repeat(width, 1, 1, 1)
+
+
+def writer_of(
+    content_of: Callable[[Checkpoint], tuple[Mapping[str, object], list[str]]],
+) -> Callable[[IO[bytes], Checkpoint, Options], Written]:
+    """Return the `write` of a form; `content_of` tells what a file of it holds, and what is not as it was."""
+
+    def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
+        content, notes = content_of(checkpoint)
+        write_state_dicts(file, content)
+        return Written(checkpoint, notes)
+
+    return write
 
 
 def write_state_dicts(file: IO[bytes], content: Mapping[str, object]) -> None:

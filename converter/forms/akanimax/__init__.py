@@ -3,6 +3,8 @@
 from converter.form import Form, Later, kind
 from converter.forms.akanimax.header import Header
 
+__all__ = ["FORM"]
+
 _NETWORKS = "converter.forms.akanimax.networks"
 
 FORM = Form(

@@ -3,6 +3,8 @@
 from converter.form import STATE_DICTS, Form, Later, Writer, kind
 from converter.forms.genforce.header import Header
 
+__all__ = ["FORM"]
+
 _PLACE = "converter.forms.genforce"
 
 FORM = Form(

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO
 
 import torch
 from torch import Tensor
 
 from converter.errors import ConvertError
 from converter.foreign import Network
-from converter.form import Options, Written
 from converter.forms.fit import channel_base, made_anew, networks_in
 from converter.forms.genforce import FORM
 from converter.forms.genforce.header import Assumed, Header, header_of
 from converter.forms.genforce.read import ASSUMED
-from converter.forms.state_dict import USUAL_TAPS, Tensors, expanded_filter, write_state_dicts
+from converter.forms.state_dict import USUAL_TAPS, Tensors, expanded_filter, writer_of
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.checkpoint import Checkpoint
 from stylegan_torch.networks import progan, stylegan1, stylegan2, stylegan3
@@ -38,17 +36,6 @@ _ARGUMENTS = {"mbstd_group_size": "minibatch_std_group_size", "fused_scale": "fu
 """What files don't say, but constructors of theirs can be told, and how."""
 
 
-def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
-    """Write a file.
-
-    Raises:
-        ConvertError: saying why the form cannot hold a network.
-    """
-    content, notes = to_genforce(checkpoint)
-    write_state_dicts(file, content)
-    return Written(checkpoint, notes)
-
-
 def to_genforce(checkpoint: Checkpoint) -> tuple[dict[str, Tensors], list[str]]:
     """Return the content of a file, and notes on what is not as it was.
 
@@ -63,6 +50,9 @@ def to_genforce(checkpoint: Checkpoint) -> tuple[dict[str, Tensors], list[str]]:
         content[_KEYS[network.role]] = network.tensors
         _note_untold(network.role, header_of(network), notes)
     return content, notes
+
+
+write = writer_of(to_genforce)
 
 
 def _note_untold(role: str, header: Header, notes: list[str]) -> None:

@@ -3,6 +3,8 @@
 from converter.form import STATE_DICTS, Form, Later, Writer, kind
 from converter.forms.pytorch.header import Header
 
+__all__ = ["STYLEGAN2", "STYLEGAN3", "STYLEGAN3_STATE"]
+
 _PLACE = "converter.forms.pytorch"
 
 STYLEGAN2 = Form(

@@ -3,6 +3,8 @@
 from converter.form import STATE_DICTS, Form, Later, Writer, kind
 from converter.forms.rosinality.header import StyleGAN1Header
 
+__all__ = ["STYLEGAN1", "STYLEGAN2"]
+
 _PLACE = "converter.forms.rosinality"
 
 STYLEGAN2 = Form(

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import IO
 
 import torch
 from torch import Tensor
 
 from converter import foreign
 from converter.errors import ConvertError
-from converter.form import Options, Written
 from converter.forms.fit import made_anew, networks_in
 from converter.forms.rosinality import STYLEGAN2
-from converter.forms.state_dict import write_state_dicts
+from converter.forms.state_dict import writer_of
 from converter.header import Header
 from converter.table import same_bits
 from stylegan_torch.files.checkpoint import Checkpoint, Network
@@ -25,17 +23,6 @@ _KEYS = {"G_ema": "g_ema", "G": "g", "D": "d"}
 _AVERAGE = "latent_avg"
 _WIDTHS = (512, 512, 512, 512)
 """Feature maps of the levels 4² to 32²; from 64² on they are 256·m, halved at every level."""
-
-
-def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
-    """Write a file.
-
-    Raises:
-        ConvertError: saying why the form cannot hold a network.
-    """
-    content, notes = to_rosinality(checkpoint)
-    write_state_dicts(file, content)
-    return Written(checkpoint, notes)
 
 
 def to_rosinality(checkpoint: Checkpoint) -> tuple[dict[str, object], list[str]]:
@@ -60,6 +47,9 @@ def to_rosinality(checkpoint: Checkpoint) -> tuple[dict[str, object], list[str]]
             notes.append(f"the average w of {network.role} is lost: that form has one for all, which is that of G_ema")
         states[_KEYS[network.role]] = tensors
     return {"g_ema": states.pop("g_ema"), **shared, **states}, notes
+
+
+write = writer_of(to_rosinality)
 
 
 def _anew(role: str, network: Network, notes: list[str]) -> foreign.Network:

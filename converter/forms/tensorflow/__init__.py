@@ -3,6 +3,8 @@
 from converter.form import Form, Later, Writer, kind
 from converter.forms.tensorflow.header import TFHeader, TheanoHeader
 
+__all__ = ["TF", "THEANO"]
+
 _PLACE = "converter.forms.tensorflow"
 _PROGAN = {
     "G_paper": kind(f"{_PLACE}.progan", "generator"),

@@ -2,6 +2,8 @@
 
 from converter.form import Form, Later, kind
 
+__all__ = ["ARRAYS", "STATE"]
+
 _NETWORKS = "converter.forms.yuuho.networks"
 _TITLE = "yuuho/stylegans-pytorch"
 _KINDS = {"StyleGAN": kind(_NETWORKS, "stylegan"), "StyleGAN2": kind(_NETWORKS, "stylegan2")}
