@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from converter.errors import ConvertError
 from stylegan_torch.files.checkpoint import ROLES
 
-Header = dict[str, Any]
+Header = Mapping[str, Any]
 """All of a network but its tensors, as plain JSON values: release form, build function, keywords, tensor order."""
 
 
@@ -20,7 +20,7 @@ class Network:
     """One network of a foreign file.
 
     role: "G_ema", "G" or "D".
-    form: which reader wrote the header and which tables apply: the id of one of `FORMS`, such as "tf".
+    form: which reader wrote the header and which tables apply: the id of one of `FORMS`.
     tensors: original names and values, in the original order.
     code: source texts that the file carries, by sha256; nothing but `original/run.py` ever runs them.
     """

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from converter.header import Header
+
 if TYPE_CHECKING:
     from converter.contents import Contents, Found, Mark
     from converter.foreign import Keywords, Network, Source
@@ -131,11 +133,14 @@ class Form:
     finish: given the networks by role, returns them with what only the one shows of the other.
     read_objects: given the `Contents` of a file, returns its networks and notes, if they are objects of `names` and
         these are of this form; else None.
+    header: the `TypedDict` of its networks' headers; those in records of files are checked by it.
     names: returns the classes that such pickles may ask for, and what stands in for each.
     notes: given the networks by role, returns what is made for them since the file lacks it.
     assumable: what `--assume` may say of its files, by name: a header gives what is assumed of it as `assumed`. Each
         checks what the user says, and returns it.
     suffix: of a form of ours, what names of files end in.
+    scopes: what dumps call its networks, by role, where it is not the role.
+    runnable: whether its files may carry a TensorFlow program that `original/` runs.
     writer: how it is written, if it is one of other programs.
     """
 
@@ -148,10 +153,13 @@ class Form:
     beside: tuple[str, ...] = ()
     finish: Callable[[dict[str, Network]], dict[str, Network]] | None = None
     read_objects: Callable[[Contents], Source | None] | None = None
+    header: type = Header
     names: Callable[[], Names] | None = None
     notes: Callable[[dict[str, Network]], list[str]] | None = None
     assumable: Mapping[str, Callable[[Keywords, str], Any]] = field(default_factory=dict)
     suffix: str | None = None
+    scopes: Mapping[str, str] = field(default_factory=dict)
+    runnable: bool = False
     writer: Writer | None = None
 
     @property

@@ -1,4 +1,4 @@
-"""An open file, of another program or of ours alike: its networks, each turned into ours once, when that is asked for."""
+"""An open file, of another program or of ours alike: its networks, each turned into ours once, when asked for."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +17,8 @@ from torch import Tensor
 from converter.errors import ConvertError
 
 Change = Callable[[Tensor], Tensor]
+Fields = Callable[[int, int], Mapping[str, object]]
+"""What fills the braces of source names, from the fields `{r}` and `{i}` of our name."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class Table:
 
     rows: Sequence[Row]
     kept: Sequence[Kept] = ()
-    fields: Callable[[int, int], Mapping[str, Any]] = lambda r, i: {}
+    fields: Fields = lambda r, i: {}
     optional: str = "(?!)"
 
     def source_name(self, ours: str) -> tuple[str, Transform]:

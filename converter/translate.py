@@ -10,7 +10,7 @@ import torch
 from converter.errors import ConvertError, sound, within
 from converter.foreign import Network
 from converter.form import Kind
-from converter.forms.dump import all_variables
+from converter.forms.dump import all_variables, header_of_record
 from converter.forms.registry import FORMS
 from stylegan_torch.files import checkpoint
 from stylegan_torch.networks.registry import Config, shapes
@@ -71,9 +71,9 @@ def export_network(role: str, ours: checkpoint.Network, record: dict[str, Any]) 
         ConvertError: naming what is missing for that.
     """
     with within(f"network {role}"), sound("its record"):
-        header = {key: value for key, value in record.items() if key != "form"}
+        form, header = header_of_record(record)
         lod = torch.tensor(getattr(ours.config, "lod", 0.0))
-        template = Network(role, record["form"], header, {"lod": lod, "cur_lod": lod, **ours.source})
+        template = Network(role, form, header, {"lod": lod, "cur_lod": lod, **ours.source})
         table = known_kind(template).table(template, ours.config)
         tensors = table.export_tensors(ours.state_dict, ours.source, all_variables(header))
     return replace(template, tensors=tensors)

@@ -1,4 +1,4 @@
-"""Networks that are not read, and how their files are known: to be called by their names instead of taken for others."""
+"""Networks that are not read, and how their files are known: they are called by name, not taken for others."""
 
 from __future__ import annotations
 

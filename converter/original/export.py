@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from converter.conversion import opened
 from converter.original.run import Original, Recording, embedded_code, memory_limit, run_original
@@ -16,9 +16,10 @@ def export(
     dst: Path,
     reference: Path | None = None,
     recording: Recording | None = None,
+    *,
     memory: int | None = None,
     force: bool = False,
-    on_progress: Any = lambda text: None,
+    on_progress: Callable[[str], None] = lambda text: None,
     modules: Path | None = None,
 ) -> Original:
     """Run the program in `src`, and write its variables to `dst` and what it computes to `reference`.
@@ -35,10 +36,12 @@ def export(
         source = file.program()
         embedded_code(source)
         limit = memory or memory_limit(None)
-        original = run_original(source, limit, recording if reference else None, on_progress, modules)
+        original = run_original(
+            source, limit, recording if reference else None, on_progress=on_progress, modules=modules
+        )
         with ExitStack() as files:
             dump, *rest = [files.enter_context(new_file(path, force)) for path in targets]
             original.write_dump(dump)
-            for file in rest:
-                original.write_reference(file)
+            for target in rest:
+                original.write_reference(target)
     return original

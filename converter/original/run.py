@@ -17,12 +17,14 @@ import torch
 
 from converter.conversion import opened
 from converter.errors import ConvertError, sound
-from converter.foreign import Header, Network, Source, walk
+from converter.foreign import Keywords, Network, Source, walk
 from converter.forms.dump import all_variables, prefix_of, write_npz
+from converter.forms.registry import FORMS
+from converter.forms.tensorflow.header import TFHeader, header_of
 from converter.forms.tensorflow.stylegan2 import lacks_noise
 from converter.original.modules import gather
 from converter.original.sandbox import job_folder, memory_of_machine, run_child
-from converter.translate import import_network, known_kind
+from converter.translate import known_kind
 from stylegan_torch import __version__
 from stylegan_torch.files.plain_json import plain
 from stylegan_torch.networks.registry import assemble, shapes
@@ -30,6 +32,7 @@ from stylegan_torch.proof.reference import read_reference, write_reference
 from stylegan_torch.proof.verify import Verdict, in_float32, verify
 from stylegan_torch.text import one_line
 
+Array = np.ndarray[Any, Any]
 GB = 1 << 30
 RECORD_LIMIT = 1 << 26
 """Bytes of JSON that running a source may give."""
@@ -69,7 +72,7 @@ class Original:
 
     source: Source
     record: dict[str, Any]
-    arrays: dict[str, np.ndarray[Any, Any]]
+    arrays: dict[str, Array]
     isolation: list[str]
 
     def write_dump(self, file: IO[bytes]) -> None:
@@ -88,17 +91,17 @@ def embedded_code(source: Source) -> dict[str, str]:
         ConvertError: if the file has none, or they are not for TensorFlow.
     """
     for network in walk(source.networks):
-        if network.form != "tf":
-            kind = "Theano" if network.form == "theano" else "PyTorch"
-            raise ConvertError(f"network {network.role} is of the {kind} release; only TensorFlow's can be run")
-        for name, sha256 in _hashes(network.header).items():
+        form = FORMS.get(network.form)
+        if form is None or not form.runnable:
+            raise ConvertError(f"network {network.role} is of no TensorFlow release; only their programs can be run")
+        for name, sha256 in _hashes(header_of(network)).items():
             if sha256 not in network.code:
                 raise ConvertError(f"network {name} carries no source; stylegan-convert reads its variables without")
     return {sha256: text for network in walk(source.networks) for sha256, text in network.code.items()}
 
 
-def _hashes(header: Header) -> dict[str, str]:
-    found = {header["name"]: header["source_sha256"]}
+def _hashes(header: TFHeader) -> dict[str, str | None]:
+    found = {header["name"]: header.get("source_sha256")}
     for part in header["components"].values():
         found |= _hashes(part)
     return found
@@ -135,6 +138,7 @@ def run_original(
     source: Source,
     memory: int,
     recording: Recording | None = None,
+    *,
     on_progress: Callable[[str], None] = lambda text: None,
     modules: Path | None = None,
 ) -> Original:
@@ -179,6 +183,7 @@ def verify_original(
     src: str | Path,
     memory: int,
     recording: Recording,
+    *,
     on_progress: Callable[[str], None] = lambda text: None,
     modules: Path | None = None,
 ) -> Verdict:
@@ -191,11 +196,11 @@ def verify_original(
     """
     with opened(src) as file:
         source = file.program()
-        original = run_original(source, memory, recording, on_progress, modules)
+        original = run_original(source, memory, recording, on_progress=on_progress, modules=modules)
         with job_folder() as folder:
             path = Path(folder, "reference.npz")
-            with path.open("wb") as file:
-                original.write_reference(file)
+            with path.open("wb") as target:
+                original.write_reference(target)
             reference = read_reference(path)
         ours = {role: net.stored for role, net in file.networks.items() if role != "G"}
     return verify({role: assemble(net.config, net.state_dict) for role, net in ours.items()}, reference)
@@ -205,7 +210,9 @@ def _check(source: Source, recording: Recording) -> None:
     network = source.networks.get("G_ema")
     if network is None:
         raise ConvertError("holds no generator to record")
-    labels = network.header["static_kwargs"].get("label_size", 0)
+    header = header_of(network)
+    keywords = Keywords(header["build_func_name"], {"label_size": 0}, header["static_kwargs"])
+    labels = keywords.integer("label_size")
     if recording.class_index is not None and not 0 <= recording.class_index < labels:
         known = f"classes 0 to {labels - 1}" if labels else "no classes"
         raise ConvertError(f"there is no class {recording.class_index}: this network has {known}")
@@ -246,7 +253,7 @@ def _take(
     networks, notes = {}, list[str]()
     with _arrays(folder / "variables.npz") as file:
         for network in walk(source.networks):
-            header = _read_back(network.header, result["networks"][network.role], notes)
+            header = _read_back(header_of(network), result["networks"][network.role], notes)
             _check_shapes(folder / "variables.npz", network)
             tensors = {name: torch.from_numpy(file[f"{prefix_of(network)}/{name}"]) for name in all_variables(header)}
             networks[network.role] = replace(network, header=header, tensors=tensors)
@@ -294,7 +301,7 @@ def _plain_json(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _arrays(path: Path) -> Iterator[Any]:
+def _arrays(path: Path) -> Iterator[Mapping[str, Array]]:
     """Open an `.npz` of the process that ran the source; it may have been made to fill all memory."""
     with zipfile.ZipFile(path) as archive:
         if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
@@ -314,7 +321,7 @@ def _check_shapes(path: Path, network: Network) -> None:
                 raise ValueError(f"variable {name} is {dtype} {list(shape)}, in the file float32 {list(value.shape)}")
 
 
-def _read_back(header: Header, result: dict[str, Any], notes: list[str]) -> Header:
+def _read_back(header: TFHeader, result: dict[str, Any], notes: list[str]) -> TFHeader:
     notes += [f"variable {name}, which its source makes and the file lacks" for name in result["without_value"]]
     parts = {key: _read_back(part, result["components"][key], notes) for key, part in header["components"].items()}
     return {**header, "variables": result["variables"], "components": parts}

@@ -1,4 +1,4 @@
-"""What reading one file may take, over all that is nested in it. Declared here, asked for wherever something is made."""
+"""What reading one file may take, over all that is nested in it: declared here, counted where things are made."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEPTH = 100
 operations, two thousand values and ten levels."""
 SPARE = 192 << 20
 COPIES = 2
-"""Bytes that may be made of any file, and how many times its own (unpacked) size besides: float16 doubles as float32."""
+"""Bytes that may be made of any file, and how many times its own size besides: float16 doubles as float32."""
 
 
 @dataclass

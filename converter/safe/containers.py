@@ -212,4 +212,6 @@ def member_of(data: memoryview, wanted: str | None) -> tuple[str, memoryview] | 
         raise ConvertError(f"is an archive without {one_line(wanted[:80])}, or with several; it holds {shown}")
     if not chosen:
         raise ConvertError("is an empty archive")
-    raise ConvertError(f"is an archive of several files, {shown}: say which one after a '!', as in FILE!{chosen[0][:80]}")
+    raise ConvertError(
+        f"is an archive of several files, {shown}: say which one after a '!', as in FILE!{chosen[0][:80]}"
+    )

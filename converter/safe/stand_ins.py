@@ -105,8 +105,10 @@ class InlineArray(Array):
 
 
 def _is_shape(shape: Any) -> bool:
-    return isinstance(shape, tuple) and len(shape) <= 32 and all(
-        isinstance(side, int) and 0 <= side < 1 << 62 for side in shape
+    return (
+        isinstance(shape, tuple)
+        and len(shape) <= 32
+        and all(isinstance(side, int) and 0 <= side < 1 << 62 for side in shape)
     )
 
 

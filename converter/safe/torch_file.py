@@ -1,4 +1,4 @@
-"""Files of `torch.save`, since 1.6 zip files: a pickle that names storages, and the bytes of each (docs/spec/TORCH.md 4)."""
+"""Files of `torch.save`: a pickle that names storages, and the bytes of each (docs/spec/TORCH.md 4)."""
 
 from __future__ import annotations
 

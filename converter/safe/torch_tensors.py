@@ -11,7 +11,7 @@ from torch import Tensor
 
 from converter.errors import ConvertError
 from converter.safe.budget import spend
-from converter.safe.unpickler import Global, Names, load
+from converter.safe.unpickler import Global, Loaded, Names, load
 
 _STORAGES = {
     "FloatStorage": torch.float32,
@@ -173,21 +173,18 @@ def _not_plain(what: str) -> Callable[..., NotPlain]:
 def load_storage(blob: Any) -> Storage:
     """Read the old torch container that holds one storage (docs/spec/TORCH.md 4)."""
     data = memoryview(blob.encode("latin-1")) if isinstance(blob, str) else memoryview(blob)
-    made, end = load_old_container(data, {})
+    made, end, _ = load_old_container(data, {})
     if not isinstance(made, Storage) or end != len(data):
         raise ConvertError("holds a tensor in an unknown container")
     return made
 
 
-def load_old_container(data: memoryview, names: Names) -> tuple[Any, int]:
+def load_old_container(data: memoryview, names: Names) -> Loaded:
     """Read a file as `torch.save` wrote it before 1.6: pickles, then the data of all storages.
 
     Args:
         data: the file.
         names: what its pickle may ask for besides storages.
-
-    Returns:
-        What was saved, and where it ends.
 
     Raises:
         ConvertError: if it is unsafe or damaged.
@@ -221,7 +218,7 @@ def load_old_container(data: memoryview, names: Names) -> tuple[Any, int]:
             raise ConvertError("holds a tensor whose data are cut off")
         storage.data = data[end + 8 : end + 8 + storage.nbytes]
         end += 8 + storage.nbytes
-    return made.value, end
+    return Loaded(made.value, end, made.foreign)
 
 
 STORAGE_NAMES: Names = {("torch", name): None for name in _STORAGES} | {

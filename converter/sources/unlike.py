@@ -21,7 +21,7 @@ _IN_ZIP = {
     r"(.*/)?code/.*": "a TorchScript program: save the state_dict() of the module in it instead",
     r"(.*/)?models/model\.json|(.*/)?serialized_exported_program\.json": "a program that torch.export made",
     r"(.*/)?saved_model\.pb": "a TensorFlow SavedModel",
-    r"(.*/)?config\.json": "a Keras model",
+    r"(.*/)?model\.weights\.h5": "a Keras model",
 }
 _LEVELDB = bytes.fromhex("57fb808b247547db")
 """What the index of a TensorFlow checkpoint ends with."""
@@ -51,8 +51,7 @@ def _in_zip(members: list[str]) -> str | None:
         return "an archive of numpy arrays (.npz) that is no dump of ours"
     for pattern, kind in _IN_ZIP.items():
         if any(re.fullmatch(pattern, name) for name in members):
-            if kind != "a Keras model" or any(name.endswith(".weights.h5") for name in members):
-                return kind
+            return kind
     return None
 
 
@@ -77,7 +76,7 @@ def _of_other_programs(start: bytes, end: bytes) -> str | None:
         return "the index of a TensorFlow checkpoint, whose networks are not read; pickles of them are"
     if start[:1] == b"\x08" and any(name in start[:200] for name in (b"pytorch", b"onnx", b"tf2onnx")):
         return "an ONNX model, which onnxruntime runs"
-    if start[:1] in (b"\x08", b"\x0a", b"\x12") and b"tensorflow" in start or b"saved_model" in start[:200]:
+    if (start[:1] in (b"\x08", b"\x0a", b"\x12") and b"tensorflow" in start) or b"saved_model" in start[:200]:
         return "a TensorFlow graph (SavedModel)"
     return None
 

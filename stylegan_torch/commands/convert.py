@@ -206,7 +206,7 @@ def _verify(src: str, trust: bool, modules: Path | None) -> None:
         sys.exit(1)
     with Console(stderr=True).status(f"Running the original of {escape(as_given(src))}") as status:
         tell: Any = lambda text: status.update(escape(text))  # noqa: E731
-        verdict = verify_original(src, memory_limit(None), PROOF, tell, modules)
+        verdict = verify_original(src, memory_limit(None), PROOF, on_progress=tell, modules=modules)
     click.echo("\n".join(map(printable, [*verdict.table(), *verdict.summary()])))
     if not verdict.passed:
         raise ConvertError(f"{src}: our network is not the same as the original; nothing was written. Please report it")

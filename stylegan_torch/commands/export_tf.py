@@ -112,7 +112,16 @@ def main(
     recording = Recording(seeds, truncation, class_index, _NOISES[noise], layers)
     with Console(stderr=True).status(f"Running the original of {escape(as_given(src))}") as status:
         tell: Any = lambda text: status.update(escape(text))  # noqa: E731
-        original = export(src, dst, reference, recording, memory_limit(memory), force, tell, modules)
+        original = export(
+            src,
+            dst,
+            reference,
+            recording,
+            memory=memory_limit(memory),
+            force=force,
+            on_progress=tell,
+            modules=modules,
+        )
     for note in original.source.notes:
         click.echo(f"Note: {one_line(note)}.", err=True)
     click.echo(

@@ -344,9 +344,9 @@ def _wide(path: Path, **keywords: Any) -> Path:
                     value.add_(torch.randn_like(value) * 0.1)
 
     networks = [
-        fresh_network("G", "G", "G_main", {**WIDE, **keywords}, PARTS, unsettle),
+        fresh_network("G", "G", "G_main", {**WIDE, **keywords}, components=PARTS, finish=unsettle),
         fresh_network("D", "D", "D_stylegan2", {**WIDE, **keywords}, finish=unsettle),
-        fresh_network("G_ema", "Gs", "G_main", {**WIDE, **keywords}, PARTS, unsettle),
+        fresh_network("G_ema", "Gs", "G_main", {**WIDE, **keywords}, components=PARTS, finish=unsettle),
     ]
     write_pickle(path, networks)
     return path

@@ -4,11 +4,11 @@ after the first layer; sizes follow from the tensors."""
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from converter.contents import Found
 from converter.foreign import Network, mapping
 from converter.forms.akanimax import FORM
+from converter.forms.akanimax.header import header_of
 from converter.forms.state_dict import count, shape_of
 from converter.forms.tensorflow.progan import FOUR_TO_DENSE
 from converter.table import SAME, Step, Table, Transform, permute, product
@@ -26,11 +26,11 @@ def read(found: Found) -> Network:
 
 
 def _is_old(network: Network) -> bool:
-    return network.header["version"] == 2
+    return header_of(network)["version"] == 2
 
 
 def _scale(network: Network) -> progan.WeightScale:
-    return "equalized" if network.header["use_eql"] else "none"
+    return "equalized" if header_of(network)["use_eql"] else "none"
 
 
 def generator_config(network: Network) -> progan.GeneratorConfig:

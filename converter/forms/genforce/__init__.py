@@ -1,6 +1,9 @@
 """Files of genforce."""
 
 from converter.form import STATE_DICTS, Form, Later, Writer, kind
+from converter.forms.genforce.header import Header
+
+__all__ = ["FORM"]
 
 _PLACE = "converter.forms.genforce"
 
@@ -12,6 +15,7 @@ FORM = Form(
         for family in ("PGGAN", "StyleGAN", "StyleGAN2")
         for network in ("Generator", "Discriminator")
     },
+    header=Header,
     read=Later(f"{_PLACE}.read:read"),
     marks=(
         ("StyleGAN2Generator", "synthesis.early_layer.const", "truncation.w_avg", "synthesis.layer0.style.weight"),

@@ -5,15 +5,16 @@ The source text that such files carry is hashed, never run.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from torch import Tensor
 
 from converter.contents import Contents, roles
 from converter.errors import ConvertError, within
-from converter.foreign import Header, Network, Source, mapping
+from converter.foreign import Network, Source, mapping
 from converter.forms.official_pickles import add, number, source_hash
 from converter.forms.pytorch import STYLEGAN2, STYLEGAN3
+from converter.forms.pytorch.header import ClassName, Header
 from converter.safe.stand_ins import to_tensor
 from converter.safe.unpickler import Names
 from stylegan_torch.files.plain_json import plain, text
@@ -24,7 +25,7 @@ ARGS, KWARGS = "constructor arguments init_args", "constructor arguments init_kw
 class TorchModule:
     """Stands for a persistent module object of the PyTorch release."""
 
-    def __init__(self, meta: Any) -> None:
+    def __init__(self, meta: Mapping[str, object]) -> None:
         self.class_name = text(meta["class_name"], "class name")
         self.source = meta["module_src"]
         self.state = mapping(meta["state"], "state")
@@ -49,7 +50,7 @@ def read(contents: Contents) -> Source | None:
     modules = contents.of(TorchModule)
     if not modules:
         return None
-    for path, module in modules:
+    for _, module in modules:
         if module.class_name in _OTHER_CLASSES or _has_clip(module):
             raise ConvertError(f"is of {_OTHER_CLASSES.get(module.class_name, 'StyleGAN-T')}, which is not read here")
     known = [(path, module) for path, module in modules if module.class_name in _CLASSES]
@@ -83,9 +84,10 @@ def _network(role: str, module: TorchModule) -> Network:
     tensors: dict[str, Tensor] = {}
     buffers: list[str] = []
     flat_arguments = _collect(module, "", tensors, buffers, [])
+    kind: ClassName = "Discriminator" if role == "D" else "Generator"
     header: Header = {
-        "class_name": module.class_name,
-        "build_func_name": module.class_name,
+        "class_name": kind,
+        "build_func_name": kind,
         "init_args": _arguments(module.state.get("_init_args", ())),
         "init_kwargs": plain(mapping(module.state.get("_init_kwargs", {}), KWARGS), KWARGS, number),
         "repository": "stylegan3" if flat_arguments else "stylegan2-ada-pytorch",
@@ -98,14 +100,14 @@ def _network(role: str, module: TorchModule) -> Network:
     return Network(role, form.id, header, tensors)
 
 
-def _arguments(value: Any) -> list[Any]:
+def _arguments(value: object) -> list[object]:
     if not isinstance(value, tuple | list):
         raise ConvertError(f"{ARGS} is a {type(value).__name__}, not a tuple")
     return list(plain(value, ARGS, number))
 
 
 def _collect(
-    module: Any, prefix: str, tensors: dict[str, Tensor], buffers: list[str], seen: list[TorchModule], depth: int = 0
+    module: object, prefix: str, tensors: dict[str, Tensor], buffers: list[str], seen: list[TorchModule], depth: int = 0
 ) -> bool:
     """Gather the tensors below a module; tell whether its dense layers are those of the StyleGAN3 repository."""
     if not isinstance(module, TorchModule) or depth > 8:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container
-from typing import Any
 
 from converter.contents import Found
 from converter.errors import ConvertError
 from converter.foreign import Network
+from converter.forms.completion import with_average_w, with_noise
 from converter.forms.rosinality import STYLEGAN1
-from converter.forms.rosinality.completion import completed
+from converter.forms.rosinality.header import header_of
 from converter.forms.state_dict import count, shape_of, stored_filters
 from converter.forms.tensorflow.progan import FOUR_TO_DENSE
 from converter.table import CHANNELS, FLIP, NOISE, SAME, UNBATCH, Kept, Row, Table, chain, permute, product
@@ -33,7 +33,7 @@ def read(found: Found) -> Network:
     return found.network(STYLEGAN1.id, assumed=assumed)
 
 
-def made_up(networks: dict[str, Network]) -> list[str]:
+def completion_notes(networks: dict[str, Network]) -> list[str]:
     """Return notes on what `complete` makes."""
     if all(role == "D" for role in networks):
         return []
@@ -48,7 +48,7 @@ def _stored_levels(names: Container[str]) -> int:
 
 def _trained_sides(network: Network) -> list[int]:
     """Return the sides of the levels that were trained."""
-    side, most = network.header["assumed"]["img_resolution"], _stored_levels(network.tensors)
+    side, most = header_of(network)["assumed"]["img_resolution"], _stored_levels(network.tensors)
     if side not in resolutions(2 << most):
         raise ConvertError(f"has levels to {2 << most}x{2 << most}, and none of {side}x{side}")
     return resolutions(side)
@@ -84,18 +84,17 @@ def generator_config(network: Network) -> stylegan1.GeneratorConfig:
 def complete(network: Network) -> Network:
     """Make what no file of this kind has: noise maps, which are always random there, and the average w."""
     config = generator_config(network)
-    mapping = stylegan1.MappingNetwork(config.mapping, num_ws=1)
-    table = generator_table(network, config)
-    return completed(network, config, table, mapping, noise="noise.", average="mean_style", samples=MEAN_SAMPLES)
+    table, mapping = generator_table(network, config), stylegan1.MappingNetwork(config.mapping, num_ws=1)
+    return with_average_w(with_noise(network, config, table), table, mapping, samples=MEAN_SAMPLES)
 
 
-def generator_table(network: Network | None, config: stylegan1.GeneratorConfig) -> Table:
+def generator_table(network: Network, config: stylegan1.GeneratorConfig) -> Table:
     """Return the table of a `StyledGenerator`; levels beyond the trained ones are carried along."""
     rows = [
         Row("mapping.w_avg", "mean_style"),
         Row("mapping.fc{i}.weight", "style.{layer}.linear.weight_orig"),
         Row("mapping.fc{i}.bias", "style.{layer}.linear.bias"),
-        Row("synthesis.b4.conv0.const", _INPUT, UNBATCH),
+        Row("synthesis.b4.conv0.const", "generator.progression.0.conv1.input", UNBATCH),
         Row("synthesis.b{r}.conv0.noise_const", "noise.{level}", NOISE),
         Row("synthesis.b{r}.torgb.weight", "generator.to_rgb.{level}.conv.weight_orig"),
         Row("synthesis.b{r}.torgb.bias", "generator.to_rgb.{level}.conv.bias"),
@@ -151,7 +150,7 @@ def discriminator_table(network: Network, config: stylegan1.DiscriminatorConfig)
 
     Fused and unfused convolutions do the same and differ in name only.
     """
-    names, rgb = set(network.header["variables"]), _FROM_RGB[config.rgb_activation].removesuffix(".weight_orig")
+    names, rgb = set(header_of(network)["variables"]), _FROM_RGB[config.rgb_activation].removesuffix(".weight_orig")
     last = _stored_levels(names) - 1
     layers = {
         "b4.out": "linear.linear",

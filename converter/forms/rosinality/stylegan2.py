@@ -11,8 +11,8 @@ from torch import Tensor
 from converter.contents import Found, plain_tensor
 from converter.errors import ConvertError
 from converter.foreign import Network
+from converter.forms.completion import with_average_w, with_noise
 from converter.forms.rosinality import STYLEGAN2
-from converter.forms.rosinality.completion import completed
 from converter.forms.state_dict import count, shape_of, stored_filters, taps_of
 from converter.table import CHANNELS, NOISE, SAME, UNBATCH, Row, Table, product
 from stylegan_torch.networks import stylegan2
@@ -39,7 +39,7 @@ def average_w(value: Tensor) -> Tensor:
     return rows[0].clone()  # each generator has its own
 
 
-def made_up(networks: dict[str, Network]) -> list[str]:
+def completion_notes(networks: dict[str, Network]) -> list[str]:
     """Return notes on what `complete` makes."""
     generator = next((network for role, network in networks.items() if role != "D"), None)
     if generator is None:
@@ -55,9 +55,8 @@ def made_up(networks: dict[str, Network]) -> list[str]:
 def complete(network: Network) -> Network:
     """Make what older and training files lack: noise maps (which were always random then), and the average w."""
     config = generator_config(network)
-    mapping = stylegan2.MappingNetwork(config.mapping, num_ws=1)
-    table = generator_table(network, config)
-    return completed(network, config, table, mapping, noise="noises.", average="latent_avg", samples=MEAN_SAMPLES)
+    table, mapping = generator_table(network, config), stylegan2.MappingNetwork(config.mapping, num_ws=1)
+    return with_average_w(with_noise(network, config, table), table, mapping, samples=MEAN_SAMPLES)
 
 
 def generator_config(network: Network) -> stylegan2.GeneratorConfig:
@@ -81,7 +80,7 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
     )
 
 
-def generator_table(network: Network | None, config: stylegan2.GeneratorConfig) -> Table:
+def generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Table:
     """Return the table of a `Generator`."""
     convs = {
         "synthesis.b4.conv1": "conv1",
@@ -139,7 +138,7 @@ def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
     )
 
 
-def discriminator_table(network: Network | None, config: stylegan2.DiscriminatorConfig) -> Table:
+def discriminator_table(network: Network, config: stylegan2.DiscriminatorConfig) -> Table:
     """Return the table of a `Discriminator`."""
     top = int(math.log2(config.img_resolution))
     rows = [

@@ -6,16 +6,18 @@ The source text that such files carry is hashed and handed on as text, never run
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
 from converter.contents import Contents
 from converter.errors import ConvertError
-from converter.foreign import Header, Network, Source, mapping
+from converter.foreign import Network, Source, mapping
 from converter.forms.official_pickles import add, number, source_hash
 from converter.forms.tensorflow import TF
+from converter.forms.tensorflow.header import Interface, TFHeader
 from converter.forms.tensorflow.theano import network_from_theano
 from converter.safe.stand_ins import to_tensor
 from converter.safe.unpickler import Names
@@ -29,14 +31,14 @@ class TFNetwork:
         self.module = module
         self.state: dict[str, Any] = {}
 
-    def build(self, state: Any) -> None:
+    def build(self, state: object) -> None:
         """Take the state."""
         if not isinstance(state, dict):
             raise TypeError("state")
         self.state = state
 
 
-def _tf_class(module: str) -> Any:
+def _tf_class(module: str) -> Callable[[], TFNetwork]:
     return lambda: TFNetwork(module)
 
 
@@ -55,11 +57,15 @@ def read(contents: Contents) -> Source | None:
     if not objects:
         return None
     known = [item for item in objects if _function(item)[:2] in ("G_", "D_")]
-    notes = [f"a network of the build function {_function(item)[:60]} passed over" for item in objects if item not in known]
+    notes = [
+        f"a network of the build function {_function(item)[:60]} passed over" for item in objects if item not in known
+    ]
     generators = [item for item in known if _function(item).startswith("G")]
     if not known:
         raise ConvertError(f"holds no generator; its networks are of {', '.join(_function(o)[:60] for o in objects)}")
-    averaged = next((item for item in reversed(generators) if item.state.get("name") == "Gs"), (generators or [None])[-1])
+    averaged = next(
+        (item for item in reversed(generators) if item.state.get("name") == "Gs"), (generators or [None])[-1]
+    )
     chosen = {
         "G": next((item for item in generators if item is not averaged), None),
         "D": next((item for item in known if item not in generators), None),
@@ -87,8 +93,8 @@ def _network(item: TFNetwork) -> Network:
 
 
 def _header(
-    item: Any, prefix: str, tensors: dict[str, Tensor], code: dict[str, str], seen: list[TFNetwork], depth: int = 0
-) -> Header:
+    item: object, prefix: str, tensors: dict[str, Tensor], code: dict[str, str], seen: list[TFNetwork], depth: int = 0
+) -> TFHeader:
     if not isinstance(item, TFNetwork) or depth > 1:
         raise ConvertError("holds a network whose components are no networks")
     if any(item is other for other in seen):
@@ -104,7 +110,9 @@ def _header(
     for name, value in variables:
         names.append(text(name, "name of a variable"))
         add(tensors, prefix + name, to_tensor(value, prefix + name))
-    header: Header = {
+    interface = {key: plain(state[key], key) for key in Interface.__annotations__ if key in state}
+    components = mapping(state.get("components") or {}, "components")
+    return {
         "class": f"{item.module}.Network",
         "version": plain(state.get("version"), "version"),
         "name": _scope(state["name"]),
@@ -112,21 +120,15 @@ def _header(
         "static_kwargs": plain(mapping(state["static_kwargs"], "static_kwargs"), "static_kwargs", number),
         "variables": names,
         "source_sha256": source_hash(state.get("build_module_src"), code),
+        **cast(Interface, interface),
+        "components": {
+            str(key): _header(part, f"{getattr(part, 'state', {}).get('name')}/", tensors, code, seen, depth + 1)
+            for key, part in components.items()
+        },
     }
-    header |= {
-        key: plain(state[key], key)
-        for key in ("input_shapes", "output_shapes", "input_names", "output_names")
-        if key in state
-    }
-    components = mapping(state.get("components") or {}, "components")
-    header["components"] = {
-        str(key): _header(part, f"{getattr(part, 'state', {}).get('name')}/", tensors, code, seen, depth + 1)
-        for key, part in components.items()
-    }
-    return header
 
 
-def _scope(value: Any) -> str:
+def _scope(value: object) -> str:
     name = text(value, "name of a network")
     if not re.fullmatch(r"[\w.-]+", name):
         raise ConvertError(f"holds a network with the improper name {name!r}")

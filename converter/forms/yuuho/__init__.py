@@ -1,6 +1,8 @@
 """Files of yuuho's stylegans-pytorch, of two forms with the same networks."""
 
-from converter.form import Form, Later, kind
+from converter.form import Form, kind
+
+__all__ = ["ARRAYS", "STATE"]
 
 _NETWORKS = "converter.forms.yuuho.networks"
 _TITLE = "yuuho/stylegans-pytorch"

@@ -5,14 +5,16 @@ bilinearly."""
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict
 
 import torch
 
 from converter.foreign import Network
 from converter.forms.state_dict import count, shape_of
-from converter.forms.tensorflow import stylegan1 as stylegan1_pages
-from converter.forms.tensorflow import stylegan2 as stylegan2_pages
+from converter.forms.tensorflow import TF
+from converter.forms.tensorflow import stylegan1 as tf_stylegan1
+from converter.forms.tensorflow import stylegan2 as tf_stylegan2
+from converter.forms.tensorflow.header import bare_header
 from converter.forms.yuuho import ARRAYS, STATE
 from converter.table import FLIP, NOISE, PLUS_ONE, SAME, UNBATCH, Kept, Row, Table, chain, permute, product
 from stylegan_torch.networks import stylegan1, stylegan2
@@ -25,7 +27,21 @@ _ENLARGING = permute(1, 0, 2, 3)
 """[in, out, k, k] to [out, in, k, k]."""
 
 
-def _sizes(network: Network) -> dict[str, Any]:
+class _Sizes(TypedDict):
+    img_resolution: int
+    img_channels: int
+    channels: tuple[int, ...]
+
+
+class _MappingSizes(TypedDict):
+    z_dim: int
+    c_dim: int
+    w_dim: int
+    num_layers: int
+    layer_dim: int
+
+
+def _sizes(network: Network) -> _Sizes:
     """Return the fields that the configs of both generations share."""
     tensors = network.tensors
     if network.form == STATE.id:
@@ -42,7 +58,7 @@ def _sizes(network: Network) -> dict[str, Any]:
 _RGB2 = "G_synthesis/{1}x{1}/ToRGB/weight"
 
 
-def _mapping_sizes(network: Network) -> dict[str, Any]:
+def _mapping_sizes(network: Network) -> _MappingSizes:
     tensors = network.tensors
     if network.form == STATE.id:
         depth = sum(f"mapping.{4 * i + 1}.weight" in tensors for i in range(256))
@@ -57,15 +73,14 @@ def _mapping_sizes(network: Network) -> dict[str, Any]:
 
 def _as_official(network: Network) -> Network:
     """Return the network with a header as the official file's, for the official table."""
-    functions = {"StyleGAN": "G_synthesis", "StyleGAN2": "G_synthesis_stylegan2"}
-    parts = {
-        key: {"name": f"G_{key}", "build_func_name": function, "static_kwargs": {}}
-        for key, function in (
-            ("mapping", "G_mapping"),
-            ("synthesis", functions[network.header["build_func_name"]]),
-        )
-    }
-    return replace(network, form="tf", header={**network.header, "components": parts, "static_kwargs": {}})
+    function, synthesis = _OFFICIAL[network.header["build_func_name"]]
+    parts = {"mapping": "G_mapping", "synthesis": synthesis}
+    components = {key: bare_header(f"G_{key}", part, {}) for key, part in parts.items()}
+    return replace(network, form=TF.id, header=bare_header(network.role, function, {}, components=components))
+
+
+_OFFICIAL = {"StyleGAN": ("G_style", "G_synthesis"), "StyleGAN2": ("G_main", "G_synthesis_stylegan2")}
+"""The official build functions of generator and synthesis."""
 
 
 # StyleGAN.
@@ -86,7 +101,7 @@ def stylegan_config(network: Network) -> stylegan1.GeneratorConfig:
 def stylegan_table(network: Network, config: stylegan1.GeneratorConfig) -> Table:
     """Return the table of a `StyleGAN` generator."""
     if network.form == ARRAYS.id:
-        return stylegan1_pages.generator_table(_as_official(network), config)
+        return tf_stylegan1.generator_table(_as_official(network), config)
     rows = [
         *_mapping_rows(config.mapping.num_layers, bias=3),
         Row("synthesis.b4.conv0.const", "const", UNBATCH),
@@ -143,7 +158,7 @@ def stylegan2_config(network: Network) -> stylegan2.GeneratorConfig:
 def stylegan2_table(network: Network, config: stylegan2.GeneratorConfig) -> Table:
     """Return the table of a `StyleGAN2` generator."""
     if network.form == ARRAYS.id:
-        return stylegan2_pages.generator_table(_as_official(network), config)
+        return tf_stylegan2.generator_table(_as_official(network), config)
     rows = [
         *_mapping_rows(config.mapping.num_layers, bias=2),
         Row("synthesis.b4.const", "const_input", UNBATCH),
