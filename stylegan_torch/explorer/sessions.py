@@ -167,10 +167,13 @@ class Sitting:
 class Studio:
     """The networks that visitors may choose, opened when first used, and the visitors' sittings."""
 
-    def __init__(self, sources: Mapping[str, Source], directions: tuple[str, ...] = ()) -> None:
-        """Take networks by the name that visitors see, and files of directions."""
+    def __init__(
+        self, sources: Mapping[str, Source], directions: tuple[str, ...] = (), visitors: int = VISITORS
+    ) -> None:
+        """Take networks by the name that visitors see, files of directions, and how many visitors are remembered."""
         self.sources = sources
         self.directions = ("pca", "sefa", *directions)
+        self._visitors = visitors
         self._canvases: dict[str, tuple[Canvas, Mapping[str, Any]]] = {}
         self._opening = {name: threading.Lock() for name in sources}
         self._sittings: dict[str, Sitting] = {}
@@ -208,7 +211,7 @@ class Studio:
             if sitting is None:
                 sitting = Sitting(Path(tempfile.mkdtemp(dir=self.folder)), next(iter(self.sources)))
             self._sittings[visitor] = sitting  # now the last one
-            idle = next(iter(self._sittings)) if len(self._sittings) > VISITORS else None
+            idle = next(iter(self._sittings)) if len(self._sittings) > self._visitors else None
         if idle is not None:
             self.leave(idle)
         return sitting

@@ -26,7 +26,6 @@ from stylegan_torch.commands.main import main
 from stylegan_torch.editing import latents
 from stylegan_torch.editing.composition import Composition, Mix, Move
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.explorer import renderer as drawing
 from stylegan_torch.explorer.fields import choice, number, text, whole
 from stylegan_torch.explorer.preview import Preview
 from stylegan_torch.explorer.renderer import Canvas, OvertakenError
@@ -46,7 +45,7 @@ def studio() -> Iterator[Studio]:
         G = converter.load(DATA / "sg2-skip.pkl").network("G_ema")
         return G, optimize(G), {"name": "sg2-skip.pkl"}
 
-    studio = Studio({"small": Source(opened, ("--network", str(DATA / "sg2-skip.pkl")))})
+    studio = Studio({"small": Source(opened, ("--network", str(DATA / "sg2-skip.pkl")))}, visitors=2)
     yield studio
     studio.close()
 
@@ -102,14 +101,13 @@ def test_a_preview_stops_early_in_every_family(name: str) -> None:
     assert 0 < len(drawn) < len(list(G.synthesis.children()))
 
 
-def test_a_slow_network_gets_previews(demo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing, "QUICK", 0.0)
-    slow = Canvas(demo, demo, preview_side=16)
+def test_a_slow_network_gets_previews(demo: Any) -> None:
+    slow = Canvas(demo, demo, preview_side=16, quick_seconds=0.0)
     wanted = slow.compose(Composition(3, 0.7))
     assert not slow.quick
     assert slow.draw(wanted).shape == (64, 64, 3)
     assert slow.glimpse(wanted).shape == (16, 16, 3)
-    monkeypatch.setattr(drawing, "QUICK", 1e9)
+    slow.quick_seconds = 1e9
     assert np.array_equal(slow.glimpse(wanted), slow.draw(wanted))
 
 
@@ -300,8 +298,7 @@ def test_visitors_do_not_share_anything_and_leave_nothing(studio: Studio) -> Non
     assert not studio.folder.exists()
 
 
-def test_those_who_did_nothing_for_longest_are_forgotten(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stylegan_torch.explorer.sessions.VISITORS", 2)
+def test_those_who_did_nothing_for_longest_are_forgotten(studio: Studio) -> None:
     one, two = studio.sitting("one"), studio.sitting("two")
     assert studio.sitting("one") is one
     studio.sitting("three")

@@ -27,7 +27,7 @@ from converter.reading import open_source
 from converter.table import Kept, Row, Table, Transform
 from converter.translate import export_network, import_network, known_kind
 from stylegan_torch.networks.registry import shapes
-from tests.forms import test_options, test_theano, test_torch_release
+from tests.tools import tensorflow_cases, theano_cases, torch_cases
 from tests.tools.official import State, build, theano_networks, write_pickle, write_theano_pickle
 from tests.tools.official_torch import Module, persistence_network
 
@@ -70,7 +70,7 @@ def tensorflow(function: str, release: str | None, options: dict[str, Any]) -> C
         write_pickle(path, state)
         return expected
 
-    return Case(test_options._id((function, release, options)), write)
+    return Case(tensorflow_cases.case_id((function, release, options)), write)
 
 
 def parts(state: State, prefix: str) -> Iterator[tuple[State, str]]:
@@ -79,7 +79,7 @@ def parts(state: State, prefix: str) -> Iterator[tuple[State, str]]:
         yield component, f"{prefix}/{component['name']}"
 
 
-def pytorch(case: test_torch_release.Case) -> Case:
+def pytorch(case: torch_cases.Case) -> Case:
     def write(path: Path) -> Arrays:
         kind, options = case
         module = persistence_network(kind, 1, **options)
@@ -88,11 +88,11 @@ def pytorch(case: test_torch_release.Case) -> Case:
                 for name, value in tensors.items():
                     if name != "resample_filter" and value.ndim:
                         tensors[name] = with_delicate_values(value)
-        test_torch_release.write(path, module)
+        torch_cases.write(path, module)
         role = "G_ema" if kind == "G" else "D"
         return {f"{role}/{name}": value for name, value in module.tensors().items()}
 
-    return Case(test_torch_release.case_id(case), write)
+    return Case(torch_cases.case_id(case), write)
 
 
 def modules(module: Module) -> Iterator[Module]:
@@ -110,16 +110,16 @@ def theano(options: dict[str, Any]) -> Case:
         # Its parameters have no names of their own; test_theano.py tests those that they get.
         return {}
 
-    return Case(f"Theano {test_theano.case_id(options)}", write)
+    return Case(f"Theano {theano_cases.case_id(options)}", write)
 
 
 # The growing state is stored twice, and the two may differ.
-TWO_LODS = {**test_options.SG1, "lod": 1.3, "synthesis_lod": 0.4}
+TWO_LODS = {**tensorflow_cases.SG1, "lod": 1.3, "synthesis_lod": 0.4}
 CASES = [
-    *(tensorflow(*case) for case in (*test_options.GENERATORS, *test_options.DISCRIMINATORS)),
+    *(tensorflow(*case) for case in (*tensorflow_cases.GENERATORS, *tensorflow_cases.DISCRIMINATORS)),
     tensorflow("G_style", None, TWO_LODS),
-    *(pytorch(case) for case in test_torch_release.CASES),
-    *(theano(case) for case in test_theano.CASES),
+    *(pytorch(case) for case in torch_cases.CASES),
+    *(theano(case) for case in theano_cases.CASES),
 ]
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
@@ -160,16 +160,16 @@ def test_files_are_the_same_whichever_way_they_came(case: Case, tmp_path: Path) 
 # Tensors straight from a pickle, and damaged networks: the tensor at fault is named.
 
 FORMS: dict[str, Callable[[Path], object]] = {
-    "ProGAN": tensorflow("G_paper", None, test_options.PG).write,
-    "StyleGAN": tensorflow("G_style", None, test_options.SG1).write,
-    "StyleGAN2": tensorflow("G_main", None, test_options.SG2).write,
-    "ADA": tensorflow("G_main", "ADA", {**test_options.ADA, "label_size": 3}).write,
-    "ProGAN D": tensorflow("D_paper", None, test_options.SMALL).write,
-    "StyleGAN D": tensorflow("D_basic", None, test_options.SMALL).write,
-    "StyleGAN2 D": tensorflow("D_stylegan2", None, test_options.SMALL).write,
-    "ADA D": tensorflow("D_main", None, {**test_options.SMALL, "use_spectral_norm": True}).write,
-    "PyTorch": pytorch(test_torch_release.GENERATORS[1]).write,
-    "PyTorch D": pytorch(test_torch_release.DISCRIMINATORS[1]).write,
+    "ProGAN": tensorflow("G_paper", None, tensorflow_cases.PG).write,
+    "StyleGAN": tensorflow("G_style", None, tensorflow_cases.SG1).write,
+    "StyleGAN2": tensorflow("G_main", None, tensorflow_cases.SG2).write,
+    "ADA": tensorflow("G_main", "ADA", {**tensorflow_cases.ADA, "label_size": 3}).write,
+    "ProGAN D": tensorflow("D_paper", None, tensorflow_cases.SMALL).write,
+    "StyleGAN D": tensorflow("D_basic", None, tensorflow_cases.SMALL).write,
+    "StyleGAN2 D": tensorflow("D_stylegan2", None, tensorflow_cases.SMALL).write,
+    "ADA D": tensorflow("D_main", None, {**tensorflow_cases.SMALL, "use_spectral_norm": True}).write,
+    "PyTorch": pytorch(torch_cases.GENERATORS[1]).write,
+    "PyTorch D": pytorch(torch_cases.DISCRIMINATORS[1]).write,
     "Theano": theano({}).write,
 }
 every_form = pytest.mark.parametrize("form", FORMS)
@@ -195,7 +195,7 @@ def test_tensors_are_fit_for_training(form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_training_step_on_a_network_of_a_pickle(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
     path = tmp_path / "net.pkl"
-    write_pickle(path, build("G_main", seed=1, **test_options.SG2))
+    write_pickle(path, build("G_main", seed=1, **tensorflow_cases.SG2))
     path.write_bytes(pack(path.read_bytes()))
     content = path.read_bytes()
     G = converter.load(path).network().requires_grad_(True)
@@ -296,7 +296,7 @@ def test_a_changed_tensor_is_not_what_was_kept(tmp_path: Path) -> None:
 
 def test_export_names_what_it_cannot_make(tmp_path: Path) -> None:
     path = tmp_path / "net.pkl"
-    tensorflow("D_main", None, {**test_options.SMALL, "use_pagan": True}).write(path)
+    tensorflow("D_main", None, {**tensorflow_cases.SMALL, "use_pagan": True}).write(path)
     network = networks_of(path)["D"]
     ours = import_network(network)
     ours.source.clear()
