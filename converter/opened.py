@@ -74,11 +74,12 @@ class OpenedNetwork:
     @cached_property
     def open_points(self) -> list[str]:
         """What its file leaves open."""
-        if not self.foreign:
+        form = FORMS.get(self.foreign.form) if self.foreign else None
+        if not self.foreign or not form:
             return []
         with within(f"network {self.role}"), sound("its record"):
             assumed = mapping(self.foreign.header.get("assumed", {}), "what is assumed")
-            return [name for name in FORMS[self.foreign.form].assumable if name in assumed]
+            return [name for name in form.assumable if name in assumed]
 
 
 def _of_foreign(network: Network) -> OpenedNetwork:

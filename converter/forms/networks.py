@@ -64,12 +64,24 @@ def read_contents(contents: Contents, what: str) -> Source:
             found = contents.find(form.marks)
             source = _networks(form, contents, found) if found else None
         if source is not None:
-            return source
-    *programs, last = dict.fromkeys(form.title for form in FORMS.values() if form.marks or form.read_objects)
+            return replace(source, notes=(*source.notes, *_foreign_notes(contents)))
+    if len(contents.all) == 1:
+        raise ConvertError(f"is {what} of {described(contents.top)}, not of networks")
+    *programs, last = dict.fromkeys(form.title.partition("/")[0] for form in FORMS.values() if form.marks)
     raise ConvertError(
         f"is {what} of {described(contents.top)}, in which is no network known here; "
-        f"read are those of {', '.join(programs)} and {last}, and our own"
+        f"files of the official releases, {', '.join(programs)} and {last} are read, and our own"
     )
+
+
+_USUAL = ("argparse.", "builtins.", "__builtin__.", "collections.", "numpy.", "torch.")
+"""What training programs have in their files, and no note is worth."""
+
+
+def _foreign_notes(contents: Contents) -> list[str]:
+    """Return a note on objects of other programs, which had inert stand-ins."""
+    names = [name[:60] for name in contents.foreign if not name.startswith(_USUAL)]
+    return [f"objects of {', '.join(names[:8])} passed over"] if names else []
 
 
 def _networks(form: Form, contents: Contents, found: list[Found]) -> Source:

@@ -125,6 +125,7 @@ _LONGEST = 1000
 """Bytes of a number, or of a line that names something."""
 _STRICT = ("numpy", "torch")
 """Packages whose classes are inert, and whose functions are refused but for those in the list of names."""
+_LONGEST_NAME = 300
 _PYTHON = sys.stdlib_module_names | {"__builtin__", "copy_reg", "nt", "exceptions", "commands"}
 _HARMLESS = re.compile(
     r"pathlib\.\w*Path|pathlib\._local\.\w*Path|argparse\.Namespace|types\.SimpleNamespace|collections\.(defaultdict|deque)"
@@ -137,6 +138,8 @@ _HARMLESS = re.compile(
 
 def _is_inert(module: str, name: str) -> bool:
     """Tell whether a name may have a stand-in that does nothing, so that what a network needs can still be read."""
+    if len(module) + len(name) > _LONGEST_NAME:
+        return False
     if not all(part.isidentifier() for part in module.split(".")) or not name.isidentifier() or name.startswith("__"):
         return False
     if _HARMLESS.fullmatch(f"{module}.{name}"):

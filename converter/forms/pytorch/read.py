@@ -17,6 +17,7 @@ from converter.forms.pytorch import STYLEGAN2, STYLEGAN3
 from converter.forms.pytorch.header import ClassName, Header
 from converter.safe.stand_ins import to_tensor
 from converter.safe.unpickler import Names
+from stylegan_torch.files.checkpoint import ROLES
 from stylegan_torch.files.plain_json import plain, text
 
 ARGS, KWARGS = "constructor arguments init_args", "constructor arguments init_kwargs"
@@ -50,9 +51,12 @@ def read(contents: Contents) -> Source | None:
     modules = contents.of(TorchModule)
     if not modules:
         return None
-    for _, module in modules:
+    for path, module in modules:
         if module.class_name in _OTHER_CLASSES or _has_clip(module):
             raise ConvertError(f"is of {_OTHER_CLASSES.get(module.class_name, 'StyleGAN-T')}, which is not read here")
+        key = path.rpartition(".")[2]
+        if key in ROLES and module.class_name != _CLASSES[key == "D"]:
+            raise ConvertError(f"network {key} is of the unknown class {module.class_name}, not {_CLASSES[key == 'D']}")
     known = [(path, module) for path, module in modules if module.class_name in _CLASSES]
     if not known:
         found = ", ".join(f"{path or 'its object'} is of the unknown class {m.class_name}" for path, m in modules)
