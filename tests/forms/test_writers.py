@@ -344,7 +344,7 @@ def test_other_sizes_than_a_program_makes_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        ({"assumed": ["mbstd_group_size"]}, "network G_ema: what is assumed is a list, not a dict"),
+        ({"assumed": ["mbstd_group_size"]}, "network G_ema: field assumed of its record is a list, not a dict"),
         ({"assumed": {"size": 1}}, "leaves nothing open, not mbstd_group_size"),
         ({"form": "onnx"}, "leaves nothing open, not mbstd_group_size"),
         ({"form": "none"}, "network G_ema: its record is not as any known program writes it"),
