@@ -7,11 +7,13 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from torch import Tensor
 
 from converter import foreign
 from converter.errors import ConvertError
+from converter.foreign import mapping
 from converter.form import Form
 from converter.table import Table
 from converter.translate import export_network, known_kind
@@ -29,6 +31,16 @@ _FREE = {
     "conv_clamp",
 }
 """Fields that change no picture beyond rounding, or that writers tell of (conv_clamp)."""
+
+
+def record_of(checkpoint: Checkpoint, role: str) -> dict[str, Any]:
+    """Return what a file says of where a network came from; nothing if it doesn't.
+
+    Raises:
+        ConvertError: if it is no dict.
+    """
+    records = mapping(checkpoint.provenance.get("networks", {}), "its record of networks")
+    return mapping(records.get(role, {}), f"network {role}: its record")
 
 
 def networks_in(
@@ -52,9 +64,8 @@ def networks_in(
         ConvertError: naming the network that the form can't hold, and why.
     """
     assert form.writer
-    records = checkpoint.provenance.get("networks", {})
     for role in roles:
-        network, record = checkpoint.networks.get(role), records.get(role, {})
+        network, record = checkpoint.networks.get(role), record_of(checkpoint, role)
         if network is not None and record.get("form") == form.id:
             yield export_network(role, network, record)
         elif network is not None:

@@ -84,6 +84,15 @@ def test_in_a_file_of_ours(name: str, field: str, value: object, words: str, tmp
     assert not (tmp_path / "b.npz").exists()
 
 
+@pytest.mark.parametrize(("format", "suffix"), [("nvidia", ".pkl"), ("rosinality", ".pt"), ("genforce", ".pth")])
+def test_a_record_that_is_no_dict(format: str, suffix: str, tmp_path: Path) -> None:
+    content = converter.load(DATA / "sg2-skip.pkl")
+    provenance = {**content.provenance, "networks": {"G_ema": ["tf"]}}
+    checkpoint.write(tmp_path / "a.pt", checkpoint.Checkpoint(content.networks, provenance))
+    with pytest.raises(ConvertError, match=r"a\.pt: network G_ema: its record is a list, not a dict"):
+        converter.convert(tmp_path / "a.pt", tmp_path / f"b{suffix}", format=format)
+
+
 @pytest.mark.parametrize("path", sorted(p for p in DATA.rglob("*") if p.suffix in (".pkl", ".pth", ".model", ".bin")))
 def test_what_readers_make_is_as_their_form_says(path: Path) -> None:
     source = open_source(path)

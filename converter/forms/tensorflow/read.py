@@ -68,8 +68,8 @@ def read(contents: Contents) -> Source | None:
     )
     chosen = {
         "G": next((item for item in generators if item is not averaged), None),
-        "D": next((item for item in known if item not in generators), None),
         "G_ema": averaged,
+        "D": next((item for item in known if item not in generators), None),
     }
     networks = {role: replace(_network(item), role=role) for role, item in chosen.items() if item is not None}
     if len(networks) < len(known):

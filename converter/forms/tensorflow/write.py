@@ -16,7 +16,7 @@ import torch
 from converter.errors import ConvertError
 from converter.foreign import Network
 from converter.form import Options, Written
-from converter.forms.fit import channel_base, note_rounded, placing, refuse_others
+from converter.forms.fit import channel_base, note_rounded, placing, record_of, refuse_others
 from converter.forms.networks import read_pickle
 from converter.forms.tensorflow import TF
 from converter.forms.tensorflow.header import TFHeader, header_of
@@ -24,7 +24,7 @@ from converter.forms.tensorflow.pickler import dump_networks, network_header, of
 from converter.table import same_bits
 from converter.translate import export_network, import_network, known_kind
 from stylegan_torch.files import checkpoint
-from stylegan_torch.files.checkpoint import Checkpoint
+from stylegan_torch.files.checkpoint import ROLES, Checkpoint
 from stylegan_torch.networks import stylegan2
 from stylegan_torch.networks.registry import Config, build, is_constant, tensors_of
 
@@ -64,16 +64,13 @@ def to_nvidia(checkpoint: Checkpoint, notes: list[str]) -> list[Network]:
     Raises:
         ConvertError: saying why the form cannot hold a network.
     """
-    records = checkpoint.provenance.get("networks", {})
-    written = {
-        role: _written(role, checkpoint.networks[role], records.get(role, {}), notes) for role in ("G_ema", "G", "D")
-    }
+    written = {role: _written(role, checkpoint.networks[role], record_of(checkpoint, role), notes) for role in ROLES}
     return [written[role] for role in _NAMES]
 
 
 def _completed(checkpoint: Checkpoint, fresh_d: bool) -> tuple[Checkpoint, list[str]]:
     """Return all three networks, and notes on those that were not there."""
-    networks, records = dict(checkpoint.networks), dict(checkpoint.provenance.get("networks", {}))
+    networks, records = dict(checkpoint.networks), {role: record_of(checkpoint, role) for role in ROLES}
     notes = []
     if "G_ema" not in networks:
         raise ConvertError("format nvidia needs network G_ema")
@@ -84,7 +81,7 @@ def _completed(checkpoint: Checkpoint, fresh_d: bool) -> tuple[Checkpoint, list[
         networks["D"], records["D"] = _fresh_discriminator(generator), {}
         notes.append("D is untrained: there was none")
     if "G" not in networks:
-        networks["G"], records["G"] = networks["G_ema"], records.get("G_ema", {})
+        networks["G"], records["G"] = networks["G_ema"], records["G_ema"]
         notes.append("G is a copy of G_ema: there was none")
     return Checkpoint(networks, {**checkpoint.provenance, "networks": records}), notes
 
