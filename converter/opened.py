@@ -11,7 +11,7 @@ from typing import Any
 from converter.errors import ConvertError, sound, within
 from converter.foreign import Keywords, Network, Source, mapping, walk
 from converter.forms.registry import FORMS
-from converter.translate import check_network, export_network, import_network
+from converter.translate import check_network, export_network, import_network, known_kind
 from stylegan_torch import __version__
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.checkpoint import ROLES, Checkpoint
@@ -74,12 +74,12 @@ class OpenedNetwork:
     @cached_property
     def open_points(self) -> list[str]:
         """What its file leaves open."""
-        form = FORMS.get(self.foreign.form) if self.foreign else None
-        if not self.foreign or not form:
+        if not self.foreign:
             return []
         with within(f"network {self.role}"), sound("its record"):
+            known_kind(self.foreign)
             assumed = mapping(self.foreign.header.get("assumed", {}), "what is assumed")
-            return [name for name in form.assumable if name in assumed]
+            return [name for name in FORMS[self.foreign.form].assumable if name in assumed]
 
 
 def _of_foreign(network: Network) -> OpenedNetwork:
@@ -120,11 +120,13 @@ class OpenedFile:
 
     def assuming(self, said: Mapping[str, Any] | None) -> OpenedFile:
         """Return it with what it leaves open, said; raises ConvertError for what it doesn't."""
+        if not said:
+            return self
         known = sorted({name for network in self.networks.values() for name in network.open_points})
-        for name in said or {}:
+        for name in said:
             if name not in known:
                 raise ConvertError(f"leaves {', '.join(known) or 'nothing'} open, not {name}")
-        return replace(self, networks={role: net.assuming(said or {}) for role, net in self.networks.items()})
+        return replace(self, networks={role: net.assuming(said) for role, net in self.networks.items()})
 
     def program(self) -> Source:
         """Return it as another program's file; raises ConvertError for one of ours."""
@@ -154,7 +156,10 @@ def open_contents(content: Source | Checkpoint, source: Future[dict[str, Any]]) 
     if isinstance(content, Source):
         networks = {network.role: _of_foreign(network) for network in walk(content.networks)}
         return OpenedFile(networks, source, content.notes, known_origin=content.origin)
-    records = content.provenance.get("networks", {})
+    records = mapping(content.provenance.get("networks", {}), "what it says of its networks")
+    for role, record in records.items():
+        with within(f"network {role}"):
+            mapping(record, "its record")
     ours = {
         role: OpenedNetwork(role, ours=content.networks[role], record=records.get(role))
         for role in ROLES

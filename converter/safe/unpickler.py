@@ -194,6 +194,8 @@ class _Machine:
         start, end = self.position, -1
         while end < 0:
             block = bytes(self.data[self.position : min(self.position + (1 << 16), start + longest)])
+            if not block and self.position == len(self.data):
+                raise ConvertError(f"is cut off: no end of line after byte {start}")
             if not block:
                 raise ConvertError(f"is not a sound pickle: no end of line after byte {start}")
             end = block.find(b"\n")

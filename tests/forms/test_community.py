@@ -15,7 +15,7 @@ import torch
 from click.testing import CliRunner
 
 import converter
-from converter.errors import ConvertError, UnsafePickleError
+from converter.errors import ConvertError
 from converter.foreign import Source
 from converter.forms.tensorflow.pickler import fresh_network, write_pickle
 from converter.reading import open_source
@@ -296,10 +296,8 @@ def test_other_pytorch_files_are_refused_in_a_line(new: bool, tmp_path: Path) ->
             "a dict with keys model, args",
         ),
         ([torch.zeros(1)], ConvertError, "is a PyTorch file of a list"),
-        ({"GAN": {}, "version": "1.8"}, ConvertError, "is of lucidrains' stylegan2-pytorch"),
-        ({"g_ema": Stranger()}, UnsafePickleError, r"asks for test_community\.Stranger"),
-        ({"g_ema": {"to_rgb1.conv.weight": torch.zeros(1)}}, ConvertError, "variable conv1.conv.weight is missing"),
-        ({"g_ema": {"to_rgb1.conv.weight": 1}}, ConvertError, "to_rgb1.conv.weight is no tensor of float32 numbers"),
+        ({"g_ema": Stranger()}, ConvertError, "in which is no network known here"),
+        ({"g_ema": {"to_rgb1.conv.weight": torch.zeros(1)}}, ConvertError, "in which is no network known here"),
     ):
         torch.save(content, path, _use_new_zipfile_serialization=new)
         with pytest.raises(kind, match=message):

@@ -172,7 +172,7 @@ def test_genforce_progan_without_its_discriminator_has_latents_only(tmp_path: Pa
 
 def test_genforce_progan_with_more_labels_than_inputs_is_refused(tmp_path: Path) -> None:
     content = {"generator": _pggan_generator(1), "discriminator": _pggan_discriminator(labels=10)}
-    with pytest.raises(ConvertError, match=r"network G: variable layer0\.weight has 10 inputs, .* no latents and 10"):
+    with pytest.raises(ConvertError, match=r"G_ema: variable layer0\.weight has 10 inputs, .* no latents and 10"):
         converter.load(_saved(tmp_path / "pggan.pth", content))
 
 

@@ -4,11 +4,12 @@ after the first layer; sizes follow from the tensors."""
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from converter.contents import Found
 from converter.foreign import Network, mapping
 from converter.forms.akanimax import FORM
-from converter.forms.akanimax.header import header_of
+from converter.forms.akanimax.header import Header, header_of
 from converter.forms.state_dict import count, shape_of
 from converter.forms.tensorflow.progan import FOUR_TO_DENSE
 from converter.table import SAME, Step, Table, Transform, permute, product
@@ -22,7 +23,14 @@ def read(found: Found) -> Network:
     """Return a network of a file; versions since 3 have their settings beside the tensors."""
     use_eql = bool(mapping(found.beside("conf") or {}, "conf").get("use_eql", True))
     old = {"initial_block.conv_1.weight", "final_block.conv_1.weight"} & set(found.values)
-    return found.network(FORM.id, version=2 if old else 3, use_eql=use_eql)
+    network = found.network(FORM.id)
+    header: Header = {
+        "build_func_name": found.kind,
+        "version": 2 if old else 3,
+        "use_eql": use_eql,
+        "variables": list(network.tensors),
+    }
+    return replace(network, header=header)
 
 
 def _is_old(network: Network) -> bool:
