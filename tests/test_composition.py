@@ -16,7 +16,7 @@ from PIL import Image
 
 import converter
 from stylegan_torch.commands.main import main
-from stylegan_torch.drawing.draw import Style
+from stylegan_torch.drawing.draw import DrawSettings
 from stylegan_torch.drawing.draw import draw as draw_seeds
 from stylegan_torch.editing import directions, latents, mixing, pictures
 from stylegan_torch.editing.composer import Composer
@@ -69,7 +69,7 @@ def test_a_seed_alone_is_what_stylegan_generate_draws(name: str) -> None:
     label = 1 if G.c_dim else None
     found = Composer(G).compose(Composition(5, 0.6, label))
     [mine] = pictures.draw(G, found.ws, found.noise)
-    [(_, theirs)] = draw_seeds(G, [5], Style(0.6, class_index=label))
+    [(_, theirs)] = draw_seeds(G, [5], DrawSettings(0.6, class_index=label))
     assert np.array_equal(mine, theirs)
 
 

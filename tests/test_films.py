@@ -25,7 +25,7 @@ from torch import Tensor
 import converter
 from stylegan_torch import StyleGANError, latents_from_seeds
 from stylegan_torch.commands.main import main
-from stylegan_torch.drawing.draw import Style, draw
+from stylegan_torch.drawing.draw import DrawSettings, draw
 from stylegan_torch.editing import latents
 from stylegan_torch.editing.films.encoding import FilmError, encoding_for, write_film
 from stylegan_torch.editing.films.frames import draw_loops, latents_cells
@@ -353,9 +353,9 @@ def test_keyframes_are_the_pictures_of_the_seeds(name: str, tmp_path: Path) -> N
     assert "4 frames, 1 s, in " in result.stdout
     found, rate = read(tmp_path / "new" / "film.gif")
     assert (len(found), rate) == (4, 4)
-    style = Style(noise_mode="const", class_index=1 if options else None)
+    settings = DrawSettings(noise_mode="const", class_index=1 if options else None)
     G = converter.load(network, ["G_ema"]).network("G_ema")
-    for frame, (_, expected) in zip(found[::2], draw(G, [1, 5], style), strict=True):
+    for frame, (_, expected) in zip(found[::2], draw(G, [1, 5], settings), strict=True):
         assert psnr(frame, expected) > 30
 
 

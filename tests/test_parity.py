@@ -18,7 +18,7 @@ import torch
 from compare import assert_same_picture
 
 import converter
-from stylegan_torch.drawing.draw import Style, draw
+from stylegan_torch.drawing.draw import DrawSettings, draw
 from stylegan_torch.files.checkpoint import Checkpoint
 
 DATA = Path(__file__).parent / "data"
@@ -80,8 +80,8 @@ def test_tensorflow_discriminator(name: str) -> None:
 def test_official_picture_of_a_seed(name: str, seed: int) -> None:
     checkpoint, arrays = _case(name)
     G = checkpoint.network("G_ema")
-    style = Style(truncation_psi=0.7, class_index=1 if G.c_dim else None)
-    [(drawn, picture)] = draw(G, [seed], style)
+    settings = DrawSettings(truncation_psi=0.7, class_index=1 if G.c_dim else None)
+    [(drawn, picture)] = draw(G, [seed], settings)
     assert drawn == seed
     assert_same_picture(picture, arrays[f"seed{seed}_psi0.7_uint8"], arrays[f"seed{seed}_psi0.7_float"])
 

@@ -27,7 +27,7 @@ from train_together import beginning, random_pictures, train
 import converter
 import stylegan_torch
 from stylegan_torch.commands.main import main
-from stylegan_torch.drawing.random_streams import Draws, Share
+from stylegan_torch.drawing.random_streams import RandomStream, Share
 from stylegan_torch.errors import CheckpointError, StyleGANError
 from stylegan_torch.networks import progan, stylegan3
 from stylegan_torch.training.recipes import Networks, networks_of, new_networks
@@ -107,10 +107,10 @@ def _tensors(network: Any) -> dict[str, Tensor]:
 @given(st.integers(1, 6), st.integers(1, 5))
 def test_shares_make_up_the_batch(of: int, each: int) -> None:
     batch = of * each
-    whole = Draws((1, 2), batch, Share()).normal(3)
-    parts = [Draws((1, 2), batch, Share(index, of)).normal(3) for index in range(of)]
+    whole = RandomStream((1, 2), batch, Share()).normal(3)
+    parts = [RandomStream((1, 2), batch, Share(index, of)).normal(3) for index in range(of)]
     assert torch.equal(torch.stack(parts, dim=1).flatten(0, 1), whole)
-    assert not torch.equal(Draws((1, 3), batch, Share()).normal(3), whole)
+    assert not torch.equal(RandomStream((1, 3), batch, Share()).normal(3), whole)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def _moved_by_regularizers(interval: int, steps: int, weight: float) -> Tensor:
     given: dict[str, Any] = {"r1_gamma": 0.0, "path_length_weight": weight, "d_lr": 0.0}
     trainer = _trainer("sg2-skip.pkl", path_length_interval=interval, **given)
     _make_linear(trainer, rate=1e-4)
-    trainer._draws = lambda purpose, share, batch=None: Draws((7,), batch or trainer.batch, share)  # type: ignore[method-assign]
+    trainer._draws = lambda purpose, share, batch=None: RandomStream((7,), batch or trainer.batch, share)  # type: ignore[method-assign]
     before = _flat(trainer.G)
     for step in range(steps):
         trainer.steps = step % interval  # a lazy one looks at every interval-th step

@@ -61,22 +61,22 @@ def explore(
     """
     _check_address(host, port or 0)
     with quick_imports():
-        from stylegan_torch.explorer.sessions import Source, Studio
+        from stylegan_torch.explorer.sessions import NetworkChoice, Sessions
     usable_device(device)
     on = ("--device", device) if device else ()
-    sources = {
-        name: Source(
+    choices = {
+        name: NetworkChoice(
             partial(_open, network, device, exact),
             (*(("--network", network) if network else ()), *on),
             ("--exact",) if exact else (),
         )
         for name, network in _names(networks).items()
     }
-    studio = Studio(sources, tuple(map(str, directions)))
+    sessions = Sessions(choices, tuple(map(str, directions)))
     try:
-        _serve(studio, host, port, open_browser)
+        _serve(sessions, host, port, open_browser)
     finally:
-        studio.close()
+        sessions.close()
 
 
 def _names(networks: tuple[str, ...]) -> dict[str, str | None]:
@@ -103,12 +103,12 @@ def _check_address(host: str, port: int) -> None:
         raise StyleGANError(f"cannot listen on {where}: {error.strerror or error}") from error
 
 
-def _serve(studio: Any, host: str, port: int | None, open_browser: bool) -> None:
+def _serve(sessions: Any, host: str, port: int | None, open_browser: bool) -> None:
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
     # Gradio reads these when it is imported: nothing is sent anywhere, and no file stays.
-    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(studio.folder / "uploads")}
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(sessions.folder / "uploads")}
     try:
         from gradio import processing_utils
         from starlette.middleware import Middleware
@@ -122,7 +122,7 @@ def _serve(studio: Any, host: str, port: int | None, open_browser: bool) -> None
     if click.get_current_context().params.get("debug"):
         LOG.setLevel(logging.DEBUG)
     with Console(stderr=True).status("Opening the network"):
-        blocks = Page(studio).blocks
+        blocks = Page(sessions).blocks
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: sys.exit(0))  # so that no visitor's file stays

@@ -141,7 +141,7 @@ def film(
         encoding = encoding_for(out, fps, crf)
     refuse_existing([out, save_latents], force)
     with quick_imports():
-        from stylegan_torch.drawing.draw import Style, resolve
+        from stylegan_torch.drawing.draw import DrawSettings, resolve
         from stylegan_torch.editing.films.frames import (
             draw_loops,
             frame_latents,
@@ -155,7 +155,7 @@ def film(
     if save_latents:
         require_w(G)
     with _usage_errors():
-        settings = resolve(opened.G, Style(truncation, class_index=class_index))
+        settings = resolve(opened.G, DrawSettings(truncation, class_index=class_index))
         if seeds:
             cells = seed_cells(G, seeds, columns * rows, frames, space or "z", settings)
         else:

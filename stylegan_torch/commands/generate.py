@@ -111,12 +111,12 @@ def main(
         raise click.BadParameter(f"{grid} is the name of one of the pictures", param_hint="--grid")
     refuse_existing([*paths.values(), *([grid] if grid else [])], force)
     with quick_imports():
-        from stylegan_torch.drawing.draw import Style, draw, resolve, write_pictures
+        from stylegan_torch.drawing.draw import DrawSettings, draw, resolve, write_pictures
         from stylegan_torch.drawing.images import ContactSheet, save_png
     device = usable_device(device)
     checkpoint = _load(network, weights)
     G: Any = checkpoint.network(weights)
-    style = Style(truncation, truncation_cutoff, class_index, noise_mode, dtype, translate, rotate)
+    style = DrawSettings(truncation, truncation_cutoff, class_index, noise_mode, dtype, translate, rotate)
     try:
         settings = resolve(G, style)
     except ValueError as error:

@@ -53,13 +53,13 @@ def rate(
         from stylegan_torch import StyleGANError
         from stylegan_torch.editing.measures import scores
         from stylegan_torch.pictures import collections
-        from stylegan_torch.pictures.decode import DataError, Form
+        from stylegan_torch.pictures.decode import DataError, PictureSize
     D = open_discriminator(network, device)
     if class_index is not None and class_index >= D.c_dim:
         raise StyleGANError(f"there is no class {class_index}: this network has {D.c_dim or 'none'}")
     note_no_class(D, class_index)
     height, width = D.img_size
-    form = Form(height, width, D.img_channels)
+    size = PictureSize(height, width, D.img_channels)
     console = Console(stderr=True)
     rows = []
     for picture in track(
@@ -70,7 +70,7 @@ def rate(
         transient=True,
     ):
         try:
-            image = torch.from_numpy(picture.decoded(form).copy())[None].float() / 127.5 - 1
+            image = torch.from_numpy(picture.decoded(size).copy())[None].float() / 127.5 - 1
         except DataError as error:
             if bad == "refuse":
                 raise DataError(f"{pictures}: {picture.name} {error}; --bad skip leaves such out") from error

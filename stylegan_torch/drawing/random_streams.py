@@ -24,7 +24,7 @@ class Share:
         return whole if self.of == 1 else whole[self.index :: self.of].clone()  # not the whole kept alive
 
 
-class Draws:
+class RandomStream:
     """The random numbers of one step and purpose: drawn for the whole batch, of which a share is given out."""
 
     def __init__(self, key: tuple[int, ...], batch: int, share: Share, device: torch.device | str = "cpu") -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from stylegan_torch.drawing.draw import Style, resolve
+from stylegan_torch.drawing.draw import DrawSettings, resolve
 from stylegan_torch.drawing.seeds import noise_from_seeds
 from stylegan_torch.editing import directions as finding
 from stylegan_torch.editing.composition import Composition, CompositionError, Move, check_directions
@@ -89,7 +89,7 @@ class Composer:
     def _of_seed(self, seed: int, truncation_psi: float | None, class_index: int | None) -> Latents:
         G = self.G
         try:
-            settings = resolve(G, Style(truncation_psi, class_index=class_index))
+            settings = resolve(G, DrawSettings(truncation_psi, class_index=class_index))
         except ValueError as error:
             raise CompositionError(str(error)) from error
         psi, cutoff = settings["truncation_psi"], settings["truncation_cutoff"]

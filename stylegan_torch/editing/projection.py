@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan_torch.drawing.random_streams import Draws, Share
+from stylegan_torch.drawing.random_streams import RandomStream, Share
 from stylegan_torch.editing.latents import Latents, chosen, labels_of, network_hash, require_w
 from stylegan_torch.editing.perceptual import Distance, PyramidDistance
 from stylegan_torch.errors import StyleGANError
@@ -184,7 +184,7 @@ class Projection:
             self._go_on(state)
 
     def _start_points(self, mean: Tensor) -> Tensor:
-        random = Draws((self.settings.seed, _START_POINTS), self.settings.starts, Share()).normal(self.G.z_dim)
+        random = RandomStream((self.settings.seed, _START_POINTS), self.settings.starts, Share()).normal(self.G.z_dim)
         w = torch.cat([mean[None], _first_rows(self.G, random, self.c)[1:].detach()])
         rows = 1 if self.settings.space == "w" else self.G.num_ws
         points = w[:, None].repeat(1, rows, 1)
@@ -213,7 +213,7 @@ class Projection:
         t = self.taken / settings.steps
         if self.taken % max(1, settings.steps // _PATH_POINTS) == 0:
             self._path.append(self.w.detach().cpu().clone())
-        draws = Draws((settings.seed, _W_NOISE, self.taken), settings.starts, Share())
+        draws = RandomStream((settings.seed, _W_NOISE, self.taken), settings.starts, Share())
         added = draws.normal(*self.w.shape[1:]).to(self.device) * (self.deviation * w_noise(settings, t))
         distances = self._distances(self.w + added)
         penalty = noise_penalty(self.noise) if self.noise else distances.new_zeros(())

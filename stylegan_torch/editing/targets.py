@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from stylegan_torch.editing.pictures import Picture
-from stylegan_torch.pictures.decode import DataError, Form, fitted, opened
+from stylegan_torch.pictures.decode import DataError, PictureSize, decode_image, fitted
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ def read_target(path: Path, G: Any, fit: Literal["crop", "pad"] = "crop") -> Tar
     if G.img_channels not in (1, 3, 4):
         raise DataError(f"this network draws {G.img_channels} channels, which no photograph has")
     try:
-        image = opened(path.read_bytes())
-        array = fitted(image, Form(height, width, G.img_channels), fit)
+        image = decode_image(path.read_bytes())
+        array = fitted(image, PictureSize(height, width, G.img_channels), fit)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except DataError as error:

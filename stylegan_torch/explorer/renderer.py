@@ -29,7 +29,7 @@ class OvertakenError(Exception):
     """A newer picture is wanted, so this one was not finished."""
 
 
-class Canvas:
+class Renderer:
     """Draws the pictures of one network, one at a time, whoever asks."""
 
     def __init__(self, G: Any, drawer: Any, preview_side: int = SIDE) -> None:

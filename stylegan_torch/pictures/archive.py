@@ -28,7 +28,7 @@ from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import make_folder, new_file, refuse_existing
 from stylegan_torch.pictures import labels
 from stylegan_torch.pictures.collections import Picture, fingerprint, pictures
-from stylegan_torch.pictures.decode import DataError, in_mode, is_gray, opened, refuse_tiny
+from stylegan_torch.pictures.decode import DataError, decode_image, in_mode, is_gray, refuse_tiny
 from stylegan_torch.pictures.labels import Label, Labels
 
 SAVE_SECONDS = 10.0
@@ -236,7 +236,7 @@ def _all_gray(order: Order, most: int) -> bool:
         try:
             data = picture.content()
             gray = is_gray(data)
-            width = order.shape.made(opened(data)).width if order.skip_bad else 0
+            width = order.shape.made(decode_image(data)).width if order.skip_bad else 0
             if side and width != side:
                 continue
             side = width
@@ -288,7 +288,7 @@ class _Unfinished:
         if self.index <= state.seen:
             return
         try:
-            image = in_mode(opened(picture.content()), mode)
+            image = in_mode(decode_image(picture.content()), mode)
             square = image.width == image.height
             image = order.shape.made(image)
             if state.count and image.width != state.side:

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from stylegan_torch.pictures import labels
-from stylegan_torch.pictures.decode import FORMATS, DataError, Form, decode
+from stylegan_torch.pictures.decode import FORMATS, DataError, PictureSize, decode
 from stylegan_torch.pictures.labels import Label
 
 LabelsFrom = Literal["all", "data", "none"]
@@ -54,13 +54,13 @@ class Picture:
         except (OSError, *_DAMAGE) as error:
             raise DataError(f"cannot be read ({_said(error)})") from error
 
-    def decoded(self, form: Form) -> np.ndarray[Any, Any]:
+    def decoded(self, size: PictureSize) -> np.ndarray[Any, Any]:
         """Return it as uint8 [C, H, W].
 
         Raises:
             DataError: saying what is wrong with it, without its name.
         """
-        return decode(self.content(), form)
+        return decode(self.content(), size)
 
 
 def pictures(path: Path, labels_from: LabelsFrom = "all") -> Iterator[Picture]:

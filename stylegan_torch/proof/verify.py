@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stylegan_torch.drawing.draw import Style, resolve
+from stylegan_torch.drawing.draw import DrawSettings, resolve
 from stylegan_torch.drawing.images import on_rounding_edge, to_uint8
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.networks import progan
@@ -230,7 +230,7 @@ def _draw_one(G: Any, reference: Reference, i: int) -> dict[str, Tensor]:
     z, c = reference.arrays["z"][i : i + 1], reference.arrays["labels"][i : i + 1]
     if isinstance(G, progan.Generator):
         return {"images": G(z, c)}
-    settings = resolve(G, Style(truncation_psi=reference.record["truncation_psi"]))
+    settings = resolve(G, DrawSettings(truncation_psi=reference.record["truncation_psi"]))
     w = G.mapping(z, c)
     ws = G.mapping(z, c, settings["truncation_psi"], settings["truncation_cutoff"])
     noise = reference.noise and [maps if len(maps) == 1 else maps[i : i + 1] for maps in reference.noise]

@@ -16,7 +16,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from stylegan_torch.drawing.random_streams import Draws, Share
+from stylegan_torch.drawing.random_streams import RandomStream, Share
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.networks import progan, stylegan3
 from stylegan_torch.networks.layers import box_down2d, nearest_up2d, upfirdn2d
@@ -313,9 +313,9 @@ class Trainer:
         penalty = losses.r1_penalty(reals, scores)
         return self.settings.r1_gamma / 2 * self._d_interval * penalty, {"r1": penalty}
 
-    def _draws(self, purpose: str, share: Share, batch: int | None = None) -> Draws:
+    def _draws(self, purpose: str, share: Share, batch: int | None = None) -> RandomStream:
         key = (self.settings.seed, self.steps, _PURPOSES.index(purpose))
-        return Draws(key, batch or self.batch, share, self.device)
+        return RandomStream(key, batch or self.batch, share, self.device)
 
     def _fakes(self, purpose: str, share: Share, batch: int) -> tuple[Tensor, Tensor | None, Tensor]:
         """Return generated images, the ws they are made from (None in ProGAN), and their labels.
