@@ -16,6 +16,7 @@ from converter.form import NOISES, Options
 from converter.formats import assumable, by_suffix, heeding, our_suffixes, programs, suffixes_of, writers
 from converter.sources import catalogue
 from stylegan_torch import __version__
+from stylegan_torch.commands import options
 from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import NETWORK_FILE, OUTPUT
 from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports
@@ -126,7 +127,7 @@ module_path = click.option(
 @click.option("--verify", "with_proof", is_flag=True, help="Run the original too; write DST only if ours is the same.")
 @click.option("--trust-embedded-code", "trust", is_flag=True, help="Let --verify run the program that SRC carries.")
 @module_path
-@click.option("--force", is_flag=True, help="Replace DST if it exists; folders that are missing are made anyway.")
+@options.force("DST if it exists")
 @click.version_option(__version__)
 @one_line_errors
 def main(

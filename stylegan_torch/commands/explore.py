@@ -16,8 +16,9 @@ import click
 from rich.console import Console
 
 from stylegan_torch import StyleGANError
+from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE
-from stylegan_torch.commands.options import DEVICE, EXACT, open_generator, usable_device
+from stylegan_torch.commands.networks import open_generator, usable_device
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports
 
 UPLOAD_LIMIT = "20mb"
@@ -42,8 +43,8 @@ Examples:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), help="[default: the first free one from 7860]")
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
-@DEVICE
-@EXACT
+@options.DEVICE
+@options.EXACT
 @one_line_errors
 def explore(
     networks: tuple[str, ...],

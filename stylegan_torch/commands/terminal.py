@@ -9,15 +9,17 @@ import importlib
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from stylegan_torch.commands.given import as_given, take_inputs
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.text import one_line
+
+_Item = TypeVar("_Item")
 
 
 class Command(click.Command):
@@ -137,6 +139,15 @@ def one_line_errors(function: Callable[..., Any]) -> Callable[..., Any]:
             sys.exit(1)
 
     return click.option("--debug", is_flag=True, help="Show the traceback of an error.")(wrapper)
+
+
+def tracked(items: Iterable[_Item], description: str, total: float | None = None) -> Iterable[_Item]:
+    """Give items, showing on a terminal how many of the total were taken."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(items, description, total, console=console, disable=not console.is_terminal, transient=True)
 
 
 def reading(parse: Callable[[Any], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from stylegan_torch import __version__
+from stylegan_torch.commands import options
 from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, OutputFile
 from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports
@@ -31,9 +32,7 @@ Examples:
 @click.option(
     "--report", type=OutputFile(".html", ".htm"), help="Also write a page with the pictures side by side (.html)."
 )
-@click.option(
-    "--force", is_flag=True, help="Replace the report if it exists; folders that are missing are made anyway."
-)
+@options.force("the report if it exists")
 @click.version_option(__version__)
 @one_line_errors
 def main(network: str, reference: Path, report: Path | None, force: bool) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stylegan_torch.editing.pictures import Picture
+from stylegan_torch.drawing.images import Picture
+from stylegan_torch.networks.interface import Generator
 from stylegan_torch.pictures.decode import DataError, PictureSize, decode_image, fitted
 
 
@@ -26,7 +27,7 @@ class Target:
         return torch.from_numpy(self.picture.copy()).permute(2, 0, 1).float() / 127.5 - 1
 
 
-def read_target(path: Path, G: Any, fit: Literal["crop", "pad"] = "crop") -> Target:
+def read_target(path: Path, G: Generator, fit: Literal["crop", "pad"] = "crop") -> Target:
     """Read a photograph of any size and mode for a generator.
 
     It is turned as its EXIF says, cut to the middle or padded with white, and resized. What is transparent becomes

@@ -20,10 +20,9 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from stylegan_torch.drawing.images import to_pil
+from stylegan_torch.drawing.images import Picture, to_pil
 from stylegan_torch.editing.composition import Composition, Mix
 from stylegan_torch.editing.mixing import layers_of
-from stylegan_torch.editing.pictures import Picture
 from stylegan_torch.editing.projection import Projection, ProjectionSettings
 from stylegan_torch.editing.targets import psnr, read_target
 from stylegan_torch.errors import StyleGANError
@@ -273,7 +272,7 @@ class Page:
         self.sessions.leave(str(visit.session_hash))
 
     def _whole(self, values: Values, field: Any, high: int, low: int = 0) -> int:
-        return whole(field.label, values[field], low, high)
+        return whole(field.label, values[field], low=low, high=high)
 
     def _choice(self, values: Values, field: Any, choices: Iterable[str]) -> Any:
         return choice(field.label, values[field], choices)
@@ -292,7 +291,7 @@ class Page:
                 layers_of(renderer.G, layers)
             except ValueError as error:
                 raise StyleGANError(f"{self.layers.label}: {error}") from error
-        strengths = [number(str(each.label), values[each], each.minimum, each.maximum) for each in self.strengths]
+        strengths = [number(str(each.label), values[each], low=each.minimum, high=each.maximum) for each in self.strengths]
         # The sliders are those of the kind that we sent last, which the visitor may have changed since.
         return {**session.moves, session.kind: (layers, strengths)}
 
@@ -315,7 +314,7 @@ class Page:
     def _request(self, values: Values, session: Session, moves: Moves, renderer: Renderer) -> Request:
         """Return what the controls ask for."""
         base, row = self._base(values, session)
-        psi = number(str(self.psi.label), values[self.psi], self.psi.minimum, self.psi.maximum)
+        psi = number(str(self.psi.label), values[self.psi], low=self.psi.minimum, high=self.psi.maximum)
         noise = self._choice(values, self.noise, _NOISE)
         noise_seed = self._whole(values, self.noise_seed, _LAST_SEED) if noise == "random" else 0
         picture = Composition(
@@ -520,7 +519,7 @@ class Page:
         latents = projection.latents()
         options = ["--space", space, "--fit", fit, "--steps", str(steps)]
         options += [] if label is None else ["--class", str(label)]
-        self.sessions.take_projection(session, network, latents, photo.name, options)
+        self.sessions.take_projection(session, network, latents, photo=photo.name, options=options)
         likeness = psnr(renderer.draw(latents), target.picture)
         yield {
             self.progress: f"{target.story}; projected at a PSNR of {likeness:.1f} dB",

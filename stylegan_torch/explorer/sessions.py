@@ -279,7 +279,7 @@ class Sessions:
         return _begin_with(session, latents, Base(network, _as_argument(path.name), len(latents)))
 
     def take_projection(
-        self, session: Session, network: str, latents: Latents, photo: str, options: Sequence[str]
+        self, session: Session, network: str, latents: Latents, *, photo: str, options: Sequence[str]
     ) -> Base:
         """Take up the latents of a photograph for compositions to begin with; options of `stylegan project`."""
         words = ["stylegan", "project", _as_argument(photo), *self.networks[network].options, *options]

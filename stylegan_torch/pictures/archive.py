@@ -136,6 +136,7 @@ class Made:
 def write(
     target: Path,
     order: Order,
+    *,
     force: bool = False,
     watch: Callable[[Iterable[Picture], int], Iterable[Picture]] = lambda given, _: given,
 ) -> Made:

@@ -222,8 +222,7 @@ def _draw(G: Any, reference: Reference) -> dict[str, Tensor]:
     # One by one: the memory of one picture, and no rounding that depends on the batch.
     parts = [_draw_one(G, reference, i) for i in range(len(reference.arrays["z"]))]
     computed = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    rounding = "nearest" if isinstance(G, progan.Generator) else "truncate"
-    return {**computed, "images_uint8": to_uint8(computed["images"], rounding)}
+    return {**computed, "images_uint8": to_uint8(computed["images"], G.rounding)}
 
 
 def _draw_one(G: Any, reference: Reference, i: int) -> dict[str, Tensor]:

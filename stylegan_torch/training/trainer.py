@@ -315,7 +315,7 @@ class Trainer:
 
     def _draws(self, purpose: str, share: Share, batch: int | None = None) -> RandomStream:
         key = (self.settings.seed, self.steps, _PURPOSES.index(purpose))
-        return RandomStream(key, batch or self.batch, share, self.device)
+        return RandomStream(key, batch or self.batch, share, device=self.device)
 
     def _fakes(self, purpose: str, share: Share, batch: int) -> tuple[Tensor, Tensor | None, Tensor]:
         """Return generated images, the ws they are made from (None in ProGAN), and their labels.
