@@ -98,7 +98,7 @@ def edit(
         for start, each in itertools.product(starts, index)
     ]
     pictures = tiled([list(drawn(opened.drawer, row)) for row in moved])
-    about = {"network": opened.origin, "seeds": seeds, "latents": latents.name if latents else None}
+    about: dict[str, object] = {"network": opened.origin, "seeds": seeds, "latents": latents.name if latents else None}
     about |= {"directions": known.method, "index": index, "strengths": strengths}
     captions = [f"{strength:+g}" if strength else "0" for strength in strengths]
     save_png(out, captioned(pictures, captions), about, force=force)

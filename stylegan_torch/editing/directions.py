@@ -18,6 +18,7 @@ from stylegan_torch.files.atomic import new_file, opened_by_name
 from stylegan_torch.files.npz_record import Array, read_npz, record_of, telling, write_npz
 from stylegan_torch.networks import stylegan1, stylegan2, stylegan3
 from stylegan_torch.networks.interface import Generator
+from stylegan_torch.networks.layers import Linear
 
 _TENSORS = ("vectors", "scales", "importances")
 
