@@ -20,6 +20,7 @@ from stylegan_torch.errors import NoAverageError
 from stylegan_torch.fast import optimize
 from stylegan_torch.fast.folding import HALF
 from stylegan_torch.networks import progan, stylegan3
+from stylegan_torch.networks.interface import Generator
 
 DTYPES = {
     "float32": torch.float32,
@@ -139,7 +140,7 @@ def write_pictures(
 
 @torch.inference_mode()
 def draw(
-    G: nn.Module,
+    G: Generator,
     seeds: Sequence[int],
     style: Style | None = None,
     batch: int = 1,
