@@ -20,6 +20,7 @@ from compare import assert_same_picture
 import converter
 from stylegan_torch.drawing.draw import DrawSettings, draw
 from stylegan_torch.files.checkpoint import Checkpoint
+from stylegan_torch.networks import progan, stylegan3
 
 DATA = Path(__file__).parent / "data"
 STYLE_BASED = ["ada", "ada-cond", "sg1", "sg1-cond", "sg1-fused", "sg2-cond", "sg2-orig", "sg2-resnet", "sg2-revised"]
@@ -57,7 +58,10 @@ def test_tensorflow_generator(name: str) -> None:
     _close(G(z, c), arrays["img"])
     # StyleGAN(1) truncates nothing where no cutoff is given.
     psi = 1.0 if name.startswith("sg1") else 0.7
-    defaults = {"truncation_psi": G.config.truncation_psi, "truncation_cutoff": G.config.truncation_cutoff}
+    defaults: dict[str, Any] = {
+        "truncation_psi": G.config.truncation_psi,
+        "truncation_cutoff": G.config.truncation_cutoff,
+    }
     if _has(arrays, "img_psi0.7"):
         _close(G(z, c, truncation_psi=psi), arrays["img_psi0.7"])
         _close(G(z, c, truncation_psi=0.5, truncation_cutoff=4), arrays["img_psi0.5_cut4"])
@@ -93,6 +97,7 @@ def test_progan(name: str) -> None:
     _close(checkpoint.network("G_ema")(z, c), arrays["img"])
     _close(checkpoint.network("G")(z, c), arrays["img_G"])
     D = checkpoint.network("D")
+    assert isinstance(D, progan.Discriminator)
     scores, logits = D(images, return_labels=True)
     _close(scores, arrays["d_scores"], image=False)
     _close(logits, arrays["d_labels"], image=False)
@@ -104,7 +109,7 @@ def test_pytorch_generator(name: str) -> None:
     checkpoint, arrays = _case(name)
     G = checkpoint.network("G_ema")
     z, c = torch.from_numpy(arrays["z"]), torch.from_numpy(arrays["c"])
-    cut = {"truncation_psi": 0.5, "truncation_cutoff": 4}
+    cut: dict[str, Any] = {"truncation_psi": 0.5, "truncation_cutoff": 4}
     _close(G.mapping(z, c), arrays["w"], image=False)
     _close(G.mapping(z, c, truncation_psi=0.7), arrays["w_trunc"], image=False)
     _close(G.mapping(z, c, **cut), arrays["w_cut"], image=False)
@@ -121,6 +126,7 @@ def test_pytorch_generator(name: str) -> None:
 def test_stylegan3_moved_and_turned(name: str) -> None:
     checkpoint, arrays = _case(name)
     G = checkpoint.network("G_ema")
+    assert isinstance(G, stylegan3.Generator)
     z, transform = torch.from_numpy(arrays["z"]), G.synthesis.input.transform
     assert np.array_equal(transform.numpy(), arrays["transform_stored"])
     _close(G.synthesis.input(G.mapping(z[:1])[:, 0]), arrays["input_features_b1"])

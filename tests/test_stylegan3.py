@@ -107,7 +107,7 @@ def test_a_fresh_network_draws() -> None:
     assert images.shape == (2, 3, 32, 32)
     assert 0.001 < float(images.detach().std()) < 10
     torch.testing.assert_close(G(z[:1], c[:1]), images[:1], atol=1e-3, rtol=1e-3)
-    images.square().sum().backward()
+    torch.autograd.backward(images.square().sum())
     assert all(parameter.grad is not None for parameter in G.parameters())
 
 

@@ -524,7 +524,9 @@ def test_a_growing_run_goes_on(photos: Path, tmp_path: Path) -> None:
     more = "grow_from = 4\ngrow_kimg = 0.03\nfade_kimg = 0.03\nbatches = {4 = 16}"
     start = ("--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
     _train(photos, "--config", _recipe(tmp_path, "progan", more=more), *start, "--kimg", 0.05)
-    assert stylegan_torch.load(tmp_path / "run" / "network-000000056.pt").config.lod == 1.4
+    config = stylegan_torch.load(tmp_path / "run" / "network-000000056.pt").config
+    assert isinstance(config, progan.GeneratorConfig)
+    assert config.lod == 1.4
     _train(photos, "--resume", *start, "--kimg", 0.09)
     _train(photos, "--config", tmp_path / "recipe.toml", "--outdir", tmp_path / "whole", *start[2:], "--kimg", 0.09)
     for role in ("G", "D", "G_ema"):  # the smaller network's moments are dropped at the right moment

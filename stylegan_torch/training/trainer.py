@@ -113,7 +113,7 @@ class Trainer:
         self.label_note = self.data.fit_labels(G.c_dim)
         if self.settings.grow_from is not None and not (_can_grow(G) and _can_grow(D)):
             raise StyleGANError("grow_from: these networks cannot grow, as they were not made for it")
-        if isinstance(G, progan.Generator) and self._g_interval:
+        if not G.has_w and self._g_interval:
             raise StyleGANError("path_length_weight: ProGAN has no W to take path lengths in")
         for batch in (self.settings.batch, *self.settings.batches.values()):
             self._split(batch, self._group)
@@ -325,7 +325,7 @@ class Trainer:
         draws, G = self._draws(purpose, share, batch), self.G
         z = draws.normal(G.z_dim)
         c = self._labels(draws.integers(0, len(self.data)).cpu().numpy())
-        if isinstance(G, progan.Generator):
+        if not G.has_w:
             return G(z, c), None, c
         ws = plain_ws = G.mapping(z, c)
         active = G.num_ws - 2 * math.floor(self.lod)
