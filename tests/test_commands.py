@@ -512,7 +512,7 @@ def test_default_truncation_is_the_releases_own(name: str, mixing: float, tmp_pa
     network = DATA / f"{name}.pkl"
     G = converter.load(network, ["G_ema"]).network("G_ema")
     own = resolve(G, DrawSettings())
-    expected = latents.from_seeds(G, [5], own["truncation_psi"], own["truncation_cutoff"]).ws
+    expected = latents.from_seeds(G, [5], own["truncation_psi"], truncation_cutoff=own["truncation_cutoff"]).ws
     common = ("--network", network, "--save-latents", tmp_path / "a.npz", "--force", "--out", tmp_path / "a.png")
     run("directions", "--network", network, "--out", tmp_path / "sefa.npz")
     for arguments in (

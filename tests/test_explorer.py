@@ -259,11 +259,11 @@ def test_files_that_cannot_be_written(sessions: Sessions, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("checked", "said"),
     [
-        (lambda: number("Psi", 2, -1, 1.5), "Psi: 2 is not a number from -1 to 1.5"),
-        (lambda: number("Psi", float("nan"), -1, 1.5), "Psi: nan is not a number from -1 to 1.5"),
-        (lambda: whole("Seed", 10**400, 0, 9), f"Seed: 1{'0' * 39} is not a whole number from 0 to 9"),
-        (lambda: whole("Seed", True, 0, 9), "Seed: True is not a whole number from 0 to 9"),
-        (lambda: whole("Seed", None, 0, 9), "Seed is empty: it takes a whole number from 0 to 9"),
+        (lambda: number("Psi", 2, low=-1, high=1.5), "Psi: 2 is not a number from -1 to 1.5"),
+        (lambda: number("Psi", float("nan"), low=-1, high=1.5), "Psi: nan is not a number from -1 to 1.5"),
+        (lambda: whole("Seed", 10**400, low=0, high=9), f"Seed: 1{'0' * 39} is not a whole number from 0 to 9"),
+        (lambda: whole("Seed", True, low=0, high=9), "Seed: True is not a whole number from 0 to 9"),
+        (lambda: whole("Seed", None, low=0, high=9), "Seed is empty: it takes a whole number from 0 to 9"),
         (lambda: choice("Noise", ["none"], ["none"]), "Noise: ['none'] is not one of none"),
         (lambda: text("Layers", "x" * 201), f"Layers: '{'x' * 39} is not a text of at most 200 characters"),
     ],
@@ -275,7 +275,8 @@ def test_fields_say_what_they_take(checked: Callable[[], Any], said: str) -> Non
 
 
 def test_fields_that_hold_what_they_should() -> None:
-    assert (number("", 1, 0, 1), whole("", 3.0, 0, 3), choice("", "a", "ab"), text("", "")) == (1.0, 3, "a", "")
+    assert (number("", 1, low=0, high=1), whole("", 3.0, low=0, high=3)) == (1.0, 3)
+    assert (choice("", "a", "ab"), text("", "")) == ("a", "")
 
 
 def test_an_error_that_nobody_expected_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -335,7 +336,7 @@ def test_a_projection_is_told_with_the_options_that_it_has() -> None:
     sessions = Sessions({"small": NetworkChoice(opened, ("--network", "a b.pkl"), ("--exact",))})
     session = sessions.of("me")
     found = latents.from_seeds(sessions.renderer("small").G, [1])
-    sessions.take_projection(session, "small", found, "-x.png", ["--steps", "9"])
+    sessions.take_projection(session, "small", found, photo="-x.png", options=["--steps", "9"])
     assert session.base is not None
     request = session.request = Request("small", Composition(session.base, 0.7))
     project, draw = sessions.finish(session, request).commands.splitlines()

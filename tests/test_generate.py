@@ -19,7 +19,7 @@ from stylegan_torch.commands.generate import main
 from stylegan_torch.commands.terminal import parse_seeds
 from stylegan_torch.drawing import draw as generate
 from stylegan_torch.drawing.draw import DrawSettings, draw
-from stylegan_torch.drawing.images import to_uint8
+from stylegan_torch.drawing.images import Rounding, to_uint8
 from stylegan_torch.drawing.seeds import latents_from_seeds, noise_from_seeds
 
 DATA = Path(__file__).parent / "data"
@@ -39,7 +39,7 @@ def floats(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """The images that are drawn, before they are rounded."""
     images: list[Tensor] = []
 
-    def record(some: Tensor, rounding: str) -> Tensor:
+    def record(some: Tensor, rounding: Rounding) -> Tensor:
         images.extend(some)
         return to_uint8(some, rounding)
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
 
 from converter.errors import ConvertError
 from converter.form import NOISES, Options
@@ -19,7 +16,7 @@ from stylegan_torch import __version__
 from stylegan_torch.commands import options
 from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import NETWORK_FILE, OUTPUT
-from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports
+from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports, working
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import columns, one_line, printable
 
@@ -78,7 +75,7 @@ def _target(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
     return value
 
 
-def _assumptions(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+def _assumptions(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, object]:
     assumed = {}
     for text in values:
         name, _, value = text.partition("=")
@@ -138,7 +135,7 @@ def main(
     fresh_d: bool,
     noise: str | None,
     resolution: int | None,
-    assume: dict[str, Any],
+    assume: dict[str, object],
     only_inspect: bool,
     in_json: bool,
     only_list: bool,
@@ -180,7 +177,7 @@ def main(
     assert dst
     if with_proof:
         _verify(src, trust, modules)
-    with Console(stderr=True).status(f"Converting {escape(as_given(src))}"):
+    with working(f"Converting {src}"):
         summary = convert(src, dst, networks, force, format, assumed, Options(fresh_d, noise or NOISES[0]))
     for note in summary.notes:
         click.echo(f"Note: {one_line(note)}.", err=True)
@@ -205,8 +202,7 @@ def _verify(src: str, trust: bool, modules: Path | None) -> None:
     if not trust:
         click.echo(as_given(ask_consent(src)), err=True)
         sys.exit(1)
-    with Console(stderr=True).status(f"Running the original of {escape(as_given(src))}") as status:
-        tell: Any = lambda text: status.update(escape(text))  # noqa: E731
+    with working(f"Running the original of {src}") as tell:
         verdict = verify_original(src, memory_limit(None), PROOF, tell, modules)
     click.echo("\n".join(map(printable, [*verdict.table(), *verdict.summary()])))
     if not verdict.passed:

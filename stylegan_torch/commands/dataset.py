@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -85,10 +85,10 @@ def dataset(
     src: Path,
     dst: Path,
     resolution: tuple[int, int] | None,
-    transform: Any,
-    resize_filter: Any,
+    transform: Literal["center-crop", "center-crop-wide"] | None,
+    resize_filter: Literal["lanczos", "box"],
     max_images: int | None,
-    labels_from: Any,
+    labels_from: Literal["folders", "none"] | Path | None,
     bad: str,
     force: bool,
 ) -> None:

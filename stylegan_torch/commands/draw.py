@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import click
 
@@ -16,7 +16,7 @@ from stylegan_torch.commands.inputs import INPUT, OUTPUT
 from stylegan_torch.commands.latents import one_of, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading
-from stylegan_torch.editing.composition import Composition, Mix, Move, check_directions, parse_mix, parse_move
+from stylegan_torch.editing.composition import Composition, Mix, Move, Noise, check_directions, parse_mix, parse_move
 from stylegan_torch.files.atomic import refuse_existing
 
 EXAMPLES = """\b
@@ -29,13 +29,19 @@ What is mixed in, or moved by, comes in the order given: first all --mix, then a
 """
 
 
+_Part = TypeVar("_Part", Mix, Move)
+
+
 def _all(
-    parse: Callable[[str], Any], look: Callable[[Any], None]
-) -> Callable[[click.Context, click.Parameter, Any], tuple[Any, ...]]:
+    parse: Callable[[str], _Part], look: Callable[[_Part], None]
+) -> Callable[[click.Context, click.Parameter, Sequence[str]], tuple[_Part, ...]]:
     """Return the callback of an option that may be repeated; `look` is for the files that it names."""
 
-    def read(ctx: click.Context, param: click.Parameter, texts: Sequence[str]) -> tuple[Any, ...]:
-        parsed = reading(lambda texts: tuple(map(parse, texts)))(ctx, param, texts)
+    def parse_all(texts: Sequence[str]) -> tuple[_Part, ...]:
+        return tuple(map(parse, texts))
+
+    def read(ctx: click.Context, param: click.Parameter, texts: Sequence[str]) -> tuple[_Part, ...]:
+        parsed = reading(parse_all)(ctx, param, texts) or ()
         for each in parsed:
             note_check(partial(look, each), ctx)
         return parsed
@@ -90,7 +96,7 @@ def draw(
     class_index: int | None,
     mixes: tuple[Mix, ...],
     moves: tuple[Move, ...],
-    noise: Any,
+    noise: Noise,
     noise_seed: int,
     out: Path,
     columns: int | None,

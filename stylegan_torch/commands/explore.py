@@ -10,16 +10,19 @@ import socket
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
 from stylegan_torch import StyleGANError
 from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE
 from stylegan_torch.commands.networks import open_generator, usable_device
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, working
+
+if TYPE_CHECKING:
+    from stylegan_torch.explorer.sessions import Sessions
+    from stylegan_torch.networks.interface import Generator
 
 UPLOAD_LIMIT = "20mb"
 PIXEL_LIMIT = 25_000_000
@@ -88,7 +91,7 @@ def _names(networks: tuple[str, ...]) -> dict[str, str | None]:
     return {Path(network).name if short else network: network for network in networks}
 
 
-def _open(network: str | None, device: str | None, exact: bool) -> tuple[Any, Any, dict[str, Any]]:
+def _open(network: str | None, device: str | None, exact: bool) -> tuple[Generator, Generator, dict[str, object]]:
     opened = open_generator(network, device, exact)
     return opened.G, opened.drawer, opened.origin
 
@@ -104,25 +107,23 @@ def _check_address(host: str, port: int) -> None:
         raise StyleGANError(f"cannot listen on {where}: {error.strerror or error}") from error
 
 
-def _serve(sessions: Any, host: str, port: int | None, open_browser: bool) -> None:
+def _serve(sessions: Sessions, host: str, port: int | None, open_browser: bool) -> None:
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
     # Gradio reads these when it is imported: nothing is sent anywhere, and no file stays.
     os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(sessions.folder / "uploads")}
     try:
-        from gradio import processing_utils
         from starlette.middleware import Middleware
 
         from stylegan_torch.explorer.page import CSS, THEME, Page
-        from stylegan_torch.explorer.roof import LOG, Roof
+        from stylegan_torch.explorer.roof import LOG, Roof, secure_uploads
     except ImportError as error:
         raise StyleGANError(f"the explorer needs Gradio ({error}): pip install 'stylegan-torch[explore]'") from error
-    # A visitor could have it fetch any address, of any size, in place of an upload.
-    processing_utils.async_ssrf_protected_download = _refuse_address
+    secure_uploads()
     if click.get_current_context().params.get("debug"):
         LOG.setLevel(logging.DEBUG)
-    with Console(stderr=True).status("Opening the network"):
+    with working("Opening the network"):
         blocks = Page(sessions).blocks
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
@@ -145,12 +146,6 @@ def _serve(sessions: Any, host: str, port: int | None, open_browser: bool) -> No
         click.echo(f"Note: whoever reaches {host} can use this page; there is no password.", err=True)
     click.echo(f"Open {url} (Ctrl-C ends)")
     blocks.block_thread()
-
-
-async def _refuse_address(url: str, cache_dir: str) -> str:
-    from gradio import Error
-
-    raise Error(f"{url} is not fetched: upload the file itself", print_exception=False)
 
 
 def _is_loopback(host: str) -> bool:

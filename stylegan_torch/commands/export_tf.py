@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
 
 from stylegan_torch import __version__
 from stylegan_torch.commands import options
 from stylegan_torch.commands.convert import module_path
 from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import NETWORK_FILE, OutputFile
-from stylegan_torch.commands.terminal import Command, one_line_errors, parse_seeds, quick_imports, reading
+from stylegan_torch.commands.terminal import Command, one_line_errors, parse_seeds, quick_imports, reading, working
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import one_line
 
@@ -106,8 +103,7 @@ def main(
         click.echo(as_given(ask_consent(src)), err=True)
         sys.exit(1)
     recording = Recording(seeds, truncation, class_index, _NOISES[noise], layers)
-    with Console(stderr=True).status(f"Running the original of {escape(as_given(src))}") as status:
-        tell: Any = lambda text: status.update(escape(text))  # noqa: E731
+    with working(f"Running the original of {src}") as tell:
         original = export(src, dst, reference, recording, memory_limit(memory), force, tell, modules)
     for note in original.source.notes:
         click.echo(f"Note: {one_line(note)}.", err=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -83,11 +83,11 @@ Examples:
 def project(
     photo: Path,
     network: str | None,
-    space: Any,
+    space: Literal["w", "w+"],
     steps: int,
     starts: int,
     begin: Path | None,
-    fit: Any,
+    fit: Literal["crop", "pad"],
     distance_name: str,
     trust_distance: bool,
     class_index: int | None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -18,6 +18,7 @@ from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import one_line
 
 if TYPE_CHECKING:
+    from stylegan_torch.files.checkpoint import Checkpoint
     from stylegan_torch.pictures.collections import Picture
 
 EXAMPLES = """\b
@@ -29,7 +30,7 @@ Examples:
 """
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def _setting(text: str) -> tuple[str, object]:
     """Read NAME=VALUE, the value as in a recipe."""
     import tomllib
 
@@ -85,7 +86,7 @@ def train(
     tensorboard: bool,
     cache: Path | None,
     at_once: int | None,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Train a network on the pictures of DATA: a folder, a .zip or a WebDataset (.tar).
 
@@ -135,7 +136,7 @@ def train(
         click.echo(f"{trainer.shown / 1000:g} kimg shown; {where}")
 
 
-def _load(network: str) -> Any:
+def _load(network: str) -> Checkpoint:
     # Only a command may reach up to the converter, and only when it runs.
     import converter
 

@@ -75,8 +75,8 @@ def require_w(G: Generator) -> None:
 def from_seeds(
     G: Generator,
     seeds: Sequence[int],
-    *,
     truncation_psi: float = 1.0,
+    *,
     truncation_cutoff: int | None = None,
     class_index: int | None = None,
     network: str | None = None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +33,10 @@ _PATH_POINTS = 100
 """About so many moments of a projection are kept for its film."""
 _ENDS_AT = 8
 """Side of the last level of a noise map's pyramid."""
+
+
+State = dict[str, Any]
+"""As `torch.load` gives it: of any file, anything."""
 
 
 class ProjectionError(StyleGANError):
@@ -119,7 +123,7 @@ class Projection:
         distance: Distance | None = None,
         *,
         class_index: int | None = None,
-        state: Mapping[str, Any] | None = None,
+        state: State | None = None,
         begin: Latents | None = None,
     ) -> None:
         """Begin, or go on.
@@ -249,7 +253,7 @@ class Projection:
     def _best(self) -> int:
         return _least(self._distances(self.w))[0]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Return what it takes to go on, as `torch.load(weights_only=True)` reads it."""
         changing = {
             "w": self.w.detach(),
@@ -260,7 +264,7 @@ class Projection:
         return fixed | copy.deepcopy(changing)
 
     @cached_property
-    def _identity(self) -> dict[str, Any]:
+    def _identity(self) -> State:
         return {
             "network": network_hash(self.G),
             "picture": _hash([self.target[0]]),
@@ -270,7 +274,7 @@ class Projection:
             "settings": asdict(self.settings),
         }
 
-    def _go_on(self, state: Mapping[str, Any]) -> None:
+    def _go_on(self, state: State) -> None:
         for name, value in self._identity.items():
             if state.get(name) != value:
                 raise ProjectionError(f"the state is of a projection with another {name}: it cannot be gone on with")
@@ -311,7 +315,7 @@ def save_state(path: Path, projection: Projection) -> None:
         torch.save(projection.state(), file)
 
 
-def load_state(path: Path) -> dict[str, Any]:
+def load_state(path: Path) -> State:
     """Read the state of a projection; no code in it is executed.
 
     Raises:

@@ -15,13 +15,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import gradio as gr
+from gradio.components import Component
 from PIL import Image
 
 from stylegan_torch.drawing.images import Picture, to_pil
-from stylegan_torch.editing.composition import Composition, Mix
+from stylegan_torch.editing.composition import Composition, Mix, Noise
 from stylegan_torch.editing.mixing import layers_of
 from stylegan_torch.editing.projection import Projection, ProjectionSettings
 from stylegan_torch.editing.targets import psnr, read_target
@@ -46,14 +47,17 @@ _DAY = 24 * 60 * 60
 _LAST_SEED = 2**32 - 1
 _SEED, _LATENTS = "a seed", "latents"
 _MOST_STEPS = 2000
-_NOISE = ["official", "const", "random", "none"]
-_SPACES, _FITS = ["w+", "w"], ["crop", "pad"]
+_NOISE: list[Noise] = ["official", "const", "random", "none"]
+_SPACES: list[Literal["w", "w+"]] = ["w+", "w"]
+_FITS: list[Literal["crop", "pad"]] = ["crop", "pad"]
 _DRAWING = "drawing …"
 _OFF = f"() => [...Array(2).fill({{__type__: 'update', interactive: false}}), '', '{_DRAWING}']"
 """Turns the files off in the browser, before anything is asked of the server."""
 _SEEN = "async () => { await document.querySelector('#picture img')?.decode().catch(() => {}); return []; }"
 """Waits until the picture is on the screen."""
-_IN_TURN: dict[str, Any] = {"concurrency_id": "in turn", "concurrency_limit": 1}
+_Keywords = dict[str, Any]
+"""Arguments for Gradio, of any type."""
+_IN_TURN: _Keywords = {"concurrency_id": "in turn", "concurrency_limit": 1}
 """One handler at a time, until its answer is on its way."""
 CSS = """
 .gradio-container { overflow: clip !important; }  /* anything else would be what sticks scroll in */
@@ -76,22 +80,31 @@ CSS = """
 """
 THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 
-Values = dict[Any, Any]
+Values = dict[Component, object]
 """What controls hold, or are to hold, by the control."""
+_Control = gr.Checkbox | gr.Dropdown | gr.Number | gr.Radio | gr.Slider
+_Parameters = ParamSpec("_Parameters")
+_Answer = TypeVar("_Answer")
+_Choice = TypeVar("_Choice", bound=str)
 
 
-def _warns(handler: Callable[..., Any]) -> Callable[..., Any]:
+def _warns(handler: Callable[_Parameters, _Answer]) -> Callable[_Parameters, _Answer | Values]:
     """Show a visitor what goes wrong, in a line, and change nothing."""
 
     @functools.wraps(handler)
-    def wrapper(*args: Any) -> Any:
+    def wrapper(*args: _Parameters.args, **keywords: _Parameters.kwargs) -> _Answer | Values:
         try:
-            return handler(*args)
+            return handler(*args, **keywords)
         except Exception as error:  # the visitor's roof: an event that fails would end the chain that turns files on
             gr.Warning(_line(error))
-            return gr.skip()
+            return _skip()
 
     return wrapper
+
+
+def _skip() -> Values:
+    """Return what changes nothing."""
+    return gr.skip()
 
 
 def _line(error: Exception) -> str:
@@ -145,7 +158,7 @@ class Page:
             self.mixing = gr.Checkbox(False, label="Take styles from another seed", elem_id="mixing")
             self.mix_seed = gr.Number(1, label="Its seed", precision=0, minimum=0, maximum=_LAST_SEED)
             with gr.Row():
-                slider: dict[str, Any] = {"step": 1, "min_width": 120, "buttons": []}
+                slider: _Keywords = {"step": 1, "min_width": 120, "buttons": []}
                 self.mix_first = gr.Slider(0, last, 0, label="From layer", elem_id="mix-first", **slider)
                 self.mix_last = gr.Slider(0, last, last // 2, label="To layer", elem_id="mix-last", **slider)
 
@@ -215,15 +228,15 @@ class Page:
         )
 
     @property
-    def _controls(self) -> list[Any]:
+    def _controls(self) -> list[_Control]:
         """Return the controls whose change changes the picture."""
-        mix = [self.mixing, self.mix_seed, self.mix_first, self.mix_last]
-        seed = [self.seed, self.psi, self.label, self.noise, self.noise_seed]
+        mix: list[_Control] = [self.mixing, self.mix_seed, self.mix_first, self.mix_last]
+        seed: list[_Control] = [self.seed, self.psi, self.label, self.noise, self.noise_seed]
         return [*seed, *mix, self.layers, *self.strengths, self.base, self.row]
 
     def _connect(self) -> None:
         given = {self.network, *self._controls}
-        private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "preprocess": False}
+        private: _Keywords = {"show_progress": "hidden", "api_visibility": "private", "preprocess": False}
         files = [self.png, self.npz, self.commands, self.status]
         drawn = [self.picture, *files]
         photo = [self.photo, self.latents, self.target, self.progress]
@@ -231,12 +244,18 @@ class Page:
         sliders = [control for control in self._controls if isinstance(control, gr.Slider)]
         changes = [*(control.input for control in self._controls), *(slider.release for slider in sliders)]
 
-        def redraw(event: Any, handler: Any = None, inputs: Any = None, outputs: Any = None, js: Any = None) -> None:
+        def redraw(
+            event: Callable[..., Any],
+            handler: Callable[..., object] | None = None,
+            inputs: object = None,
+            outputs: object = None,
+            js: str | None = None,
+        ) -> None:
             event(None, None, files, js=_OFF, **private)
             if handler or js:
                 event = event(handler, inputs, outputs, js=js, **private).success
             glimpse = event(self._glimpse, given, drawn, trigger_mode="always_last", **_IN_TURN, **private)
-            at_once: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_limit": None, **private}
+            at_once: _Keywords = {"trigger_mode": "multiple", "concurrency_limit": None, **private}
             settled = glimpse.success(self._settle, None, [self.picture, self.status, self.history], **at_once)
             settled.success(self._hand_out, None, files, js=_SEEN, trigger_mode="multiple", **_IN_TURN, **private)
 
@@ -271,11 +290,11 @@ class Page:
     def _leave(self, visit: gr.Request) -> None:
         self.sessions.leave(str(visit.session_hash))
 
-    def _whole(self, values: Values, field: Any, high: int, low: int = 0) -> int:
-        return whole(field.label, values[field], low=low, high=high)
+    def _whole(self, values: Values, field: Component, high: int, low: int = 0) -> int:
+        return whole(str(field.label), values[field], low=low, high=high)
 
-    def _choice(self, values: Values, field: Any, choices: Iterable[str]) -> Any:
-        return choice(field.label, values[field], choices)
+    def _choice(self, values: Values, field: Component, choices: Iterable[_Choice]) -> _Choice:
+        return choice(str(field.label), values[field], choices)
 
     def _class(self, values: Values, renderer: Renderer) -> int | None:
         if values[self.label] in (None, -1):
@@ -291,7 +310,9 @@ class Page:
                 layers_of(renderer.G, layers)
             except ValueError as error:
                 raise StyleGANError(f"{self.layers.label}: {error}") from error
-        strengths = [number(str(each.label), values[each], low=each.minimum, high=each.maximum) for each in self.strengths]
+        strengths = [
+            number(str(each.label), values[each], low=each.minimum, high=each.maximum) for each in self.strengths
+        ]
         # The sliders are those of the kind that we sent last, which the visitor may have changed since.
         return {**session.moves, session.kind: (layers, strengths)}
 
@@ -311,38 +332,30 @@ class Page:
         rows = session.bases[session.base].rows
         return session.base, self._whole(values, self.row, rows - 1) if rows > 1 else None
 
-    def _request(self, values: Values, session: Session, moves: Moves, renderer: Renderer) -> Request:
+    def _composition(self, values: Values, session: Session, moves: Moves, renderer: Renderer) -> Composition:
         """Return what the controls ask for."""
         base, row = self._base(values, session)
         psi = number(str(self.psi.label), values[self.psi], low=self.psi.minimum, high=self.psi.maximum)
         noise = self._choice(values, self.noise, _NOISE)
         noise_seed = self._whole(values, self.noise_seed, _LAST_SEED) if noise == "random" else 0
-        picture = Composition(
-            base,
-            psi,
-            self._class(values, renderer),
-            self._mixes(values, renderer),
-            moves_of(moves),
-            noise,
-            noise_seed,
-            row,
-        )
-        return Request(values[self.network], picture)
+        label, mixes = self._class(values, renderer), self._mixes(values, renderer)
+        return Composition(base, psi, label, mixes, moves_of(moves), noise, noise_seed, row)
 
-    def _glimpse(self, values: Values, visit: gr.Request) -> Any:
+    def _glimpse(self, values: Values, visit: gr.Request) -> Values:
         session = self._session(visit)
         turn = session.begin()
         try:
-            renderer = self.sessions.renderer(self._choice(values, self.network, self.sessions.networks))
+            network = self._choice(values, self.network, self.sessions.networks)
+            renderer = self.sessions.renderer(network)
             moves = self._moves(values, session, renderer)
-            request = self._request(values, session, moves, renderer)
+            request = Request(network, self._composition(values, session, moves, renderer))
             picture = renderer.glimpse(renderer.compose(request.picture))
         except Exception as error:  # as in `_warns`: what was shown stays, with what is wrong below it
             session.complaint = f"{_line(error)}. The picture is the one before."
             session.ask(turn, None)
             return {self.status: session.complaint}
         if not session.ask(turn, request):
-            return gr.skip()
+            return _skip()
         session.moves, session.complaint = moves, ""
         return self._draft(picture)
 
@@ -352,30 +365,30 @@ class Page:
         return {self.picture: _shown(picture), self.png: off, self.npz: off, self.commands: "", self.status: _DRAWING}
 
     @_warns
-    def _settle(self, visit: gr.Request) -> Any:
+    def _settle(self, visit: gr.Request) -> Values:
         session = self._session(visit)
         request = session.request
         time.sleep(CALM)
         if request is None or session.request is not request:
-            return gr.skip()
+            return _skip()
         try:
             result = self.sessions.finish(session, request)
         except OvertakenError:
-            return gr.skip()
+            return _skip()
         except StyleGANError as error:
             return {self.status: _line(error)}
         if session.request is not request:
-            return gr.skip()
+            return _skip()
         session.shown = request, result
         return {self.picture: str(result.png), self.history: [(str(each.thumbnail), "") for each in session.history]}
 
     @_warns
-    def _hand_out(self, visit: gr.Request) -> Any:
+    def _hand_out(self, visit: gr.Request) -> Values:
         """Turn the files of the finished picture on, if it is still the one that is shown."""
         session = self._session(visit)
         request, result = session.shown or (None, None)
         if result is None or session.request is not request:
-            return gr.skip()
+            return _skip()
         png, npz = (gr.update(value=str(path), interactive=True) for path in (result.png, result.npz))
         return {self.png: png, self.npz: npz, self.commands: result.commands, self.status: session.complaint}
 
@@ -387,7 +400,7 @@ class Page:
         return [0.0] * SLIDERS
 
     @_warns
-    def _show_kind(self, network: str, kind: str, visit: gr.Request) -> list[Any]:
+    def _show_kind(self, network: str, kind: str, visit: gr.Request) -> list[object]:
         """Show the sliders of another kind of directions as they were left."""
         session = self._session(visit)
         session.begin()
@@ -401,7 +414,7 @@ class Page:
         renderer = self.sessions.renderer(network)
         count = len(renderer.directions(kind))
         layers, strengths = session.moves.get(kind, (AS_FOUND, [0.0] * SLIDERS))
-        sliders = {
+        sliders: Values = {
             each: gr.update(value=value, visible=i < count)
             for i, (each, value) in enumerate(zip(self.strengths, strengths, strict=True))
         }
@@ -445,7 +458,7 @@ class Page:
         session.projects = session.projects and session.network == network
         session.network, session.moves, session.kind = network, moves, kind
         session.base = picture.base if isinstance(picture.base, Path) else None
-        seed = {self.seed: picture.base} if isinstance(picture.base, int) else {}
+        seed: Values = {self.seed: picture.base} if isinstance(picture.base, int) else {}
         return {
             self.network: network,
             **seed,
@@ -468,7 +481,7 @@ class Page:
         return {self.row: gr.update(value=row, maximum=rows - 1, visible=rows > 1)}
 
     @_warns
-    def _bring(self, network: str, file: Any, visit: gr.Request) -> Values:
+    def _bring(self, network: str, file: object, visit: gr.Request) -> Values:
         session = self._session(visit)
         session.begin()
         network = choice(str(self.network.label), network, self.sessions.networks)
@@ -548,10 +561,10 @@ def _in_time(projection: Projection) -> Iterator[int]:
             shown = now
 
 
-def _uploaded(field: Any, file: Any) -> Path:
+def _uploaded(field: Component, file: object) -> Path:
     """Return where an upload is; Gradio has seen to it that it is one."""
     if not isinstance(file, dict):
-        raise FieldError(field.label, file, "an upload")
+        raise FieldError(str(field.label), file, "an upload")
     return Path(file["path"])
 
 
@@ -560,7 +573,7 @@ def _shown(picture: Picture) -> Image.Image:
     return to_pil(picture).convert("RGB")
 
 
-def _classes(renderer: Renderer) -> dict[str, Any]:
+def _classes(renderer: Renderer) -> _Keywords:
     count = renderer.G.c_dim
     return {"choices": [("none", -1), *((str(i), i) for i in range(count))], "value": -1, "visible": count > 0}
 

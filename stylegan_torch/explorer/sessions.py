@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -22,6 +21,7 @@ from stylegan_torch.editing.composition import Composition, Move
 from stylegan_torch.editing.latents import Latents
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer.renderer import OvertakenError, Renderer
+from stylegan_torch.networks.interface import Generator
 
 KEPT = 24
 """Pictures in a visitor's history."""
@@ -64,7 +64,7 @@ class NetworkChoice:
     options: those that every command has; drawing: more, of commands that draw.
     """
 
-    open: Callable[[], tuple[Any, Any, Mapping[str, Any]]]
+    open: Callable[[], tuple[Generator, Generator, Mapping[str, object]]]
     options: tuple[str, ...] = ()
     drawing: tuple[str, ...] = ()
 
@@ -171,7 +171,7 @@ class Sessions:
         """Take networks by the name that visitors see, and files of directions."""
         self.networks = networks
         self.directions = ("pca", "sefa", *directions)
-        self._renderers: dict[str, tuple[Renderer, Mapping[str, Any]]] = {}
+        self._renderers: dict[str, tuple[Renderer, Mapping[str, object]]] = {}
         self._opening = {name: threading.Lock() for name in networks}
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
@@ -194,7 +194,7 @@ class Sessions:
         """
         return self._opened(name)[0]
 
-    def _opened(self, name: str) -> tuple[Renderer, Mapping[str, Any]]:
+    def _opened(self, name: str) -> tuple[Renderer, Mapping[str, object]]:
         with self._opening[name]:
             if name not in self._renderers:
                 G, drawer, origin = self.networks[name].open()

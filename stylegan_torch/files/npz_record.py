@@ -23,7 +23,8 @@ _UNPACKED = 1 << 28
 def write_npz(file: IO[bytes], arrays: Mapping[str, Array], **records: object) -> None:
     """Write arrays, and before them records, by the names of their entries."""
     content: dict[str, Any] = {entry: np.array(json.dumps(record)) for entry, record in records.items()}
-    np.savez(file, **content, **arrays)
+    content |= arrays
+    np.savez(file, **content)
 
 
 def record_of(arrays: Mapping[str, Array], entry: str) -> Any:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
 from filelock import FileLock, Timeout
 from PIL import Image
@@ -38,6 +38,8 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """The time of every file in the zip, so that the same pictures make the same bytes."""
 _VERSION = 1
 """Of what becomes of a picture: a zip is not gone on with by another one."""
+_Entry = int | list[float] | None
+"""The label of a picture in `dataset.json`."""
 _ZIP, _STATE, _LOCK = "pictures.zip", "state.json", "lock"
 
 
@@ -182,7 +184,7 @@ def write(
     return Made(state.count, state.side, gray, numbers, skipped, state.stretched, len(folders))
 
 
-def _labels(order: Order, names: Sequence[PurePosixPath]) -> tuple[Labels, list[Any]]:
+def _labels(order: Order, names: Sequence[PurePosixPath]) -> tuple[Labels, list[_Entry]]:
     """Return the labels of all pictures, and what `dataset.json` is to say: a class, a vector as a list, or None."""
     chosen, where = order.labels_from, f"{order.source}"
     given: Mapping[PurePosixPath, Label] = {}
@@ -208,7 +210,7 @@ def _make(
     folder: Path,
     order: Order,
     key: str,
-    entries: Sequence[Any],
+    entries: Sequence[_Entry],
     most: int,
     gray: bool,
     force: bool,
@@ -332,7 +334,7 @@ class _Unfinished:
         self.archive = zipfile.ZipFile(self.file, "a")
         self.whole, self.saved = True, time.monotonic()
 
-    def finish(self, entries: list[Any]) -> None:
+    def finish(self, entries: list[_Entry]) -> None:
         """Add the labels of all pictures in it, and close it."""
         names = self.archive.namelist()
         paired = [list(pair) for pair in zip(names, entries, strict=True)]

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from stylegan_torch.errors import StyleGANError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "TGA", "AVIF", "JPEG2000")
 """What is read; for some others Pillow would start another program."""
+Pixels = npt.NDArray[np.uint8]
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _GRAY = ("1", "L", "LA", "La", "F", "I")
 _BRIGHT = 16
@@ -39,7 +41,7 @@ class PictureSize:
     channels: int
 
 
-def decode(data: bytes, size: PictureSize) -> np.ndarray[Any, Any]:
+def decode(data: bytes, size: PictureSize) -> Pixels:
     """Return a picture file as uint8 [C, H, W]: turned as its EXIF says, cut to the middle, resized.
 
     What is transparent becomes white unless there are 4 channels.
@@ -93,7 +95,7 @@ def _in_8_bits(image: Image.Image) -> Image.Image:
     return image.convert("L" if image.mode in _GRAY else "RGB")
 
 
-def _brightness(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _brightness(values: np.ndarray[Any, np.dtype[Any]]) -> Pixels:
     """Return numbers as uint8, by the rule that `decode_image` tells."""
     low, high = values.min(), values.max()
     if np.issubdtype(values.dtype, np.integer):
@@ -114,7 +116,7 @@ def is_gray(data: bytes) -> bool:
         return True
 
 
-def fitted(image: Image.Image, size: PictureSize, fit: Literal["crop", "pad"] = "crop") -> np.ndarray[Any, Any]:
+def fitted(image: Image.Image, size: PictureSize, fit: Literal["crop", "pad"] = "crop") -> Pixels:
     """Return an image of any size as uint8 [C, H, W]; what was transparent is white unless C is 4.
 
     Args:
