@@ -517,7 +517,7 @@ def test_a_sweep_and_the_average_are_saved(tmp_path: Path, G: Any) -> None:
     assert "1 × 1 pictures" in _run("look", "average", *common, "--force")
     average = latents.load(tmp_path / "b.npz", G)
     assert torch.equal(average.ws, inspection.average_ws(G))
-    assert np.array_equal(_cells(tmp_path / "a.png")[0], list(pictures.draw(G, average.ws)))
+    assert np.array_equal(_cells(tmp_path / "a.png")[0], list(draw_latents(G, average.ws)))
 
 
 def test_look_nearest(tmp_path: Path, G: Any) -> None:
@@ -537,7 +537,7 @@ def test_look_nearest(tmp_path: Path, G: Any) -> None:
     assert lines[3] == f"2 × 4 pictures in {out}"
     cells = _cells(out, 28)
     assert np.array_equal(cells[:, 0], list(latents.drawn(G, mine)))
-    assert np.array_equal(cells[1, 1:], list(pictures.draw(G, set_ws[index[1]])))
+    assert np.array_equal(cells[1, 1:], list(draw_latents(G, set_ws[index[1]])))
     lines = _run(*common, "--seeds", 30, "--among", tmp_path / "me.npz").splitlines()  # all there are
     assert [lines[1].split()[i] for i in (0, 1, 3)] == ["30", "me_1", "me_0"]
     assert np.array_equal(_cells(out, 28)[0, 1], list(latents.drawn(G, mine))[1])
@@ -558,7 +558,7 @@ def test_edited_latents_keep_their_own_noise(tmp_path: Path, G: Any) -> None:
     _run("edit", *network, "--directions", tmp_path / "d.npz", "--latents", tmp_path / "two.npz", *more)
     with Image.open(tmp_path / "a.png") as sheet:
         cells = np.asarray(sheet)[28:, :32].reshape(2, 32, 32, 3)
-    for cell, picture in zip(cells, pictures.draw(G, given.ws, noise), strict=True):
+    for cell, picture in zip(cells, latents.drawn(G, given), strict=True):
         assert np.array_equal(cell, picture)
     edited = latents.load(tmp_path / "edited.npz", G)
     assert all(torch.equal(a, b.repeat_interleave(2, dim=0)) for a, b in zip(edited.noise, noise, strict=True))

@@ -329,7 +329,7 @@ def frames():
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
-write_film(path, frames(), encoding_for(path), {})
+write_film(path, frames(), encoding_for(path), about={})
 """
 
 
