@@ -10,7 +10,8 @@ PROCESSORS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CP
 	ONEDNN_MAX_CPU_ISA=AVX512_CORE_AMX
 # Two that have no kernels in common, and the tests that hold pictures against what other programs drew.
 UNLIKE := ATEN_CPU_CAPABILITY=default,ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=avx2,ONEDNN_MAX_CPU_ISA=AVX2
-PARITY := parity nonsquare generate fast options stylegan3 community community_formulas theano
+PARITY := networks/test_parity networks/test_stylegan3 fast/test_fast commands/test_generate \
+	forms/test_community forms/test_community_formulas forms/test_nonsquare forms/test_options forms/test_theano
 
 .PHONY: demo test test-kernels test-all lint gallery clean
 
@@ -27,7 +28,7 @@ test: $(VENV)/.installed-all
 
 test-kernels: $(VENV)/.installed-all
 	set -e; for processor in $(UNLIKE); do echo "$$processor"; \
-		env $$(echo $$processor | tr , ' ') $(BIN)/python -m pytest $(PARITY:%=tests/test_%.py); done
+		env $$(echo $$processor | tr , ' ') $(BIN)/python -m pytest $(PARITY:%=tests/%.py); done
 
 # All tests as on each of those processors, and with twice as many workers as cores.
 test-all: test

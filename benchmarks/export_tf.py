@@ -19,7 +19,7 @@ from pathlib import Path
 
 from convert import make_pickle
 
-SOURCE = Path(__file__).parents[1] / "tests" / "tf_sources" / "stylegan2.py"
+SOURCE = Path(__file__).parents[1] / "tests" / "tools" / "tf_sources" / "stylegan2.py"
 EXPORT = """
 import json, resource, sys, time
 from pathlib import Path

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from there_and_back import comes_back
 
 import converter
 from converter.describe import as_json
@@ -22,9 +21,10 @@ from converter.form import Form
 from converter.formats import by_suffix, programs, suffixes_of, writers
 from converter.forms.registry import FORMS, GROUP
 from converter.forms.table import rows
+from tests import DATA, HOME
+from tests.tools.there_and_back import comes_back
 
-PAGE = Path(__file__).parent.parent / "docs" / "ADD_A_FORM.md"
-DATA = Path(__file__).parent / "data"
+PAGE = HOME / "docs" / "ADD_A_FORM.md"
 SOURCE = DATA / "sg2-skip.pkl"
 _CONVERT = "import sys; from stylegan_torch.commands.convert import main; main(sys.argv[1:])"
 

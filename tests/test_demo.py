@@ -18,6 +18,7 @@ from examples.faces.score import drawn, generated
 from examples.faces.score import main as score
 from stylegan_torch.training.recipes import new_networks, read_recipe
 from stylegan_torch.training.score import RandomFeatures, features_of, frechet_distance
+from tests import DATA
 
 RECIPE = Path(checkpoints.__file__).parent / "demo" / "recipe.toml"
 
@@ -72,7 +73,7 @@ def test_score_command() -> None:
     assert result.exit_code == 0, result.output
     names = [line.split(maxsplit=1)[1] for line in result.stdout.splitlines() if line.strip()]
     assert names == ["other faces of the program", str(checkpoints.DEMO), "an untrained network"]
-    small = Path(__file__).parent / "data" / "sg2-skip.pkl"
+    small = DATA / "sg2-skip.pkl"
     result = CliRunner().invoke(score, [str(small), "--count", "20"])
     assert result.exit_code == 1
     assert "does not draw pictures of 64×64" in result.output

@@ -13,8 +13,7 @@ import converter
 import stylegan_torch
 from stylegan_torch.errors import CheckpointError
 from stylegan_torch.hub import PretrainedNetworks
-
-DATA = Path(__file__).parent / "data"
+from tests import DATA
 
 
 @pytest.mark.parametrize("name", ["pg", "sg1-cond", "ada-cond", "sg3t_64"])

@@ -11,8 +11,8 @@ import torch
 
 import converter
 import stylegan_torch
+from tests import DATA
 
-DATA = Path(__file__).parent / "data"
 GENERATORS = ["sg1-cond", "sg2-cond", "sg2-resnet", "sg2-revised", "ada-cond", "ada2_cond5"]
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-HOME = Path(__file__).parents[1]
-DATA = Path(__file__).parent / "data"
+from tests import DATA, HOME
+
 _COMMAND = "from stylegan_torch.commands.main import main; main(['generate', '--seeds', '0', '--outdir', 'out'])"
 _LIBRARY = f"import stylegan_torch; stylegan_torch.load({str(DATA / 'sg2-cond.pkl')!r})"
 

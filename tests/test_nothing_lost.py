@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile import (
+
+import stylegan_torch.commands.convert
+import stylegan_torch.commands.generate
+from tests.tools.hostile import (
     Job,
     check_refused,
     run,
@@ -16,10 +19,7 @@ from hostile import (
     tf_network,
     write_tf,
 )
-from official import write_pickle
-
-import stylegan_torch.commands.convert
-import stylegan_torch.commands.generate
+from tests.tools.official import write_pickle
 
 # Full disks, kills, and what may not be written.
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import official_modules
 import pytest
 import torch
 from torch import Tensor
@@ -18,8 +17,9 @@ from torch import Tensor
 import converter
 import stylegan_torch
 from stylegan_torch.fast import strips
+from tests import DATA
+from tests.tools import official_modules
 
-DATA = Path(__file__).parent / "data"
 STYLEGAN = ["sg1", "sg1-cond"]
 STYLEGAN2 = ["sg2-skip", "sg2-resnet", "sg2-orig", "sg2-cond", "ada", "ada-cond", "ada1_skip64", "ada4_orig_cifar"]
 OTHER_STYLEGAN2 = [

@@ -32,13 +32,18 @@ class OvertakenError(Exception):
 class Renderer:
     """Draws the pictures of one network, one at a time, whoever asks."""
 
-    def __init__(self, G: Generator, drawer: Generator, preview_side: int = SIDE) -> None:
+    def __init__(
+        self, G: Generator, drawer: Generator, *, preview_side: int = SIDE, quick_seconds: float = QUICK
+    ) -> None:
         """Take a generator with W, in its plain form, and the form to draw with; draws a first picture to time it.
+
+        If pictures take longer than `quick_seconds`, `glimpse` draws previews of at most `preview_side` pixels a side.
 
         Raises:
             LatentsError: if it has no W.
         """
         self.G = G
+        self.quick_seconds = quick_seconds
         self.composer = Composer(G)
         # Ours alone: others, such as projections, must not run into our hooks.
         self._drawer = copy.deepcopy(drawer) if drawer is G else drawer
@@ -52,7 +57,7 @@ class Renderer:
     @property
     def quick(self) -> bool:
         """Return whether whole pictures are drawn fast enough to follow a slider."""
-        return self.seconds <= QUICK
+        return self.seconds <= self.quick_seconds
 
     def compose(self, picture: Composition) -> Latents:
         """Return the latents of a composition; see `Composer.compose`."""

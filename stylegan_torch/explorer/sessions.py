@@ -167,10 +167,13 @@ class Session:
 class Sessions:
     """The networks that visitors may choose, opened when first used, and the visitors' sessions."""
 
-    def __init__(self, networks: Mapping[str, NetworkChoice], directions: tuple[str, ...] = ()) -> None:
-        """Take networks by the name that visitors see, and files of directions."""
+    def __init__(
+        self, networks: Mapping[str, NetworkChoice], directions: tuple[str, ...] = (), visitors: int = VISITORS
+    ) -> None:
+        """Take networks by the name that visitors see, files of directions, and how many visitors are remembered."""
         self.networks = networks
         self.directions = ("pca", "sefa", *directions)
+        self._visitors = visitors
         self._renderers: dict[str, tuple[Renderer, Mapping[str, object]]] = {}
         self._opening = {name: threading.Lock() for name in networks}
         self._sessions: dict[str, Session] = {}
@@ -208,7 +211,7 @@ class Sessions:
             if session is None:
                 session = Session(Path(tempfile.mkdtemp(dir=self.folder)), next(iter(self.networks)))
             self._sessions[visitor] = session  # now the last one
-            idle = next(iter(self._sessions)) if len(self._sessions) > VISITORS else None
+            idle = next(iter(self._sessions)) if len(self._sessions) > self._visitors else None
         if idle is not None:
             self.leave(idle)
         return session
