@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import shlex
 import threading
+import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,7 +33,7 @@ from stylegan_torch.explorer.preview import Preview
 from stylegan_torch.explorer.renderer import OvertakenError, Renderer
 from stylegan_torch.explorer.sessions import KEPT, MOST_LATENTS, NetworkChoice, Request, Sessions, as_set, moves_of
 from stylegan_torch.fast import optimize
-from tests import DATA
+from tests import DATA, HOME
 
 
 @pytest.fixture(scope="module")
@@ -282,6 +284,23 @@ def test_an_error_that_nobody_expected_is_a_line(caplog: pytest.LogCaptureFixtur
     with caplog.at_level("DEBUG", roof.LOG.name):  # as --debug has it
         roof.report(TypeError("a"))
     assert [bool(each.exc_info) for each in caplog.records] == [False, True]
+
+
+def test_a_gradio_without_what_is_replaced_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    gradio, roof = pytest.importorskip("gradio"), pytest.importorskip("stylegan_torch.explorer.roof")
+    monkeypatch.setattr(gradio.processing_utils, "async_ssrf_protected_download", roof.gr.Blocks.process_api)
+    roof.secure_uploads()
+    with pytest.raises(roof.gr.Error, match="x is not fetched"):
+        asyncio.run(gradio.processing_utils.async_ssrf_protected_download("x", ""))
+    monkeypatch.delattr(gradio.processing_utils, "async_ssrf_protected_download")
+    with pytest.raises(StyleGANError, match=r"has no async_ssrf_protected_download, .* install 'gradio>=6\.31,<7'"):
+        roof.secure_uploads()
+
+
+def test_the_gradio_that_is_wanted_is_the_one_that_is_installed_with_the_package() -> None:
+    roof = pytest.importorskip("stylegan_torch.explorer.roof")
+    with (HOME / "pyproject.toml").open("rb") as file:
+        assert tomllib.load(file)["project"]["optional-dependencies"]["explore"] == [roof.REQUIRED]
 
 
 def test_visitors_do_not_share_anything_and_leave_nothing(sessions: Sessions) -> None:
