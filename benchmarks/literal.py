@@ -2,7 +2,7 @@
 
     python benchmarks/synthesis.py --family stylegan3-t --batch 1 --peer benchmarks/literal.py
 
-Zeros are inserted, filters run over all samples, and those not kept are dropped (spec TF.md 0.1), which is what
+Zeros are inserted, filters run over all samples, and those not kept are dropped (docs/spec/TF.md 0.1), which is what
 programs do that have no better way without a kernel of their own.
 """
 

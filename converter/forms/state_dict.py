@@ -1,4 +1,4 @@
-"""What the readers of state dicts share: sizes read off the tensors, stored filters (spec COMMUNITY.md)."""
+"""What the readers of state dicts share: sizes read off the tensors, stored filters (docs/spec/COMMUNITY.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reader of PyTorch files that hold state dicts, new and old containers; tells whose they are (spec COMMUNITY.md 0)."""
+"""Reader of PyTorch files that hold state dicts, new and old; tells whose they are (docs/spec/COMMUNITY.md 0)."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ _CONTAINER_MAGIC = 0x1950A86A20F9469CFC6C
 
 
 def load_storage(blob: Any) -> Storage:
-    """Read the legacy torch container that holds one storage (spec TORCH.md 4)."""
+    """Read the legacy torch container that holds one storage (docs/spec/TORCH.md 4)."""
     data = raw_bytes(blob)
     names: Names = {("torch", name): None for name in _STORAGES}
     magic, end = load(data, names)

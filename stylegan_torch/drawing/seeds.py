@@ -1,4 +1,4 @@
-"""From seeds to latents and noise, as the official scripts draw them (spec TF.md 5)."""
+"""From seeds to latents and noise, as the official scripts draw them (docs/spec/TF.md 5)."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def _named(G: Generator, name: str) -> list[int]:
 def official_psi(G: Generator) -> float:
     """Return the truncation psi of the release's own style-mixing script, which truncates all layers.
 
-    StyleGAN's takes w as it comes from the mapping; the others have the network's default (spec TF.md 5).
+    StyleGAN's takes w as it comes from the mapping; the others have the network's default (docs/spec/TF.md 5).
     """
     return 1.0 if isinstance(G, stylegan1.Generator) else G.config.truncation_psi
 

@@ -1,4 +1,4 @@
-"""How unlike two pictures look: a distance that needs no weights, and LPIPS (Zhang et al. 2018) where it is there."""
+"""How unlike two pictures look: a distance that needs no weights, and a learnt one if it is there (LPIPS section 3)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from stylegan_torch.editing.distances import DistanceError, require_trust
 
 LARGEST = 256
-"""Larger pictures are reduced to about this side first, as the official projector does (spec TF.md 5.1)."""
+"""Larger pictures are reduced to about this side first, as the official projector does (docs/spec/TF.md 5.1)."""
 _SMALLEST = 4
 _EPSILON = 1e-6
 """Added under the roots, which have no derivative at 0."""

@@ -1,4 +1,4 @@
-"""Projection: which latents draw a given picture (StyleGAN2 appendix D; spec TF.md section 5.1).
+"""Projection: which latents draw a given picture (StyleGAN2 appendix D; docs/spec/TF.md 5.1).
 
 One w, or one a layer (W+), and the noise maps are optimised by Adam, so that a perceptual distance to the target
 shrinks. What is new against the paper: W+, and several start points in one batch, of which the best is taken.
@@ -84,7 +84,7 @@ def noise_penalty(maps: Sequence[Tensor]) -> Tensor:
     """Return how far noise maps [N, 1, H, W] are from white noise, [N]: it keeps pictures out of them.
 
     The squared correlations with the map moved by a pixel, in both directions, are summed over all maps and their
-    pyramids, halved while the side is above 8 (appendix D, equation 15).
+    pyramids, halved while the side is above 8 (StyleGAN2 appendix D, equation 15).
     """
     total = maps[0].new_zeros(len(maps[0]))
     for level in maps:

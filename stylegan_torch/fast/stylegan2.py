@@ -52,7 +52,7 @@ class ModulatedConv(DrawsOnly):
         out_channels, in_channels, k, _ = weight.shape
         if dtype == torch.float16 and not self.is_rgb:
             # Demodulation undoes any factor of a row of weights, and this one keeps float16 from overflowing
-            # (StyleGAN2-ADA appendix; spec TORCH.md 6.5).
+            # (docs/spec/TORCH.md 6.5).
             weight = weight / (weight.abs().amax(dim=(1, 2, 3), keepdim=True) * (in_channels * k * k) ** 0.5)
         self.register_buffer("energy", None if self.is_rgb else weight.square().sum(dim=(2, 3)).t().contiguous())
         self.register_buffer("bias", (layer.bias.detach() * gain).to(dtype))

@@ -1,6 +1,6 @@
 """Building blocks every family shares: activations, normalisation, resampling, equalized layers, noise, growing.
 
-All feature maps are NCHW. Resampling filters follow `upfirdn` of the StyleGAN2 paper (section 4 and appendix B).
+All feature maps are NCHW. Resampling filters follow `upfirdn` (docs/spec/TF.md 0.1).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def upfirdn2d(
     pad_x: tuple[int, int] | None = None,
     gain: float = 1.0,
 ) -> Tensor:
-    """Insert zeros, pad, convolve with `f`, keep every `down`-th sample; the same on both axes (spec TF.md 0.1).
+    """Insert zeros, pad, convolve with `f`, keep every `down`-th sample; the same on both axes (docs/spec/TF.md 0.1).
 
     Args:
         x: [N, C, H, W].
@@ -147,7 +147,7 @@ def conv2d(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def conv2d_up(x: Tensor, weight: Tensor, f: Tensor) -> Tensor:
-    """Enlarge twofold by a transposed convolution, then smooth with `f` (spec TORCH.md 6.2)."""
+    """Enlarge twofold by a transposed convolution, then smooth with `f` (docs/spec/TORCH.md 6.2)."""
     n, k = f.shape[-1], weight.shape[-1]
     if k == 1:
         return upsample2d(F.conv2d(x, weight), f)
@@ -157,7 +157,7 @@ def conv2d_up(x: Tensor, weight: Tensor, f: Tensor) -> Tensor:
 
 
 def conv2d_down(x: Tensor, weight: Tensor, f: Tensor) -> Tensor:
-    """Smooth with `f`, then reduce twofold by a strided convolution (spec TORCH.md 6.2)."""
+    """Smooth with `f`, then reduce twofold by a strided convolution (docs/spec/TORCH.md 6.2)."""
     n, k = f.shape[-1], weight.shape[-1]
     if k == 1:
         return F.conv2d(downsample2d(x, f), weight)
@@ -183,7 +183,7 @@ def box_down2d(x: Tensor, factor: int = 2) -> Tensor:
 
 
 def _four_taps(weight: Tensor) -> Tensor:
-    """Convolve a 3×3 kernel with a 2×2 block of ones, giving 4×4 (spec TF.md 0.2)."""
+    """Convolve a 3×3 kernel with a 2×2 block of ones, giving 4×4 (docs/spec/TF.md 0.2)."""
     w = F.pad(weight, (1, 1, 1, 1))
     return w[..., 1:, 1:] + w[..., :-1, 1:] + w[..., 1:, :-1] + w[..., :-1, :-1]
 
@@ -210,7 +210,7 @@ def normal(*shape: int, std: float = 1.0) -> nn.Parameter:
 
 
 class Linear(nn.Module):
-    """Dense layer with equalized learning rate (ProGAN 4.1): x (weight · weight_gain)ᵀ + bias · bias_gain, activated.
+    """Dense layer, equalized (ProGAN section 4.1): x (weight · weight_gain)ᵀ + bias · bias_gain, activated.
 
     `weight` [out, in] is stored as the training left it; `lr_multiplier` only sets how large it starts.
     """

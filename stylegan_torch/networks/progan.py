@@ -37,7 +37,7 @@ from stylegan_torch.networks.layers import (
 )
 
 WeightScale = Literal["equalized", "stored", "none"]
-"""What multiplies a stored weight: gain / √fan_in (section 4.1), a number stored with it (Theano-era files), or 1."""
+"""What multiplies a stored weight: gain / √fan_in (ProGAN section 4.1), a number stored beside it (Theano's), or 1."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ _STAGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class Layer(nn.Module):
-    """One layer: its stage, bias, activation, and pixel normalisation if `eps` is given (section 4.2).
+    """One layer: its stage, bias, activation, and pixel normalisation if `eps` is given (ProGAN section 4.2).
 
     A dense stage makes a vector, "latents" features of 4×4; "up" and "down" change the size twofold.
     """

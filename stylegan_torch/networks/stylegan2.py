@@ -190,7 +190,7 @@ class DiscriminatorConfig:
     mbstd_group_size: None = the whole batch. mbstd_num_features 0 = no minibatch-stddev layer.
     epilogue_activation: of the 4×4 end; None = `activation`.
     clamp_last_fromrgb: whether `conv_clamp` holds for the 4×4 RGB layer of `skip` too (TensorFlow release).
-    spectral_norm: divide kernels by their largest singular value (a comparison method of the ADA paper).
+    spectral_norm: divide kernels by their largest singular value (a comparison method of StyleGAN2-ADA section 4).
     """
 
     img_resolution: int
@@ -328,7 +328,7 @@ class MappingNetwork(interface.MappingNetwork):
 
 
 def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, up_filter: Tensor | None, demodulate: bool) -> Tensor:
-    """Convolve with a kernel whose input channels every sample scales by its own style (section 2.2).
+    """Convolve with a kernel whose input channels every sample scales by its own style (StyleGAN2 section 2.2).
 
     The scaling is done on the activations, and demodulation on the result; both are exactly that.
 
@@ -507,7 +507,7 @@ class SpectralConv(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Adds to each position a mixture of all, weighted by likeness (Zhang et al. 2019, "Self-Attention GANs").
+    """Adds to each position a mixture of all, weighted by likeness (SAGAN section 3).
 
     Keys and queries have C/8 channels, values C/2; keys and values are max-pooled 2×2. `gamma` [1] says how much is
     added.

@@ -43,7 +43,7 @@ class GeneratorConfig:
     channel_base, channel_max: a layer has about channel_base / 2 / cutoff feature maps.
     img_resolution: height of images.
     num_layers, num_critical: layers besides the RGB layer, and how many of the last are critically sampled.
-    first_cutoff, first_stopband, last_stopband_rel: where the geometric progressions of section 3.2 begin and end.
+    first_cutoff, first_stopband, last_stopband_rel: ends of geometric progressions (StyleGAN3 section 3.2).
     margin_size: samples beyond the picture on every side.
     output_scale: factor on the image.
     conv_kernel, use_radial_filters: 3, False (T), or 1, True (R).
@@ -120,7 +120,7 @@ class Signal:
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """Geometry of one layer (section 3.2; spec TORCH.md 7.1); `rate` is that of its non-linearity."""
+    """Geometry of one layer (StyleGAN3 section 3.2; docs/spec/TORCH.md 7.1); `rate` is that of its non-linearity."""
 
     name: str
     before: Signal
@@ -195,7 +195,7 @@ def _layer_spec(config: GeneratorConfig, i: int, before: Signal, after: Signal) 
 
 
 def design_filter(taps: int, cutoff: float, width: float, rate: float, radial: bool = False) -> Tensor | None:
-    """Return a low-pass filter with a Kaiser window (section 3.2, appendix C.1): [taps], or [taps, taps] if radial.
+    """Return a low-pass filter with a Kaiser window (StyleGAN3 appendix C.1): [taps], or [taps, taps] if radial.
 
     Args:
         taps: length; 1 = no filter, None.
@@ -240,7 +240,7 @@ def image_transform(translate: tuple[float, float] = (0.0, 0.0), rotate: float =
 
 
 class SynthesisInput(nn.Module):
-    """Fourier features of a grid that w moves and turns (section 3.1).
+    """Fourier features of a grid that w moves and turns (StyleGAN3 section 3.1).
 
     `transform` [3, 3] is the user's: the inverse of what the image shall do, in units of its height (`image_transform`
     makes it); the identity at first. `freqs` [C, 2] and `phases` [C] are fixed by training.
@@ -294,7 +294,7 @@ class SynthesisInput(nn.Module):
 
 
 class SynthesisLayer(nn.Module):
-    """Modulated convolution, bias, and a leaky ReLU between an up- and a down-sampling filter (section 3.2).
+    """Modulated convolution, bias, and a leaky ReLU between an up- and a down-sampling filter (StyleGAN3 section 3.2).
 
     `magnitude_ema` [] is the running mean square of the input, which the convolution divides by.
     """

@@ -1,4 +1,4 @@
-"""Adaptive discriminator augmentation (Karras et al. 2020, "Training GANs with Limited Data", appendix B).
+"""Adaptive discriminator augmentation (StyleGAN2-ADA appendix B).
 
 Every transformation is made with probability p, and differs from picture to picture; up to p = 0.8 none of them leaks
 into what the generator learns. Pictures move through one resampling, colours through one matrix.
@@ -210,7 +210,7 @@ def _recolored(images: Tensor, matrices: Tensor) -> Tensor:
 
 
 class Overfitting:
-    """Sets the probability of augmentation so that the mean sign of real scores, r_t, is `target` (section 3.1).
+    """Sets the chance of augmentation so that the mean sign of real scores, r_t, is `target` (StyleGAN2-ADA section 3).
 
     Args:
         target: wanted r_t; 0.6 in the paper.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def logistic_d_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
-    """Return the discriminator's logistic loss (Goodfellow et al. 2014, equation 1), a scalar.
+    """Return the discriminator's logistic loss (GAN equation 1), a scalar.
 
     Args:
         real_scores: [N, 1], logits of pictures of the data set.
@@ -20,7 +20,7 @@ def logistic_d_loss(real_scores: Tensor, fake_scores: Tensor) -> Tensor:
 
 
 def logistic_g_loss(fake_scores: Tensor) -> Tensor:
-    """Return the generator's non-saturating logistic loss (Goodfellow et al. 2014, section 3), a scalar."""
+    """Return the generator's non-saturating logistic loss (GAN section 3), a scalar."""
     return F.softplus(-fake_scores).mean()
 
 
@@ -40,7 +40,7 @@ def wgan_g_loss(fake_scores: Tensor) -> Tensor:
 def gradient_penalty(
     score: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, share: Tensor, target: float = 1.0
 ) -> Tensor:
-    """Return how far the critic's slope between real and generated pictures is from `target` (WGAN-GP, equation 3).
+    """Return how far the critic's slope between real and generated pictures is from `target` (WGAN-GP equation 3).
 
     Args:
         score: maps images to scores [N, 1].
@@ -59,7 +59,7 @@ def gradient_penalty(
 
 
 def r1_penalty(images: Tensor, scores: Tensor) -> Tensor:
-    """Return E[|∇D|²] at real pictures (Mescheder et al. 2018, equation 9), a scalar; the papers add γ/2 times it.
+    """Return E[|∇D|²] at real pictures (R1 equation 9), a scalar; the papers add γ/2 times it.
 
     Args:
         images: [N, C, H, W] that require gradients.

@@ -28,7 +28,7 @@ class Settings:
     augment: "none" or "ada". augment_groups: of "blit", "geometric", "color".
     augment_target, augment_kimg: wanted mean sign of real scores, and in how many kimg the probability can go from 0
         to 1. augment_p: where it begins.
-    freeze_d: how many of the discriminator's layers, from the picture on, stay as they are (Mo et al. 2020).
+    freeze_d: how many of the discriminator's layers, from the picture on, stay as they are (Freeze-D section 2).
     flip: show pictures mirrored half of the time.
     grow_from: side of the pictures that progressive growing begins with; None = no growing. grow_kimg, fade_kimg: how
         long each size is trained, and how long the next is faded in.

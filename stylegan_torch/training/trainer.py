@@ -367,7 +367,7 @@ class Trainer:
 
     @contextmanager
     def _tracked_magnitudes(self) -> Iterator[None]:
-        """Let StyleGAN3's layers follow the mean square of what enters them (section 3.2), once for the whole batch."""
+        """Let layers follow the mean square of what enters them (StyleGAN3 section 3.2), once for the whole batch."""
         layers = [layer for layer in self.G.modules() if isinstance(layer, stylegan3.SynthesisLayer)]
         powers: dict[Any, list[Tensor]] = {layer: [] for layer in layers}
 
@@ -467,7 +467,7 @@ def blurred(images: Tensor, sigma: float) -> Tensor:
 
 
 def freeze(D: Any, layers: int) -> set[str]:
-    """Take a discriminator's first layers out of training, counted from the picture (Freeze-D, Mo et al. 2020).
+    """Take a discriminator's first layers out of training, counted from the picture (Freeze-D section 2).
 
     Returns:
         The names of the parameters that stay as they are.

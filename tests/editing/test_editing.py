@@ -216,7 +216,7 @@ def test_sefa_is_the_svd_of_the_stacked_style_weights(name: str) -> None:
     G = _network(name)
     A = directions.style_weights(G).double()
     found = directions.sefa(G, count=4)
-    values = torch.linalg.eigvalsh(A.t() @ A)  # equation 6 of the paper
+    values = torch.linalg.eigvalsh(A.t() @ A)  # SeFa equation 6
     torch.testing.assert_close(found.importances.double(), values.flip(0)[:4], rtol=1e-4, atol=1e-4)
     for vector, value in zip(found.vectors.double(), values.flip(0), strict=False):
         torch.testing.assert_close(A.t() @ (A @ vector), value * vector, rtol=1e-3, atol=1e-3 * float(values[-1]))

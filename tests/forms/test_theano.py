@@ -1,4 +1,4 @@
-"""ProGAN of the Theano era: a flat list of parameters without names, each with a scale of its own (spec TF.md 1.6).
+"""ProGAN of the Theano era: a flat list of nameless parameters, each with a scale of its own (docs/spec/TF.md 1.6).
 
 `official.theano_networks` gives such networks together with the version-2 ones that the TensorFlow release would make
 of them; the float64 oracle evaluates the latter.

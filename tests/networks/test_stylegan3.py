@@ -28,7 +28,7 @@ CASES = ["sg3t_64", "sg3r_64"]
 MAPPING = MappingConfig(z_dim=512, c_dim=0, w_dim=512, num_layers=2)
 R = {"conv_kernel": 1, "use_radial_filters": True, "channel_base": 65536, "channel_max": 1024}
 
-# From the spec's tables of the published networks: sizes and feature maps of the layers.
+# Sizes and feature maps of the layers of the published networks (docs/spec/SG3_LAYERS.md 1 to 3).
 NAMES = {
     ("t", 1024): "36_512 36_512 52_512 52_512 84_512 148_512 148_512 276_323 276_203 532_128 1044_81 1044_51 1044_32 "
     "1024_32 1024_3",

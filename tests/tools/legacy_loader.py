@@ -1,4 +1,4 @@
-"""What NVIDIA's PyTorch tools make of a TensorFlow pickle, written from the spec (TF.md 1 and 6, TORCH.md 6).
+"""What NVIDIA's PyTorch tools make of a TensorFlow pickle, written from docs/spec/TF.md 1 and 6.1.
 
 A pickle is opened with Python's own unpickler, as they do, and turned into the constructor arguments and tensors of the
 PyTorch release, which `oracle_torch` evaluates. Keywords that those tools don't know are refused, as they do.

@@ -1,10 +1,10 @@
-"""StyleGAN2-ADA's PyTorch modules, written from the spec (shared/spec/TORCH.md), as literal as can be.
+"""StyleGAN2-ADA's PyTorch modules, written from docs/spec/TORCH.md 6, as literal as can be.
 
 An independent oracle: the release's constructor arguments, attribute tree, `state_dict()` names and inference
 arithmetic, each formula spelled out with plain operations and no thought of speed. Everything is computed in the
 parameters' dtype, as with `force_fp32=True`; what only matters in half precision or training (`num_fp16_res`,
 `fp16_channels_last`, `freeze_layers`, the value of `w_avg_beta`) is accepted and changes nothing. The StyleGAN3
-repository's StyleGAN2 networks are the same modules with other defaults (TORCH.md, section 5).
+repository's StyleGAN2 networks are the same modules with other defaults (docs/spec/TORCH.md 5).
 """
 
 import math

@@ -1,4 +1,4 @@
-"""akanimax/pro_gan_pytorch, versions 2 and 3 (spec COMMUNITY.md 3). ProGAN with other gains, and no pixel normalisation
+"""akanimax/pro_gan_pytorch, versions 2, 3 (docs/spec/COMMUNITY.md 3). ProGAN with other gains, no pixel normalisation
 after the first layer; sizes follow from the tensors."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""genforce: ProGAN, StyleGAN, StyleGAN2 and StyleGAN2-ADA, converted and training files (spec COMMUNITY.md 4).
+"""genforce: ProGAN, StyleGAN, StyleGAN2 and StyleGAN2-ADA, converted and training files (docs/spec/COMMUNITY.md 4).
 
 Its arithmetic and its weights are the official TensorFlow networks', in PyTorch's layout; sizes follow from
 the tensors. What its files don't say is in the header under `assumed`: the program's defaults.

@@ -1,4 +1,4 @@
-"""Writer of genforce files: ProGAN, StyleGAN, StyleGAN2 and StyleGAN2-ADA (spec COMMUNITY.md 4)."""
+"""Writer of genforce files: ProGAN, StyleGAN, StyleGAN2 and StyleGAN2-ADA (docs/spec/COMMUNITY.md 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reader of the official PyTorch pickles, of StyleGAN2-ADA and StyleGAN3 (spec TORCH.md 1 to 4).
+"""Reader of the official PyTorch pickles, of StyleGAN2-ADA and StyleGAN3 (docs/spec/TORCH.md 1 to 4).
 
 The source text that such files carry is hashed, never run.
 """

@@ -1,5 +1,5 @@
 """StyleGAN2-ADA, PyTorch release (and the StyleGAN2 networks of the StyleGAN3 repository): constructor arguments and
-tables (spec TORCH.md 5, 6). Our tensors have that release's names and layout, so the table is short."""
+tables (docs/spec/TORCH.md 5, 6). Our tensors have that release's names and layout, so the table is short."""
 
 from __future__ import annotations
 

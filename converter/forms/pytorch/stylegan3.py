@@ -1,4 +1,4 @@
-"""StyleGAN3: constructor arguments and tables (spec TORCH.md 5, 7). Our tensors have the release's names and layout."""
+"""StyleGAN3: constructor arguments and tables (docs/spec/TORCH.md 5, 7). Ours have the release's names and layout."""
 
 from __future__ import annotations
 

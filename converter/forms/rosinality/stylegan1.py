@@ -1,4 +1,4 @@
-"""rosinality/style-based-gan-pytorch: StyleGAN with departures of its own, all in the config (spec COMMUNITY.md 2).
+"""rosinality/style-based-gan-pytorch: StyleGAN with its own departures, all in the config (docs/spec/COMMUNITY.md 2).
 
 Its files hold all levels to 1024² whatever side was trained, which they do not tell: `assumed` in the header does.
 """

@@ -1,5 +1,5 @@
 """rosinality/stylegan2-pytorch, which pSp, e4e, ReStyle, StyleCLIP, StyleGAN-NADA and many more build on
-(spec COMMUNITY.md 1). Their arithmetic is StyleGAN2's; what their files don't say follows from the tensors."""
+(docs/spec/COMMUNITY.md 1). Their arithmetic is StyleGAN2's; what their files don't say follows from the tensors."""
 
 from __future__ import annotations
 

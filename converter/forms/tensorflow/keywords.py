@@ -1,4 +1,4 @@
-"""What the pages of the TensorFlow releases share: feature maps, growing state, components (spec TF.md 0, 1.1, 4.3)."""
+"""What the TensorFlow releases share: feature maps, growing state, components (docs/spec/TF.md 0, 1.1, 4.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writer of official TensorFlow pickles (spec TF.md 1.1); source text only where the networks bring it along."""
+"""Writer of official TensorFlow pickles (docs/spec/TF.md 1.1); source text only where the networks bring it along."""
 
 from __future__ import annotations
 

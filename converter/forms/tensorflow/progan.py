@@ -1,5 +1,5 @@
 """ProGAN: keywords and tables of its TensorFlow release, of the copy that ships with StyleGAN, and of the Theano era
-(spec TF.md 1.6, 2.1, 3.1)."""
+(docs/spec/TF.md 1.6, 2.1, 3.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reader of the official TensorFlow pickles and of Theano-era ProGAN's (spec TF.md 1).
+"""Reader of the official TensorFlow pickles and of Theano-era ProGAN's (docs/spec/TF.md 1).
 
 The source text that such files carry is hashed and handed on as text, never run.
 """

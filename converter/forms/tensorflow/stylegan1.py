@@ -1,4 +1,4 @@
-"""StyleGAN and config A of StyleGAN2: keywords and tables of the TensorFlow releases (spec TF.md 2.2, 3.2)."""
+"""StyleGAN and config A of StyleGAN2: keywords and tables of the TensorFlow releases (docs/spec/TF.md 2.2, 3.2)."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _fused_from(kw: Keywords, base_size: tuple[int, int]) -> float:
 
 
 def _base_size(network: Network) -> tuple[int, int]:
-    """Return height and width of the first level, which no keyword of StyleGAN-Human tells (spec NONSQUARE.md C)."""
+    """Return height and width of the first level; StyleGAN-Human has no keyword for it (docs/spec/NONSQUARE.md 3)."""
     const = network.tensors.get(f"{network.header['components']['synthesis']['name']}/4x4/Const/const")
     return (const.shape[2], const.shape[3]) if const is not None and const.ndim == 4 else (4, 4)
 

@@ -1,5 +1,5 @@
 """StyleGAN2 configs B to F and StyleGAN2-ADA: keywords and tables of the TensorFlow releases
-(spec TF.md 2.3, 2.4, 3.3)."""
+(docs/spec/TF.md 2.3, 2.4, 3.3)."""
 
 from __future__ import annotations
 
@@ -160,9 +160,9 @@ def _nominal_resolution(network: Network, kw: Keywords) -> int:
 
 
 _REAL_SIZES = {"min_h", "min_w"}
-"""Keywords of skyflynil's fork, whose scopes are named by real sizes (spec NONSQUARE.md A)."""
+"""Keywords of skyflynil's fork, whose scopes are named by real sizes (docs/spec/NONSQUARE.md 1)."""
 _BOTH_SIDES = {"resolution_h", "resolution_w"}
-"""Keywords of aydao's fork, in place of `resolution`."""
+"""Keywords of aydao's fork, in place of `resolution` (docs/spec/NONSQUARE.md 4)."""
 
 
 def _first_level(network: Network) -> tuple[int, int]:
@@ -220,7 +220,7 @@ def complete(network: Network) -> Network:
 
 
 def base_size(keywords: dict[str, Any]) -> tuple[int, int]:
-    """Return height and width of the first level, by the keywords of public forks (spec NONSQUARE.md A to C)."""
+    """Return height and width of the first level, by the keywords of public forks (docs/spec/NONSQUARE.md 1 to 3)."""
     sides = keywords.get("init_res", [keywords.get("min_h", 4), keywords.get("min_w", 4)])
     if keywords.get("square") is False:
         sides = [4, 2]

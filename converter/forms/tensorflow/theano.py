@@ -1,4 +1,4 @@
-"""Reader of ProGAN networks of the Theano era, whose parameters are a flat list without names (spec TF.md 1.6)."""
+"""Reader of ProGAN networks of the Theano era, whose parameters are a flat list without names (docs/spec/TF.md 1.6)."""
 
 from __future__ import annotations
 

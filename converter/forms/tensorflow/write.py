@@ -1,7 +1,7 @@
 """Writer of official TensorFlow pickles that NVIDIA's PyTorch tools open: (G, D, Gs) as data, without source text.
 
 The loader of those tools knows ADA's networks and StyleGAN2's configs E and F, state version 4 and later, and refuses
-keywords that it does not know (spec TF.md 6, end). So all it needs is spelled out, and nothing else.
+keywords that it does not know (docs/spec/TF.md 6.1). So all it needs is spelled out, and nothing else.
 """
 
 from __future__ import annotations

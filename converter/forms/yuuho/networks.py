@@ -1,5 +1,5 @@
 """yuuho/stylegans-pytorch: the generators of StyleGAN and StyleGAN2, as numpy arrays under TensorFlow's names and as
-state dicts (spec COMMUNITY.md 5). The arithmetic is the official one, but that StyleGAN2's pictures are enlarged
+state dicts (docs/spec/COMMUNITY.md 5). The arithmetic is the official one, but that StyleGAN2's pictures are enlarged
 bilinearly."""
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from .embedded import find_object, load_source
 from .tensorflow1 import tf
 
 VERSIONS = (2, 3, 4, 5)
-"""Of pickled states (spec TF.md 1.1)."""
+"""Of pickled states (docs/spec/TF.md 1.1)."""
 
 
 class Network:

@@ -1,4 +1,4 @@
-"""`dnnlib.tflib.ops`: resampling and fused bias + activation in plain TensorFlow (spec TF.md 0.1, 4.4)."""
+"""`dnnlib.tflib.ops`: resampling and fused bias + activation in plain TensorFlow (docs/spec/TF.md 0.1, 4.4)."""
 
 from __future__ import annotations
 

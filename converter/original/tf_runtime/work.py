@@ -189,7 +189,7 @@ def _noise_strengths(network: Network) -> list[Any]:
 
 
 def _to_uint8(images: np.ndarray[Any, Any], rounding: bool) -> np.ndarray[Any, Any]:
-    """Make NHWC pictures as the scripts of the releases do: ProGAN's rounds, the others cut off (spec TF.md 5)."""
+    """Make NHWC pictures as the scripts of the releases do: ProGAN's rounds, the others cut off (docs/spec/TF.md 5)."""
     x = images.astype(np.float32) * np.float32(127.5) + np.float32(127.5 if rounding else 128)
     x = np.rint(x) if rounding else x
     return np.clip(x, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
