@@ -15,7 +15,7 @@ from torch import Tensor
 from stylegan_torch.editing.latents import network_hash, require_w, sample_w
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import new_file, opened_by_name
-from stylegan_torch.files.npz_record import Array, read_npz, record_of, telling, write_npz
+from stylegan_torch.files.npz_record import Array, file_errors, read_npz, record_of, write_npz
 from stylegan_torch.networks import stylegan1, stylegan2, stylegan3
 from stylegan_torch.networks.interface import Generator
 from stylegan_torch.networks.layers import Linear
@@ -205,7 +205,7 @@ def load(path: Path, G: Generator) -> Directions:
     Raises:
         DirectionsError: if the file holds none, or they don't fit the generator.
     """
-    with telling(path, "directions", DirectionsError):
+    with file_errors(path, "directions", DirectionsError):
         arrays = (_read_safetensors if path.suffix == ".safetensors" else read_npz)(path)
         about = record_of(arrays, "about")
         vectors, scales, importances = (torch.from_numpy(arrays[name].astype(np.float32)) for name in _TENSORS)

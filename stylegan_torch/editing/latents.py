@@ -16,7 +16,7 @@ from stylegan_torch.drawing.images import Picture
 from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import new_file
-from stylegan_torch.files.npz_record import Array, read_npz, telling, write_npz
+from stylegan_torch.files.npz_record import Array, file_errors, read_npz, write_npz
 from stylegan_torch.networks.interface import Generator
 from stylegan_torch.networks.registry import tensors_of
 
@@ -159,7 +159,7 @@ def load(path: Path, G: Generator, most: int | None = None) -> Latents:
         LatentsError: if it holds none or too many, or they do not fit the generator.
     """
     require_w(G)
-    with telling(path, "latents (.npz)", LatentsError):
+    with file_errors(path, "latents (.npz)", LatentsError):
         arrays = read_npz(path, single="ws")
     ws = _ws(path, arrays, G, most)
     z, c, seeds, psi = (

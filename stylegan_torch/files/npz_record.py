@@ -1,6 +1,6 @@
 """`.npz` files: arrays, and beside them records as JSON; nothing is pickled, so any program with numpy opens them.
 
-Readers raise what numpy and zipfile raise for a damaged file, which is anything; `telling` makes it one line.
+Readers raise what numpy and zipfile raise for a damaged file, which is anything; `file_errors` makes it one line.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def read_npz(path: Path, single: str = "array") -> dict[str, Array]:
 
 
 @contextmanager
-def telling(path: Path, what: str, kind: type[StyleGANError]) -> Iterator[None]:
+def file_errors(path: Path, what: str, kind: type[StyleGANError]) -> Iterator[None]:
     """Make what goes wrong in the block an error of a kind: that a file cannot be read, or is no file of something."""
     try:
         yield
