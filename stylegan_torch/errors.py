@@ -32,3 +32,11 @@ class NoAverageError(StyleGANError, ValueError):
             "this network has no average w (it was made with w_avg_beta=None), so it can't be truncated: "
             "truncation_psi must be 1"
         )
+
+
+class NoClassError(StyleGANError, ValueError):
+    """A class is asked of a network that does not have it."""
+
+    def __init__(self, class_index: int, c_dim: int) -> None:
+        known = f"classes 0 to {c_dim - 1}" if c_dim else "no classes"
+        super().__init__(f"there is no class {class_index}: this network has {known}")

@@ -13,13 +13,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
 from torch import nn
 
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.checkpoint import Checkpoint
+from stylegan_torch.networks.interface import Discriminator, Generator
 from stylegan_torch.networks.registry import config_to_json, kind_of
 
 WEIGHTS = "model.safetensors"
@@ -54,8 +55,14 @@ class PretrainedNetworks(
         """
         return cls(checkpoint.of_modules(networks, provenance))
 
+    @overload
+    def network(self, role: Literal["G_ema", "G"] = "G_ema") -> Generator: ...
+    @overload
+    def network(self, role: Literal["D"]) -> Discriminator: ...
+    @overload
+    def network(self, role: str) -> Any: ...
     def network(self, role: str = "G_ema") -> Any:
-        """Return a network (an `nn.Module`): eval mode, no gradients, on the CPU.
+        """Return a network: eval mode, no gradients, on the CPU.
 
         Raises:
             CheckpointError: if it is not there.

@@ -22,7 +22,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal, overload
 
 import safetensors
 import safetensors.torch
@@ -33,6 +33,7 @@ from stylegan_torch.errors import CheckpointError
 from stylegan_torch.files.atomic import new_file, opened_by_name
 from stylegan_torch.files.plain_json import plain
 from stylegan_torch.neighbours import in_the_way
+from stylegan_torch.networks.interface import Discriminator, Generator
 from stylegan_torch.networks.registry import (
     Config,
     assemble,
@@ -65,8 +66,14 @@ class Checkpoint:
     networks: dict[str, Network]
     provenance: dict[str, Any] = field(default_factory=dict)
 
+    @overload
+    def network(self, role: Literal["G_ema", "G"] = "G_ema") -> Generator: ...
+    @overload
+    def network(self, role: Literal["D"]) -> Discriminator: ...
+    @overload
+    def network(self, role: str) -> Any: ...
     def network(self, role: str = "G_ema") -> Any:
-        """Return a network (an `nn.Module`) in eval mode, on the CPU, sharing this checkpoint's tensors.
+        """Return a network in eval mode, on the CPU, sharing this checkpoint's tensors.
 
         Raises:
             CheckpointError: if it is not there, or its tensors don't fit its config.
@@ -143,6 +150,24 @@ def _read_any(path: str | Path, network: str, assumed: Mapping[str, Any] | None)
     return converter.load(path, [network], assumed)
 
 
+@overload
+def load(
+    path: str | Path,
+    network: Literal["G_ema", "G"] = "G_ema",
+    device: str | torch.device = "cpu",
+    fast: bool = False,
+    assumed: Mapping[str, Any] | None = None,
+) -> Generator: ...
+@overload
+def load(path: str | Path, network: Literal["D"], device: str | torch.device = "cpu") -> Discriminator: ...
+@overload
+def load(
+    path: str | Path,
+    network: str,
+    device: str | torch.device = "cpu",
+    fast: bool = False,
+    assumed: Mapping[str, Any] | None = None,
+) -> Any: ...
 def load(
     path: str | Path,
     network: str = "G_ema",

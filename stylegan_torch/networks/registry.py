@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import types
 import typing
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from stylegan_torch.errors import CheckpointError
 from stylegan_torch.networks import progan, stylegan1, stylegan2, stylegan3
+from stylegan_torch.networks.interface import AnyNetwork
 
 FAMILIES = {module.__name__.rpartition(".")[2]: module for module in (progan, stylegan1, stylegan2, stylegan3)}
 """The families by name, oldest first."""
@@ -31,7 +33,7 @@ Config = (
 )
 """The config of any network; the network is rebuilt from it alone."""
 
-_NETWORKS: dict[type, tuple[str, str, type[nn.Module]]] = {
+_NETWORKS: dict[type, tuple[str, str, Callable[[Config], AnyNetwork]]] = {
     getattr(module, f"{kind}Config"): (family, kind, getattr(module, kind))
     for family, module in FAMILIES.items()
     for kind in ("Generator", "Discriminator")
@@ -50,7 +52,7 @@ def kind_of_type(config: type) -> tuple[str, str]:
     return family, kind
 
 
-def build(config: Config) -> nn.Module:
+def build(config: Config) -> AnyNetwork:
     """Return a freshly initialised network."""
     return _NETWORKS[type(config)][2](config)
 
@@ -97,7 +99,7 @@ def check_state(config: Config, state: dict[str, Tensor], role: str) -> None:
         raise CheckpointError(f"network {role}: tensor {extra} is unknown")
 
 
-def assemble(config: Config, state: dict[str, Tensor]) -> nn.Module:
+def assemble(config: Config, state: dict[str, Tensor]) -> AnyNetwork:
     """Return the network with the given tensors (not copied), in eval mode, with no gradients asked for."""
     with torch.device("meta"):
         network = build(config)

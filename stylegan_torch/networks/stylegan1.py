@@ -18,9 +18,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from stylegan_torch.networks import interface
 from stylegan_torch.networks.layers import (
     Linear,
-    StyleGenerator,
     activate,
     any_tensor,
     blur2d,
@@ -184,7 +184,7 @@ def _gain(fan_in: int, equalized: bool, gain: float = math.sqrt(2.0)) -> float:
     return gain / math.sqrt(fan_in) if equalized else 1.0
 
 
-class MappingNetwork(nn.Module):
+class MappingNetwork(interface.MappingNetwork):
     """Maps latents z and labels c to w; `w_avg` [w_dim] is the centre of truncation."""
 
     w_avg: Tensor
@@ -418,8 +418,10 @@ class SynthesisBlock(nn.Module):
         return x, self.torgb(x) if self.is_last else None
 
 
-class SynthesisNetwork(nn.Module):
+class SynthesisNetwork(interface.SynthesisNetwork):
     """Maps ws to an image. Levels are the sub-modules `b4`, `b8`, …"""
+
+    config: GeneratorConfig
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -486,8 +488,12 @@ class SynthesisNetwork(nn.Module):
         return nearest_up2d(image, 2**skipped)
 
 
-class Generator(StyleGenerator):
+class Generator(interface.StyleGenerator):
     """Maps latents z [N, z_dim] and labels c [N, c_dim] to images; `mapping` and `synthesis` work by themselves too."""
+
+    config: GeneratorConfig
+    mapping: MappingNetwork
+    synthesis: SynthesisNetwork
 
     def __init__(self, config: GeneratorConfig) -> None:
         synthesis = SynthesisNetwork(config)
@@ -549,7 +555,7 @@ class DiscriminatorBlock(nn.Module):
         return self.conv1(self.conv0(x))
 
 
-class DiscriminatorEpilogue(nn.Module):
+class DiscriminatorEpilogue(interface.DiscriminatorEpilogue):
     """The 4×4 end: minibatch standard deviation, one convolution, two dense layers."""
 
     fromrgb: ConvLayer
@@ -575,11 +581,14 @@ class DiscriminatorEpilogue(nn.Module):
         return self.out(self.fc(self.conv(x).flatten(1)))
 
 
-class Discriminator(nn.Module):
+class Discriminator(interface.Discriminator):
     """Scores images; levels are the sub-modules `b{img_resolution}` … `b8`, the epilogue is `b4`.
 
     `b4.mbstd_group_size` may be changed after loading.
     """
+
+    config: DiscriminatorConfig
+    b4: DiscriminatorEpilogue
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
@@ -588,8 +597,6 @@ class Discriminator(nn.Module):
         self.img_size = config.img_size
         self.img_resolution = max(config.img_size)
         self.img_channels = config.img_channels
-        self.init_args: tuple[Any, ...] = ()
-        self.init_kwargs = {name: getattr(config, name) for name in ("c_dim", "img_resolution", "img_channels")}
         sides = resolutions(config.img_resolution)
         self.block_resolutions = sides[:0:-1]
         for level in range(len(sides) - 1, 0, -1):

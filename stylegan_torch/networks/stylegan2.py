@@ -20,10 +20,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylegan_torch.networks import interface
 from stylegan_torch.networks.layers import (
     ACTIVATIONS,
     Linear,
-    StyleGenerator,
     activate,
     any_tensor,
     box_down2d,
@@ -253,10 +253,8 @@ def _uses_fp16(config: GeneratorConfig | DiscriminatorConfig, resolution: int) -
     return bool(config.num_fp16_res) and resolution >= max(config.img_resolution * 2 >> config.num_fp16_res, 8)
 
 
-class MappingNetwork(nn.Module):
+class MappingNetwork(interface.MappingNetwork):
     """Maps latents z and labels c to w; `w_avg` [w_dim], of generators only, is the centre of truncation."""
-
-    w_avg: Tensor | None
 
     def __init__(self, config: MappingConfig, num_ws: int | None = None) -> None:
         super().__init__()
@@ -625,8 +623,10 @@ class SynthesisBlock(nn.Module):
         return x, img
 
 
-class SynthesisNetwork(nn.Module):
+class SynthesisNetwork(interface.SynthesisNetwork):
     """Maps ws to an image. Levels are the sub-modules `b4`, `b8`, …"""
+
+    config: GeneratorConfig
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -719,8 +719,12 @@ def _noise_of(noise: Sequence[Tensor] | None, level: int) -> dict[str, Sequence[
     return {} if noise is None else {"noise": noise[max(2 * level - 1, 0) : 2 * level + 1]}
 
 
-class Generator(StyleGenerator):
+class Generator(interface.StyleGenerator):
     """Maps latents z [N, z_dim] and labels c [N, c_dim] to images; `mapping` and `synthesis` work by themselves too."""
+
+    config: GeneratorConfig
+    mapping: MappingNetwork
+    synthesis: SynthesisNetwork
 
     def __init__(self, config: GeneratorConfig) -> None:
         synthesis = SynthesisNetwork(config)
@@ -798,7 +802,7 @@ class MinibatchStdLayer(nn.Module):
         return minibatch_stddev(x, self.group_size, self.num_channels)
 
 
-class DiscriminatorEpilogue(nn.Module):
+class DiscriminatorEpilogue(interface.DiscriminatorEpilogue):
     """The 4×4 end: minibatch standard deviation, one convolution, two dense layers."""
 
     fromrgb: ConvLayer
@@ -851,14 +855,15 @@ class DiscriminatorEpilogue(nn.Module):
         return x if cmap is None else (x * cmap).sum(dim=1, keepdim=True) / math.sqrt(cmap.shape[1])
 
 
-class Discriminator(nn.Module):
+class Discriminator(interface.Discriminator):
     """Scores images; levels are the sub-modules `b{img_resolution}` … `b8`, the epilogue is `b4`.
 
     `b4.mbstd_group_size` may be changed after loading. With `spectral_norm` every call advances the stored `weight_u`,
     so consecutive scores of the same images differ slightly, as in the original.
     """
 
-    init_args: tuple[Any, ...] = ()
+    config: DiscriminatorConfig
+    b4: DiscriminatorEpilogue
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()

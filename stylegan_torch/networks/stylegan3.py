@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylegan_torch.networks import interface
 from stylegan_torch.networks.layers import (
     Linear,
-    StyleGenerator,
     any_tensor,
     cast,
     check_noise,
@@ -379,8 +379,10 @@ def _resample(
     return upfirdn2d(x, f, up=up, down=down, pad=pad_y, pad_x=pad_x, gain=up**2)
 
 
-class SynthesisNetwork(nn.Module):
+class SynthesisNetwork(interface.SynthesisNetwork):
     """Maps ws to an image. `input` reads ws[:, 0], layer i (sub-module `layer_names[i]`) ws[:, i + 1]."""
+
+    config: GeneratorConfig
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -399,10 +401,6 @@ class SynthesisNetwork(nn.Module):
         self.layer_names = [spec.name for spec in specs]
         for spec in specs:
             self.add_module(spec.name, SynthesisLayer(config, spec))
-
-    def noise_buffers(self) -> list[Tensor]:
-        """Return nothing: StyleGAN3 has no noise."""
-        return []
 
     def forward(
         self,
@@ -439,8 +437,12 @@ class SynthesisNetwork(nn.Module):
         return x * self.output_scale
 
 
-class Generator(StyleGenerator):
+class Generator(interface.StyleGenerator):
     """Maps latents z [N, z_dim] and labels c [N, c_dim] to images; `mapping` and `synthesis` work by themselves too."""
+
+    config: GeneratorConfig
+    mapping: MappingNetwork
+    synthesis: SynthesisNetwork
 
     def __init__(self, config: GeneratorConfig) -> None:
         synthesis = SynthesisNetwork(config)

@@ -14,7 +14,6 @@ The entry `stylegan_torch` is JSON: seeds, truncation, class, which file and whi
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ import torch
 from torch import Tensor
 
 from stylegan_torch.errors import StyleGANError
+from stylegan_torch.files.npz_record import record_of, write_npz
 from stylegan_torch.files.plain_json import plain
 
 FORMAT = "stylegan-torch reference"
@@ -96,8 +96,7 @@ def write_reference(file: IO[bytes], record: dict[str, Any], arrays: dict[str, n
         arrays: by name.
     """
     record = {"format": FORMAT, "version": VERSION, **record}
-    content: dict[str, Any] = {RECORD: np.array(json.dumps(record)), **arrays}
-    np.savez(file, **content)
+    write_npz(file, arrays, **{RECORD: record})
 
 
 def read_reference(path: Path) -> Reference:
@@ -108,7 +107,7 @@ def read_reference(path: Path) -> Reference:
     """
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            record = plain(json.loads(str(file[RECORD])), "its record")
+            record = plain(record_of(file, RECORD), "its record")
             if record["format"] != FORMAT:
                 raise StyleGANError(f"{path}: is no reference file but a {record['format']}")
             if record["version"] != VERSION:

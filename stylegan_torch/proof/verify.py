@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stylegan_torch.drawing.draw import Style, resolve
+from stylegan_torch.drawing.draw import DrawSettings, resolve
 from stylegan_torch.drawing.images import on_rounding_edge, to_uint8
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.networks import progan
@@ -210,11 +210,11 @@ def _check_fit(G: Any, reference: Reference) -> None:
     for name, theirs, here in zip(("z_dim", "c_dim", "channels", "height", "width"), found, ours, strict=True):
         if theirs != here:
             raise StyleGANError(f"the reference is of another network: its {name} is {theirs}, here it is {here}")
-    buffers = [] if isinstance(G, progan.Generator) else G.synthesis.noise_buffers()
+    buffers = G.synthesis.noise_buffers() if G.has_w else []
     recorded = [tuple(maps.shape[2:]) for maps in reference.noise or []]
     if reference.record.get("noise") != "none" and recorded != [tuple(buffer.shape) for buffer in buffers]:
         raise StyleGANError(f"the reference is of another network: its {len(recorded)} noise maps do not fit this one")
-    if ("w" in arrays) == isinstance(G, progan.Generator):
+    if ("w" in arrays) != G.has_w:
         raise StyleGANError("the reference is of another network: only one of the two has a w")
 
 
@@ -222,15 +222,14 @@ def _draw(G: Any, reference: Reference) -> dict[str, Tensor]:
     # One by one: the memory of one picture, and no rounding that depends on the batch.
     parts = [_draw_one(G, reference, i) for i in range(len(reference.arrays["z"]))]
     computed = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    rounding = "nearest" if isinstance(G, progan.Generator) else "truncate"
-    return {**computed, "images_uint8": to_uint8(computed["images"], rounding)}
+    return {**computed, "images_uint8": to_uint8(computed["images"], G.rounding)}
 
 
 def _draw_one(G: Any, reference: Reference, i: int) -> dict[str, Tensor]:
     z, c = reference.arrays["z"][i : i + 1], reference.arrays["labels"][i : i + 1]
-    if isinstance(G, progan.Generator):
+    if not G.has_w:
         return {"images": G(z, c)}
-    settings = resolve(G, Style(truncation_psi=reference.record["truncation_psi"]))
+    settings = resolve(G, DrawSettings(truncation_psi=reference.record["truncation_psi"]))
     w = G.mapping(z, c)
     ws = G.mapping(z, c, settings["truncation_psi"], settings["truncation_cutoff"])
     noise = reference.noise and [maps if len(maps) == 1 else maps[i : i + 1] for maps in reference.noise]

@@ -26,8 +26,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylegan_torch.drawing.images import ContactSheet, save_png, to_pil, to_uint8
+from stylegan_torch.drawing.images import save_png, to_pil, to_uint8
 from stylegan_torch.drawing.seeds import latents_from_seeds
+from stylegan_torch.drawing.sheets import Sheet
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.atomic import new_file, opened_by_name
@@ -168,11 +169,10 @@ def _asked_to_stop() -> Iterator[Event]:
 
 
 def _save_sheet(images: Tensor, path: Path) -> None:
-    sheet = ContactSheet(len(images))
+    sheet = Sheet(len(images))
     for picture in to_uint8(images).numpy():
-        sheet.add(to_pil(picture))
-    assert sheet.sheet is not None
-    save_png(path, sheet.sheet, {}, force=True)
+        sheet.add(picture)
+    save_png(path, to_pil(sheet.picture), {}, force=True)
 
 
 def _passed(before: int, now: int, kimg: float) -> bool:

@@ -16,7 +16,7 @@ from stylegan_torch.files.atomic import cache_folder, make_folder, spelled
 from stylegan_torch.files.checkpoint import Checkpoint
 from stylegan_torch.networks.registry import kind_of
 from stylegan_torch.pictures.collections import Picture
-from stylegan_torch.pictures.decode import Form
+from stylegan_torch.pictures.decode import PictureSize
 from stylegan_torch.training.dataset import Dataset, labels_used, prepare
 from stylegan_torch.training.recipes import networks_of, new_networks, read_recipe
 from stylegan_torch.training.run import Run
@@ -83,8 +83,8 @@ def start(
     (height, width), c_dim = networks["G"].img_size, networks["G"].c_dim
     labels_from, note = labels_used(plan.data, c_dim)
     with accelerator.main_process_first():  # the others then find the pictures prepared
-        form = Form(height, width, networks["G"].img_channels)
-        data = prepare(plan.data, form, cache, plan.skip_bad, watch, labels_from)
+        size = PictureSize(height, width, networks["G"].img_channels)
+        data = prepare(plan.data, size, cache, plan.skip_bad, watch, labels_from)
     found = _found(data, c_dim)
     before = about.get("found", found)
     if found != {"labels": found["labels"], **before}:  # of older runs the labels are not known

@@ -16,7 +16,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
-from stylegan_torch.drawing.random_streams import Draws, Share
+from stylegan_torch.drawing.random_streams import RandomStream, Share
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.networks import progan, stylegan3
 from stylegan_torch.networks.layers import box_down2d, nearest_up2d, upfirdn2d
@@ -113,7 +113,7 @@ class Trainer:
         self.label_note = self.data.fit_labels(G.c_dim)
         if self.settings.grow_from is not None and not (_can_grow(G) and _can_grow(D)):
             raise StyleGANError("grow_from: these networks cannot grow, as they were not made for it")
-        if isinstance(G, progan.Generator) and self._g_interval:
+        if not G.has_w and self._g_interval:
             raise StyleGANError("path_length_weight: ProGAN has no W to take path lengths in")
         for batch in (self.settings.batch, *self.settings.batches.values()):
             self._split(batch, self._group)
@@ -313,9 +313,9 @@ class Trainer:
         penalty = losses.r1_penalty(reals, scores)
         return self.settings.r1_gamma / 2 * self._d_interval * penalty, {"r1": penalty}
 
-    def _draws(self, purpose: str, share: Share, batch: int | None = None) -> Draws:
+    def _draws(self, purpose: str, share: Share, batch: int | None = None) -> RandomStream:
         key = (self.settings.seed, self.steps, _PURPOSES.index(purpose))
-        return Draws(key, batch or self.batch, share, self.device)
+        return RandomStream(key, batch or self.batch, share, device=self.device)
 
     def _fakes(self, purpose: str, share: Share, batch: int) -> tuple[Tensor, Tensor | None, Tensor]:
         """Return generated images, the ws they are made from (None in ProGAN), and their labels.
@@ -325,7 +325,7 @@ class Trainer:
         draws, G = self._draws(purpose, share, batch), self.G
         z = draws.normal(G.z_dim)
         c = self._labels(draws.integers(0, len(self.data)).cpu().numpy())
-        if isinstance(G, progan.Generator):
+        if not G.has_w:
             return G(z, c), None, c
         ws = plain_ws = G.mapping(z, c)
         active = G.num_ws - 2 * math.floor(self.lod)

@@ -67,7 +67,7 @@ def test_rosinality_stylegan2(name: str) -> None:
     average = torch.from_numpy(arrays["truncation_latent"]).reshape(-1)
     if "latent_avg" in arrays:
         torch.testing.assert_close(G.mapping.w_avg, average)
-    G.mapping.w_avg.copy_(average)
+    G.get_buffer("mapping.w_avg").copy_(average)
     _close(G(z, truncation_psi=0.7), arrays["img_trunc0.7"])
     for key, count in {"D_b1": 1, "D_b3": 3, "D_b4": 4, "D_b8_group4": 8}.items():
         _close(D(images[:count]), arrays[key], image=False)
@@ -115,7 +115,7 @@ def test_genforce(name: str) -> None:
 def test_yuuho(name: str) -> None:
     checkpoint, arrays = _case(name)
     G, z = checkpoint.network(), torch.from_numpy(arrays["z"])
-    own = {"truncation_psi": G.config.truncation_psi, "truncation_cutoff": G.config.truncation_cutoff}
+    own: dict[str, Any] = {"truncation_psi": G.config.truncation_psi, "truncation_cutoff": G.config.truncation_cutoff}
     _close(G.mapping(z)[:, 0], arrays["w_untruncated"], image=False)
     _close(G.mapping(z, **own), arrays["styles"][:, : G.num_ws], image=False)
     _close(G(z), arrays["image_psi1"])
@@ -209,7 +209,7 @@ def _old_name(name: str, last: int) -> str:
 def test_a_training_file_gets_the_average_its_sampler_would_take() -> None:
     G = converter.load(COMMUNITY / "rosinality_sg2_train_010000.pt").network("G_ema")
     many = G.mapping(torch.randn(40_000, G.z_dim))[:, 0]
-    deviations = (G.mapping.w_avg - many.mean(dim=0)) / (many.std(dim=0) / 64)  # 64² samples
+    deviations = (G.get_buffer("mapping.w_avg") - many.mean(dim=0)) / (many.std(dim=0) / 64)  # 64² samples
     assert float(deviations.abs().max()) < 5
 
 

@@ -13,6 +13,7 @@ import torch
 
 import converter
 from converter.errors import ConvertError
+from stylegan_torch.networks import progan
 from stylegan_torch.networks.registry import assemble
 from tests import DATA
 from tests.tools import oracle_community as oracle
@@ -161,7 +162,9 @@ def test_genforce_progan_with_labels(tmp_path: Path) -> None:
         assert (G.z_dim, G.c_dim) == (7, 3)
         images = G(torch.from_numpy(z), torch.from_numpy(labels))
         _close(images, oracle.genforce_pggan_generator(_arrays(states[key]), z, labels))
-    score, logits = checkpoint.network("D")(images, torch.from_numpy(labels), return_labels=True)
+    ours = checkpoint.network("D")
+    assert isinstance(ours, progan.Discriminator)
+    score, logits = ours(images, torch.from_numpy(labels), return_labels=True)
     _close(torch.cat([score, logits], dim=1), oracle.genforce_pggan_discriminator(_arrays(D), images.numpy()))
 
 

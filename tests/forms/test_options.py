@@ -11,6 +11,7 @@ import torch
 
 import converter
 from stylegan_torch.files.checkpoint import Checkpoint
+from stylegan_torch.networks import progan
 from tests.tools import oracle
 from tests.tools.official import build, write_pickle
 from tests.tools.tensorflow_cases import DISCRIMINATORS, GENERATORS, Case, case_id
@@ -45,7 +46,10 @@ def test_generator_draws_what_the_formulas_say(case: Case, tmp_path: Path) -> No
         return
     _close(G.mapping(*inputs), w)
     psi, cutoff = oracle.default_truncation(state)
-    defaults = {"truncation_psi": G.config.truncation_psi, "truncation_cutoff": G.config.truncation_cutoff}
+    defaults: dict[str, Any] = {
+        "truncation_psi": G.config.truncation_psi,
+        "truncation_cutoff": G.config.truncation_cutoff,
+    }
     _close(G(*inputs, **defaults), oracle.generator(state, z, labels, psi, cutoff)[1])
     _, noise = oracle.seed_inputs(state, 5)
     maps = [torch.from_numpy(noise_map).float().reshape(1, 1, *noise_map.shape[-2:]) for noise_map in noise]
@@ -66,6 +70,7 @@ def test_discriminator_scores_what_the_formulas_say(case: Case, tmp_path: Path) 
         u = verdict.u
         inputs = torch.from_numpy(images).float(), torch.from_numpy(labels).float()
         if function == "D_paper" and release == "PG":
+            assert isinstance(D, progan.Discriminator)
             scores, logits = D(*inputs, return_labels=True)
             _close(logits, verdict.label_logits)
             _close(scores, verdict.scores)

@@ -308,7 +308,7 @@ def test_filter_with_other_rounding_is_kept_as_it_is(tmp_path: Path) -> None:
 def test_official_class_takes_our_tensors_and_arguments(case: Case, tmp_path: Path) -> None:
     kind, options = case
     module = persistence_network(kind, 1, **options)
-    ours = converter.load(write(tmp_path / "net.pkl", module)).network("D" if kind == "D" else "G_ema")
+    ours: Any = converter.load(write(tmp_path / "net.pkl", module)).network("D" if kind == "D" else "G_ema")
     official = official_modules.Discriminator if kind == "D" else official_modules.Generator
     theirs = official(*ours.init_args, **ours.init_kwargs).eval().requires_grad_(False)
     theirs.load_state_dict(ours.state_dict(), strict=True)

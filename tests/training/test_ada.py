@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stylegan_torch.drawing.random_streams import Draws, Share
+from stylegan_torch.drawing.random_streams import RandomStream, Share
 from stylegan_torch.training import ada
 
 
-def _draws(count: int, seed: int = 0) -> Draws:
-    return Draws((seed,), count, Share())
+def _draws(count: int, seed: int = 0) -> RandomStream:
+    return RandomStream((seed,), count, Share())
 
 
 def _images(count: int = 2, side: int = 16, channels: int = 3) -> Tensor:
@@ -108,7 +108,7 @@ def test_hue_turns_about_gray() -> None:
     assert _recolored(half, 0.5, 0.5, 0.5) == pytest.approx([0.5, 0.5, 0.5])
 
 
-class _Fixed(Draws):
+class _Fixed(RandomStream):
     """Gives 0.5 sigma for every normal number, and makes the chosen transformations happen."""
 
     def __init__(self, happen: set[int]) -> None:

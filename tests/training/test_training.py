@@ -25,8 +25,9 @@ from torch import Tensor
 import converter
 import stylegan_torch
 from stylegan_torch.commands.main import main
-from stylegan_torch.drawing.random_streams import Draws, Share
+from stylegan_torch.drawing.random_streams import RandomStream, Share
 from stylegan_torch.errors import CheckpointError, StyleGANError
+from stylegan_torch.networks import progan
 from stylegan_torch.training.recipes import Networks, networks_of, new_networks
 from stylegan_torch.training.settings import Settings, grown_lod, preset
 from stylegan_torch.training.trainer import Trainer, faded, freeze, set_lod
@@ -97,10 +98,10 @@ def _tensors(network: Any) -> dict[str, Tensor]:
 @given(st.integers(1, 6), st.integers(1, 5))
 def test_shares_make_up_the_batch(of: int, each: int) -> None:
     batch = of * each
-    whole = Draws((1, 2), batch, Share()).normal(3)
-    parts = [Draws((1, 2), batch, Share(index, of)).normal(3) for index in range(of)]
+    whole = RandomStream((1, 2), batch, Share()).normal(3)
+    parts = [RandomStream((1, 2), batch, Share(index, of)).normal(3) for index in range(of)]
     assert torch.equal(torch.stack(parts, dim=1).flatten(0, 1), whole)
-    assert not torch.equal(Draws((1, 3), batch, Share()).normal(3), whole)
+    assert not torch.equal(RandomStream((1, 3), batch, Share()).normal(3), whole)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def _moved_by_regularizers(interval: int, steps: int, weight: float) -> Tensor:
     given: dict[str, Any] = {"r1_gamma": 0.0, "path_length_weight": weight, "d_lr": 0.0}
     trainer = trainer_of("sg2-skip.pkl", path_length_interval=interval, **given)
     _make_linear(trainer, rate=1e-4)
-    trainer._draws = lambda purpose, share, batch=None: Draws((7,), batch or trainer.batch, share)  # type: ignore[method-assign]
+    trainer._draws = lambda purpose, share, batch=None: RandomStream((7,), batch or trainer.batch, share)  # type: ignore[method-assign]
     before = _flat(trainer.G)
     for step in range(steps):
         trainer.steps = step % interval  # a lazy one looks at every interval-th step
@@ -513,7 +514,9 @@ def test_a_growing_run_goes_on(photos: Path, tmp_path: Path) -> None:
     more = "grow_from = 4\ngrow_kimg = 0.03\nfade_kimg = 0.03\nbatches = {4 = 16}"
     start = ("--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
     _train(photos, "--config", _recipe(tmp_path, "progan", more=more), *start, "--kimg", 0.05)
-    assert stylegan_torch.load(tmp_path / "run" / "network-000000056.pt").config.lod == 1.4
+    config = stylegan_torch.load(tmp_path / "run" / "network-000000056.pt").config
+    assert isinstance(config, progan.GeneratorConfig)
+    assert config.lod == 1.4
     _train(photos, "--resume", *start, "--kimg", 0.09)
     _train(photos, "--config", tmp_path / "recipe.toml", "--outdir", tmp_path / "whole", *start[2:], "--kimg", 0.09)
     for role in ("G", "D", "G_ema"):  # the smaller network's moments are dropped at the right moment
