@@ -48,6 +48,8 @@ FORMAT = "stylegan-torch"
 VERSION = 2
 ROLES = ("G_ema", "G", "D")
 """The networks a file may have: the generator's moving average, the generator, the discriminator."""
+_HALVES = (torch.float16, torch.bfloat16)
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @dataclass(frozen=True)
@@ -86,9 +88,11 @@ class Checkpoint:
 def write(path: str | Path, checkpoint: Checkpoint, force: bool = False) -> None:
     """Write a `.pt` or `.safetensors` file; either the whole file comes into being or nothing does.
 
+    It is read back and compared before it takes its name.
+
     Raises:
         StyleGANError: if the file exists and `force` is off, or cannot be written.
-        CheckpointError: for another suffix, no networks, or networks of other roles.
+        CheckpointError: for another suffix, no networks, networks of other roles, or a file that reads back otherwise.
     """
     path = Path(path)
     try:
@@ -99,6 +103,42 @@ def write(path: str | Path, checkpoint: Checkpoint, force: bool = False) -> None
         raise CheckpointError(f"{path}: the name must end in .pt or .safetensors")
     with new_file(path, force) as file:
         _WRITERS[path.suffix](file, checkpoint)
+        file.flush()
+        if what := _difference(checkpoint, Path(file.name)):
+            raise CheckpointError(f"{path}: what was written reads back otherwise ({what}); is the disk sound?")
+
+
+def _difference(checkpoint: Checkpoint, written: Path) -> str | None:
+    """Tell what in a file is not as it should be, bit for bit, by its name; None if all is."""
+    try:
+        again = read(written)
+    except CheckpointError as error:
+        return str(error).removeprefix(f"{written}: ").replace(str(written), "it")
+    if again.networks.keys() != checkpoint.networks.keys():
+        return "its networks"
+    if json.dumps(again.provenance) != json.dumps(checkpoint.provenance):
+        return "its provenance"
+    for role, network in checkpoint.networks.items():
+        if again.networks[role].config != network.config:
+            return f"network {role}: its config"
+        for ours, theirs in zip(_parts(network), _parts(again.networks[role]), strict=True):
+            for name in ours.keys() | theirs.keys():
+                if name not in ours or name not in theirs or not same_bits(_as_read(ours[name]), theirs[name]):
+                    return f"network {role}: tensor {name}"
+    return None
+
+
+def same_bits(a: Tensor, b: Tensor) -> bool:
+    """Tell whether two tensors are the same bit for bit, which NaN is too and zeros of two signs are not."""
+    return a.dtype == b.dtype and a.shape == b.shape and torch.equal(_bits(a), _bits(b))
+
+
+def _bits(x: Tensor) -> Tensor:
+    return x.detach().cpu().reshape(-1).contiguous().view(_INTEGERS[x.element_size()])
+
+
+def _parts(network: Network) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    return network.state_dict, network.source
 
 
 def read(path: str | Path) -> Checkpoint:
@@ -353,7 +393,9 @@ def _read_safetensors(path: Path) -> Checkpoint:
     return Checkpoint(networks, plain(record["provenance"], "provenance"))
 
 
-_HALVES = (torch.float16, torch.bfloat16)
+def _as_read(value: Tensor) -> Tensor:
+    """Return a tensor of a network as reading gives it: halves as float32."""
+    return value.float() if value.dtype in _HALVES else value
 
 
 def _network(version: int, data: dict[str, Any], state: dict[str, Tensor], source: dict[str, Tensor]) -> Network:
@@ -363,7 +405,7 @@ def _network(version: int, data: dict[str, Any], state: dict[str, Tensor], sourc
         biases = {name: value for name, value in state.items() if added and name.endswith(".affine.bias")}
         state = state | {name: value + added for name, value in biases.items()}
         source = source | biases
-    state = {name: value.float() if value.dtype in _HALVES else value for name, value in state.items()}
+    state = {name: _as_read(value) for name, value in state.items()}
     return Network(config_from_json(data), state, source)
 
 
