@@ -48,7 +48,7 @@ def test_a_file_that_reads_back_otherwise_is_not_kept(
     monkeypatch.setitem(checkpoint._WRITERS, suffix, lambda file, content: sound(file, change(content)))
     path = tmp_path / "new" / f"net{suffix}"
     with pytest.raises(stylegan_torch.CheckpointError) as caught:
-        stylegan_torch.save(path, {"G_ema": registry.build(TINY)}, {"origin": "here"})
+        stylegan_torch.save(path, {"G_ema": registry.build(TINY)}, provenance={"origin": "here"})
     assert str(caught.value) == f"{path}: what was written reads back otherwise ({what}); is the disk sound?"
     assert list(tmp_path.iterdir()) == []
 

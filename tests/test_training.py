@@ -81,7 +81,9 @@ def _trainer(name: str, at_once: int | None = None, **given: Any) -> Trainer:
     family = {progan.Generator: "progan", stylegan3.Generator: "stylegan3"}.get(type(G))
     family = family or ("stylegan1" if name.startswith("sg1") else "stylegan2")
     settings = preset(family, {"batch": 4 if family == "stylegan3" else 8, **given})
-    return Trainer(G, networks["D"], networks["G_ema"], data, settings, Accelerator(cpu=True), at_once)
+    return Trainer(
+        G, networks["D"], networks["G_ema"], data, settings, accelerator=Accelerator(cpu=True), at_once=at_once
+    )
 
 
 def _flat(network: Any) -> Tensor:
@@ -307,7 +309,7 @@ def test_progressive_growing(family: str) -> None:
         "learning_rates": {"16": 1e-4},
     }
     settings = preset(family, {"batch": 8, **given})
-    trainer = Trainer(networks["G"], networks["D"], networks["G_ema"], random_pictures(24, 16), settings, Accelerator())
+    trainer = Trainer(networks["G"], networks["D"], networks["G_ema"], random_pictures(24, 16), settings)
     seen = []
     while trainer.shown < 80:
         trainer.step()

@@ -49,7 +49,9 @@ def train(recipe: Path, target: Path, at_once: int | None = None) -> None:
     made = beginning(recipe)
     data = random_pictures(40, networks.resolution, networks.c_dim)
     settings = preset(networks.family, given)
-    trainer = Trainer(made["G"], made["D"], made["G_ema"], data, settings, Accelerator(cpu=True), at_once)
+    trainer = Trainer(
+        made["G"], made["D"], made["G_ema"], data, settings, accelerator=Accelerator(cpu=True), at_once=at_once
+    )
     for _ in range(4):
         trainer.step()
     if trainer.accelerator.is_main_process:

@@ -52,6 +52,7 @@ def own(value: Tensor, dtype: torch.dtype | None = None) -> Tensor:
 def finisher(
     activation: str,
     noise: Tensor | None = None,
+    *,
     clamp: float | None = None,
     scale: Tensor | None = None,
     bias: Tensor | None = None,

@@ -193,16 +193,18 @@ def _read_any(path: str | Path, network: str, assumed: Mapping[str, Any] | None)
 def load(
     path: str | Path,
     network: Literal["G_ema", "G"] = "G_ema",
+    *,
     device: str | torch.device = "cpu",
     fast: bool = False,
     assumed: Mapping[str, Any] | None = None,
 ) -> Generator: ...
 @overload
-def load(path: str | Path, network: Literal["D"], device: str | torch.device = "cpu") -> Discriminator: ...
+def load(path: str | Path, network: Literal["D"], *, device: str | torch.device = "cpu") -> Discriminator: ...
 @overload
 def load(
     path: str | Path,
     network: str,
+    *,
     device: str | torch.device = "cpu",
     fast: bool = False,
     assumed: Mapping[str, Any] | None = None,
@@ -210,6 +212,7 @@ def load(
 def load(
     path: str | Path,
     network: str = "G_ema",
+    *,
     device: str | torch.device = "cpu",
     fast: bool = False,
     assumed: Mapping[str, Any] | None = None,
@@ -243,6 +246,7 @@ def load(
 def save(
     path: str | Path,
     networks: Mapping[str, nn.Module],
+    *,
     provenance: dict[str, Any] | None = None,
     force: bool = False,
 ) -> None:

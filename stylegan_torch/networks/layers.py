@@ -325,7 +325,7 @@ def check_noise(noise: Sequence[Tensor] | None, sizes: Sequence[Sequence[int]], 
 
 
 def layer_noise(
-    stored: Tensor | None, like: Tensor, noise_mode: str, noise: Tensor | None = None, batch: int | None = None
+    stored: Tensor | None, like: Tensor, noise_mode: str, noise: Tensor | None = None, *, batch: int | None = None
 ) -> Tensor | None:
     """Return the noise [1 or N, 1, H, W] of one layer, or None.
 

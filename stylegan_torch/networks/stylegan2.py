@@ -327,7 +327,9 @@ class MappingNetwork(interface.MappingNetwork):
         return truncate(x[:, None].expand(-1, self.num_ws, -1), self.w_avg, truncation_psi, truncation_cutoff)
 
 
-def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, up_filter: Tensor | None, demodulate: bool) -> Tensor:
+def modulated_conv2d(
+    x: Tensor, weight: Tensor, styles: Tensor, *, up_filter: Tensor | None, demodulate: bool
+) -> Tensor:
     """Convolve with a kernel whose input channels every sample scales by its own style (section 2.2).
 
     The scaling is done on the activations, and demodulation on the result; both are exactly that.
@@ -391,7 +393,7 @@ class SynthesisLayer(nn.Module):
         styles = self.affine(w)
         up_filter = self.resample_filter if self.up > 1 else None
         x = like_weight(x, self.weight)
-        x = modulated_conv2d(x, self.weight * self.weight_gain, styles, up_filter, demodulate=True)
+        x = modulated_conv2d(x, self.weight * self.weight_gain, styles, up_filter=up_filter, demodulate=True)
         noise = layer_noise(getattr(self, "noise_const", None), x, noise_mode, noise)
         if noise is not None:
             x = x + noise * self.noise_strength
@@ -419,7 +421,7 @@ class ToRGB(nn.Module):
     def forward(self, x: Tensor, w: Tensor, fused_modconv: bool = True) -> Tensor:
         """Map features [N, I, H, W] with w [N, w_dim] to an image [N, img_channels, H, W]."""
         x = like_weight(x, self.weight)
-        x = modulated_conv2d(x, self.weight * self.weight_gain, self.affine(w), None, demodulate=False)
+        x = modulated_conv2d(x, self.weight * self.weight_gain, self.affine(w), up_filter=None, demodulate=False)
         return activate(x + self.bias[:, None, None], "linear", self.conv_clamp)
 
 

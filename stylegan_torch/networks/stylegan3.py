@@ -194,7 +194,7 @@ def _layer_spec(config: GeneratorConfig, i: int, before: Signal, after: Signal) 
     )
 
 
-def design_filter(taps: int, cutoff: float, width: float, rate: float, radial: bool = False) -> Tensor | None:
+def design_filter(taps: int, *, cutoff: float, width: float, rate: float, radial: bool = False) -> Tensor | None:
     """Return a low-pass filter with a Kaiser window (section 3.2, appendix C.1): [taps], or [taps, taps] if radial.
 
     Args:
@@ -327,8 +327,10 @@ class SynthesisLayer(nn.Module):
         self.weight = normal(after.channels, before.channels, spec.kernel, spec.kernel)
         self.bias = nn.Parameter(torch.zeros(after.channels))
         self.register_buffer("magnitude_ema", torch.ones([]))
-        up = design_filter(spec.up_taps, before.cutoff, before.half_width * 2, spec.rate)
-        down = design_filter(spec.down_taps, after.cutoff, after.half_width * 2, spec.rate, self.down_radial)
+        up = design_filter(spec.up_taps, cutoff=before.cutoff, width=before.half_width * 2, rate=spec.rate)
+        down = design_filter(
+            spec.down_taps, cutoff=after.cutoff, width=after.half_width * 2, rate=spec.rate, radial=self.down_radial
+        )
         self.register_buffer("up_filter", up)
         self.register_buffer("down_filter", down)
 

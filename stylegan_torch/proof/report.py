@@ -25,7 +25,9 @@ VISIBLE = 0.25
 """Share of the range that a difference, root mean square, is brought to."""
 
 
-def write_report(path: Path, verdict: Verdict, reference: Reference, network: dict[str, Any], force: bool) -> None:
+def write_report(
+    path: Path, verdict: Verdict, reference: Reference, *, network: dict[str, Any], force: bool = False
+) -> None:
     """Write a self-contained HTML page.
 
     Args:

@@ -162,12 +162,12 @@ def verify(networks: Mapping[str, nn.Module], reference: Reference) -> Verdict:
             _score(watched, reference, 0)
         computed |= _scores(D, reference)
     images = arrays["images"]
-    comparisons = [compare(name, computed[name], arrays[name], images) for name in arrays if name in computed]
+    comparisons = [compare(name, computed[name], arrays[name], images=images) for name in arrays if name in computed]
     half = [role for role in networks if role in reference.record.get("half_precision", [])]
     return Verdict(comparisons, layers, computed["images"], tuple(half))
 
 
-def compare(name: str, ours: Tensor, reference: Tensor, images: Tensor | None = None) -> Comparison:
+def compare(name: str, ours: Tensor, reference: Tensor, *, images: Tensor | None = None) -> Comparison:
     """Compare two arrays of one shape by the tolerances.
 
     Args:

@@ -93,7 +93,7 @@ class Dataset:
         return f"this network has {c_dim} classes, the data set only the first {have}" if have < c_dim else None
 
 
-def stream(count: int, seed: int, start: int, length: int) -> np.ndarray[Any, Any]:
+def stream(count: int, *, seed: int, start: int, length: int) -> np.ndarray[Any, Any]:
     """Return the pictures `start` to `start + length` of an endless stream, as indices.
 
     Each epoch shows all `count` pictures once, in an order of its own. It follows from the seed alone, so that training
@@ -134,6 +134,7 @@ def prepare(
     path: Path,
     form: Form,
     cache: Path,
+    *,
     skip_bad: bool = False,
     watch: Callable[[Iterable[Picture]], Iterable[Picture]] = lambda given: given,
     labels_from: LabelsFrom = "all",

@@ -84,7 +84,7 @@ def start(
     labels_from, note = labels_used(plan.data, c_dim)
     with accelerator.main_process_first():  # the others then find the pictures prepared
         form = Form(height, width, networks["G"].img_channels)
-        data = prepare(plan.data, form, cache, plan.skip_bad, watch, labels_from)
+        data = prepare(plan.data, form, cache, skip_bad=plan.skip_bad, watch=watch, labels_from=labels_from)
     found = _found(data, c_dim)
     before = about.get("found", found)
     if found != {"labels": found["labels"], **before}:  # of older runs the labels are not known
@@ -96,7 +96,9 @@ def start(
     about["found"] = found
     make_folder(plan.outdir)
     at_once = about["at_once"]
-    trainer = Trainer(networks["G"], networks["D"], networks["G_ema"], data, settings, accelerator, at_once)
+    trainer = Trainer(
+        networks["G"], networks["D"], networks["G_ema"], data, settings, accelerator=accelerator, at_once=at_once
+    )
     if state:
         trainer.restore(state)
     trainer.label_note = trainer.label_note or note

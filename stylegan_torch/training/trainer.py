@@ -66,6 +66,7 @@ class Trainer:
         G_ema: Any,
         data: Dataset,
         settings: Settings,
+        *,
         accelerator: Accelerator | None = None,
         at_once: int | None = None,
     ) -> None:
@@ -303,7 +304,7 @@ class Trainer:
         between = self._draws("between", share).uniform()
         with self._in_float32():
             return losses.gradient_penalty(
-                lambda images: self._judge(images, c)[0], reals.float(), fakes.float(), between
+                lambda images: self._judge(images, c)[0], reals.float(), fakes.float(), share=between
             )
 
     def _r1_loss(self, share: Share) -> tuple[Tensor, dict[str, Tensor]]:
@@ -338,7 +339,8 @@ class Trainer:
 
     def _reals(self, share: Share) -> tuple[Tensor, Tensor]:
         """Return pictures of the data set and their labels."""
-        indices = stream(len(self.data), self.settings.seed, self.shown, self.batch)[share.index :: share.of]
+        indices = stream(len(self.data), seed=self.settings.seed, start=self.shown, length=self.batch)
+        indices = indices[share.index :: share.of]
         images = self.data.images(indices).to(self.device)
         if self.settings.flip:
             flipped = self._draws("flips", share).uniform() < 0.5
@@ -355,7 +357,9 @@ class Trainer:
         with self._in_float32():
             images = blurred(images.float(), sigma)
             if settings.augment != "none" and self.overfitting.p > 0:
-                images = augment(images, self.overfitting.p, self._draws(purpose, share), settings.augment_groups)
+                images = augment(
+                    images, self.overfitting.p, self._draws(purpose, share), groups=settings.augment_groups
+                )
         return images
 
     def _judge(self, images: Tensor, c: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -387,7 +391,7 @@ class Trainer:
     @torch.no_grad()
     def _average_generator(self) -> None:
         settings = self.settings
-        beta = losses.ema_beta(self.batch, settings.ema_kimg, self.shown, settings.ema_rampup)
+        beta = losses.ema_beta(self.batch, settings.ema_kimg, shown=self.shown, rampup=settings.ema_rampup)
         for average, value in zip(self.G_ema.parameters(), self.G.parameters(), strict=True):
             average.copy_(value.lerp(average, beta))
         for average, value in zip(self.G_ema.buffers(), self.G.buffers(), strict=True):
