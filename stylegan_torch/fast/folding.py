@@ -244,7 +244,7 @@ class OneByOne(DrawsOnly):
         *,
         fused_modconv: bool | None = None,
         update_emas: bool = False,
-    ) -> Any:
+    ) -> Tensor:
         """Draw images as the plain form does.
 
         Raises:

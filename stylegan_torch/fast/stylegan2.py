@@ -179,7 +179,7 @@ class StyleGAN2Block(stylegan2.SynthesisBlock):
         whole = self.residual or not isinstance(self.attention, nn.Identity) or is_watched(self)
         if x is None or self.resolution == 4 or whole or rows >= self.size[0]:
             return super().forward(x, img, ws, noise_mode=noise_mode, noise=noise)
-        convs: tuple[Any, Any] = (self.conv0, self.conv1)
+        convs = (self.conv0, self.conv1)
         maps = [conv.pick_noise(ws, noise_mode, noise and noise[i]) for i, conv in enumerate(convs)]
         return self._in_strips(x.to(self.dtype), img, ws, maps, rows)
 

@@ -43,6 +43,7 @@ from stylegan_torch.networks.registry import (
     shapes,
     tensors_of,
 )
+from stylegan_torch.types import Json, JsonObject
 
 FORMAT = "stylegan-torch"
 VERSION = 2
@@ -66,7 +67,7 @@ class Checkpoint:
     """What one of our files holds; `networks` by role: "G_ema", "G", "D"."""
 
     networks: dict[str, Network]
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: JsonObject = field(default_factory=dict)
 
     @overload
     def network(self, role: Literal["G_ema", "G"] = "G_ema") -> Generator: ...
@@ -178,7 +179,7 @@ def is_ours(path: str | Path) -> bool:
         return False
 
 
-def _read_any(path: str | Path, network: str, assumed: Mapping[str, Any] | None) -> Checkpoint:
+def _read_any(path: str | Path, network: str, assumed: Mapping[str, Json] | None) -> Checkpoint:
     if is_ours(path) and not assumed:
         return read(path)
     if line := in_the_way():
@@ -196,7 +197,7 @@ def load(
     *,
     device: str | torch.device = "cpu",
     fast: bool = False,
-    assumed: Mapping[str, Any] | None = None,
+    assumed: Mapping[str, Json] | None = None,
 ) -> Generator: ...
 @overload
 def load(path: str | Path, network: Literal["D"], *, device: str | torch.device = "cpu") -> Discriminator: ...
@@ -207,7 +208,7 @@ def load(
     *,
     device: str | torch.device = "cpu",
     fast: bool = False,
-    assumed: Mapping[str, Any] | None = None,
+    assumed: Mapping[str, Json] | None = None,
 ) -> Any: ...
 def load(
     path: str | Path,
@@ -215,7 +216,7 @@ def load(
     *,
     device: str | torch.device = "cpu",
     fast: bool = False,
-    assumed: Mapping[str, Any] | None = None,
+    assumed: Mapping[str, Json] | None = None,
 ) -> Any:
     """Load a network, an `nn.Module`: eval mode, no gradients (`requires_grad_(True)` turns them on).
 
@@ -247,7 +248,7 @@ def save(
     path: str | Path,
     networks: Mapping[str, nn.Module],
     *,
-    provenance: dict[str, Any] | None = None,
+    provenance: JsonObject | None = None,
     force: bool = False,
 ) -> None:
     """Save networks by role, e.g. `{"G_ema": G, "D": D}`, as `.pt` or `.safetensors`.
@@ -267,7 +268,7 @@ def save(
     write(path, of_modules(networks, provenance), force)
 
 
-def of_modules(networks: Mapping[str, nn.Module], provenance: dict[str, Any] | None = None) -> Checkpoint:
+def of_modules(networks: Mapping[str, nn.Module], provenance: JsonObject | None = None) -> Checkpoint:
     """Return what a file of these modules would hold; their tensors are shared.
 
     Raises:
@@ -278,8 +279,8 @@ def of_modules(networks: Mapping[str, nn.Module], provenance: dict[str, Any] | N
 
     parts = {}
     for role, given in networks.items():
-        module: Any = getattr(given, "_orig_mod", given)  # what torch.compile made of it
-        config: Any = getattr(module, "config", None)
+        module = getattr(given, "_orig_mod", given)  # what torch.compile made of it
+        config = getattr(module, "config", None)
         if not isinstance(config, Config):
             raise CheckpointError(f"{role} is a {type(module).__name__}, not a network of this package")
         if isinstance(module, DrawsOnly):
@@ -307,7 +308,7 @@ def _as_float32(value: Tensor, what: str) -> Tensor:
     return result
 
 
-def _check_roles(networks: Mapping[str, Any]) -> None:
+def _check_roles(networks: Mapping[str, object]) -> None:
     strange = [role for role in networks if role not in ROLES]
     if strange or not networks:
         raise CheckpointError(f"networks are named {', '.join(ROLES)}, not {strange or 'none at all'}")
@@ -402,7 +403,7 @@ def _as_read(value: Tensor) -> Tensor:
     return value.float() if value.dtype in _HALVES else value
 
 
-def _network(version: int, data: dict[str, Any], state: dict[str, Tensor], source: dict[str, Tensor]) -> Network:
+def _network(version: int, data: JsonObject, state: dict[str, Tensor], source: dict[str, Tensor]) -> Network:
     if version == 1:
         data = dict(data)
         added = data.pop("style_bias", 0.0) if data.get("family") == "stylegan2" else 0.0
@@ -413,7 +414,7 @@ def _network(version: int, data: dict[str, Any], state: dict[str, Tensor], sourc
     return Network(config_from_json(data), state, source)
 
 
-def _check_format(content: Any) -> None:
+def _check_format(content: Json) -> None:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError("is not a file of ours; stylegan-convert may be able to read it")
     if not content.get("networks"):

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 from stylegan_torch.networks import interface
 from stylegan_torch.networks.layers import (
     Linear,
+    WithFeatures,
     any_tensor,
     cast,
     check_noise,
@@ -34,6 +34,7 @@ from stylegan_torch.networks.layers import (
     with_features,
 )
 from stylegan_torch.networks.stylegan2 import MappingConfig, MappingNetwork
+from stylegan_torch.types import Arguments
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class GeneratorConfig:
         """There is no noise to draw."""
         return "stored"
 
-    def official_arguments(self) -> dict[str, Any]:
+    def official_arguments(self) -> Arguments:
         """Return what StyleGAN3's class takes for this network."""
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_OFFICIAL}
         mapping = {name: getattr(self.mapping, name) for name in ("num_layers", "lr_multiplier", "w_avg_beta")}
@@ -414,7 +415,7 @@ class SynthesisNetwork(interface.SynthesisNetwork):
         *,
         fused_modconv: bool | None = None,
         update_emas: bool = False,
-    ) -> Any:
+    ) -> Tensor | WithFeatures:
         """Draw images [N, img_channels, H, W], dynamic range about [-1, 1], from ws [N, num_ws, w_dim].
 
         Args:
@@ -433,7 +434,7 @@ class SynthesisNetwork(interface.SynthesisNetwork):
         check_shape("ws", ws, self.num_ws, self.w_dim)
         ws = cast("ws", ws, any_tensor(self.input))
         check_noise(noise, [], ws.shape[0])
-        x: Any = self.input(ws[:, 0])
+        x: Tensor = self.input(ws[:, 0])
         for i, name in enumerate(self.layer_names):
             x = getattr(self, name)(x, ws[:, i + 1], **given(update_emas=update_emas))
         return x * self.output_scale

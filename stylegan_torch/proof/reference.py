@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
@@ -23,10 +24,13 @@ from typing import IO, Any
 
 import numpy as np
 import torch
+from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
 from torch import Tensor
 
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.plain_json import plain
+from stylegan_torch.types import JsonObject
 
 FORMAT = "stylegan-torch reference"
 VERSION = 1
@@ -80,13 +84,13 @@ class Reference:
     layers: in the order of computation.
     """
 
-    record: dict[str, Any]
+    record: JsonObject
     arrays: dict[str, Tensor]
     noise: list[Tensor] | None
     layers: list[Layer]
 
 
-def write_reference(file: IO[bytes], record: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+def write_reference(file: IO[bytes], record: JsonObject, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write a reference file.
 
     Args:
@@ -126,7 +130,7 @@ def read_reference(path: Path) -> Reference:
         ) from error
 
 
-def _read(file: Any, record: dict[str, Any]) -> Reference:
+def _read(file: NpzFile, record: JsonObject) -> Reference:
     for key, kinds in _RECORD.items():
         if not isinstance(record.get(key), kinds) or isinstance(record[key], bool):
             raise StyleGANError(f"its record has no sound {key}")
@@ -152,7 +156,7 @@ def _read(file: Any, record: dict[str, Any]) -> Reference:
     return Reference(record, arrays, noise or None, layers)
 
 
-def _tensor(file: Any, name: str, ndim: int) -> Tensor:
+def _tensor(file: NpzFile, name: str, ndim: int) -> Tensor:
     array = file[name]
     dtype = np.uint8 if name == "images_uint8" else np.float32
     if array.dtype != dtype or array.ndim != ndim:

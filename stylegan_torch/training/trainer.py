@@ -12,13 +12,17 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from stylegan_torch.drawing.random_streams import Draws, Share
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.networks import progan, stylegan3
+from stylegan_torch.networks.interface import Discriminator, Generator
 from stylegan_torch.networks.layers import box_down2d, nearest_up2d, upfirdn2d
 from stylegan_torch.networks.path_lengths import path_lengths
 from stylegan_torch.training import losses
@@ -61,9 +65,9 @@ class Trainer:
 
     def __init__(
         self,
-        G: Any,
-        D: Any,
-        G_ema: Any,
+        G: Generator,
+        D: Discriminator,
+        G_ema: Generator,
         data: Dataset,
         settings: Settings,
         *,
@@ -73,7 +77,8 @@ class Trainer:
         self.accelerator = accelerator or Accelerator()
         self.device = self.accelerator.device
         # This layout is the fastest on CPUs and tensor cores.
-        self.G, self.D = (network.to(self.device, memory_format=torch.channels_last) for network in (G, D))
+        self.G: Generator = G.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.D: Discriminator = D.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.G_ema = G_ema.to(self.device)
         self.G_ema.requires_grad_(False)
         self.data, self.settings, self.at_once = data, settings, at_once
@@ -97,7 +102,7 @@ class Trainer:
     def _d_interval(self) -> int:
         return self.settings.r1_interval if self.settings.r1_gamma else 0
 
-    def _adam(self, parameters: list[nn.Parameter], lr: float, interval: int) -> Any:
+    def _adam(self, parameters: list[nn.Parameter], lr: float, interval: int) -> Optimizer:
         lr, betas = losses.lazy_adam(lr, self.settings.betas, interval)
         return self.accelerator.prepare(torch.optim.Adam(parameters, lr, betas, eps=1e-8))
 
@@ -212,7 +217,7 @@ class Trainer:
         return values
 
     def _optimize(
-        self, optimizer: Any, parameters: list[nn.Parameter], loss: Part, penalty: Part, interval: int
+        self, optimizer: Optimizer, parameters: list[nn.Parameter], loss: Part, penalty: Part, interval: int
     ) -> dict[str, Tensor]:
         """Step for a loss, and every `interval` steps for its regulariser: by itself, or with it if that is always."""
         if interval == 1:
@@ -222,7 +227,7 @@ class Trainer:
             values |= self._descend(optimizer, parameters, penalty)
         return values
 
-    def _descend(self, optimizer: Any, parameters: list[nn.Parameter], *parts: Part) -> dict[str, Tensor]:
+    def _descend(self, optimizer: Optimizer, parameters: list[nn.Parameter], *parts: Part) -> dict[str, Tensor]:
         """Make one step of an optimiser, and return what the parts report, averaged over all shares."""
         optimizer.zero_grad()
         report: dict[str, Tensor] = {}
@@ -243,7 +248,7 @@ class Trainer:
         optimizer.step()
         return report
 
-    def _in_float32(self) -> AbstractContextManager[Any]:
+    def _in_float32(self) -> AbstractContextManager[object]:
         """Leave mixed precision: second derivatives and positions in pictures need all digits."""
         return torch.autocast(self.device.type, enabled=False)
 
@@ -347,7 +352,7 @@ class Trainer:
             images = torch.where(flipped[:, None, None, None], images.flip(3), images)
         return faded(images, self.lod), self._labels(indices)
 
-    def _labels(self, indices: Any) -> Tensor:
+    def _labels(self, indices: NDArray[np.int64]) -> Tensor:
         return self.data.labels(indices, self.G.c_dim).to(self.device)
 
     def _seen(self, images: Tensor, purpose: str, share: Share) -> Tensor:
@@ -373,9 +378,9 @@ class Trainer:
     def _tracked_magnitudes(self) -> Iterator[None]:
         """Let StyleGAN3's layers follow the mean square of what enters them (section 3.2), once for the whole batch."""
         layers = [layer for layer in self.G.modules() if isinstance(layer, stylegan3.SynthesisLayer)]
-        powers: dict[Any, list[Tensor]] = {layer: [] for layer in layers}
+        powers: dict[stylegan3.SynthesisLayer, list[Tensor]] = {layer: [] for layer in layers}
 
-        def note(layer: Any, args: tuple[Tensor, ...]) -> None:
+        def note(layer: stylegan3.SynthesisLayer, args: tuple[Tensor, ...]) -> None:
             powers[layer].append(args[0].detach().float().square().mean())
 
         handles = [layer.register_forward_pre_hook(note) for layer in layers]
@@ -386,7 +391,7 @@ class Trainer:
                 handle.remove()
         for layer, seen in powers.items():
             power = self._mean(torch.stack(seen).mean())
-            layer.magnitude_ema.copy_(power.lerp(layer.magnitude_ema, self.G.config.magnitude_ema_beta))
+            layer.magnitude_ema.copy_(power.lerp(layer.magnitude_ema, layer.magnitude_ema_beta))
 
     @torch.no_grad()
     def _average_generator(self) -> None:
@@ -394,8 +399,8 @@ class Trainer:
         beta = losses.ema_beta(self.batch, settings.ema_kimg, shown=self.shown, rampup=settings.ema_rampup)
         for average, value in zip(self.G_ema.parameters(), self.G.parameters(), strict=True):
             average.copy_(value.lerp(average, beta))
-        for average, value in zip(self.G_ema.buffers(), self.G.buffers(), strict=True):
-            average.copy_(value)
+        for kept, now in zip(self.G_ema.buffers(), self.G.buffers(), strict=True):
+            kept.copy_(now)
 
     def state(self) -> dict[str, Any]:
         """Return what it takes, besides the networks, to go on exactly as if nothing had happened."""
@@ -426,7 +431,7 @@ def _form(size: tuple[int, int], channels: int) -> str:
     return f"{size[0]}×{size[1]} pictures of {channels} channels"
 
 
-def _can_grow(network: Any) -> bool:
+def _can_grow(network: Generator | Discriminator) -> bool:
     """Return whether a network can draw, or judge, smaller pictures than its own."""
     architecture = getattr(network.config, "architecture", "revised")
     return getattr(network.config, "growing", False) and architecture == "revised"
@@ -470,7 +475,7 @@ def blurred(images: Tensor, sigma: float) -> Tensor:
     return upfirdn2d(images, f / f.sum(), pad=(reach, reach))
 
 
-def freeze(D: Any, layers: int) -> set[str]:
+def freeze(D: Discriminator, layers: int) -> set[str]:
     """Take a discriminator's first layers out of training, counted from the picture (Freeze-D, Mo et al. 2020).
 
     Returns:
