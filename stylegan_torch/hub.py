@@ -24,6 +24,8 @@ from stylegan_torch.networks.interface import Discriminator, Generator
 from stylegan_torch.networks.registry import config_to_json, kind_of
 from stylegan_torch.types import JsonObject
 
+__all__ = ["PretrainedNetworks"]
+
 WEIGHTS = "model.safetensors"
 _TEMPLATE = (Path(__file__).parent / "model_card.md").read_text(encoding="utf-8")
 

@@ -18,8 +18,6 @@ from torch import Tensor, nn
 from stylegan_torch.networks.layers import WithFeatures, any_tensor, given
 from stylegan_torch.types import Arguments
 
-__all__ = ["Discriminator", "Generator", "MappingNetwork", "StyleGenerator", "SynthesisNetwork"]
-
 
 class NetworkConfig(Protocol):
     """What the config of every network says."""

@@ -32,6 +32,8 @@ from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.plain_json import plain
 from stylegan_torch.types import JsonObject
 
+__all__ = ["Layer", "Reference", "read_reference", "write_reference"]
+
 FORMAT = "stylegan-torch reference"
 VERSION = 1
 RECORD = "stylegan_torch"

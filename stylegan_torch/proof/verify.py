@@ -20,6 +20,8 @@ from stylegan_torch.networks.interface import Discriminator, Generator
 from stylegan_torch.proof.reference import Layer, Reference
 from stylegan_torch.text import columns
 
+__all__ = ["Comparison", "Verdict", "compare", "verify"]
+
 TOLERANCE = 1e-4
 """Of images in [-1, 1]; of other arrays times the largest value of the reference, if that is over 1."""
 IDENTICAL = 0.999
