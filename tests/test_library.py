@@ -176,11 +176,6 @@ def test_training_does_not_touch_the_file(tmp_path: Path) -> None:
     assert not torch.equal(G.state_dict()["mapping.fc0.weight"], again.state_dict()["mapping.fc0.weight"])
 
 
-def test_every_public_name_is_documented() -> None:
-    for name in stylegan_torch.__all__:
-        assert getattr(stylegan_torch, name).__doc__
-
-
 def test_networks_that_share_tensors_are_saved(tmp_path: Path) -> None:
     G = converter.load(DATA / "ada.pkl").network("G_ema")
     stylegan_torch.save(tmp_path / "shared.safetensors", {"G_ema": G, "G": G})

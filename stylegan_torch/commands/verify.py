@@ -64,7 +64,7 @@ def main(network: str, reference: Path, report: Path | None, force: bool) -> Non
     if report:
         from stylegan_torch.proof.report import write_report
 
-        write_report(report, verdict, known, {**origin, "name": _name(as_given(network), origin)}, force)
+        write_report(report, verdict, known, network={**origin, "name": _name(as_given(network), origin)}, force=force)
         click.echo(f"report {report}")
     sys.exit(0 if verdict.passed else 1)
 

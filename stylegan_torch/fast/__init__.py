@@ -25,6 +25,8 @@ from stylegan_torch.fast.stylegan2 import StyleGAN2Synthesis
 from stylegan_torch.fast.stylegan3 import StyleGAN3Synthesis
 from stylegan_torch.networks.interface import Generator, StyleGenerator, SynthesisNetwork
 
+__all__ = ["optimize"]
+
 _Make = Callable[[Any, torch.dtype], Generator]
 """Makes a fast form; each takes the plain form of its family."""
 

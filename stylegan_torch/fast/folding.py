@@ -52,6 +52,7 @@ def own(value: Tensor, dtype: torch.dtype | None = None) -> Tensor:
 def finisher(
     activation: str,
     noise: Tensor | None = None,
+    *,
     clamp: float | None = None,
     scale: Tensor | None = None,
     bias: Tensor | None = None,
@@ -243,7 +244,7 @@ class OneByOne(DrawsOnly):
         *,
         fused_modconv: bool | None = None,
         update_emas: bool = False,
-    ) -> Any:
+    ) -> Tensor:
         """Draw images as the plain form does.
 
         Raises:

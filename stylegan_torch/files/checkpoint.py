@@ -43,11 +43,16 @@ from stylegan_torch.networks.registry import (
     shapes,
     tensors_of,
 )
+from stylegan_torch.types import Json, JsonObject
+
+__all__ = ["ROLES", "Checkpoint", "Network", "is_ours", "load", "of_modules", "read", "save", "write"]
 
 FORMAT = "stylegan-torch"
 VERSION = 2
 ROLES = ("G_ema", "G", "D")
 """The networks a file may have: the generator's moving average, the generator, the discriminator."""
+_HALVES = (torch.float16, torch.bfloat16)
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Checkpoint:
     """What one of our files holds; `networks` by role: "G_ema", "G", "D"."""
 
     networks: dict[str, Network]
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: JsonObject = field(default_factory=dict)
 
     @overload
     def network(self, role: Literal["G_ema", "G"] = "G_ema") -> Generator: ...
@@ -86,9 +91,11 @@ class Checkpoint:
 def write(path: str | Path, checkpoint: Checkpoint, force: bool = False) -> None:
     """Write a `.pt` or `.safetensors` file; either the whole file comes into being or nothing does.
 
+    It is read back and compared before it takes its name.
+
     Raises:
         StyleGANError: if the file exists and `force` is off, or cannot be written.
-        CheckpointError: for another suffix, no networks, or networks of other roles.
+        CheckpointError: for another suffix, no networks, networks of other roles, or a file that reads back otherwise.
     """
     path = Path(path)
     try:
@@ -99,6 +106,42 @@ def write(path: str | Path, checkpoint: Checkpoint, force: bool = False) -> None
         raise CheckpointError("the name must end in .pt or .safetensors", path)
     with new_file(path, force) as file:
         _WRITERS[path.suffix](file, checkpoint)
+        file.flush()
+        if what := _difference(checkpoint, Path(file.name)):
+            raise CheckpointError(f"{path}: what was written reads back otherwise ({what}); is the disk sound?")
+
+
+def _difference(checkpoint: Checkpoint, written: Path) -> str | None:
+    """Tell what in a file is not as it should be, bit for bit, by its name; None if all is."""
+    try:
+        again = read(written)
+    except CheckpointError as error:
+        return str(error).removeprefix(f"{written}: ").replace(str(written), "it")
+    if again.networks.keys() != checkpoint.networks.keys():
+        return "its networks"
+    if json.dumps(again.provenance) != json.dumps(checkpoint.provenance):
+        return "its provenance"
+    for role, network in checkpoint.networks.items():
+        if again.networks[role].config != network.config:
+            return f"network {role}: its config"
+        for ours, theirs in zip(_parts(network), _parts(again.networks[role]), strict=True):
+            for name in ours.keys() | theirs.keys():
+                if name not in ours or name not in theirs or not same_bits(_as_read(ours[name]), theirs[name]):
+                    return f"network {role}: tensor {name}"
+    return None
+
+
+def same_bits(a: Tensor, b: Tensor) -> bool:
+    """Tell whether two tensors are the same bit for bit, which NaN is too and zeros of two signs are not."""
+    return a.dtype == b.dtype and a.shape == b.shape and torch.equal(_bits(a), _bits(b))
+
+
+def _bits(x: Tensor) -> Tensor:
+    return x.detach().cpu().reshape(-1).contiguous().view(_INTEGERS[x.element_size()])
+
+
+def _parts(network: Network) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    return network.state_dict, network.source
 
 
 def read(path: str | Path) -> Checkpoint:
@@ -139,7 +182,7 @@ def is_ours(path: str | Path) -> bool:
         return False
 
 
-def _read_any(path: str | Path, network: str, assumed: Mapping[str, Any] | None) -> Checkpoint:
+def _read_any(path: str | Path, network: str, assumed: Mapping[str, Json] | None) -> Checkpoint:
     if is_ours(path) and not assumed:
         return read(path)
     if line := in_the_way():
@@ -154,26 +197,29 @@ def _read_any(path: str | Path, network: str, assumed: Mapping[str, Any] | None)
 def load(
     path: str | Path,
     network: Literal["G_ema", "G"] = "G_ema",
+    *,
     device: str | torch.device = "cpu",
     fast: bool = False,
-    assumed: Mapping[str, Any] | None = None,
+    assumed: Mapping[str, Json] | None = None,
 ) -> Generator: ...
 @overload
-def load(path: str | Path, network: Literal["D"], device: str | torch.device = "cpu") -> Discriminator: ...
+def load(path: str | Path, network: Literal["D"], *, device: str | torch.device = "cpu") -> Discriminator: ...
 @overload
 def load(
     path: str | Path,
     network: str,
+    *,
     device: str | torch.device = "cpu",
     fast: bool = False,
-    assumed: Mapping[str, Any] | None = None,
+    assumed: Mapping[str, Json] | None = None,
 ) -> Any: ...
 def load(
     path: str | Path,
     network: str = "G_ema",
+    *,
     device: str | torch.device = "cpu",
     fast: bool = False,
-    assumed: Mapping[str, Any] | None = None,
+    assumed: Mapping[str, Json] | None = None,
 ) -> Any:
     """Load a network, an `nn.Module`: eval mode, no gradients (`requires_grad_(True)` turns them on).
 
@@ -204,7 +250,8 @@ def load(
 def save(
     path: str | Path,
     networks: Mapping[str, nn.Module],
-    provenance: dict[str, Any] | None = None,
+    *,
+    provenance: JsonObject | None = None,
     force: bool = False,
 ) -> None:
     """Save networks by role, e.g. `{"G_ema": G, "D": D}`, as `.pt` or `.safetensors`.
@@ -224,7 +271,7 @@ def save(
     write(path, of_modules(networks, provenance), force)
 
 
-def of_modules(networks: Mapping[str, nn.Module], provenance: dict[str, Any] | None = None) -> Checkpoint:
+def of_modules(networks: Mapping[str, nn.Module], provenance: JsonObject | None = None) -> Checkpoint:
     """Return what a file of these modules would hold; their tensors are shared.
 
     Raises:
@@ -235,8 +282,8 @@ def of_modules(networks: Mapping[str, nn.Module], provenance: dict[str, Any] | N
 
     parts = {}
     for role, given in networks.items():
-        module: Any = getattr(given, "_orig_mod", given)  # what torch.compile made of it
-        config: Any = getattr(module, "config", None)
+        module = getattr(given, "_orig_mod", given)  # what torch.compile made of it
+        config = getattr(module, "config", None)
         if not isinstance(config, Config):
             raise CheckpointError(f"{role} is a {type(module).__name__}, not a network of this package")
         if isinstance(module, DrawsOnly):
@@ -264,7 +311,7 @@ def _as_float32(value: Tensor, what: str) -> Tensor:
     return result
 
 
-def _check_roles(networks: Mapping[str, Any]) -> None:
+def _check_roles(networks: Mapping[str, object]) -> None:
     strange = [role for role in networks if role not in ROLES]
     if strange or not networks:
         raise CheckpointError(f"networks are named {', '.join(ROLES)}, not {strange or 'none at all'}")
@@ -354,21 +401,23 @@ def _read_safetensors(path: Path) -> Checkpoint:
     return Checkpoint(networks, plain(record["provenance"], "provenance"))
 
 
-_HALVES = (torch.float16, torch.bfloat16)
+def _as_read(value: Tensor) -> Tensor:
+    """Return a tensor of a network as reading gives it: halves as float32."""
+    return value.float() if value.dtype in _HALVES else value
 
 
-def _network(version: int, data: dict[str, Any], state: dict[str, Tensor], source: dict[str, Tensor]) -> Network:
+def _network(version: int, data: JsonObject, state: dict[str, Tensor], source: dict[str, Tensor]) -> Network:
     if version == 1:
         data = dict(data)
         added = data.pop("style_bias", 0.0) if data.get("family") == "stylegan2" else 0.0
         biases = {name: value for name, value in state.items() if added and name.endswith(".affine.bias")}
         state = state | {name: value + added for name, value in biases.items()}
         source = source | biases
-    state = {name: value.float() if value.dtype in _HALVES else value for name, value in state.items()}
+    state = {name: _as_read(value) for name, value in state.items()}
     return Network(config_from_json(data), state, source)
 
 
-def _check_format(content: Any) -> None:
+def _check_format(content: Json) -> None:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError("is not a file of ours; stylegan-convert may be able to read it")
     if not content.get("networks"):

@@ -10,14 +10,13 @@ Calls have types here and documentation at the `forward` of the families.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, overload
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, overload
 
 import torch
 from torch import Tensor, nn
 
-from stylegan_torch.networks.layers import any_tensor, given
-
-__all__ = ["Discriminator", "Generator", "MappingNetwork", "StyleGenerator", "SynthesisNetwork"]
+from stylegan_torch.networks.layers import WithFeatures, any_tensor, given
+from stylegan_torch.types import Arguments
 
 
 class NetworkConfig(Protocol):
@@ -75,7 +74,7 @@ class StyleConfig(GeneratorConfig, Protocol):
     def mapping(self) -> MappingConfig:
         """The config of the mapping network."""
 
-    def official_arguments(self) -> dict[str, Any]:
+    def official_arguments(self) -> Arguments:
         """Return what the official class takes for this network (the sizes, where there is none)."""
 
 
@@ -148,7 +147,7 @@ class SynthesisNetwork(nn.Module):
             return_features: Literal[True],
             fused_modconv: bool | None = None,
             update_emas: bool = False,
-        ) -> tuple[Tensor, dict[str, Tensor]]: ...
+        ) -> WithFeatures: ...
         def __call__(self, *arguments: object, **keywords: object) -> object:
             """Map ws to images, and to what every layer makes, by the layer's name, if asked for."""
 
@@ -182,7 +181,7 @@ class Generator(nn.Module):
         return any_tensor(self).device
 
     @property
-    def init_kwargs(self) -> dict[str, Any]:
+    def init_kwargs(self) -> Arguments:
         """The sizes as official PyTorch classes name them."""
         return {name: getattr(self, name) for name in ("z_dim", "c_dim", "img_resolution", "img_channels")}
 
@@ -222,7 +221,7 @@ class StyleGenerator(Generator):
         self.mapping = mapping
 
     @property
-    def init_kwargs(self) -> dict[str, Any]:
+    def init_kwargs(self) -> Arguments:
         """What the constructor of the official class takes for this network (of its sizes, where there is none)."""
         return self.config.official_arguments()
 
@@ -277,7 +276,7 @@ class Discriminator(nn.Module):
     b4: DiscriminatorEpilogue
 
     @property
-    def init_kwargs(self) -> dict[str, Any]:
+    def init_kwargs(self) -> Arguments:
         """The sizes as official PyTorch classes name them."""
         return {name: getattr(self, name) for name in ("c_dim", "img_resolution", "img_channels")}
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan_torch.errors import NoAverageError
+from stylegan_torch.types import Arguments
 
 _SQRT2 = math.sqrt(2.0)
 
@@ -295,7 +295,7 @@ def like_weight(x: Tensor, weight: Tensor) -> Tensor:
     return x if x.dtype == weight.dtype or torch.is_autocast_enabled(x.device.type) else x.to(weight.dtype)
 
 
-def given(**arguments: Any) -> dict[str, Any]:
+def given(**arguments: object) -> Arguments:
     """Return the arguments that say something, so that a layer put in place of one of ours need not know the others."""
     return {name: value for name, value in arguments.items() if value is not None and value is not False}
 
@@ -325,7 +325,7 @@ def check_noise(noise: Sequence[Tensor] | None, sizes: Sequence[Sequence[int]], 
 
 
 def layer_noise(
-    stored: Tensor | None, like: Tensor, noise_mode: str, noise: Tensor | None = None, batch: int | None = None
+    stored: Tensor | None, like: Tensor, noise_mode: str, noise: Tensor | None = None, *, batch: int | None = None
 ) -> Tensor | None:
     """Return the noise [1 or N, 1, H, W] of one layer, or None.
 
@@ -371,7 +371,11 @@ def pick_noise(
     return [layer_noise(stored, like, noise_mode, each) for stored, each in zip(buffers, maps, strict=True)]
 
 
-def with_features(synthesis: nn.Module, draw: Callable[[], Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+WithFeatures = tuple[Tensor, dict[str, Tensor]]
+"""Images, and what each layer made on the way to them, by the layer's name."""
+
+
+def with_features(synthesis: nn.Module, draw: Callable[[], Tensor | WithFeatures]) -> WithFeatures:
     """Return what `draw` draws, and what each layer of a synthesis network makes on the way, by the layer's name.
 
     Layers are those that read a w: convolutions (after their activation), RGB layers, and StyleGAN3's input.
@@ -384,7 +388,9 @@ def with_features(synthesis: nn.Module, draw: Callable[[], Tensor]) -> tuple[Ten
         for name, module in layers.items()
     ]
     try:
-        return draw(), features
+        images = draw()
+        assert isinstance(images, Tensor)
+        return images, features
     finally:
         for handle in handles:
             handle.remove()

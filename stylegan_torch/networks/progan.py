@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 import torch
 from torch import Tensor, nn
@@ -245,7 +245,7 @@ class Generator(interface.Generator):
         x = pixel_norm(z, cfg.pixel_norm_eps) if cfg.normalize_z_first else z
         x = torch.cat([x, labels_or_zeros(c, cfg.c_dim, z)], dim=1)
         x = pixel_norm(x, cfg.pixel_norm_eps) if cfg.normalize_z else x
-        blocks: list[Any] = [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
+        blocks: list[SynthesisBlock] = [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
         finest = len(blocks) - 1
         skipped, fade = growth(cfg.lod, finest) if cfg.growing else (0, 0.0)
         before = x
@@ -360,8 +360,8 @@ class Discriminator(interface.Discriminator):
         cfg = self.config
         check_shape("images", img, cfg.img_channels, cfg.img_resolution, cfg.img_resolution)
         img = cast("images", img, any_tensor(self.b4))
-        blocks: list[Any] = [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
-        levels = [*blocks, self.b4]
+        blocks: list[DiscriminatorBlock] = [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
+        levels: list[DiscriminatorBlock | DiscriminatorEpilogue] = [*blocks, self.b4]
         skipped, fade = growth(cfg.lod, len(blocks)) if cfg.growing else (0, 0.0)
         x: Tensor = levels[skipped].fromrgb(box_down2d(img, 2**skipped))
         for block in blocks[skipped:]:

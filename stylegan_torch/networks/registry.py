@@ -7,7 +7,7 @@ import functools
 import types
 import typing
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,10 @@ from torch import Tensor, nn
 from stylegan_torch.errors import CheckpointError
 from stylegan_torch.networks import progan, stylegan1, stylegan2, stylegan3
 from stylegan_torch.networks.interface import AnyNetwork
+from stylegan_torch.types import Json, JsonObject
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 FAMILIES = {module.__name__.rpartition(".")[2]: module for module in (progan, stylegan1, stylegan2, stylegan3)}
 """The families by name, oldest first."""
@@ -108,13 +112,13 @@ def assemble(config: Config, state: dict[str, Tensor]) -> AnyNetwork:
     return network.eval().requires_grad_(False)
 
 
-def config_to_json(config: Config) -> dict[str, Any]:
+def config_to_json(config: Config) -> JsonObject:
     """Return the config as plain JSON data, with its family and kind."""
     family, kind = kind_of(config)
     return {"family": family, "kind": kind, **dataclasses.asdict(config)}
 
 
-def config_from_json(data: dict[str, Any]) -> Config:
+def config_from_json(data: JsonObject) -> Config:
     """Return the config that `config_to_json` wrote.
 
     Raises:
@@ -128,7 +132,10 @@ def config_from_json(data: dict[str, Any]) -> Config:
     return typing.cast(Config, decode(getattr(module, f"{kind}Config"), fields))
 
 
-def decode(cls: Any, fields: Any) -> Any:
+_Data = typing.TypeVar("_Data", bound="DataclassInstance")
+
+
+def decode(cls: type[_Data], fields: Json) -> _Data:
     """Return a dataclass from plain data, each value checked against the type of its field.
 
     Raises:
@@ -152,9 +159,9 @@ def decode(cls: Any, fields: Any) -> Any:
     return cls(**{key: _value(hints[key], value, key) for key, value in fields.items()})
 
 
-def _value(hint: Any, value: Any, key: str) -> Any:
+def _value(hint: Any, value: Json, key: str) -> Any:
     for option in typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,):
-        if dataclasses.is_dataclass(option) and isinstance(value, dict):
+        if isinstance(option, type) and dataclasses.is_dataclass(option) and isinstance(value, dict):
             return decode(option, value)
         origin, arguments = typing.get_origin(option), typing.get_args(option)
         if origin is tuple and isinstance(value, list):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from stylegan_torch.networks import interface
 from stylegan_torch.networks.layers import (
     Linear,
+    WithFeatures,
     activate,
     any_tensor,
     blur2d,
@@ -48,6 +49,7 @@ from stylegan_torch.networks.layers import (
     truncate,
     with_features,
 )
+from stylegan_torch.types import Arguments
 
 Activation = Literal["lrelu", "relu"]
 W_AVG_BETA = 0.995
@@ -130,7 +132,7 @@ class GeneratorConfig:
         """Height and width of images."""
         return _size(self, len(self.channels) - 1)
 
-    def official_arguments(self) -> dict[str, Any]:
+    def official_arguments(self) -> Arguments:
         """Return the sizes as official PyTorch classes name them; there is none for this network."""
         return {
             "z_dim": self.mapping.z_dim,
@@ -435,7 +437,7 @@ class SynthesisNetwork(interface.SynthesisNetwork):
         for level, resolution in enumerate(self.block_resolutions):
             self.add_module(f"b{resolution}", SynthesisBlock(config, level))
 
-    def blocks(self) -> list[Any]:
+    def blocks(self) -> list[SynthesisBlock]:
         """Return the levels, coarsest first."""
         return [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
 
@@ -454,7 +456,7 @@ class SynthesisNetwork(interface.SynthesisNetwork):
         *,
         fused_modconv: bool | None = None,
         update_emas: bool = False,
-    ) -> Any:
+    ) -> Tensor | WithFeatures:
         """Draw images [N, img_channels, H, W], dynamic range about [-1, 1], from ws [N, num_ws, w_dim].
 
         Args:
@@ -617,9 +619,9 @@ class Discriminator(interface.Discriminator):
         cfg = self.config
         check_shape("images", img, cfg.img_channels, *cfg.img_size)
         img = cast("images", img, any_tensor(self.b4))
-        blocks: list[Any] = [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
+        blocks: list[DiscriminatorBlock] = [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
         skipped, fade = growth(cfg.lod, len(blocks)) if cfg.growing else (0, 0.0)
-        levels = [*blocks, self.b4]
+        levels: list[DiscriminatorBlock | DiscriminatorEpilogue] = [*blocks, self.b4]
         x = levels[skipped].fromrgb(box_down2d(img, 2**skipped))
         for block in blocks[skipped:]:
             x = block(x)

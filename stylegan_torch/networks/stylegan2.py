@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ from stylegan_torch.networks import interface
 from stylegan_torch.networks.layers import (
     ACTIVATIONS,
     Linear,
+    WithFeatures,
     activate,
     any_tensor,
     box_down2d,
@@ -50,6 +51,7 @@ from stylegan_torch.networks.layers import (
     upsample2d,
     with_features,
 )
+from stylegan_torch.types import Arguments
 
 Architecture = Literal["skip", "resnet", "orig", "revised"]
 """How levels meet the picture: summed (`skip`), residual, last level only (`orig`), or progressively grown with one
@@ -79,7 +81,7 @@ class MappingConfig:
     normalize_z: bool = True
     w_avg_beta: float | None = 0.995
 
-    def official_arguments(self) -> dict[str, Any]:
+    def official_arguments(self) -> Arguments:
         """Return what the official class takes for it, sizes aside."""
         return {
             "num_layers": self.num_layers,
@@ -137,7 +139,7 @@ class GeneratorConfig:
         """Height and width of images."""
         return _size(self, len(self.channels) - 1)
 
-    def official_arguments(self) -> dict[str, Any]:
+    def official_arguments(self) -> Arguments:
         """Return what StyleGAN2-ADA's PyTorch class takes; also `channels`, where that has no place for them."""
         synthesis = {
             **_channel_arguments(self.channels, self.img_resolution),
@@ -166,7 +168,7 @@ def channel_base(channels: Sequence[int], img_resolution: int, step: int = 1) ->
     return base if all(min(base // side, max(channels)) == count for count, side in levels) else None
 
 
-def _channel_arguments(channels: tuple[int, ...], img_resolution: int) -> dict[str, Any]:
+def _channel_arguments(channels: tuple[int, ...], img_resolution: int) -> Arguments:
     base = channel_base(channels, img_resolution)
     return {"channels": channels} if base is None else {"channel_base": base, "channel_max": max(channels)}
 
@@ -223,7 +225,7 @@ class DiscriminatorConfig:
         """Height and width of images."""
         return _size(self, len(self.channels) - 1)
 
-    def official_arguments(self) -> dict[str, Any]:
+    def official_arguments(self) -> Arguments:
         """Return what StyleGAN2-ADA's PyTorch class takes; also `channels`, where that has no place for them."""
         return {
             "c_dim": self.c_dim,
@@ -327,7 +329,9 @@ class MappingNetwork(interface.MappingNetwork):
         return truncate(x[:, None].expand(-1, self.num_ws, -1), self.w_avg, truncation_psi, truncation_cutoff)
 
 
-def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, up_filter: Tensor | None, demodulate: bool) -> Tensor:
+def modulated_conv2d(
+    x: Tensor, weight: Tensor, styles: Tensor, *, up_filter: Tensor | None, demodulate: bool
+) -> Tensor:
     """Convolve with a kernel whose input channels every sample scales by its own style (StyleGAN2 section 2.2).
 
     The scaling is done on the activations, and demodulation on the result; both are exactly that.
@@ -391,7 +395,7 @@ class SynthesisLayer(nn.Module):
         styles = self.affine(w)
         up_filter = self.resample_filter if self.up > 1 else None
         x = like_weight(x, self.weight)
-        x = modulated_conv2d(x, self.weight * self.weight_gain, styles, up_filter, demodulate=True)
+        x = modulated_conv2d(x, self.weight * self.weight_gain, styles, up_filter=up_filter, demodulate=True)
         noise = layer_noise(getattr(self, "noise_const", None), x, noise_mode, noise)
         if noise is not None:
             x = x + noise * self.noise_strength
@@ -419,7 +423,7 @@ class ToRGB(nn.Module):
     def forward(self, x: Tensor, w: Tensor, fused_modconv: bool = True) -> Tensor:
         """Map features [N, I, H, W] with w [N, w_dim] to an image [N, img_channels, H, W]."""
         x = like_weight(x, self.weight)
-        x = modulated_conv2d(x, self.weight * self.weight_gain, self.affine(w), None, demodulate=False)
+        x = modulated_conv2d(x, self.weight * self.weight_gain, self.affine(w), up_filter=None, demodulate=False)
         return activate(x + self.bias[:, None, None], "linear", self.conv_clamp)
 
 
@@ -643,7 +647,7 @@ class SynthesisNetwork(interface.SynthesisNetwork):
         for level, resolution in enumerate(self.block_resolutions):
             self.add_module(f"b{resolution}", SynthesisBlock(config, level))
 
-    def blocks(self) -> list[Any]:
+    def blocks(self) -> list[SynthesisBlock]:
         """Return the levels, coarsest first."""
         return [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
 
@@ -662,7 +666,7 @@ class SynthesisNetwork(interface.SynthesisNetwork):
         *,
         fused_modconv: bool | None = None,
         update_emas: bool = False,
-    ) -> Any:
+    ) -> Tensor | WithFeatures:
         """Draw images [N, img_channels, H, W], dynamic range about [-1, 1], from ws [N, num_ws, w_dim].
 
         Args:
@@ -746,8 +750,8 @@ class DiscriminatorBlock(nn.Module):
         self.in_channels, self.out_channels = 0 if is_first else channels, out
         self.resolution, self.img_channels, self.architecture = 4 << level, config.img_channels, config.architecture
         self.use_fp16, self.channels_last = _uses_fp16(config, self.resolution), False
-        taps: Any = config.resample_filter
-        shared: Any = {"activation": config.activation, "conv_clamp": config.conv_clamp}
+        taps = config.resample_filter
+        shared: Arguments = {"activation": config.activation, "conv_clamp": config.conv_clamp}
         normed = {**shared, "spectral_norm": config.spectral_norm}
         if is_first or _rgb_everywhere(config):
             self.fromrgb = ConvLayer(config.img_channels, channels, 1, **shared)
@@ -886,11 +890,11 @@ class Discriminator(interface.Discriminator):
             self.mapping = MappingNetwork(config.mapping)
 
     @property
-    def init_kwargs(self) -> dict[str, Any]:
+    def init_kwargs(self) -> Arguments:
         """What the constructor of the official class takes for this network."""
         return self.config.official_arguments()
 
-    def _blocks(self) -> list[Any]:
+    def _blocks(self) -> list[DiscriminatorBlock]:
         return [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
 
     def forward(
@@ -922,7 +926,7 @@ class Discriminator(interface.Discriminator):
 
     def _grown_features(self, img: Tensor) -> Tensor:
         blocks = self._blocks()
-        levels: list[Any] = [*blocks, self.b4]
+        levels: list[DiscriminatorBlock | DiscriminatorEpilogue] = [*blocks, self.b4]
         skipped, fade = growth(self.config.lod, max(len(levels) - 2, 0)) if self.config.growing else (0, 0.0)
         x: Tensor = levels[skipped].fromrgb(box_down2d(img, 2**skipped))
         for block in blocks[skipped:]:

@@ -36,7 +36,7 @@ _SYM6 = (
 """Low-pass filter of the wavelet sym6, with which pictures are enlarged and reduced around the resampling."""
 
 
-def augment(images: Tensor, p: float, draws: RandomStream, groups: tuple[str, ...] = GROUPS) -> Tensor:
+def augment(images: Tensor, p: float, draws: RandomStream, *, groups: tuple[str, ...] = GROUPS) -> Tensor:
     """Return images [N, C, H, W] in [-1, 1], each transformed at random; twice differentiable.
 
     Args:
@@ -219,7 +219,7 @@ class Overfitting:
         p: where it begins.
     """
 
-    def __init__(self, target: float = 0.6, kimg: float = 500.0, interval: int = 4, p: float = 0.0) -> None:
+    def __init__(self, target: float = 0.6, kimg: float = 500.0, *, interval: int = 4, p: float = 0.0) -> None:
         self.target, self.kimg, self.interval, self.p = target, kimg, interval, p
         self.signs, self.pictures, self.steps = 0.0, 0, 0
         self.r_t = 0.0

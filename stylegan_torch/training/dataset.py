@@ -8,11 +8,11 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from filelock import FileLock
+from numpy.typing import NDArray
 from torch import Tensor
 
 from stylegan_torch.files.atomic import make_folder, new_file
@@ -32,11 +32,11 @@ class Dataset:
     vectors: labels [N, L] float32 in place of classes. names: of the pictures.
     """
 
-    pictures: np.ndarray[Any, Any]
-    classes: np.ndarray[Any, Any]
+    pictures: NDArray[np.uint8]
+    classes: NDArray[np.int64]
     class_names: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
-    vectors: np.ndarray[Any, Any] | None = None
+    vectors: NDArray[np.float32] | None = None
     names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -47,11 +47,11 @@ class Dataset:
         """How many numbers a label is: classes, or what a vector has; 0 without labels."""
         return len(self.class_names) if self.vectors is None else self.vectors.shape[1]
 
-    def images(self, indices: np.ndarray[Any, Any]) -> Tensor:
+    def images(self, indices: NDArray[np.int64]) -> Tensor:
         """Return images [n, C, H, W] in [-1, 1]."""
         return torch.from_numpy(self.pictures[indices]).float() / 127.5 - 1
 
-    def labels(self, indices: np.ndarray[Any, Any], c_dim: int) -> Tensor:
+    def labels(self, indices: NDArray[np.int64], c_dim: int) -> Tensor:
         """Return labels [n, c_dim]: one-hot, or the vectors."""
         if c_dim and self.vectors is not None:
             return torch.from_numpy(self.vectors[indices])
@@ -93,7 +93,7 @@ class Dataset:
         return f"this network has {c_dim} classes, the data set only the first {have}" if have < c_dim else None
 
 
-def stream(count: int, seed: int, start: int, length: int) -> np.ndarray[Any, Any]:
+def stream(count: int, *, seed: int, start: int, length: int) -> NDArray[np.int64]:
     """Return the pictures `start` to `start + length` of an endless stream, as indices.
 
     Each epoch shows all `count` pictures once, in an order of its own. It follows from the seed alone, so that training
@@ -134,6 +134,7 @@ def prepare(
     path: Path,
     size: PictureSize,
     cache: Path,
+    *,
     skip_bad: bool = False,
     watch: Callable[[Iterable[Picture]], Iterable[Picture]] = lambda given: given,
     labels_from: LabelsFrom = "all",

@@ -33,6 +33,7 @@ from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.atomic import new_file, opened_by_name
 from stylegan_torch.training.trainer import Trainer
+from stylegan_torch.types import Json
 
 _STATES_KEPT = 2
 """States are large; only the newest snapshots can be gone on from exactly."""
@@ -52,7 +53,7 @@ class Run:
     log_kimg: float = 1.0
     grid: int = 64
     tensorboard: bool = False
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Json] = field(default_factory=dict)
 
     def snapshots(self) -> list[Path]:
         """Return the snapshots that can be gone on from, oldest first."""
@@ -136,7 +137,7 @@ class Run:
 
     @torch.no_grad()
     def _save_fakes(self, trainer: Trainer, path: Path) -> None:
-        G: Any = trainer.G_ema
+        G = trainer.G_ema
         images = []
         for seed in range(self.grid):
             z = latents_from_seeds([seed], G.z_dim).to(trainer.device)

@@ -433,7 +433,7 @@ def random_networks() -> dict[str, torch.nn.Module]:
 def test_save_and_load(suffix: str, tmp_path: Path) -> None:
     made = random_networks()
     path = tmp_path / f"net{suffix}"
-    stylegan_torch.save(path, made, {"note": ["anything", 1]})
+    stylegan_torch.save(path, made, provenance={"note": ["anything", 1]})
     for role, module in made.items():
         loaded = stylegan_torch.load(path, network=role)
         assert loaded.config == module.config

@@ -71,7 +71,7 @@ def test_filters_sum_to_one_and_are_symmetric(
     taps: int, cutoff: float, width: float, rate: float, radial: bool
 ) -> None:
     assume(not radial or taps % 2 == 0)
-    f = stylegan3.design_filter(taps, cutoff * rate, width * rate, rate, radial)
+    f = stylegan3.design_filter(taps, cutoff=cutoff * rate, width=width * rate, rate=rate, radial=radial)
     assert f is not None
     assert f.shape == ((taps, taps) if radial else (taps,))
     assert float(f.double().sum()) == pytest.approx(1, abs=1e-5)

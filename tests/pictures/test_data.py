@@ -269,16 +269,16 @@ def test_damaged_archives(folder: Path, tmp_path: Path) -> None:
 
 @given(st.integers(1, 40), st.integers(0, 5), st.integers(0, 200), st.integers(1, 60))
 def test_the_stream_is_the_same_from_anywhere(count: int, seed: int, start: int, length: int) -> None:
-    whole = stream(count, seed, 0, start + length)
-    assert stream(count, seed, start, length).tolist() == whole[start:].tolist()
+    whole = stream(count, seed=seed, start=0, length=start + length)
+    assert stream(count, seed=seed, start=start, length=length).tolist() == whole[start:].tolist()
     for epoch in range((start + length) // count):
         assert sorted(whole[epoch * count : (epoch + 1) * count]) == list(range(count))
 
 
 def test_epochs_differ() -> None:
-    order = stream(50, 0, 0, 100)
+    order = stream(50, seed=0, start=0, length=100)
     assert order[:50].tolist() != order[50:].tolist()
-    assert order.tolist() != stream(50, 1, 0, 100).tolist()
+    assert order.tolist() != stream(50, seed=1, start=0, length=100).tolist()
 
 
 def test_pictures_are_read_when_asked(folder: Path) -> None:

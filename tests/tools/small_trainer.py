@@ -23,4 +23,6 @@ def trainer_of(name: str, at_once: int | None = None, **given: Any) -> Trainer:
     family = {progan.Generator: "progan", stylegan3.Generator: "stylegan3"}.get(type(G))
     family = family or ("stylegan1" if name.startswith("sg1") else "stylegan2")
     settings = preset(family, {"batch": 4 if family == "stylegan3" else 8, **given})
-    return Trainer(G, networks["D"], networks["G_ema"], data, settings, Accelerator(cpu=True), at_once)
+    return Trainer(
+        G, networks["D"], networks["G_ema"], data, settings, accelerator=Accelerator(cpu=True), at_once=at_once
+    )
