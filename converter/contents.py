@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from converter.errors import ConvertError
-from converter.foreign import Network
+from converter.foreign import ForeignNetwork
 from converter.safe.budget import check_depth, spend
 from converter.safe.stand_ins import Array, to_tensor
 from converter.safe.torch_tensors import NotPlain, StoredTensor, exact_float32
@@ -58,7 +58,7 @@ class Found:
         """
         return {name: plain_tensor(value, name) for name, value in self.values.items()}
 
-    def network(self, form: str, **more: Any) -> Network:
+    def network(self, form: str, **more: Any) -> ForeignNetwork:
         """Return it as a network whose role is yet to be told.
 
         Args:
@@ -69,7 +69,7 @@ class Found:
             ConvertError: naming a tensor that cannot be had as float32.
         """
         tensors = self.tensors()
-        return Network("", form, {"build_func_name": self.kind, "variables": list(tensors), **more}, tensors)
+        return ForeignNetwork("", form, {"build_func_name": self.kind, "variables": list(tensors), **more}, tensors)
 
     def beside(self, name: str) -> Any:
         """Return what stands under a name beside the network, or beside what it is in; None if there is nothing."""

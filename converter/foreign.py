@@ -16,7 +16,7 @@ Header = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Network:
+class ForeignNetwork:
     """One network of a foreign file.
 
     role: "G_ema", "G" or "D".
@@ -33,10 +33,10 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Source:
+class ForeignFile:
     """The networks of one file; `origin` says which file (sha256, size in bytes), `notes` what was passed over."""
 
-    networks: dict[str, Network]
+    networks: dict[str, ForeignNetwork]
     origin: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -139,7 +139,7 @@ class Keywords:
         return tuple(map(float, value))
 
 
-def walk(networks: dict[str, Network]) -> Iterator[Network]:
+def walk(networks: dict[str, ForeignNetwork]) -> Iterator[ForeignNetwork]:
     """Yield the networks in the order G_ema, G, D."""
     for role in ROLES:
         if role in networks:

@@ -15,7 +15,7 @@ from converter.header import Header
 
 if TYPE_CHECKING:
     from converter.contents import Contents, Found, Mark
-    from converter.foreign import Keywords, Network, Source
+    from converter.foreign import ForeignFile, ForeignNetwork, Keywords
     from converter.safe.unpickler import Names
     from converter.table import Table
     from stylegan_torch.files.checkpoint import Checkpoint
@@ -46,7 +46,7 @@ class Later:
         return self.__wrapped__(*arguments)
 
 
-def _unchanged(network: Network) -> Network:
+def _unchanged(network: ForeignNetwork) -> ForeignNetwork:
     return network
 
 
@@ -59,9 +59,9 @@ class Kind:
     complete: makes what some files of this form lack.
     """
 
-    config: Callable[[Network], Config]
-    table: Callable[[Network, Any], Table]
-    complete: Callable[[Network], Network] = _unchanged
+    config: Callable[[ForeignNetwork], Config]
+    table: Callable[[ForeignNetwork, Any], Table]
+    complete: Callable[[ForeignNetwork], ForeignNetwork] = _unchanged
 
 
 def kind(module: str, name: str, completed: bool = False) -> Kind:
@@ -149,13 +149,13 @@ class Form:
     more: str = ""
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     marks: tuple[Mark, ...] = ()
-    read: Callable[[Found], Network] | None = None
+    read: Callable[[Found], ForeignNetwork] | None = None
     beside: tuple[str, ...] = ()
-    finish: Callable[[dict[str, Network]], dict[str, Network]] | None = None
-    read_objects: Callable[[Contents], Source | None] | None = None
+    finish: Callable[[dict[str, ForeignNetwork]], dict[str, ForeignNetwork]] | None = None
+    read_objects: Callable[[Contents], ForeignFile | None] | None = None
     header: type = Header
     names: Callable[[], Names] | None = None
-    notes: Callable[[dict[str, Network]], list[str]] | None = None
+    notes: Callable[[dict[str, ForeignNetwork]], list[str]] | None = None
     assumable: Mapping[str, Callable[[Keywords, str], Any]] = field(default_factory=dict)
     suffix: str | None = None
     scopes: Mapping[str, str] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from converter.errors import ConvertError, sound, within
-from converter.foreign import Keywords, Network, Source, mapping, walk
+from converter.foreign import ForeignFile, ForeignNetwork, Keywords, mapping, walk
 from converter.forms.registry import FORMS
 from converter.translate import check_network, export_network, import_network, known_kind
 from stylegan_torch import __version__
@@ -32,8 +32,8 @@ class OpenedNetwork:
     """
 
     role: str
-    foreign: Network | None = None
-    ours: checkpoint.Network | None = None
+    foreign: ForeignNetwork | None = None
+    ours: checkpoint.StoredNetwork | None = None
     record: Record | None = None
 
     @cached_property
@@ -45,14 +45,14 @@ class OpenedNetwork:
         return check_network(self.foreign)
 
     @cached_property
-    def stored(self) -> checkpoint.Network:
+    def stored(self) -> checkpoint.StoredNetwork:
         """It as ours; raises ConvertError, naming the keyword or tensor at fault."""
         if self.ours:
             return self.ours
         assert self.foreign
         return import_network(self.foreign)
 
-    def original(self) -> Network:
+    def original(self) -> ForeignNetwork:
         """Return it as the original has it, bit for bit; raises ConvertError if that is not known."""
         if self.foreign:
             return self.foreign
@@ -82,7 +82,7 @@ class OpenedNetwork:
             return [name for name in FORMS[self.foreign.form].assumable if name in assumed]
 
 
-def _of_foreign(network: Network) -> OpenedNetwork:
+def _of_foreign(network: ForeignNetwork) -> OpenedNetwork:
     return OpenedNetwork(network.role, foreign=network, record={"form": network.form, **network.header})
 
 
@@ -128,16 +128,16 @@ class OpenedFile:
                 raise ConvertError(f"leaves {', '.join(known) or 'nothing'} open, not {name}")
         return replace(self, networks={role: net.assuming(said) for role, net in self.networks.items()})
 
-    def program(self) -> Source:
+    def program(self) -> ForeignFile:
         """Return it as another program's file; raises ConvertError for one of ours."""
         if self.provenance is not None:
             raise ConvertError("was converted; only the original pickle carries the program")
         return self.original()
 
-    def original(self) -> Source:
+    def original(self) -> ForeignFile:
         """Return the networks as the original has them; raises ConvertError if that is not known of one."""
         originals = {role: network.original() for role, network in self.networks.items()}
-        return Source(originals, self.origin, self.notes)
+        return ForeignFile(originals, self.origin, self.notes)
 
     def checkpoint(self) -> Checkpoint:
         """Return what a file of ours would hold of it."""
@@ -151,9 +151,9 @@ class OpenedFile:
         return {role: dict(net.record) for role, net in self.networks.items() if net.record is not None}
 
 
-def open_contents(content: Source | Checkpoint, source: Future[dict[str, Any]]) -> OpenedFile:
+def open_contents(content: ForeignFile | Checkpoint, source: Future[dict[str, Any]]) -> OpenedFile:
     """Return what was read of a file as an open file."""
-    if isinstance(content, Source):
+    if isinstance(content, ForeignFile):
         networks = {network.role: _of_foreign(network) for network in walk(content.networks)}
         return OpenedFile(networks, source, content.notes, known_origin=content.origin)
     records = mapping(content.provenance.get("networks", {}), "what it says of its networks")

@@ -12,7 +12,7 @@ import safetensors.torch
 
 from converter.contents import look
 from converter.errors import ConvertError, sound
-from converter.foreign import Network, Source
+from converter.foreign import ForeignFile, ForeignNetwork
 from converter.forms.dump import is_dump, read_npz
 from converter.forms.networks import read_contents, read_pickle, read_torch
 from converter.forms.registry import FORMS
@@ -28,7 +28,7 @@ _MOST_WRAPPINGS = 4
 """Compressions and archives, one in another."""
 
 
-def open_source(path: Path, member: str | None = None) -> Source | Checkpoint:
+def open_source(path: Path, member: str | None = None) -> ForeignFile | Checkpoint:
     """Read any file we know, by its content; the tensors are views of the file.
 
     Args:
@@ -43,13 +43,13 @@ def open_source(path: Path, member: str | None = None) -> Source | Checkpoint:
             source = _open(path, _map(path), member)
     except OSError as error:
         raise ConvertError(f"cannot be read: {error.strerror or error}") from error
-    if not isinstance(source, Source):
+    if not isinstance(source, ForeignFile):
         return source
     with sound("its record"):
         return replace(source, notes=(*_made(source.networks), *source.notes))
 
 
-def _made(networks: dict[str, Network]) -> Iterator[str]:
+def _made(networks: dict[str, ForeignNetwork]) -> Iterator[str]:
     """Yield notes on what is made for networks, since the file lacks it."""
     for id in dict.fromkeys(network.form for network in networks.values()):
         form = FORMS.get(id)
@@ -63,7 +63,7 @@ def _map(path: Path) -> memoryview:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
 
 
-def _open(path: Path, data: memoryview, member: str | None) -> Source | Checkpoint:
+def _open(path: Path, data: memoryview, member: str | None) -> ForeignFile | Checkpoint:
     inside: list[str] = []
     for _ in range(_MOST_WRAPPINGS):
         unpacked = decompressed(data)
@@ -91,7 +91,7 @@ def _is_zip(data: memoryview) -> bool:
     return bytes(data[:4]) == b"PK\x03\x04"
 
 
-def _open_zip(path: Path, data: memoryview, inside: list[str]) -> Source | Checkpoint | None:
+def _open_zip(path: Path, data: memoryview, inside: list[str]) -> ForeignFile | Checkpoint | None:
     """Read a zip file that is itself one of networks; None if it is an archive of files."""
     archive = open_zip(data)
     names = archive.namelist()
@@ -107,7 +107,7 @@ def _open_zip(path: Path, data: memoryview, inside: list[str]) -> Source | Check
     return None
 
 
-def _open_plain(path: Path, data: memoryview, inside: list[str]) -> Source | Checkpoint:
+def _open_plain(path: Path, data: memoryview, inside: list[str]) -> ForeignFile | Checkpoint:
     head = bytes(data[:32])
     if head.startswith(OLD_MAGIC):
         return read_torch(data)
@@ -130,7 +130,7 @@ def _is_pickle(data: memoryview) -> bool:
     return data[0] in b"(]}cl" and data[-1] == ord(".")  # protocols 0 and 1 have no mark of their own
 
 
-def _open_safetensors(path: Path, data: memoryview, inside: list[str]) -> Source | Checkpoint:
+def _open_safetensors(path: Path, data: memoryview, inside: list[str]) -> ForeignFile | Checkpoint:
     try:
         if inside:
             tensors = safetensors.torch.load(bytes(data))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from converter.foreign import Network
+from converter.foreign import ForeignNetwork
 from converter.forms.state_dict import bounded
 from converter.table import Table
 from stylegan_torch.networks import stylegan1, stylegan2
@@ -19,7 +19,7 @@ GeneratorConfig = stylegan1.GeneratorConfig | stylegan2.GeneratorConfig
 MappingNetwork = stylegan1.MappingNetwork | stylegan2.MappingNetwork
 
 
-def with_noise(network: Network, config: GeneratorConfig, table: Table) -> Network:
+def with_noise(network: ForeignNetwork, config: GeneratorConfig, table: Table) -> ForeignNetwork:
     """Return a generator with the noise maps that it lacks, the same whenever it is read."""
     tensors, random, wanted = dict(network.tensors), np.random.RandomState(0), shapes(config)
     bounded(*config.img_size)
@@ -31,7 +31,7 @@ def with_noise(network: Network, config: GeneratorConfig, table: Table) -> Netwo
     return replace(network, tensors=tensors)
 
 
-def with_average_w(network: Network, table: Table, mapping: MappingNetwork, *, samples: int) -> Network:
+def with_average_w(network: ForeignNetwork, table: Table, mapping: MappingNetwork, *, samples: int) -> ForeignNetwork:
     """Return a generator with an average w, if it lacks one.
 
     Args:

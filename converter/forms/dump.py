@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from converter.errors import ConvertError, within
-from converter.foreign import Header, Network, Source, walk
+from converter.foreign import ForeignFile, ForeignNetwork, Header, walk
 from converter.forms.registry import FORMS
 from converter.header import Header as BaseHeader
 from converter.header import check
@@ -36,7 +36,7 @@ class _Prefix(TypedDict):
     prefix: str
 
 
-def prefix_of(network: Network) -> str:
+def prefix_of(network: ForeignNetwork) -> str:
     """Return what the names of a network's arrays begin with."""
     form = FORMS.get(network.form)
     return form.scopes.get(network.role, network.role) if form else network.role
@@ -56,7 +56,7 @@ def header_of_record(record: Mapping[str, object]) -> tuple[str, Header]:
     return id, header
 
 
-def write_npz(file: IO[bytes], source: Source) -> None:
+def write_npz(file: IO[bytes], source: ForeignFile) -> None:
     """Write the networks of a source."""
     networks = list(walk(source.networks))
     record = {
@@ -78,7 +78,7 @@ def is_dump(names: list[str]) -> bool:
     return f"{RECORD}.npy" in names
 
 
-def read_npz(data: memoryview) -> Source:
+def read_npz(data: memoryview) -> ForeignFile:
     """Read what `write_npz` wrote.
 
     Raises:
@@ -97,16 +97,16 @@ def read_npz(data: memoryview) -> Source:
         raise
     except Exception as error:  # what numpy and zipfile raise for a damaged file is anything
         raise ConvertError("is not a sound dump of networks") from error
-    return Source(networks, record["origin"])
+    return ForeignFile(networks, record["origin"])
 
 
-def _network(role: str, record: dict[str, object], arrays: Mapping[str, npt.NDArray[np.float32]]) -> Network:
+def _network(role: str, record: dict[str, object], arrays: Mapping[str, npt.NDArray[np.float32]]) -> ForeignNetwork:
     with within(f"network {role}"):
         check(record, _Prefix)
         prefix = record.pop("prefix")
         form, header = header_of_record(record)
         tensors = {name: _tensor(arrays[f"{prefix}/{name}"], name) for name in all_variables(header)}
-    return Network(role, form, header, tensors)
+    return ForeignNetwork(role, form, header, tensors)
 
 
 def _tensor(array: npt.NDArray[np.float32], name: str) -> Tensor:

@@ -17,7 +17,7 @@ from converter.foreign import mapping
 from converter.form import Form
 from converter.table import Table
 from converter.translate import export_network, known_kind
-from stylegan_torch.files.checkpoint import ROLES, Checkpoint, Network
+from stylegan_torch.files.checkpoint import ROLES, Checkpoint, StoredNetwork
 from stylegan_torch.networks import stylegan2
 from stylegan_torch.networks.registry import Config
 
@@ -46,11 +46,11 @@ def record_of(checkpoint: Checkpoint, role: str) -> dict[str, Any]:
 def networks_in(
     form: Form,
     checkpoint: Checkpoint,
-    anew: Callable[[str, Network, list[str]], foreign.Network],
+    anew: Callable[[str, StoredNetwork, list[str]], foreign.ForeignNetwork],
     *,
     notes: list[str],
     roles: Iterable[str] = ROLES,
-) -> Iterator[foreign.Network]:
+) -> Iterator[foreign.ForeignNetwork]:
     """Yield networks as a form has them: those that came from it bit for bit as they were, the others made anew.
 
     Args:
@@ -75,13 +75,13 @@ def networks_in(
 
 
 def made_anew(
-    template: foreign.Network,
-    ours: Network,
+    template: foreign.ForeignNetwork,
+    ours: StoredNetwork,
     notes: list[str],
     *,
     stored: Mapping[str, Tensor] | None = None,
     order: Iterable[str] | None = None,
-) -> foreign.Network:
+) -> foreign.ForeignNetwork:
     """Return a network of ours in a form.
 
     Args:
@@ -152,13 +152,13 @@ def channel_base(channels: tuple[int, ...], img_resolution: int, step: int = 1) 
     return base
 
 
-def originals(network: Network, table: Table) -> dict[str, Tensor]:
+def originals(network: StoredNetwork, table: Table) -> dict[str, Tensor]:
     """Return what a network keeps of tensors that are stored otherwise by the form of a table, by our names."""
     kept = {name: value for name, value in network.source.items() if name in network.state_dict}
     return {name: value for name, value in kept.items() if table.source_name(name)[1].rounds}
 
 
-def note_rounded(written: foreign.Network, table: Table, ours: Network, *, notes: list[str]) -> None:
+def note_rounded(written: foreign.ForeignNetwork, table: Table, ours: StoredNetwork, *, notes: list[str]) -> None:
     """Tell of style biases that a form stores less 1, where that takes their last digit."""
     rows = {name: (value, *table.source_name(name)) for name, value in ours.state_dict.items()}
     lost = sum(

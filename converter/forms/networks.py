@@ -7,7 +7,7 @@ from typing import Any
 
 from converter.contents import Contents, Found, look, roles
 from converter.errors import ConvertError, sound, within
-from converter.foreign import Network, Source, described
+from converter.foreign import ForeignFile, ForeignNetwork, described
 from converter.form import Form
 from converter.forms.others import refuse_known
 from converter.forms.registry import FORMS
@@ -17,7 +17,7 @@ from converter.safe.torch_tensors import TORCH_NAMES
 from converter.safe.unpickler import Names, load
 
 
-def read_pickle(data: memoryview) -> Source:
+def read_pickle(data: memoryview) -> ForeignFile:
     """Read the networks of a pickle; nothing of it is run.
 
     Raises:
@@ -28,7 +28,7 @@ def read_pickle(data: memoryview) -> Source:
         return read_contents(look(loaded.value, loaded.foreign), "a pickle")
 
 
-def read_torch(data: memoryview) -> Source:
+def read_torch(data: memoryview) -> ForeignFile:
     """Read the networks of a file of `torch.save`; nothing of it is run.
 
     Raises:
@@ -47,7 +47,7 @@ def _names() -> Names:
     return allowed
 
 
-def read_contents(contents: Contents, what: str) -> Source:
+def read_contents(contents: Contents, what: str) -> ForeignFile:
     """Return the networks in what a file holds, and notes on what was passed over.
 
     Args:
@@ -84,8 +84,8 @@ def _foreign_notes(contents: Contents) -> list[str]:
     return [f"objects of {', '.join(names[:8])} passed over"] if names else []
 
 
-def _networks(form: Form, contents: Contents, found: list[Found]) -> Source:
-    networks: dict[str, Network] = {}
+def _networks(form: Form, contents: Contents, found: list[Found]) -> ForeignFile:
+    networks: dict[str, ForeignNetwork] = {}
     notes = []
     for one, role in zip(found, roles([(one.path, one.is_discriminator) for one in found]), strict=True):
         if not role:
@@ -96,4 +96,4 @@ def _networks(form: Form, contents: Contents, found: list[Found]) -> Source:
     others = [key for key in contents.besides([one.path for one in found]) if key.rpartition(".")[2] not in form.beside]
     if others:
         notes.append(f"{', '.join(key[:40] for key in others[:8])} of the training passed over")
-    return Source(form.finish(networks) if form.finish else networks, notes=tuple(notes))
+    return ForeignFile(form.finish(networks) if form.finish else networks, notes=tuple(notes))

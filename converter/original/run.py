@@ -17,7 +17,7 @@ import torch
 
 from converter.conversion import opened
 from converter.errors import ConvertError, sound
-from converter.foreign import Keywords, Network, Source, walk
+from converter.foreign import ForeignFile, ForeignNetwork, Keywords, walk
 from converter.forms.dump import all_variables, prefix_of, write_npz
 from converter.forms.registry import FORMS
 from converter.forms.tensorflow.header import TFHeader, header_of
@@ -70,7 +70,7 @@ class Original:
     isolation: what kept the program in, in words.
     """
 
-    source: Source
+    source: ForeignFile
     record: dict[str, Any]
     arrays: dict[str, Array]
     isolation: list[str]
@@ -84,7 +84,7 @@ class Original:
         write_reference(file, self.record, self.arrays)
 
 
-def embedded_code(source: Source) -> dict[str, str]:
+def embedded_code(source: ForeignFile) -> dict[str, str]:
     """Return the source texts by sha256 that the networks of a file would run.
 
     Raises:
@@ -135,7 +135,7 @@ def require_tensorflow() -> None:
 
 
 def run_original(
-    source: Source,
+    source: ForeignFile,
     memory: int,
     recording: Recording | None = None,
     *,
@@ -206,7 +206,7 @@ def verify_original(
     return verify({role: assemble(net.config, net.state_dict) for role, net in ours.items()}, reference)
 
 
-def _check(source: Source, recording: Recording) -> None:
+def _check(source: ForeignFile, recording: Recording) -> None:
     network = source.networks.get("G_ema")
     if network is None:
         raise ConvertError("holds no generator to record")
@@ -222,7 +222,7 @@ def _check(source: Source, recording: Recording) -> None:
 
 def _write_job(
     folder: Path,
-    source: Source,
+    source: ForeignFile,
     code: Mapping[str, str],
     recording: Recording | None,
     supplied: Mapping[str, str],
@@ -244,7 +244,7 @@ def _write_job(
 
 def _take(
     folder: Path,
-    source: Source,
+    source: ForeignFile,
     recording: Recording | None,
     isolation: list[str],
     supplied: Mapping[str, str],
@@ -261,14 +261,14 @@ def _take(
     if half:
         notes.append(f"{in_float32(half)}, as ours are")
     if not recording:
-        return Original(Source(networks, source.origin, (*source.notes, *notes)), {}, {}, isolation)
+        return Original(ForeignFile(networks, source.origin, (*source.notes, *notes)), {}, {}, isolation)
     layers = []
     for role, part in (("G_ema", "generator"), ("D", "discriminator")):
         found = _layers(networks[role], result[part]["layers"]) if role in networks else []
         if recording.layers and role in networks and not found:
             notes.append(f"no layers of network {role}: they could not be told apart in its graph")
         layers += found
-    dump = Source(networks, source.origin, (*source.notes, *notes))
+    dump = ForeignFile(networks, source.origin, (*source.notes, *notes))
     record = {
         "created_by": f"stylegan-torch {__version__}",
         "origin": source.origin,
@@ -310,7 +310,7 @@ def _arrays(path: Path) -> Iterator[Mapping[str, Array]]:
         yield file
 
 
-def _check_shapes(path: Path, network: Network) -> None:
+def _check_shapes(path: Path, network: ForeignNetwork) -> None:
     """Refuse variables of other shapes than the file's before they are read."""
     with zipfile.ZipFile(path) as archive:
         for name, value in network.tensors.items():
@@ -327,7 +327,7 @@ def _read_back(header: TFHeader, result: dict[str, Any], notes: list[str]) -> TF
     return {**header, "variables": result["variables"], "components": parts}
 
 
-def _layers(network: Network, recorded: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _layers(network: ForeignNetwork, recorded: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Name the modules of ours that recorded layers correspond to; layers without one are dropped."""
     config = known_kind(network).config(network)
     table = known_kind(network).table(network, config)

@@ -56,7 +56,7 @@ _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @dataclass(frozen=True)
-class Network:
+class StoredNetwork:
     """One network of a file: its config, its tensors, and `source` tensors kept for export only."""
 
     config: Config
@@ -68,7 +68,7 @@ class Network:
 class Checkpoint:
     """What one of our files holds; `networks` by role: "G_ema", "G", "D"."""
 
-    networks: dict[str, Network]
+    networks: dict[str, StoredNetwork]
     provenance: JsonObject = field(default_factory=dict)
 
     @overload
@@ -140,7 +140,7 @@ def _bits(x: Tensor) -> Tensor:
     return x.detach().cpu().reshape(-1).contiguous().view(_INTEGERS[x.element_size()])
 
 
-def _parts(network: Network) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def _parts(network: StoredNetwork) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     return network.state_dict, network.source
 
 
@@ -293,7 +293,7 @@ def of_modules(networks: Mapping[str, nn.Module], provenance: JsonObject | None 
             check_state(config, state, role)
         except CheckpointError as error:
             raise CheckpointError(f"{error}; a network is saved as it was made, with no layer more or less") from error
-        parts[role] = Network(config, state)
+        parts[role] = StoredNetwork(config, state)
     return Checkpoint(parts, plain(provenance or {}, "provenance"))
 
 
@@ -406,7 +406,7 @@ def _as_read(value: Tensor) -> Tensor:
     return value.float() if value.dtype in _HALVES else value
 
 
-def _network(version: int, data: JsonObject, state: dict[str, Tensor], source: dict[str, Tensor]) -> Network:
+def _network(version: int, data: JsonObject, state: dict[str, Tensor], source: dict[str, Tensor]) -> StoredNetwork:
     if version == 1:
         data = dict(data)
         added = data.pop("style_bias", 0.0) if data.get("family") == "stylegan2" else 0.0
@@ -414,7 +414,7 @@ def _network(version: int, data: JsonObject, state: dict[str, Tensor], source: d
         state = state | {name: value + added for name, value in biases.items()}
         source = source | biases
     state = {name: _as_read(value) for name, value in state.items()}
-    return Network(config_from_json(data), state, source)
+    return StoredNetwork(config_from_json(data), state, source)
 
 
 def _check_format(content: Json) -> None:

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import converter
 from converter.errors import ConvertError
-from converter.foreign import Source
+from converter.foreign import ForeignFile
 from converter.forms.tensorflow.pickler import fresh_network, write_pickle
 from converter.reading import open_source
 from converter.translate import export_network, import_network
@@ -83,7 +83,7 @@ UNTOLD = {
 def test_genforce(name: str) -> None:
     _, arrays = _case(name)
     source = open_source(COMMUNITY / f"{name}.pth")
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     networks: dict[str, Any] = {}
     for role, network in source.networks.items():
         assumed = {**network.header["assumed"], **UNTOLD.get(name, {}).get(role, {})}
@@ -218,7 +218,7 @@ def test_a_training_file_gets_the_average_its_sampler_would_take() -> None:
 def test_back_to_its_own_tensors(name: str, suffix: str, tmp_path: Path) -> None:
     path = COMMUNITY / f"{name}{FILES[name]}"
     source = open_source(path)
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     converter.convert(path, tmp_path / f"ours{suffix}")
     ours = converter.load(tmp_path / f"ours{suffix}")
     for role, network in source.networks.items():

@@ -11,7 +11,7 @@ import pytest
 
 import converter
 from converter.errors import ConvertError
-from converter.foreign import Source
+from converter.foreign import ForeignFile
 from converter.forms.registry import FORMS
 from converter.header import Header, check
 from converter.reading import open_source
@@ -96,7 +96,7 @@ def test_a_record_that_is_no_dict(format: str, suffix: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("path", sorted(p for p in DATA.rglob("*") if p.suffix in (".pkl", ".pth", ".model", ".bin")))
 def test_what_readers_make_is_as_their_form_says(path: Path) -> None:
     source = open_source(path)
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     for network in source.networks.values():
         kind = FORMS[network.form].header
         check(network.header, kind)

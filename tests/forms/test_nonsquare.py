@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 
 import converter
 from converter.errors import ConvertError
-from converter.foreign import Source
+from converter.foreign import ForeignFile
 from converter.forms.tensorflow.stylegan2 import base_size
 from converter.reading import open_source
 from converter.translate import export_network
@@ -117,7 +117,7 @@ def test_official_pictures_of_seeds(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [*SIZES, "fork-skyflynil-att"])
 def test_back_to_the_original_tensors(name: str, suffix: str, tmp_path: Path) -> None:
     source = open_source(NONSQUARE / f"{name}.pkl")
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     converter.convert(NONSQUARE / f"{name}.pkl", tmp_path / f"ours{suffix}")
     ours = converter.load(tmp_path / f"ours{suffix}")
     for role, network in source.networks.items():

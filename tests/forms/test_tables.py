@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import converter
 from converter import table
-from converter.foreign import Keywords, Network, Source
+from converter.foreign import ForeignFile, ForeignNetwork, Keywords
 from converter.forms.tensorflow.keywords import feature_maps
 from converter.reading import open_source
 from converter.table import Kept, Row, Table, Transform
@@ -128,9 +128,9 @@ def bits(array: np.ndarray[Any, Any]) -> bytes:
     return np.ascontiguousarray(array).tobytes()
 
 
-def networks_of(path: Path) -> dict[str, Network]:
+def networks_of(path: Path) -> dict[str, ForeignNetwork]:
     source = open_source(path)
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     return source.networks
 
 
@@ -210,12 +210,12 @@ def test_training_step_on_a_network_of_a_pickle(pack: Callable[[bytes], bytes], 
     assert path.read_bytes() == content
 
 
-def foreign(form: str, path: Path) -> Network:
+def foreign(form: str, path: Path) -> ForeignNetwork:
     FORMS[form](path)
     return networks_of(path)["D" if form.endswith("D") else "G_ema"]
 
 
-def carried_along(network: Network) -> set[str]:
+def carried_along(network: ForeignNetwork) -> set[str]:
     """Names of tensors that may be absent: no picture depends on them."""
     return set(import_network(network).source) & set(network.tensors)
 
@@ -227,7 +227,7 @@ def test_every_missing_tensor_is_named(form: str, tmp_path: Path) -> None:
     for name in [name for name in network.tensors if name not in carried]:
         rest = {other: value for other, value in network.tensors.items() if other != name}
         with pytest.raises(converter.ConvertError) as caught:
-            import_network(Network(network.role, network.form, network.header, rest))
+            import_network(ForeignNetwork(network.role, network.form, network.header, rest))
         assert str(caught.value) == f"network {network.role}: variable {name} is missing"
 
 
@@ -241,7 +241,7 @@ def test_every_misshapen_tensor_is_named(form: str, tmp_path: Path) -> None:
         for wrong in (value[None], value.flatten()[1:]):
             changed = {**network.tensors, name: wrong}
             with pytest.raises(converter.ConvertError) as caught:
-                import_network(Network(network.role, network.form, network.header, changed))
+                import_network(ForeignNetwork(network.role, network.form, network.header, changed))
             found = f"variable {name} has shape {list(wrong.shape)}; by the keywords it should be {list(value.shape)}"
             assert str(caught.value) == f"network {network.role}: {found}"
 
@@ -252,7 +252,7 @@ def test_unknown_tensor_is_named(form: str, name: str, tmp_path: Path) -> None:
     network = foreign(form, tmp_path / "net.pkl")
     changed = {**network.tensors, name: torch.zeros(1)}
     with pytest.raises(converter.ConvertError) as caught:
-        import_network(Network(network.role, network.form, network.header, changed))
+        import_network(ForeignNetwork(network.role, network.form, network.header, changed))
     assert str(caught.value) == f"network {network.role}: variable {name} is unknown to this kind of network"
 
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import converter
 from converter.errors import ConvertError
-from converter.foreign import Network, Source
+from converter.foreign import ForeignFile, ForeignNetwork
 from converter.form import Options
 from converter.forms.genforce.write import to_genforce
 from converter.forms.rosinality.write import to_rosinality
@@ -38,9 +38,9 @@ def _inputs(G: Any, count: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(count, G.z_dim, generator=generator), torch.eye(max(G.c_dim, count))[:count, : G.c_dim]
 
 
-def _source(path: Path) -> dict[str, Network]:
+def _source(path: Path) -> dict[str, ForeignNetwork]:
     source = open_source(path)
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     return source.networks
 
 

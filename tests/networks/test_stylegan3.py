@@ -15,7 +15,7 @@ from PIL import Image
 
 import converter
 from converter.errors import ConvertError
-from converter.foreign import Source
+from converter.foreign import ForeignFile
 from converter.reading import open_source
 from stylegan_torch.commands.generate import main
 from stylegan_torch.drawing.draw import DrawSettings, draw
@@ -159,7 +159,7 @@ def test_wrong_transforms(options: list[str], message: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".npz"])
 def test_files_of_ours_lead_back_to_the_same_tensors(case: str, suffix: str, tmp_path: Path) -> None:
     source = open_source(DATA / f"{case}.pkl")
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     converter.convert(DATA / f"{case}.pkl", tmp_path / f"net{suffix}")
     converter.convert(tmp_path / f"net{suffix}", tmp_path / "back.npz", force=True)
     with np.load(tmp_path / "back.npz") as back:
@@ -171,7 +171,7 @@ def test_files_of_ours_lead_back_to_the_same_tensors(case: str, suffix: str, tmp
 @pytest.mark.parametrize("case", CASES)
 def test_format_stylegan3_is_the_official_state_dict(case: str, tmp_path: Path) -> None:
     source = open_source(DATA / f"{case}.pkl")
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     converter.convert(DATA / f"{case}.pkl", tmp_path / "ours.safetensors")
     summary = converter.convert(tmp_path / "ours.safetensors", tmp_path / "theirs.pth", format="stylegan3")
     state, original = torch.load(tmp_path / "theirs.pth", weights_only=True), source.networks["G_ema"].tensors

@@ -306,7 +306,7 @@ def test_torch_files_without_networks(tmp_path: Path) -> None:
 @pytest.mark.parametrize("what", ["missing", "extra", "misshapen"])
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_our_files_are_checked(suffix: str, what: str, tmp_path: Path) -> None:
-    from stylegan_torch.files.checkpoint import _WRITERS, Checkpoint, Network
+    from stylegan_torch.files.checkpoint import _WRITERS, Checkpoint, StoredNetwork
 
     loaded = converter.load(write_sound(tmp_path, "tf.pkl"))
     net, name = loaded.networks["G_ema"], "synthesis.b8.conv1.weight"
@@ -320,7 +320,7 @@ def test_our_files_are_checked(suffix: str, what: str, tmp_path: Path) -> None:
         state[name] = state[name][:1].clone()
     path = tmp_path / f"in{suffix}"
     with path.open("wb") as file:
-        _WRITERS[suffix](file, Checkpoint({"G_ema": Network(net.config, state, net.source)}, loaded.provenance))
+        _WRITERS[suffix](file, Checkpoint({"G_ema": StoredNetwork(net.config, state, net.source)}, loaded.provenance))
     refused(path, name, suffix=".safetensors" if suffix == ".pt" else ".pt")
     status, stderr = run(
         stylegan_torch.commands.generate.main, "--network", path, "--seeds", "1", "--outdir", tmp_path / "target"

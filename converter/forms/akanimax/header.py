@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from converter import header
 
 if TYPE_CHECKING:
-    from converter.foreign import Network
+    from converter.foreign import ForeignNetwork
 
 
 class Header(header.Header):
@@ -21,6 +21,6 @@ class Header(header.Header):
     use_eql: bool
 
 
-def header_of(network: Network) -> Header:
+def header_of(network: ForeignNetwork) -> Header:
     """Return the header of a network of this form."""
     return cast(Header, network.header)

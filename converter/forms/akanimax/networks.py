@@ -7,7 +7,7 @@ import math
 from dataclasses import replace
 
 from converter.contents import Found
-from converter.foreign import Network, mapping
+from converter.foreign import ForeignNetwork, mapping
 from converter.forms.akanimax import FORM
 from converter.forms.akanimax.header import Header, header_of
 from converter.forms.state_dict import count, shape_of
@@ -19,7 +19,7 @@ from stylegan_torch.networks.layers import log2_resolution
 _BOTH = {"weight": ("weight", SAME), "bias": ("bias", SAME)}
 
 
-def read(found: Found) -> Network:
+def read(found: Found) -> ForeignNetwork:
     """Return a network of a file; versions since 3 have their settings beside the tensors."""
     use_eql = bool(mapping(found.beside("conf") or {}, "conf").get("use_eql", True))
     old = {"initial_block.conv_1.weight", "final_block.conv_1.weight"} & set(found.values)
@@ -33,15 +33,15 @@ def read(found: Found) -> Network:
     return replace(network, header=header)
 
 
-def _is_old(network: Network) -> bool:
+def _is_old(network: ForeignNetwork) -> bool:
     return header_of(network)["version"] == 2
 
 
-def _scale(network: Network) -> progan.WeightScale:
+def _scale(network: ForeignNetwork) -> progan.WeightScale:
     return "equalized" if header_of(network)["use_eql"] else "none"
 
 
-def generator_config(network: Network) -> progan.GeneratorConfig:
+def generator_config(network: ForeignNetwork) -> progan.GeneratorConfig:
     """Return the config of a `Generator`."""
     tensors = network.tensors
     levels = count(tensors, "rgb_converters.{}.weight")
@@ -60,7 +60,7 @@ def generator_config(network: Network) -> progan.GeneratorConfig:
     )
 
 
-def generator_table(network: Network, config: progan.GeneratorConfig) -> Table:
+def generator_table(network: ForeignNetwork, config: progan.GeneratorConfig) -> Table:
     """Return the table of a `Generator`."""
     first, shift = ("initial_block", 1) if _is_old(network) else ("layers.0", 0)
     flat = Transform(Step(lambda x: x.flatten(0, 2), lambda x: x.reshape(-1, 4, 4, config.z_dim)))
@@ -74,7 +74,7 @@ def generator_table(network: Network, config: progan.GeneratorConfig) -> Table:
     return Table(rows, (), lambda r, i: {"level": log2_resolution(r) - 2, "block": log2_resolution(r) - 2 - shift})
 
 
-def discriminator_config(network: Network) -> progan.DiscriminatorConfig:
+def discriminator_config(network: ForeignNetwork) -> progan.DiscriminatorConfig:
     """Return the config of a `Discriminator`."""
     tensors, old = network.tensors, _is_old(network)
     levels = count(tensors, "rgb_to_features.{}.weight" if old else "from_rgb.{}.0.weight")
@@ -96,7 +96,7 @@ def discriminator_config(network: Network) -> progan.DiscriminatorConfig:
     )
 
 
-def discriminator_table(network: Network, config: progan.DiscriminatorConfig) -> Table:
+def discriminator_table(network: ForeignNetwork, config: progan.DiscriminatorConfig) -> Table:
     """Return the table of a `Discriminator`."""
     top, old = log2_resolution(config.img_resolution) - 2, _is_old(network)
     last = "final_block" if old else f"layers.{top}"

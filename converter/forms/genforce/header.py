@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 from converter import header
 
 if TYPE_CHECKING:
-    from converter.foreign import Network
+    from converter.foreign import ForeignNetwork
 
 
 class Assumed(TypedDict):
@@ -32,6 +32,6 @@ class Header(header.Header):
     assumed: Assumed
 
 
-def header_of(network: Network) -> Header:
+def header_of(network: ForeignNetwork) -> Header:
     """Return the header of a network of this form."""
     return cast(Header, network.header)

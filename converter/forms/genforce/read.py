@@ -13,7 +13,7 @@ from typing import TypedDict
 
 from converter.contents import Found
 from converter.errors import ConvertError, within
-from converter.foreign import Network
+from converter.foreign import ForeignNetwork
 from converter.forms.genforce import FORM
 from converter.forms.genforce.header import Assumed, header_of
 from converter.forms.state_dict import Tensors, count, shape_of, stored_filters, taps_of
@@ -49,17 +49,17 @@ ASSUMED: dict[str, Assumed] = {
 _BOTH = {"weight": ("weight", SAME), "bias": ("bias", SAME)}
 
 
-def read(found: Found) -> Network:
+def read(found: Found) -> ForeignNetwork:
     """Return a network of a file."""
     return found.network(FORM.id, assumed=ASSUMED[found.kind])
 
 
-def finish(networks: dict[str, Network]) -> dict[str, Network]:
+def finish(networks: dict[str, ForeignNetwork]) -> dict[str, ForeignNetwork]:
     """Return networks that know what only the one beside each shows."""
     return {role: _with_sibling_facts(network, networks) for role, network in networks.items()}
 
 
-def _with_sibling_facts(network: Network, networks: Mapping[str, Network]) -> Network:
+def _with_sibling_facts(network: ForeignNetwork, networks: Mapping[str, ForeignNetwork]) -> ForeignNetwork:
     """Add to a ProGAN's network what only the one beside it shows: a generator's labels, a discriminator's order."""
     others = [other for other in networks.values() if (other.role == "D") != (network.role == "D")]
     said: Assumed = {}
@@ -89,7 +89,7 @@ def _level(r: int) -> int:
 # StyleGAN2 and StyleGAN2-ADA.
 
 
-def stylegan2_generator_config(network: Network) -> stylegan2.GeneratorConfig:
+def stylegan2_generator_config(network: ForeignNetwork) -> stylegan2.GeneratorConfig:
     """Return the config of a `StyleGAN2Generator`."""
     tensors = network.tensors
     levels = (count(tensors, "synthesis.layer{}.weight") + 1) // 2
@@ -124,7 +124,7 @@ def _mapping2(tensors: Tensors) -> stylegan2.MappingConfig:
     )
 
 
-def stylegan2_generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Table:
+def stylegan2_generator_table(network: ForeignNetwork, config: stylegan2.GeneratorConfig) -> Table:
     """Return the table of a `StyleGAN2Generator`."""
     styled = {"affine.weight": ("style.weight", SAME), "affine.bias": ("style.bias", PLUS_ONE), "bias": ("bias", SAME)}
     noisy = {**styled, "noise_strength": ("noise_strength", SAME), "noise_const": ("noise", NOISE)}
@@ -146,7 +146,7 @@ def stylegan2_generator_table(network: Network, config: stylegan2.GeneratorConfi
     return Table(rows, [kernels], lambda r, i: {"level": _level(r), "up": 2 * _level(r) - 1, "flat": 2 * _level(r)})
 
 
-def stylegan2_discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
+def stylegan2_discriminator_config(network: ForeignNetwork) -> stylegan2.DiscriminatorConfig:
     """Return the config of a `StyleGAN2Discriminator`."""
     tensors = network.tensors
     common, outputs = _discriminator_shapes(tensors)
@@ -210,7 +210,7 @@ def _discriminator_rows(resolution: int) -> tuple[list[Row], Fields]:
     return product(scopes, _BOTH, "."), fields
 
 
-def stylegan2_discriminator_table(network: Network, config: stylegan2.DiscriminatorConfig) -> Table:
+def stylegan2_discriminator_table(network: ForeignNetwork, config: stylegan2.DiscriminatorConfig) -> Table:
     """Return the table of a `StyleGAN2Discriminator`."""
     rows, fields = _discriminator_rows(config.img_resolution)
     rows += [
@@ -224,7 +224,7 @@ def stylegan2_discriminator_table(network: Network, config: stylegan2.Discrimina
 # StyleGAN.
 
 
-def stylegan_generator_config(network: Network) -> stylegan1.GeneratorConfig:
+def stylegan_generator_config(network: ForeignNetwork) -> stylegan1.GeneratorConfig:
     """Return the config of a `StyleGANGenerator`."""
     tensors = network.tensors
     levels = count(tensors, "synthesis.output{}.weight")
@@ -251,7 +251,7 @@ def stylegan_generator_config(network: Network) -> stylegan1.GeneratorConfig:
     )
 
 
-def stylegan_generator_table(network: Network, config: stylegan1.GeneratorConfig) -> Table:
+def stylegan_generator_table(network: ForeignNetwork, config: stylegan1.GeneratorConfig) -> Table:
     """Return the table of a `StyleGANGenerator`; kernels of fused enlargements are stored rotated."""
     leaves = {
         "bias": ("bias", SAME),
@@ -281,7 +281,7 @@ def stylegan_generator_table(network: Network, config: stylegan1.GeneratorConfig
     return Table(rows, kept, lambda r, i: {"level": _level(r), "even": 2 * _level(r), "odd": 2 * _level(r) + 1})
 
 
-def stylegan_discriminator_config(network: Network) -> stylegan1.DiscriminatorConfig:
+def stylegan_discriminator_config(network: ForeignNetwork) -> stylegan1.DiscriminatorConfig:
     """Return the config of a `StyleGANDiscriminator`."""
     tensors = network.tensors
     common, outputs = _discriminator_shapes(tensors)
@@ -294,7 +294,7 @@ def stylegan_discriminator_config(network: Network) -> stylegan1.DiscriminatorCo
     )
 
 
-def stylegan_discriminator_table(network: Network, config: stylegan1.DiscriminatorConfig) -> Table:
+def stylegan_discriminator_table(network: ForeignNetwork, config: stylegan1.DiscriminatorConfig) -> Table:
     """Return the table of a `StyleGANDiscriminator`."""
     rows, fields = _discriminator_rows(config.img_resolution)
     kernels = stored_filters(r"layer\d+\.blur\.kernel", config.blur_filter)
@@ -313,7 +313,7 @@ def _is_fused(tensors: Tensors) -> bool:
     )
 
 
-def pggan_generator_config(network: Network) -> progan.GeneratorConfig:
+def pggan_generator_config(network: ForeignNetwork) -> progan.GeneratorConfig:
     """Return the config of a `PGGANGenerator`."""
     tensors = network.tensors
     levels, labels = count(tensors, "output{}.weight"), header_of(network)["assumed"].get("label_size", 0)
@@ -331,7 +331,7 @@ def pggan_generator_config(network: Network) -> progan.GeneratorConfig:
     )
 
 
-def pggan_generator_table(network: Network, config: progan.GeneratorConfig) -> Table:
+def pggan_generator_table(network: ForeignNetwork, config: progan.GeneratorConfig) -> Table:
     """Return the table of a `PGGANGenerator`; fused enlargements are stored [in, out, k, k] and rotated."""
     enlarge = chain(permute(1, 0, 2, 3), FLIP) if header_of(network)["assumed"].get("fused_kernels") else SAME
     first: Transform = chain(FLIP, dense_from_4x4(config.z_dim + config.c_dim))
@@ -347,7 +347,7 @@ def pggan_generator_table(network: Network, config: progan.GeneratorConfig) -> T
     )
 
 
-def pggan_discriminator_config(network: Network) -> progan.DiscriminatorConfig:
+def pggan_discriminator_config(network: ForeignNetwork) -> progan.DiscriminatorConfig:
     """Return the config of a `PGGANDiscriminator`."""
     tensors = network.tensors
     common, outputs = _discriminator_shapes(tensors)
@@ -361,7 +361,7 @@ def pggan_discriminator_config(network: Network) -> progan.DiscriminatorConfig:
     )
 
 
-def pggan_discriminator_table(network: Network, config: progan.DiscriminatorConfig) -> Table:
+def pggan_discriminator_table(network: ForeignNetwork, config: progan.DiscriminatorConfig) -> Table:
     """Return the table of a `PGGANDiscriminator`."""
     rows, fields = _discriminator_rows(config.img_resolution)
     return Table(rows, kept_lod(config.lod, "lod"), fields)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from converter.errors import ConvertError
-from converter.foreign import Network
+from converter.foreign import ForeignNetwork
 from converter.forms.fit import channel_base, made_anew, networks_in
 from converter.forms.genforce import FORM
 from converter.forms.genforce.header import Assumed, Header, header_of
@@ -62,7 +62,7 @@ def _note_untold(role: str, header: Header, notes: list[str]) -> None:
             notes.append(f"genforce must be told that {_ARGUMENTS[name]} of {role} is {value}; the file can't say so")
 
 
-def _anew(role: str, network: checkpoint.Network, notes: list[str]) -> Network:
+def _anew(role: str, network: checkpoint.StoredNetwork, notes: list[str]) -> ForeignNetwork:
     config = network.config
     family, kind = kind_of(config)
     if isinstance(config, stylegan3.GeneratorConfig):
@@ -71,7 +71,7 @@ def _anew(role: str, network: checkpoint.Network, notes: list[str]) -> Network:
     function = f"{_CLASSES[family]}{kind}"
     assumed: Assumed = {**ASSUMED[function], **_untold(config)}
     header: Header = {"build_func_name": function, "variables": [], "assumed": assumed}
-    return made_anew(Network(role, FORM.id, header, {}), network, notes, stored=dict(_stored(config)))
+    return made_anew(ForeignNetwork(role, FORM.id, header, {}), network, notes, stored=dict(_stored(config)))
 
 
 def _refuse_sizes(config: _Held) -> None:

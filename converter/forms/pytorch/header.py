@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, NotRequired, cast
 from converter import header
 
 if TYPE_CHECKING:
-    from converter.foreign import Network
+    from converter.foreign import ForeignNetwork
 
 ClassName = Literal["Generator", "Discriminator"]
 Repository = Literal["stylegan2-ada-pytorch", "stylegan3"]
@@ -30,6 +30,6 @@ class Header(header.Header):
     source_sha256: NotRequired[str | None]
 
 
-def header_of(network: Network) -> Header:
+def header_of(network: ForeignNetwork) -> Header:
     """Return the header of a network of this form."""
     return cast(Header, network.header)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from converter.contents import Contents, roles
 from converter.errors import ConvertError, within
-from converter.foreign import Network, Source, mapping
+from converter.foreign import ForeignFile, ForeignNetwork, mapping
 from converter.forms.official_pickles import add, number, source_hash
 from converter.forms.pytorch import STYLEGAN2, STYLEGAN3
 from converter.forms.pytorch.header import ClassName, Header
@@ -46,7 +46,7 @@ def names() -> Names:
     return {("torch_utils.persistence", "_reconstruct_persistent_obj"): TorchModule}
 
 
-def read(contents: Contents) -> Source | None:
+def read(contents: Contents) -> ForeignFile | None:
     """Return the networks of a file, and what of it is passed over; None if it is not of this kind."""
     modules = contents.of(TorchModule)
     if not modules:
@@ -73,7 +73,7 @@ def read(contents: Contents) -> Source | None:
     others = [path for path, module in modules if module.class_name not in _CLASSES and "augment_pipe" not in path]
     if others:
         notes.append(f"{', '.join(others)} passed over")
-    return Source(networks, notes=tuple(notes))
+    return ForeignFile(networks, notes=tuple(notes))
 
 
 def _has_clip(module: TorchModule) -> bool:
@@ -84,7 +84,7 @@ def _has_clip(module: TorchModule) -> bool:
     return isinstance(inner, dict) and "clip" in inner
 
 
-def _network(role: str, module: TorchModule) -> Network:
+def _network(role: str, module: TorchModule) -> ForeignNetwork:
     tensors: dict[str, Tensor] = {}
     buffers: list[str] = []
     flat_arguments = _collect(module, "", tensors, buffers, [])
@@ -101,7 +101,7 @@ def _network(role: str, module: TorchModule) -> Network:
     }
     # The classes of the two releases have the same names.
     form = STYLEGAN3 if "synthesis.input.freqs" in tensors else STYLEGAN2
-    return Network(role, form.id, header, tensors)
+    return ForeignNetwork(role, form.id, header, tensors)
 
 
 def _arguments(value: object) -> list[object]:

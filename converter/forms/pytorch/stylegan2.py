@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from converter.errors import ConvertError
-from converter.foreign import Keywords, Network
+from converter.foreign import ForeignNetwork, Keywords
 from converter.forms.pytorch.header import ClassName, Repository, header_of
 from converter.forms.tensorflow.stylegan2 import base_size
 from converter.table import Kept, Row, Table
@@ -40,7 +40,7 @@ _POSITIONAL: dict[ClassName, str] = {
 }
 
 
-def arguments_of(network: Network) -> dict[str, object]:
+def arguments_of(network: ForeignNetwork) -> dict[str, object]:
     """Return the arguments that a network's class was given.
 
     Raises:
@@ -90,7 +90,7 @@ def _channels(kw: Keywords, resolution: int) -> tuple[int, ...]:
     return tuple(min(base // side, high) for side in resolutions(resolution))
 
 
-def generator_config(network: Network) -> stylegan2.GeneratorConfig:
+def generator_config(network: ForeignNetwork) -> stylegan2.GeneratorConfig:
     """Return the config of a `Generator`."""
     arguments = arguments_of(network)
     top = Keywords("Generator", {**SIZE, "z_dim": 512, "w_dim": 512}, arguments)
@@ -126,7 +126,7 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
     )
 
 
-def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
+def discriminator_config(network: ForeignNetwork) -> stylegan2.DiscriminatorConfig:
     """Return the config of a `Discriminator`."""
     arguments = arguments_of(network)
     top = Keywords("Discriminator", {**SIZE, **_CHANNELS, **_PRECISION[header_of(network)["repository"]],
@@ -186,13 +186,13 @@ def _matters(used: str, name: str) -> bool:
     return re.fullmatch(used, name) is not None
 
 
-def generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Table:
+def generator_table(network: ForeignNetwork, config: stylegan2.GeneratorConfig) -> Table:
     """Return the table of a `Generator`."""
     used = r"synthesis\.b(?!4\.)\d+\.(conv0\.|skip\.)?resample_filter"
     return _table(config.resample_filter, used)
 
 
-def discriminator_table(network: Network, config: stylegan2.DiscriminatorConfig) -> Table:
+def discriminator_table(network: ForeignNetwork, config: stylegan2.DiscriminatorConfig) -> Table:
     """Return the table of a `Discriminator`."""
     used = r"b(?!4\.)\d+\.(conv1\.|skip\.)?resample_filter"
     return _table(config.resample_filter, used)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converter.foreign import Keywords, Network
+from converter.foreign import ForeignNetwork, Keywords
 from converter.forms.pytorch.stylegan2 import SIZE, arguments_of, mapping_config
 from converter.table import Row, Table
 from stylegan_torch.networks import stylegan3
@@ -27,7 +27,7 @@ _SYNTHESIS: dict[str, object] = {
 }
 
 
-def generator_config(network: Network) -> stylegan3.GeneratorConfig:
+def generator_config(network: ForeignNetwork) -> stylegan3.GeneratorConfig:
     """Return the config of a `Generator`."""
     arguments = arguments_of(network)
     top = Keywords("Generator", {**SIZE, "z_dim": 512, "w_dim": 512}, arguments)
@@ -63,6 +63,6 @@ def generator_config(network: Network) -> stylegan3.GeneratorConfig:
     )
 
 
-def generator_table(network: Network, config: stylegan3.GeneratorConfig) -> Table:
+def generator_table(network: ForeignNetwork, config: stylegan3.GeneratorConfig) -> Table:
     """Return the table of a `Generator`: every tensor, the filters too, is stored as we have it."""
     return Table([Row("{name}", "{name}")])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 from converter import header
 
 if TYPE_CHECKING:
-    from converter.foreign import Network
+    from converter.foreign import ForeignNetwork
 
 
 class Assumed(TypedDict):
@@ -22,6 +22,6 @@ class StyleGAN1Header(header.Header):
     assumed: Assumed
 
 
-def header_of(network: Network) -> StyleGAN1Header:
+def header_of(network: ForeignNetwork) -> StyleGAN1Header:
     """Return the header of a network of this form."""
     return cast(StyleGAN1Header, network.header)

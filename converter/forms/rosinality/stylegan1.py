@@ -10,7 +10,7 @@ from collections.abc import Container
 
 from converter.contents import Found
 from converter.errors import ConvertError
-from converter.foreign import Network
+from converter.foreign import ForeignNetwork
 from converter.forms.completion import with_average_w, with_noise
 from converter.forms.rosinality import STYLEGAN1
 from converter.forms.rosinality.header import header_of
@@ -27,13 +27,13 @@ _FROM_RGB = {True: "from_rgb.{}.0.conv.weight_orig", False: "from_rgb.{}.conv.we
 """By whether an activation follows, which it does since August 2019."""
 
 
-def read(found: Found) -> Network:
+def read(found: Found) -> ForeignNetwork:
     """Return a network of a file."""
     assumed = {"img_resolution": 2 << _stored_levels(found.values)}
     return found.network(STYLEGAN1.id, assumed=assumed)
 
 
-def completion_notes(networks: dict[str, Network]) -> list[str]:
+def completion_notes(networks: dict[str, ForeignNetwork]) -> list[str]:
     """Return notes on what `complete` makes."""
     if all(role == "D" for role in networks):
         return []
@@ -46,7 +46,7 @@ def _stored_levels(names: Container[str]) -> int:
     return max(count(names, pattern) for pattern in (_TO_RGB, *_FROM_RGB.values()))
 
 
-def _trained_sides(network: Network) -> list[int]:
+def _trained_sides(network: ForeignNetwork) -> list[int]:
     """Return the sides of the levels that were trained."""
     side, most = header_of(network)["assumed"]["img_resolution"], _stored_levels(network.tensors)
     if side not in resolutions(2 << most):
@@ -54,7 +54,7 @@ def _trained_sides(network: Network) -> list[int]:
     return resolutions(side)
 
 
-def generator_config(network: Network) -> stylegan1.GeneratorConfig:
+def generator_config(network: ForeignNetwork) -> stylegan1.GeneratorConfig:
     """Return the config of a `StyledGenerator`."""
     tensors, sides = network.tensors, _trained_sides(network)
     w_dim, z_dim = shape_of(tensors, "style.1.linear.weight_orig", 2)
@@ -81,14 +81,14 @@ def generator_config(network: Network) -> stylegan1.GeneratorConfig:
     )
 
 
-def complete(network: Network) -> Network:
+def complete(network: ForeignNetwork) -> ForeignNetwork:
     """Make what no file of this kind has: noise maps, which are always random there, and the average w."""
     config = generator_config(network)
     table, mapping = generator_table(network, config), stylegan1.MappingNetwork(config.mapping, num_ws=1)
     return with_average_w(with_noise(network, config, table), table, mapping, samples=MEAN_SAMPLES)
 
 
-def generator_table(network: Network, config: stylegan1.GeneratorConfig) -> Table:
+def generator_table(network: ForeignNetwork, config: stylegan1.GeneratorConfig) -> Table:
     """Return the table of a `StyledGenerator`; levels beyond the trained ones are carried along."""
     rows = [
         Row("mapping.w_avg", "mean_style"),
@@ -127,7 +127,7 @@ def generator_table(network: Network, config: stylegan1.GeneratorConfig) -> Tabl
     )
 
 
-def discriminator_config(network: Network) -> stylegan1.DiscriminatorConfig:
+def discriminator_config(network: ForeignNetwork) -> stylegan1.DiscriminatorConfig:
     """Return the config of a `Discriminator`."""
     tensors, sides = network.tensors, _trained_sides(network)
     activated, last = _FROM_RGB[True].format(0) in tensors, _stored_levels(tensors) - 1
@@ -145,7 +145,7 @@ def discriminator_config(network: Network) -> stylegan1.DiscriminatorConfig:
     )
 
 
-def discriminator_table(network: Network, config: stylegan1.DiscriminatorConfig) -> Table:
+def discriminator_table(network: ForeignNetwork, config: stylegan1.DiscriminatorConfig) -> Table:
     """Return the table of a `Discriminator`, whose finest level is number 0; untrained levels are carried along.
 
     Fused and unfused convolutions do the same and differ in name only.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from converter.contents import Found, plain_tensor
 from converter.errors import ConvertError
-from converter.foreign import Network
+from converter.foreign import ForeignNetwork
 from converter.forms.completion import with_average_w, with_noise
 from converter.forms.rosinality import STYLEGAN2
 from converter.forms.state_dict import count, shape_of, stored_filters, taps_of
@@ -21,7 +21,7 @@ MEAN_SAMPLES = 4096
 """How many w the sampling script averages where a file has no average."""
 
 
-def read(found: Found) -> Network:
+def read(found: Found) -> ForeignNetwork:
     """Return a network of a file, a generator with the average w that stands beside it."""
     network = found.network(STYLEGAN2.id)
     average = None if found.is_discriminator else found.beside("latent_avg")
@@ -39,7 +39,7 @@ def average_w(value: Tensor) -> Tensor:
     return rows[0].clone()  # each generator has its own
 
 
-def completion_notes(networks: dict[str, Network]) -> list[str]:
+def completion_notes(networks: dict[str, ForeignNetwork]) -> list[str]:
     """Return notes on what `complete` makes."""
     generator = next((network for role, network in networks.items() if role != "D"), None)
     if generator is None:
@@ -52,14 +52,14 @@ def completion_notes(networks: dict[str, Network]) -> list[str]:
     return notes
 
 
-def complete(network: Network) -> Network:
+def complete(network: ForeignNetwork) -> ForeignNetwork:
     """Make what older and training files lack: noise maps (which were always random then), and the average w."""
     config = generator_config(network)
     table, mapping = generator_table(network, config), stylegan2.MappingNetwork(config.mapping, num_ws=1)
     return with_average_w(with_noise(network, config, table), table, mapping, samples=MEAN_SAMPLES)
 
 
-def generator_config(network: Network) -> stylegan2.GeneratorConfig:
+def generator_config(network: ForeignNetwork) -> stylegan2.GeneratorConfig:
     """Return the config of a `Generator`, read off its tensors."""
     tensors = network.tensors
     levels = count(tensors, "to_rgbs.{}.conv.weight") + 1
@@ -80,7 +80,7 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
     )
 
 
-def generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Table:
+def generator_table(network: ForeignNetwork, config: stylegan2.GeneratorConfig) -> Table:
     """Return the table of a `Generator`."""
     convs = {
         "synthesis.b4.conv1": "conv1",
@@ -122,7 +122,7 @@ def _indices(r: int, i: int) -> dict[str, int]:
     }
 
 
-def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
+def discriminator_config(network: ForeignNetwork) -> stylegan2.DiscriminatorConfig:
     """Return the config of a `Discriminator`, read off its tensors."""
     tensors = network.tensors
     levels = count(tensors, "convs.{}.conv1.0.weight", 1)
@@ -138,7 +138,7 @@ def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
     )
 
 
-def discriminator_table(network: Network, config: stylegan2.DiscriminatorConfig) -> Table:
+def discriminator_table(network: ForeignNetwork, config: stylegan2.DiscriminatorConfig) -> Table:
     """Return the table of a `Discriminator`."""
     top = int(math.log2(config.img_resolution))
     rows = [

@@ -15,7 +15,7 @@ from converter.forms.rosinality import STYLEGAN2
 from converter.forms.state_dict import writer_of
 from converter.header import Header
 from converter.table import same_bits
-from stylegan_torch.files.checkpoint import Checkpoint, Network
+from stylegan_torch.files.checkpoint import Checkpoint, StoredNetwork
 from stylegan_torch.networks import stylegan2
 from stylegan_torch.networks.registry import Config, kind_of, shapes
 
@@ -52,7 +52,7 @@ def to_rosinality(checkpoint: Checkpoint) -> tuple[dict[str, object], list[str]]
 write = writer_of(to_rosinality)
 
 
-def _anew(role: str, network: Network, notes: list[str]) -> foreign.Network:
+def _anew(role: str, network: StoredNetwork, notes: list[str]) -> foreign.ForeignNetwork:
     for reason in _obstacles(network.config):
         raise ConvertError(reason)
     config = network.config
@@ -62,10 +62,10 @@ def _anew(role: str, network: Network, notes: list[str]) -> foreign.Network:
     elif isinstance(config, stylegan2.DiscriminatorConfig):
         order = _discriminator_variables(config)
     header: Header = {"build_func_name": kind_of(config)[1], "variables": []}
-    return made_anew(foreign.Network(role, STYLEGAN2.id, header, {}), network, notes, order=order)
+    return made_anew(foreign.ForeignNetwork(role, STYLEGAN2.id, header, {}), network, notes, order=order)
 
 
-def _with_noise(network: Network, config: stylegan2.GeneratorConfig) -> Network:
+def _with_noise(network: StoredNetwork, config: stylegan2.GeneratorConfig) -> StoredNetwork:
     """Return a network with noise of strength 0, if it has none."""
     noisy = replace(config, use_noise=True)
     silence = {name: torch.zeros(shape) for name, shape in shapes(noisy).items() if name not in network.state_dict}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NotRequired, TypedDict, cast
 from converter import header
 
 if TYPE_CHECKING:
-    from converter.foreign import Network
+    from converter.foreign import ForeignNetwork
 
 _Class = TypedDict("_Class", {"class": str})
 """The class of the original object; a class body has no place for a field of that name."""
@@ -72,11 +72,11 @@ def bare_header(
     }
 
 
-def header_of(network: Network) -> TFHeader:
+def header_of(network: ForeignNetwork) -> TFHeader:
     """Return the header of a network of TensorFlow's."""
     return cast(TFHeader, network.header)
 
 
-def built_header_of(network: Network) -> BuiltHeader:
+def built_header_of(network: ForeignNetwork) -> BuiltHeader:
     """Return the header of a network of either era."""
     return cast(BuiltHeader, network.header)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from converter.errors import ConvertError
-from converter.foreign import Header, Keywords, Network
+from converter.foreign import ForeignNetwork, Header, Keywords
 from converter.forms.dump import all_variables
 from converter.forms.tensorflow.header import TFHeader, header_of
 from converter.table import Kept
@@ -50,7 +50,7 @@ def level_names(header: Header) -> list[str]:
     return ["x".join(sides) for sides in sorted(found, key=lambda sides: int(sides[0]) * int(sides[1]))]
 
 
-def picture_side(network: Network, kw: Keywords) -> int:
+def picture_side(network: ForeignNetwork, kw: Keywords) -> int:
     """Return the keyword `resolution`; where a file lacks it, what its variables say, never what a program assumes.
 
     Raises:
@@ -75,7 +75,7 @@ NOT_GROWN: Growing = {"growing": True, "lod": 0.0}
 """Those fields of other networks."""
 
 
-def growing_state(network: Network, kw: Keywords, variable: str = "lod") -> Growing:
+def growing_state(network: ForeignNetwork, kw: Keywords, variable: str = "lod") -> Growing:
     """Return the config fields `growing` and `lod` of a progressively grown network."""
     structure = kw.choice("structure", None, "auto", "linear", "recursive", "fixed")
     lod = network.tensors.get(variable)
@@ -87,7 +87,7 @@ def kept_lod(lod: float, *names: str) -> list[Kept]:
     return [Kept("|".join(map(re.escape, names)), default=lambda _: torch.tensor(np.float32(lod)))]
 
 
-def component(network: Network, key: str, functions: tuple[str, ...]) -> TFHeader:
+def component(network: ForeignNetwork, key: str, functions: tuple[str, ...]) -> TFHeader:
     """Return the header of a generator's component.
 
     Raises:

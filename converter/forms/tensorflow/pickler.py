@@ -12,7 +12,7 @@ from typing import IO
 
 import torch
 
-from converter.foreign import Keywords, Network
+from converter.foreign import ForeignNetwork, Keywords
 from converter.forms.fit import originals
 from converter.forms.tensorflow import TF
 from converter.forms.tensorflow.header import TFHeader, bare_header, header_of
@@ -60,18 +60,18 @@ class _Pickler(pickle._Pickler):
             super().save(obj, save_persistent_id)  # type: ignore[misc]
 
 
-def write_pickle(path: Path, networks: Sequence[Network]) -> None:
+def write_pickle(path: Path, networks: Sequence[ForeignNetwork]) -> None:
     """Write networks of TensorFlow's form, usually (G, D, Gs), as one official pickle of protocol 4."""
     with path.open("wb") as file:
         dump_networks(file, networks)
 
 
-def dump_networks(file: IO[bytes], networks: Sequence[Network]) -> None:
+def dump_networks(file: IO[bytes], networks: Sequence[ForeignNetwork]) -> None:
     """Write what `write_pickle` does to an open file."""
     _Pickler(file, protocol=4).dump(tuple(_object(header_of(network), "", network) for network in networks))
 
 
-def carrying(network: Network, code: str) -> Network:
+def carrying(network: ForeignNetwork, code: str) -> ForeignNetwork:
     """Return a network of TensorFlow's form that brings the source text of its build functions along."""
     sha256 = hashlib.sha256(code.encode()).hexdigest()
     return replace(network, header=_with_source(header_of(network), sha256), code={sha256: code})
@@ -82,7 +82,7 @@ def _with_source(header: TFHeader, sha256: str) -> TFHeader:
     return {**header, "source_sha256": sha256, "components": parts}
 
 
-def _object(header: TFHeader, prefix: str, network: Network) -> _Object:
+def _object(header: TFHeader, prefix: str, network: ForeignNetwork) -> _Object:
     parts = header["components"]
     values: dict[str, object] = {
         **header,
@@ -107,7 +107,7 @@ def fresh_network(
     *,
     components: Iterable[tuple[str, str]] = (),
     finish: Callable[[torch.nn.Module], object] = lambda module: None,
-) -> Network:
+) -> ForeignNetwork:
     """Return a freshly initialised StyleGAN2 network as the TensorFlow release would have saved it.
 
     Args:
@@ -118,12 +118,12 @@ def fresh_network(
         components: (key, build function) of a generator's parts.
         finish: may change the weights, which come from torch's global generator.
     """
-    template = Network(role, TF.id, network_header(name, function, keywords, components=components), {})
+    template = ForeignNetwork(role, TF.id, network_header(name, function, keywords, components=components), {})
     config = known_kind(template).config(template)
     module = build(config)
     finish(module)
     lods = ["lod"] if function == "G_main" else []  # of no use here, but made by StyleGAN2's G_main
-    return official_network(template, checkpoint.Network(config, tensors_of(module)), lods)
+    return official_network(template, checkpoint.StoredNetwork(config, tensors_of(module)), lods)
 
 
 def network_header(
@@ -136,7 +136,9 @@ def network_header(
     return bare_header(name, function, dict(keywords), components=parts)
 
 
-def official_network(template: Network, ours: checkpoint.Network, more: Iterable[str] = ()) -> Network:
+def official_network(
+    template: ForeignNetwork, ours: checkpoint.StoredNetwork, more: Iterable[str] = ()
+) -> ForeignNetwork:
     """Return the network that a header without variables and a network of ours describe.
 
     Args:
@@ -156,4 +158,6 @@ def official_network(template: Network, ours: checkpoint.Network, more: Iterable
         else:
             owner["variables"].append(theirs.removeprefix(f"{owner['name']}/"))
     record = {"form": template.form, **header, "variables": variables, "components": parts}
-    return export_network(template.role, checkpoint.Network(config, ours.state_dict, originals(ours, table)), record)
+    return export_network(
+        template.role, checkpoint.StoredNetwork(config, ours.state_dict, originals(ours, table)), record
+    )

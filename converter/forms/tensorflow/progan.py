@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import torch
 
-from converter.foreign import Keywords, Network
+from converter.foreign import ForeignNetwork, Keywords
 from converter.forms.tensorflow import TF, THEANO
 from converter.forms.tensorflow.header import built_header_of, header_of
 from converter.forms.tensorflow.keywords import feature_maps, growing_state, kept_lod, level_channels, picture_side
@@ -54,28 +54,28 @@ DEFAULTS: dict[str, dict[str, object]] = {
 _THEANO_DEFAULTS = {"fused_scale": False, "mbstd_group_size": 16}
 
 
-def keywords(network: Network) -> Keywords:
+def keywords(network: ForeignNetwork) -> Keywords:
     """Return the keywords of the build function."""
     header = built_header_of(network)
     function, extra = header["build_func_name"], _THEANO_DEFAULTS if _is_theano(network) else {}
     return Keywords(function, DEFAULTS[function], header["static_kwargs"], extra)
 
 
-def _is_theano(network: Network) -> bool:
+def _is_theano(network: ForeignNetwork) -> bool:
     return network.form == THEANO.id
 
 
-def _lod(network: Network) -> str:
+def _lod(network: ForeignNetwork) -> str:
     return "cur_lod" if _is_theano(network) else "lod"
 
 
-def _weight_scale(network: Network, kw: Keywords) -> progan.WeightScale:
+def _weight_scale(network: ForeignNetwork, kw: Keywords) -> progan.WeightScale:
     if not kw.flag("use_wscale"):
         return "none"
     return "stored" if _is_theano(network) else "equalized"
 
 
-def generator_config(network: Network) -> progan.GeneratorConfig:
+def generator_config(network: ForeignNetwork) -> progan.GeneratorConfig:
     """Return the config of a `G_paper` network."""
     kw = keywords(network)
     resolution = picture_side(network, kw)
@@ -94,7 +94,7 @@ def generator_config(network: Network) -> progan.GeneratorConfig:
     )
 
 
-def discriminator_config(network: Network) -> progan.DiscriminatorConfig:
+def discriminator_config(network: ForeignNetwork) -> progan.DiscriminatorConfig:
     """Return the config of a `D_paper` network."""
     kw = keywords(network)
     resolution = picture_side(network, kw)
@@ -114,7 +114,7 @@ def discriminator_config(network: Network) -> progan.DiscriminatorConfig:
     )
 
 
-def _ships_with_stylegan(network: Network) -> bool:
+def _ships_with_stylegan(network: ForeignNetwork) -> bool:
     return network.form == TF.id and header_of(network)["class"] == "dnnlib.tflib.network.Network"
 
 
@@ -122,7 +122,7 @@ def _fields(resolution: int) -> Fields:
     return lambda r, i: {"lod": log2_resolution(resolution) - log2_resolution(r)}
 
 
-def generator_table(network: Network, config: progan.GeneratorConfig) -> Table:
+def generator_table(network: ForeignNetwork, config: progan.GeneratorConfig) -> Table:
     """Return the table of a `G_paper` network.
 
     The fused enlargement applies a kernel rotated with respect to the unfused one, and stores it [k, k, out, in] in
@@ -150,7 +150,7 @@ def generator_table(network: Network, config: progan.GeneratorConfig) -> Table:
     )
 
 
-def discriminator_table(network: Network, config: progan.DiscriminatorConfig) -> Table:
+def discriminator_table(network: ForeignNetwork, config: progan.DiscriminatorConfig) -> Table:
     """Return the table of a `D_paper` network."""
     kw = keywords(network)
     conv, rgb, fc, out = HWIO, HWIO, TRANSPOSE, TRANSPOSE

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from converter.contents import Contents
 from converter.errors import ConvertError
-from converter.foreign import Network, Source, mapping
+from converter.foreign import ForeignFile, ForeignNetwork, mapping
 from converter.forms.official_pickles import add, number, source_hash
 from converter.forms.tensorflow import TF
 from converter.forms.tensorflow.header import Interface, TFHeader
@@ -47,7 +47,7 @@ def names() -> Names:
     return {(module, "Network"): _tf_class(module) for module in ("dnnlib.tflib.network", "tfutil", "network")}
 
 
-def read(contents: Contents) -> Source | None:
+def read(contents: Contents) -> ForeignFile | None:
     """Return the networks of a pickle; None if it is not of this kind.
 
     Official files are (G, D, Gs), old ones also Gs alone. What others put beside them (encoders, clones, numbers) is
@@ -74,7 +74,7 @@ def read(contents: Contents) -> Source | None:
     networks = {role: replace(_network(item), role=role) for role, item in chosen.items() if item is not None}
     if len(networks) < len(known):
         notes.append(f"{len(known) - len(networks)} more networks of the same kinds passed over")
-    return Source(networks, notes=tuple(notes))
+    return ForeignFile(networks, notes=tuple(notes))
 
 
 def _function(item: TFNetwork) -> str:
@@ -83,13 +83,13 @@ def _function(item: TFNetwork) -> str:
     return named if isinstance(named, str) else ""
 
 
-def _network(item: TFNetwork) -> Network:
+def _network(item: TFNetwork) -> ForeignNetwork:
     if "build_func_spec" in item.state:
         return network_from_theano(item.state, source_hash(item.state.get("build_module_src")))
     tensors: dict[str, Tensor] = {}
     code: dict[str, str] = {}
     header = _header(item, "", tensors, code, [])
-    return Network("", TF.id, header, tensors, code)
+    return ForeignNetwork("", TF.id, header, tensors, code)
 
 
 def _header(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from converter.foreign import Keywords, Network
+from converter.foreign import ForeignNetwork, Keywords
 from converter.forms.tensorflow.header import header_of
 from converter.forms.tensorflow.keywords import (
     component,
@@ -71,7 +71,7 @@ DEFAULTS: dict[str, dict[str, object]] = {
 }
 
 
-def _keywords(network: Network, key: str, function: str) -> Keywords:
+def _keywords(network: ForeignNetwork, key: str, function: str) -> Keywords:
     part = component(network, key, (function,))
     return Keywords(function, DEFAULTS[function], part["static_kwargs"], header_of(network)["static_kwargs"])
 
@@ -81,13 +81,13 @@ def _fused_from(kw: Keywords, base_size: tuple[int, int]) -> float:
     return {"auto": 512 / min(base_size), True: 8, False: 1 << 30}[kw.choice("fused_scale", "auto", True, False)]
 
 
-def _base_size(network: Network) -> tuple[int, int]:
+def _base_size(network: ForeignNetwork) -> tuple[int, int]:
     """Return height and width of the first level; StyleGAN-Human has no keyword for it (docs/spec/NONSQUARE.md 3)."""
     const = network.tensors.get(f"{header_of(network)['components']['synthesis']['name']}/4x4/Const/const")
     return (const.shape[2], const.shape[3]) if const is not None and const.ndim == 4 else (4, 4)
 
 
-def generator_config(network: Network) -> stylegan1.GeneratorConfig:
+def generator_config(network: ForeignNetwork) -> stylegan1.GeneratorConfig:
     """Return the config of a `G_style` network."""
     top = Keywords("G_style", DEFAULTS["G_style"], header_of(network)["static_kwargs"])
     kw, mapping = _keywords(network, "synthesis", "G_synthesis"), _keywords(network, "mapping", "G_mapping")
@@ -127,7 +127,7 @@ def generator_config(network: Network) -> stylegan1.GeneratorConfig:
     )
 
 
-def discriminator_config(network: Network) -> stylegan1.DiscriminatorConfig:
+def discriminator_config(network: ForeignNetwork) -> stylegan1.DiscriminatorConfig:
     """Return the config of a `D_basic` network."""
     kw = Keywords("D_basic", DEFAULTS["D_basic"], header_of(network)["static_kwargs"])
     resolution = picture_side(network, kw)
@@ -150,7 +150,7 @@ def discriminator_config(network: Network) -> stylegan1.DiscriminatorConfig:
     )
 
 
-def generator_table(network: Network, config: stylegan1.GeneratorConfig) -> Table:
+def generator_table(network: ForeignNetwork, config: stylegan1.GeneratorConfig) -> Table:
     """Return the table of a `G_style` network; kernels of fused enlargements are stored rotated."""
     fused_from = _fused_from(_keywords(network, "synthesis", "G_synthesis"), config.base_size)
     levels = log2_resolution(config.img_resolution)
@@ -206,7 +206,7 @@ def generator_table(network: Network, config: stylegan1.GeneratorConfig) -> Tabl
     )
 
 
-def discriminator_table(network: Network, config: stylegan1.DiscriminatorConfig) -> Table:
+def discriminator_table(network: ForeignNetwork, config: stylegan1.DiscriminatorConfig) -> Table:
     """Return the table of a `D_basic` network."""
     levels = log2_resolution(config.img_resolution)
     scopes = {

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from converter.errors import ConvertError
-from converter.foreign import Keywords, Network
+from converter.foreign import ForeignNetwork, Keywords
 from converter.forms.completion import with_noise
 from converter.forms.tensorflow.header import header_of
 from converter.forms.tensorflow.keywords import (
@@ -95,7 +95,7 @@ def _taps(kw: Keywords) -> tuple[float, ...]:
     return kw.taps("resample_kernel") or (1.0, 1.0)
 
 
-def _is_ada(network: Network) -> bool:
+def _is_ada(network: ForeignNetwork) -> bool:
     header = header_of(network)
     synthesis = header["components"].get("synthesis")
     return header["build_func_name"] == "D_main" or (
@@ -103,19 +103,19 @@ def _is_ada(network: Network) -> bool:
     )
 
 
-def _component_keywords(network: Network, key: str, functions: tuple[str, ...]) -> Keywords:
+def _component_keywords(network: ForeignNetwork, key: str, functions: tuple[str, ...]) -> Keywords:
     part = component(network, key, functions)
     function = part["build_func_name"]
     defaults = DEFAULTS[function, _is_ada(network)]
     return Keywords(function, defaults, part["static_kwargs"], header_of(network)["static_kwargs"])
 
 
-def _synthesis_keywords(network: Network) -> Keywords:
+def _synthesis_keywords(network: ForeignNetwork) -> Keywords:
     functions = ("G_synthesis_stylegan2", "G_synthesis_stylegan_revised", "G_synthesis")
     return _component_keywords(network, "synthesis", functions)
 
 
-def generator_config(network: Network) -> stylegan2.GeneratorConfig:
+def generator_config(network: ForeignNetwork) -> stylegan2.GeneratorConfig:
     """Return the config of a `G_main` network."""
     kw = _synthesis_keywords(network)
     ada = _is_ada(network)
@@ -145,7 +145,7 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
     )
 
 
-def _nominal_resolution(network: Network, kw: Keywords) -> int:
+def _nominal_resolution(network: ForeignNetwork, kw: Keywords) -> int:
     """Return the side that a square network with as many levels has; forks say it in ways of their own."""
     keywords = header_of(network)["static_kwargs"]
     if set(keywords) >= _REAL_SIZES:
@@ -163,7 +163,7 @@ _BOTH_SIDES = {"resolution_h", "resolution_w"}
 """Keywords of aydao's fork, in place of `resolution` (docs/spec/NONSQUARE.md 4)."""
 
 
-def _first_level(network: Network) -> tuple[int, int]:
+def _first_level(network: ForeignNetwork) -> tuple[int, int]:
     """Return height and width of the first level, by the keywords of public forks."""
     keywords = header_of(network)["static_kwargs"]
     if not set(keywords) >= _BOTH_SIDES:
@@ -178,7 +178,7 @@ def _first_level(network: Network) -> tuple[int, int]:
     return height // step, width // step
 
 
-def lacks_noise(network: Network) -> bool:
+def lacks_noise(network: ForeignNetwork) -> bool:
     """Tell whether the stored noise maps do not fit the pictures: in aydao's fork they are square whatever those are.
 
     Its program can then draw with random noise or none.
@@ -191,7 +191,7 @@ def lacks_noise(network: Network) -> bool:
     return noise is not None and noise.ndim == 4 and height != width and noise.shape[2] == noise.shape[3]
 
 
-def completion_notes(networks: dict[str, Network]) -> list[str]:
+def completion_notes(networks: dict[str, ForeignNetwork]) -> list[str]:
     """Return notes on what `complete` makes."""
     if not any(lacks_noise(network) for network in networks.values()):
         return []
@@ -201,7 +201,7 @@ def completion_notes(networks: dict[str, Network]) -> list[str]:
     ]
 
 
-def complete(network: Network) -> Network:
+def complete(network: ForeignNetwork) -> ForeignNetwork:
     """Make noise maps that fit the pictures, where the stored ones do not."""
     if not lacks_noise(network):
         return network
@@ -219,7 +219,7 @@ def base_size(keywords: Mapping[str, object]) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def _has_attention(network: Network, resolution: int) -> bool:
+def _has_attention(network: ForeignNetwork, resolution: int) -> bool:
     """Tell whether the network has self-attention, as skyflynil's may, and is deep enough for it."""
     function, keywords = header_of(network)["build_func_name"], header_of(network)["static_kwargs"]
     asked = Keywords(function, {"use_attention": False}, keywords).flag("use_attention")
@@ -234,12 +234,12 @@ def _attention_rows(ours: str, theirs: str) -> list[Row]:
     return [Row(f"{ours}.gamma", f"{theirs}/gamma"), *product(scopes, leaves)]
 
 
-def _averages(network: Network, channels: int) -> bool:
+def _averages(network: ForeignNetwork, channels: int) -> bool:
     dense = network.tensors.get("4x4/Dense0/weight")
     return dense is not None and dense.ndim == 2 and dense.shape[0] == channels
 
 
-def _real_names(network: Network, rows: list[Row], size: tuple[int, int]) -> tuple[list[Row], Scopes]:
+def _real_names(network: ForeignNetwork, rows: list[Row], size: tuple[int, int]) -> tuple[list[Row], Scopes]:
     """Return rows whose scopes are named as in the fork that made the network, and what fills their braces."""
     keywords = set(header_of(network)["static_kwargs"])
     if keywords >= _REAL_SIZES:
@@ -277,12 +277,12 @@ def _mapping_config(kw: Keywords, ada: bool) -> stylegan2.MappingConfig:
     )
 
 
-def _discriminator_keywords(network: Network) -> Keywords:
+def _discriminator_keywords(network: ForeignNetwork) -> Keywords:
     function = header_of(network)["build_func_name"]
     return Keywords(function, DEFAULTS[function, _is_ada(network)], header_of(network)["static_kwargs"])
 
 
-def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
+def discriminator_config(network: ForeignNetwork) -> stylegan2.DiscriminatorConfig:
     """Return the config of a `D_stylegan`, `D_stylegan2` or `D_main` network."""
     kw = _discriminator_keywords(network)
     low, resolution = kw.integer("fmap_min"), _nominal_resolution(network, kw)
@@ -338,7 +338,7 @@ def _with_ada_fields(config: stylegan2.DiscriminatorConfig, kw: Keywords) -> sty
     )
 
 
-def generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Table:
+def generator_table(network: ForeignNetwork, config: stylegan2.GeneratorConfig) -> Table:
     """Return the table of a `G_main` network; kernels of enlarging convolutions are rotated for ours."""
     levels = log2_resolution(config.img_resolution)
     parts = header_of(network)["components"]
@@ -385,7 +385,7 @@ def generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Tabl
     )
 
 
-def discriminator_table(network: Network, config: stylegan2.DiscriminatorConfig) -> Table:
+def discriminator_table(network: ForeignNetwork, config: stylegan2.DiscriminatorConfig) -> Table:
     """Return the table of a `D_stylegan`, `D_stylegan2` or `D_main` network."""
     levels = log2_resolution(config.img_resolution)
     fromrgb = "FromRGB_lod{lod}" if config.architecture == "revised" else "{r}x{r}/FromRGB"

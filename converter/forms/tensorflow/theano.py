@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from converter.errors import ConvertError
-from converter.foreign import Network, mapping
+from converter.foreign import ForeignNetwork, mapping
 from converter.forms.tensorflow import THEANO
 from converter.forms.tensorflow.header import TheanoHeader
 from converter.safe.stand_ins import to_tensor
@@ -44,7 +44,7 @@ def layer_names(function: str, levels: int) -> list[str]:
     return ["FromRGB_lod0", *down, "4x4/Conv", "4x4/Dense0", "4x4/Dense1"]
 
 
-def network_from_theano(state: Mapping[str, object], source_sha256: str | None) -> Network:
+def network_from_theano(state: Mapping[str, object], source_sha256: str | None) -> ForeignNetwork:
     """Name the parameters of one network; role is left to the caller.
 
     Raises:
@@ -80,4 +80,4 @@ def network_from_theano(state: Mapping[str, object], source_sha256: str | None) 
         "variables": list(tensors),
         "source_sha256": source_sha256,
     }
-    return Network("", THEANO.id, header, tensors)
+    return ForeignNetwork("", THEANO.id, header, tensors)

@@ -14,7 +14,7 @@ from typing import IO
 import torch
 
 from converter.errors import ConvertError
-from converter.foreign import Network
+from converter.foreign import ForeignNetwork
 from converter.form import Options, Written
 from converter.forms.fit import channel_base, note_rounded, placing, record_of, refuse_others
 from converter.forms.networks import read_pickle
@@ -56,7 +56,7 @@ def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
     return Written(checkpoint, notes)
 
 
-def to_nvidia(checkpoint: Checkpoint, notes: list[str]) -> list[Network]:
+def to_nvidia(checkpoint: Checkpoint, notes: list[str]) -> list[ForeignNetwork]:
     """Return the networks of a file; adds to the notes what is not as it was.
 
     Networks that came from such a file get their tensors back bit for bit.
@@ -86,14 +86,16 @@ def _completed(checkpoint: Checkpoint, fresh_d: bool) -> tuple[Checkpoint, list[
     return Checkpoint(networks, {**checkpoint.provenance, "networks": records}), notes
 
 
-def _written(role: str, network: checkpoint.Network, record: Mapping[str, object], notes: list[str]) -> Network:
+def _written(
+    role: str, network: checkpoint.StoredNetwork, record: Mapping[str, object], notes: list[str]
+) -> ForeignNetwork:
     config = _fitting(role, network.config)
     function, parts = ("D_main", {}) if role == "D" else ("G_main", _PARTS)
     header = network_header(_NAMES[role], function, _keywords_of(role, config), components=parts.items())
     own = export_network(role, network, dict(record)) if record.get("form") == TF.id else None
     notes += _left_out(role, network, own, header)
     notes += _drawn_otherwise(role, config)
-    template = Network(role, TF.id, header, {})
+    template = ForeignNetwork(role, TF.id, header, {})
     with placing(role, _FORMAT, needed=True):
         refuse_others(config, known_kind(template).config(template))
     if own is not None:
@@ -103,7 +105,9 @@ def _written(role: str, network: checkpoint.Network, record: Mapping[str, object
     return written
 
 
-def _left_out(role: str, network: checkpoint.Network, own: Network | None, header: TFHeader) -> Iterator[str]:
+def _left_out(
+    role: str, network: checkpoint.StoredNetwork, own: ForeignNetwork | None, header: TFHeader
+) -> Iterator[str]:
     """Yield what of a network is not in the file; `own` is what it was in TensorFlow's form, if it came from there."""
     if own is not None:
         keywords = sorted(set(header_of(own)["static_kwargs"]) - set(header["static_kwargs"]))
@@ -151,7 +155,7 @@ def _as_it_was(header: TFHeader, own: TFHeader) -> TFHeader:
     return {**header, "variables": own["variables"], "components": parts}
 
 
-def _fresh_discriminator(G: _StyleGAN2) -> checkpoint.Network:
+def _fresh_discriminator(G: _StyleGAN2) -> checkpoint.StoredNetwork:
     """Return an untrained discriminator like the one a generator would be trained with."""
     width = G.channels[0]
     labels = stylegan2.MappingConfig(0, G.c_dim, width, 0, width, width, lr_multiplier=0.1) if G.c_dim else None
@@ -170,7 +174,7 @@ def _fresh_discriminator(G: _StyleGAN2) -> checkpoint.Network:
     )
     with torch.random.fork_rng([]):
         torch.manual_seed(0)
-        return checkpoint.Network(config, tensors_of(build(config)))
+        return checkpoint.StoredNetwork(config, tensors_of(build(config)))
 
 
 def _common_keywords(config: _StyleGAN2) -> dict[str, object]:

@@ -9,7 +9,7 @@ from typing import TypedDict
 
 import torch
 
-from converter.foreign import Network
+from converter.foreign import ForeignNetwork
 from converter.forms.state_dict import count, shape_of
 from converter.forms.tensorflow import TF
 from converter.forms.tensorflow import stylegan1 as tf_stylegan1
@@ -41,7 +41,7 @@ class _MappingSizes(TypedDict):
     layer_dim: int
 
 
-def _sizes(network: Network) -> _Sizes:
+def _sizes(network: ForeignNetwork) -> _Sizes:
     """Return the fields that the configs of both generations share."""
     tensors = network.tensors
     if network.form == STATE.id:
@@ -58,7 +58,7 @@ def _sizes(network: Network) -> _Sizes:
 _RGB2 = "G_synthesis/{1}x{1}/ToRGB/weight"
 
 
-def _mapping_sizes(network: Network) -> _MappingSizes:
+def _mapping_sizes(network: ForeignNetwork) -> _MappingSizes:
     tensors = network.tensors
     if network.form == STATE.id:
         depth = sum(f"mapping.{4 * i + 1}.weight" in tensors for i in range(256))
@@ -71,7 +71,7 @@ def _mapping_sizes(network: Network) -> _MappingSizes:
     return {"z_dim": z_dim, "c_dim": 0, "w_dim": w_dim, "num_layers": depth, "layer_dim": width}
 
 
-def _as_official(network: Network) -> Network:
+def _as_official(network: ForeignNetwork) -> ForeignNetwork:
     """Return the network with a header as the official file's, for the official table."""
     function, synthesis = _OFFICIAL[network.header["build_func_name"]]
     parts = {"mapping": "G_mapping", "synthesis": synthesis}
@@ -86,7 +86,7 @@ _OFFICIAL = {"StyleGAN": ("G_style", "G_synthesis"), "StyleGAN2": ("G_main", "G_
 # StyleGAN.
 
 
-def stylegan_config(network: Network) -> stylegan1.GeneratorConfig:
+def stylegan_config(network: ForeignNetwork) -> stylegan1.GeneratorConfig:
     """Return the config of a `StyleGAN` generator."""
     lod = network.tensors.get("style_mixing_rate" if network.form == STATE.id else "lod")
     return stylegan1.GeneratorConfig(
@@ -98,7 +98,7 @@ def stylegan_config(network: Network) -> stylegan1.GeneratorConfig:
     )
 
 
-def stylegan_table(network: Network, config: stylegan1.GeneratorConfig) -> Table:
+def stylegan_table(network: ForeignNetwork, config: stylegan1.GeneratorConfig) -> Table:
     """Return the table of a `StyleGAN` generator."""
     if network.form == ARRAYS.id:
         return tf_stylegan1.generator_table(_as_official(network), config)
@@ -141,7 +141,7 @@ def _rates(lod: float) -> Kept:
 # StyleGAN2.
 
 
-def stylegan2_config(network: Network) -> stylegan2.GeneratorConfig:
+def stylegan2_config(network: ForeignNetwork) -> stylegan2.GeneratorConfig:
     """Return the config of a `StyleGAN2` generator."""
     sizes = _sizes(network)
     return stylegan2.GeneratorConfig(
@@ -155,7 +155,7 @@ def stylegan2_config(network: Network) -> stylegan2.GeneratorConfig:
     )
 
 
-def stylegan2_table(network: Network, config: stylegan2.GeneratorConfig) -> Table:
+def stylegan2_table(network: ForeignNetwork, config: stylegan2.GeneratorConfig) -> Table:
     """Return the table of a `StyleGAN2` generator."""
     if network.form == ARRAYS.id:
         return tf_stylegan2.generator_table(_as_official(network), config)
