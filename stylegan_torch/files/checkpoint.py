@@ -45,7 +45,7 @@ from stylegan_torch.networks.registry import (
 )
 from stylegan_torch.types import Json, JsonObject
 
-__all__ = ["ROLES", "Checkpoint", "Network", "is_ours", "load", "of_modules", "read", "save", "write"]
+__all__ = ["ROLES", "Checkpoint", "StoredNetwork", "is_ours", "load", "of_modules", "read", "save", "write"]
 
 FORMAT = "stylegan-torch"
 VERSION = 2
