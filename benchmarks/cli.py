@@ -24,12 +24,12 @@ import json, sys, time
 clock = [time.perf_counter()]
 from stylegan_torch.commands.terminal import quick_imports
 with quick_imports():
-    from stylegan_torch.drawing.draw import Style, draw
+    from stylegan_torch.drawing.draw import DrawSettings, draw
 clock.append(time.perf_counter())
 import converter
 G = converter.load(sys.argv[1], ["G_ema"]).network("G_ema")
 clock.append(time.perf_counter())
-for _ in draw(G, list(range(int(sys.argv[2]))), Style(), fast=True):
+for _ in draw(G, list(range(int(sys.argv[2]))), DrawSettings(), fast=True):
     pass
 clock.append(time.perf_counter())
 print(json.dumps([b - a for a, b in zip(clock, clock[1:])]))

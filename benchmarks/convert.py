@@ -46,9 +46,9 @@ def make_pickle(path: Path, code: str = "") -> None:
     keywords = {"num_channels": 3, "resolution": 1024, "label_size": 0}
     parts = [("synthesis", "G_synthesis_stylegan2"), ("mapping", "G_mapping")]
     networks = [
-        fresh_network("G", "G", "G_main", keywords, parts),
+        fresh_network("G", "G", "G_main", keywords, components=parts),
         fresh_network("D", "D", "D_stylegan2", keywords),
-        fresh_network("G_ema", "Gs", "G_main", keywords, parts),
+        fresh_network("G_ema", "Gs", "G_main", keywords, components=parts),
     ]
     write_pickle(path, [carrying(network, code) for network in networks] if code else networks)
 

@@ -123,7 +123,7 @@ def _own_peak() -> float:
 
 
 def _form(G: Any, form: str) -> Any:
-    return {"plain": lambda: G, "fast": lambda: optimize(G), "fast bf16": lambda: optimize(G, torch.bfloat16)}[form]()
+    return G if form == "plain" else optimize(G, torch.bfloat16 if form == "fast bf16" else torch.float32)
 
 
 def _psnr(a: Tensor, b: Tensor) -> float:

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-from converter.errors import ConvertError, naming, sound, within
-from converter.foreign import Keywords, Network, Source, mapping, walk
+from converter.errors import ConvertError, naming, sound
+from converter.foreign import walk
 from converter.form import Options
 from converter.formats import by_suffix, suffixes_of, writers
 from converter.forms.dump import write_npz
-from converter.forms.registry import FORMS
+from converter.opened import OpenedFile, open_contents
 from converter.reading import open_source
 from converter.sources.locate import check_file, locate
-from converter.translate import export_network, import_network, known_kind
-from stylegan_torch import __version__
+from converter.translate import import_network
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.atomic import new_file, refuse_existing, spelled
-from stylegan_torch.files.checkpoint import ROLES, Checkpoint
+from stylegan_torch.files.checkpoint import Checkpoint
 from stylegan_torch.networks.registry import Config, count_parameters
 
 HASH_CHUNK = 1 << 20
@@ -81,24 +80,25 @@ def convert(
         raise ConvertError(f"{dst}: the name must end in {', '.join(suffixes_of(format))}")
     format = format or by_suffix(dst.suffix)
     refuse_existing([dst], force)
-    with opened(src, networks, assumed) as (source, origin):
+    with opened(src, networks, assumed) as file:
         if dst.suffix == ".npz":
-            dump = _as_source(source, origin)
+            dump = file.original()
             for network in walk(dump.networks):
                 import_network(network)  # what could not be read back is not written
-            with new_file(dst, force) as file:
-                write_npz(file, dump)
-            return _summarize(dump, dump.origin)
-        ours = _as_checkpoint(source, origin)
-        read = _summarize(source, ours.provenance["origin"])
+            with new_file(dst, force) as target:
+                write_npz(target, dump)
+            return _summarize(file)
+        ours = file.checkpoint()
+        read = _summarize(file)
         if format is None:
             checkpoint.write(dst, ours, force)
             return read
         writer = writers()[format]
-        with new_file(dst, force) as file:
-            written, notes = writer.write(file, ours, options or Options())
+        with new_file(dst, force) as target:
+            written, notes = writer.write(target, ours, options or Options())
+        configs = {role: network.config for role, network in written.networks.items()}
         notes = [*read.notes, *notes, *writer.name_notes(dst.name)]
-        return replace(_summarize(written, read.origin), notes=tuple(notes))
+        return _summary(configs, written.provenance.get("networks", {}), read.origin, notes)
 
 
 def inspect(src: str | Path, assumed: Mapping[str, Any] | None = None) -> Summary:
@@ -107,8 +107,8 @@ def inspect(src: str | Path, assumed: Mapping[str, Any] | None = None) -> Summar
     Raises:
         StyleGANError: if it is no file of networks.
     """
-    with opened(src, assumed=assumed) as (source, origin):
-        return _summarize(source, origin.result())
+    with opened(src, assumed=assumed) as file:
+        return _summarize(file)
 
 
 def load(
@@ -122,30 +122,25 @@ def load(
     Raises:
         StyleGANError: as `convert` does.
     """
-    with opened(src, networks, assumed) as (source, origin):
-        return _as_checkpoint(source, origin)
+    with opened(src, networks, assumed) as file:
+        return file.checkpoint()
 
 
 @contextmanager
 def opened(
     src: str | Path, networks: Iterable[str] | None = None, assumed: Mapping[str, Any] | None = None
-) -> Iterator[tuple[Source | Checkpoint, Future[dict[str, Any]]]]:
+) -> Iterator[OpenedFile]:
     """Open a file, and hash it meanwhile; errors inside the block name the file."""
-    path = locate(src)
+    path, member = locate(src)
     check_file(path)
-    with naming(path), ThreadPoolExecutor(1) as hasher:
+    with naming(path, member), ThreadPoolExecutor(1) as hasher:
         unneeded = Event()
-        origin = hasher.submit(file_origin, path, unneeded)
         try:
-            source = _select(open_source(path), networks)
-            if assumed:
-                source = _assuming(source, assumed)
-            # A dump and a file of ours remember the file they came from; only an original is its own origin.
-            known = source.origin if isinstance(source, Source) else source.provenance.get("origin")
-            if known:
+            source = hasher.submit(file_origin, path, unneeded)
+            file = open_contents(open_source(path, member), source).select(networks).assuming(assumed)
+            if file.known_origin:
                 unneeded.set()
-                origin = hasher.submit(lambda: known)
-            yield source, origin
+            yield file
         finally:
             unneeded.set()
 
@@ -159,88 +154,14 @@ def file_origin(path: Path, unneeded: Event) -> dict[str, Any]:
     return {"name": spelled(path.name), "sha256": digest.hexdigest(), "size": path.stat().st_size}
 
 
-def _select(source: Source | Checkpoint, networks: Iterable[str] | None) -> Source | Checkpoint:
-    asked = [networks] if isinstance(networks, str) else source.networks if networks is None else networks
-    known = {role.lower(): role for role in ROLES}
-    roles = [known.get(role.lower(), role) for role in asked]
-    if not roles:
-        raise ConvertError("no network was asked for")
-    for role in roles:
-        if role not in source.networks:
-            raise ConvertError(f"there is no network {role}, only {', '.join(source.networks)}")
-    chosen: dict[str, Any] = {role: source.networks[role] for role in ROLES if role in roles}
-    if isinstance(source, Source):
-        return Source(chosen, source.origin, source.notes)
-    return Checkpoint(chosen, source.provenance)
+def _summarize(file: OpenedFile) -> Summary:
+    configs = {role: network.config for role, network in file.networks.items()}
+    return _summary(configs, file.records, file.origin, file.notes)
 
 
-def _assuming(source: Source | Checkpoint, assumed: Mapping[str, Any]) -> Source:
-    """Tell the networks of a file what it does not say."""
-    networks = source.networks if isinstance(source, Source) else {}
-    open_points = {role: _open_points(network) for role, network in networks.items()}
-    known = sorted({name for names in open_points.values() for name in names})
-    for name in assumed:
-        if name not in known:
-            raise ConvertError(f"leaves {', '.join(known) or 'nothing'} open, not {name}")
-    said = Keywords("what to assume", dict(assumed))
-    told = {}
-    for role, network in networks.items():
-        checks = FORMS[network.form].assumable
-        values = {name: checks[name](said, name) for name in assumed if name in open_points[role]}
-        header = {**network.header, "assumed": {**network.header["assumed"], **values}} if values else network.header
-        told[role] = replace(network, header=header)
-    return Source(told, source.origin, source.notes) if isinstance(source, Source) else Source(told)
-
-
-def _open_points(network: Network) -> list[str]:
-    """Return what a file leaves open of a network."""
-    with within(f"network {network.role}"), sound("its record"):
-        assumed = mapping(network.header.get("assumed", {}), "what is assumed")
-        return [name for name in FORMS[network.form].assumable if name in assumed]
-
-
-def _as_source(source: Source | Checkpoint, origin: Future[dict[str, Any]]) -> Source:
-    if isinstance(source, Source):
-        return replace(source, origin=origin.result())
-    records = source.provenance.get("networks", {})
-    missing = [role for role in source.networks if role not in records]
-    if missing:
-        raise ConvertError(f"has no record of the original form of network {missing[0]}, which .npz needs")
-    networks = {role: export_network(role, net, records[role]) for role, net in source.networks.items()}
-    return Source(networks, origin.result())
-
-
-def _as_checkpoint(source: Source | Checkpoint, origin: Future[dict[str, Any]]) -> Checkpoint:
-    if isinstance(source, Checkpoint):
-        records = {role: value for role, value in _records(source).items() if role in source.networks}
-        provenance = {**source.provenance, "origin": origin.result(), "networks": records}
-        return Checkpoint(source.networks, provenance)
-    networks = {net.role: import_network(net) for net in walk(source.networks)}
-    provenance = {
-        "created_by": f"stylegan-torch {__version__}",
-        "origin": origin.result(),
-        "networks": _records(source),
-    }
-    return Checkpoint(networks, provenance)
-
-
-def _records(source: Source | Checkpoint) -> dict[str, dict[str, Any]]:
-    if isinstance(source, Checkpoint):
-        return dict(source.provenance.get("networks", {}))
-    return {net.role: {"form": net.form, **net.header} for net in walk(source.networks)}
-
-
-def _config(network: Network) -> Config:
-    with within(f"network {network.role}"), sound("its record"):
-        return known_kind(network).config(network)
-
-
-def _summarize(source: Source | Checkpoint, origin: dict[str, Any]) -> Summary:
-    if isinstance(source, Source):
-        configs = {net.role: _config(net) for net in walk(source.networks)}
-    else:
-        configs = {role: net.config for role, net in source.networks.items()}
+def _summary(
+    configs: dict[str, Config], records: dict[str, dict[str, Any]], origin: dict[str, Any], notes: Iterable[str]
+) -> Summary:
     with sound("its record"):
         counts = {role: count_parameters(config) for role, config in configs.items()}
-    notes = source.notes if isinstance(source, Source) else ()
-    return Summary(configs, counts, _records(source), origin, notes)
+    return Summary(configs, counts, records, origin, tuple(notes))

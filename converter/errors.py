@@ -29,20 +29,22 @@ def sound(what: str) -> Iterator[None]:
 
 @contextmanager
 def within(part: str) -> Iterator[None]:
-    """Put the name of the part they are about in front of errors."""
+    """Say which part of a file errors are about, if they don't."""
     try:
         yield
     except CheckpointError as error:
-        raise type(error)(f"{part}: {error}") from error
+        error.part = error.part or part
+        raise
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Put the file's name in front of errors that don't begin with it."""
+def naming(path: Path, member: str | None = None) -> Iterator[None]:
+    """Say which file errors are about, if they don't; `member` is what of an archive."""
     try:
         yield
     except CheckpointError as error:
-        raise error if str(error).startswith(str(path)) else type(error)(f"{path}: {error}") from error
+        error.path = error.path or (f"{path}!{member}" if member else path)
+        raise
 
 
 class DownloadError(StyleGANError):

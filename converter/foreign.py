@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,16 +11,16 @@ from torch import Tensor
 from converter.errors import ConvertError
 from stylegan_torch.files.checkpoint import ROLES
 
-Header = dict[str, Any]
+Header = Mapping[str, Any]
 """All of a network but its tensors, as plain JSON values: release form, build function, keywords, tensor order."""
 
 
 @dataclass(frozen=True)
-class Network:
+class ForeignNetwork:
     """One network of a foreign file.
 
     role: "G_ema", "G" or "D".
-    form: which reader wrote the header and which tables apply: the id of one of `FORMS`, such as "tf".
+    form: which reader wrote the header and which tables apply: the id of one of `FORMS`.
     tensors: original names and values, in the original order.
     code: source texts that the file carries, by sha256; nothing but `original/run.py` ever runs them.
     """
@@ -33,10 +33,10 @@ class Network:
 
 
 @dataclass(frozen=True)
-class Source:
+class ForeignFile:
     """The networks of one file; `origin` says which file (sha256, size in bytes), `notes` what was passed over."""
 
-    networks: dict[str, Network]
+    networks: dict[str, ForeignNetwork]
     origin: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -139,7 +139,7 @@ class Keywords:
         return tuple(map(float, value))
 
 
-def walk(networks: dict[str, Network]) -> Iterator[Network]:
+def walk(networks: dict[str, ForeignNetwork]) -> Iterator[ForeignNetwork]:
     """Yield the networks in the order G_ema, G, D."""
     for role in ROLES:
         if role in networks:

@@ -11,8 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from converter.header import Header
+
 if TYPE_CHECKING:
-    from converter.foreign import Keywords, Network, Source
+    from converter.contents import Contents, Found, Mark
+    from converter.foreign import ForeignFile, ForeignNetwork, Keywords
     from converter.safe.unpickler import Names
     from converter.table import Table
     from stylegan_torch.files.checkpoint import Checkpoint
@@ -43,7 +46,7 @@ class Later:
         return self.__wrapped__(*arguments)
 
 
-def _unchanged(network: Network) -> Network:
+def _unchanged(network: ForeignNetwork) -> ForeignNetwork:
     return network
 
 
@@ -56,9 +59,9 @@ class Kind:
     complete: makes what some files of this form lack.
     """
 
-    config: Callable[[Network], Config]
-    table: Callable[[Network, Any], Table]
-    complete: Callable[[Network], Network] = _unchanged
+    config: Callable[[ForeignNetwork], Config]
+    table: Callable[[ForeignNetwork, Any], Table]
+    complete: Callable[[ForeignNetwork], ForeignNetwork] = _unchanged
 
 
 def kind(module: str, name: str, completed: bool = False) -> Kind:
@@ -123,15 +126,21 @@ class Form:
     title: what messages and the README call it, such as the program's "author/name".
     more: what else the README says of it.
     kinds: by build function or class, which the header of every network gives as `build_func_name`.
-    read: given the dict of a PyTorch file of state dicts, returns its networks by role; None if it is of another form.
-    state_keys: keys of such a dict that have state dicts; other keys of a file are told as passed over.
-    other_keys: more keys of it that are read.
-    read_pickle: given what a pickle holds, returns a `Source`; None if it is of another form.
+    marks: kinds that are known by their tensors, each with the names of some that no other program's network has all
+        of. Such networks are found wherever in a file they stand, and under whatever prefix.
+    read: given a network that was `Found` by its marks, returns it; None = its tensors as they are.
+    beside: what it reads beside the network in the file.
+    finish: given the networks by role, returns them with what only the one shows of the other.
+    read_objects: given the `Contents` of a file, returns its networks and notes, if they are objects of `names` and
+        these are of this form; else None.
+    header: the `TypedDict` of its networks' headers; those in records of files are checked by it.
     names: returns the classes that such pickles may ask for, and what stands in for each.
     notes: given the networks by role, returns what is made for them since the file lacks it.
     assumable: what `--assume` may say of its files, by name: a header gives what is assumed of it as `assumed`. Each
         checks what the user says, and returns it.
     suffix: of a form of ours, what names of files end in.
+    scopes: what dumps call its networks, by role, where it is not the role.
+    runnable: whether its files may carry a TensorFlow program that `original/` runs.
     writer: how it is written, if it is one of other programs.
     """
 
@@ -139,14 +148,18 @@ class Form:
     title: str
     more: str = ""
     kinds: Mapping[str, Kind] = field(default_factory=dict)
-    read: Callable[[dict[str, Any]], dict[str, Network] | None] | None = None
-    state_keys: tuple[str, ...] = ()
-    other_keys: tuple[str, ...] = ()
-    read_pickle: Callable[[Any], Source | None] | None = None
+    marks: tuple[Mark, ...] = ()
+    read: Callable[[Found], ForeignNetwork] | None = None
+    beside: tuple[str, ...] = ()
+    finish: Callable[[dict[str, ForeignNetwork]], dict[str, ForeignNetwork]] | None = None
+    read_objects: Callable[[Contents], ForeignFile | None] | None = None
+    header: type = Header
     names: Callable[[], Names] | None = None
-    notes: Callable[[dict[str, Network]], list[str]] | None = None
+    notes: Callable[[dict[str, ForeignNetwork]], list[str]] | None = None
     assumable: Mapping[str, Callable[[Keywords, str], Any]] = field(default_factory=dict)
     suffix: str | None = None
+    scopes: Mapping[str, str] = field(default_factory=dict)
+    runnable: bool = False
     writer: Writer | None = None
 
     @property

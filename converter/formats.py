@@ -36,7 +36,7 @@ def heeding(option: str) -> list[str]:
 
 def programs() -> list[str]:
     """Return the programs whose files of state dicts are read."""
-    return list(dict.fromkeys(form.title for form in FORMS.values() if form.read))
+    return list(dict.fromkeys(form.title for form in FORMS.values() if form.marks))
 
 
 def assumable() -> list[str]:

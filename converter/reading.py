@@ -1,68 +1,55 @@
-"""From what the user names to networks: finds the file, looks at its first bytes, and picks the reader."""
+"""From a file to what it holds: maps it, unpacks it, looks at its first bytes, and asks the forms."""
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import mmap
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+import safetensors
+import safetensors.torch
+
+from converter.contents import look
 from converter.errors import ConvertError, sound
-from converter.foreign import Network, Source
+from converter.foreign import ForeignFile, ForeignNetwork
 from converter.forms.dump import is_dump, read_npz
-from converter.forms.pickle_files import read_pickle
+from converter.forms.networks import read_contents, read_pickle, read_torch
 from converter.forms.registry import FORMS
-from converter.forms.state_dict_files import read_state_dicts
+from converter.safe.budget import budget
+from converter.safe.containers import decompressed, member_of, open_zip, zip_member
+from converter.safe.torch_file import OLD_MAGIC, pickle_in
+from converter.sources.unlike import not_a_network
 from stylegan_torch.files import checkpoint
+from stylegan_torch.files.atomic import opened_by_name
 from stylegan_torch.files.checkpoint import Checkpoint
 
-_COMPRESSIONS: dict[bytes, tuple[str, Callable[[Any], Any]]] = {
-    b"\x1f\x8b": ("gzip", gzip.open),
-    b"BZh": ("bzip2", bz2.open),
-    b"\xfd7zXZ\x00": ("xz", lzma.open),
-}
-_OTHER_FILES = {
-    b"\x89PNG": "a PNG picture",
-    b"\xff\xd8\xff": "a JPEG picture",
-    b"GIF8": "a GIF picture",
-    b"\x89HDF": "an HDF5 file",
-    b"%PDF": "a PDF document",
-    b"version https://git-lfs": "a Git LFS pointer (fetch the file itself with 'git lfs pull')",
-    b"<": "a web page (a download that went wrong?)",
-    b"7z\xbc\xaf": "a 7-Zip archive (unpack it first)",
-    b"Rar!": "a RAR archive (unpack it first)",
-}
-_LEGACY_TORCH = bytes.fromhex("80028a0a6cfc9c46f920")
-
-SMALL = 64 << 20
-"""Bytes up to which unpacking is never questioned."""
-RATIO = 20
-"""Weights hardly compress; what unpacks to more than this many times its size is no network."""
+_MOST_WRAPPINGS = 4
+"""Compressions and archives, one in another."""
 
 
-def open_source(path: Path) -> Source | Checkpoint:
+def open_source(path: Path, member: str | None = None) -> ForeignFile | Checkpoint:
     """Read any file we know, by its content; the tensors are views of the file.
+
+    Args:
+        path: the file.
+        member: which file of an archive; None = the only one that may be a network.
 
     Raises:
         ConvertError: saying what is wrong with the file.
     """
     try:
-        source = _open(path, _map(path))
+        with budget(path.stat().st_size):
+            source = _open(path, _map(path), member)
     except OSError as error:
         raise ConvertError(f"cannot be read: {error.strerror or error}") from error
-    if not isinstance(source, Source):
+    if not isinstance(source, ForeignFile):
         return source
     with sound("its record"):
         return replace(source, notes=(*_made(source.networks), *source.notes))
 
 
-def _made(networks: dict[str, Network]) -> Iterator[str]:
+def _made(networks: dict[str, ForeignNetwork]) -> Iterator[str]:
     """Yield notes on what is made for networks, since the file lacks it."""
     for id in dict.fromkeys(network.form for network in networks.values()):
         form = FORMS.get(id)
@@ -76,59 +63,88 @@ def _map(path: Path) -> memoryview:
         return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
 
 
-def _open(path: Path, data: memoryview) -> Source | Checkpoint:
+def _open(path: Path, data: memoryview, member: str | None) -> ForeignFile | Checkpoint:
+    inside: list[str] = []
+    for _ in range(_MOST_WRAPPINGS):
+        unpacked = decompressed(data)
+        if unpacked is not None:
+            data, inside = unpacked, [*inside, ""]
+            continue
+        if _is_zip(data) and (source := _open_zip(path, data, inside)) is not None:
+            _refuse_member(member)
+            return source
+        found = member_of(data, member)
+        if found is None:
+            _refuse_member(member)
+            return _open_plain(path, data, inside)
+        (name, data), member = found, None
+        inside.append(name)
+    raise ConvertError(f"is packed more than {_MOST_WRAPPINGS} times: unpack it first")
+
+
+def _refuse_member(member: str | None) -> None:
+    if member is not None:
+        raise ConvertError(f"is no archive, so there is no {member[:80]} in it")
+
+
+def _is_zip(data: memoryview) -> bool:
+    return bytes(data[:4]) == b"PK\x03\x04"
+
+
+def _open_zip(path: Path, data: memoryview, inside: list[str]) -> ForeignFile | Checkpoint | None:
+    """Read a zip file that is itself one of networks; None if it is an archive of files."""
+    archive = open_zip(data)
+    names = archive.namelist()
+    content = pickle_in(names)
+    if content is not None:
+        start = bytes(zip_member(data, archive, archive.getinfo(content))[: 1 << 12])
+        return _ours(path, inside) if checkpoint.FORMAT.encode() in start else read_torch(data)
+    if is_dump(names):
+        return read_npz(data)
+    known = not_a_network(data, names)
+    if known:
+        raise ConvertError(f"is {known}")
+    return None
+
+
+def _open_plain(path: Path, data: memoryview, inside: list[str]) -> ForeignFile | Checkpoint:
     head = bytes(data[:32])
-    if head.startswith(_LEGACY_TORCH):
-        return read_state_dicts(path)
-    for magic, (name, opener) in _COMPRESSIONS.items():
-        if head.startswith(magic):
-            data = _unpack(path, name, opener, len(data))
-            return _read_data(data, bytes(data[:32]))
-    if head.startswith(b"PK\x03\x04"):
-        return _open_zip(path)
-    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < len(data):
-        return checkpoint.read(path)
-    return _read_data(data, head)
+    if head.startswith(OLD_MAGIC):
+        return read_torch(data)
+    if head[8:9] == b"{" and 2 <= int.from_bytes(head[:8], "little") <= len(data) - 8:
+        return _open_safetensors(path, data, inside)
+    if _is_pickle(data):
+        try:
+            return read_pickle(data)
+        except ConvertError as error:
+            damage = not_a_network(data)
+            if damage is None:
+                raise
+            raise ConvertError(f"is {damage}") from error
+    raise ConvertError(f"is {not_a_network(data) or 'no kind of file known here'}, not a network")
 
 
-def _read_data(data: memoryview, head: bytes) -> Source:
-    if len(head) < 2 or head[0] != 0x80 or not 2 <= head[1] <= 5:
-        kinds = [kind for magic, kind in _OTHER_FILES.items() if head.lstrip().startswith(magic)]
-        raise ConvertError(f"is {kinds[0] if kinds else 'no kind of file known here'}, not a network")
-    with sound("this pickle"):
-        return read_pickle(data)
+def _is_pickle(data: memoryview) -> bool:
+    if data[0] == 0x80:
+        return len(data) > 1 and data[1] <= 5
+    return data[0] in b"(]}cl" and data[-1] == ord(".")  # protocols 0 and 1 have no mark of their own
 
 
-def _open_zip(path: Path) -> Source | Checkpoint:
+def _open_safetensors(path: Path, data: memoryview, inside: list[str]) -> ForeignFile | Checkpoint:
     try:
-        with zipfile.ZipFile(path) as file:
-            _check_ratio(sum(entry.file_size for entry in file.infolist()), path.stat().st_size)
-            content = next((name for name in file.namelist() if name.endswith("/data.pkl")), None)
-            start = b"" if content is None else file.open(content).read(1 << 12)
-        dump = is_dump(path)
-    except (ConvertError, OSError):
-        raise
-    except Exception as error:  # what zipfile raises for a damaged file is anything
-        raise ConvertError("is a zip file that is damaged or cut off") from error
-    if dump:
-        return read_npz(path)
-    if content is None:
-        raise ConvertError("is a zip file without networks")
-    return checkpoint.read(path) if checkpoint.FORMAT.encode() in start else read_state_dicts(path)
+        if inside:
+            tensors = safetensors.torch.load(bytes(data))
+        else:
+            with opened_by_name(path) as name, safetensors.safe_open(name, framework="pt") as file:
+                if "stylegan_torch" in (file.metadata() or {}):
+                    return checkpoint.read(path)
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except safetensors.SafetensorError as error:
+        raise ConvertError("is a safetensors file that is damaged or cut off") from error
+    return read_contents(look(tensors), "a safetensors file")
 
 
-def _unpack(path: Path, name: str, opener: Callable[[Any], Any], size: int) -> memoryview:
-    data = bytearray()
-    try:
-        with opener(path) as file:
-            while chunk := file.read(1 << 22):
-                data += chunk
-                _check_ratio(len(data), size)
-    except (OSError, EOFError, MemoryError, lzma.LZMAError, zlib.error) as error:
-        raise ConvertError(f"is a {name} file that is damaged or cut off") from error
-    return memoryview(data)
-
-
-def _check_ratio(unpacked: int, packed: int) -> None:
-    if unpacked > max(SMALL, RATIO * packed):
-        raise ConvertError(f"unpacks to over {unpacked >> 20} MB from {packed >> 10} KB; that is no network, refused")
+def _ours(path: Path, inside: list[str]) -> Checkpoint:
+    if inside:
+        raise ConvertError("holds a file of ours in another one: unpack it first")
+    return checkpoint.read(path)

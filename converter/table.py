@@ -10,7 +10,6 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,6 +17,8 @@ from torch import Tensor
 from converter.errors import ConvertError
 
 Change = Callable[[Tensor], Tensor]
+Fields = Callable[[int, int], Mapping[str, object]]
+"""What fills the braces of source names, from the fields `{r}` and `{i}` of our name."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class Table:
 
     rows: Sequence[Row]
     kept: Sequence[Kept] = ()
-    fields: Callable[[int, int], Mapping[str, Any]] = lambda r, i: {}
+    fields: Fields = lambda r, i: {}
     optional: str = "(?!)"
 
     def source_name(self, ours: str) -> tuple[str, Transform]:
@@ -178,6 +179,29 @@ class Table:
                 )
         return plan
 
+    def check_all(
+        self, shapes: Mapping[str, torch.Size], tensors: Mapping[str, Tensor], may_lack: str | None = None
+    ) -> tuple[dict[str, tuple[str, Transform]], dict[str, Tensor]]:
+        """Return what `check` does, and the source tensors that are kept; arguments and errors as there.
+
+        Args:
+            shapes: as of `check`.
+            tensors: as of `check`.
+            may_lack: None = what a file may lack.
+
+        Raises:
+            ConvertError: also for extra tensors, and kept ones that contradict the config.
+        """
+        plan = self.check(shapes, tensors, self.optional if may_lack is None else may_lack)
+        used = {theirs for theirs, _ in plan.values()}
+        kept = {name: value for name, value in tensors.items() if name not in used}
+        for name, value in kept.items():
+            rule = self._kept(name)
+            if rule is None:
+                raise ConvertError(f"variable {name} is unknown to this kind of network")
+            rule.check(name, value)
+        return plan, kept
+
     def import_tensors(
         self, shapes: Mapping[str, torch.Size], tensors: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -192,14 +216,7 @@ class Table:
         Raises:
             ConvertError: naming a missing, extra or misshapen source tensor.
         """
-        plan = self.check(shapes, tensors)
-        used = {theirs for theirs, _ in plan.values()}
-        kept = {name: value for name, value in tensors.items() if name not in used}
-        for name, value in kept.items():
-            rule = self._kept(name)
-            if rule is None:
-                raise ConvertError(f"variable {name} is unknown to this kind of network")
-            rule.check(name, value)
+        plan, kept = self.check_all(shapes, tensors, may_lack="(?!)")
         state = {ours: _compact(transform.to_ours(tensors[theirs])) for ours, (theirs, transform) in plan.items()}
         for ours, (theirs, transform) in plan.items():
             if transform.rounds and not same_bits(transform.to_theirs(state[ours]), tensors[theirs]):

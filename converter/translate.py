@@ -8,15 +8,15 @@ from typing import Any
 import torch
 
 from converter.errors import ConvertError, sound, within
-from converter.foreign import Network
+from converter.foreign import ForeignNetwork
 from converter.form import Kind
-from converter.forms.dump import all_variables
+from converter.forms.dump import all_variables, header_of_record
 from converter.forms.registry import FORMS
 from stylegan_torch.files import checkpoint
-from stylegan_torch.networks.registry import shapes
+from stylegan_torch.networks.registry import Config, shapes
 
 
-def known_kind(network: Network) -> Kind:
+def known_kind(network: ForeignNetwork) -> Kind:
     """Return how a network's config and table are made.
 
     Raises:
@@ -31,7 +31,21 @@ def known_kind(network: Network) -> Kind:
     return known[function]
 
 
-def import_network(network: Network) -> checkpoint.Network:
+def check_network(network: ForeignNetwork) -> Config:
+    """Return the config of a foreign network, whose tensors are checked against it but not moved.
+
+    Raises:
+        ConvertError: naming the network, and the keyword or tensor at fault.
+    """
+    with within(f"network {network.role}"), sound("its record"):
+        how = known_kind(network)
+        config = how.config(network)
+        table = how.table(network, config)
+        table.check_all(shapes(config), network.tensors)
+    return config
+
+
+def import_network(network: ForeignNetwork) -> checkpoint.StoredNetwork:
     """Turn a foreign network into ours.
 
     Raises:
@@ -42,10 +56,10 @@ def import_network(network: Network) -> checkpoint.Network:
         config = how.config(network)
         table = how.table(network, config)
         ours, kept = table.import_tensors(shapes(config), how.complete(network).tensors)
-    return checkpoint.Network(config, ours, kept)
+    return checkpoint.StoredNetwork(config, ours, kept)
 
 
-def export_network(role: str, ours: checkpoint.Network, record: dict[str, Any]) -> Network:
+def export_network(role: str, ours: checkpoint.StoredNetwork, record: dict[str, Any]) -> ForeignNetwork:
     """Turn one of our networks back into the foreign one it came from, bit for bit.
 
     Args:
@@ -57,9 +71,9 @@ def export_network(role: str, ours: checkpoint.Network, record: dict[str, Any]) 
         ConvertError: naming what is missing for that.
     """
     with within(f"network {role}"), sound("its record"):
-        header = {key: value for key, value in record.items() if key != "form"}
+        form, header = header_of_record(record)
         lod = torch.tensor(getattr(ours.config, "lod", 0.0))
-        template = Network(role, record["form"], header, {"lod": lod, "cur_lod": lod, **ours.source})
+        template = ForeignNetwork(role, form, header, {"lod": lod, "cur_lod": lod, **ours.source})
         table = known_kind(template).table(template, ours.config)
         tensors = table.export_tensors(ours.state_dict, ours.source, all_variables(header))
     return replace(template, tensors=tensors)

@@ -8,7 +8,7 @@ images = G(z, truncation_psi=0.7)      # [2, 3, H, W] in about [-1, 1]
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stylegan_torch.errors import CheckpointError, StyleGANError
 
@@ -17,11 +17,26 @@ if TYPE_CHECKING:
     from stylegan_torch.drawing.seeds import latents_from_seeds
     from stylegan_torch.fast import optimize
     from stylegan_torch.files.checkpoint import load, save
+    from stylegan_torch.networks.interface import Discriminator, Generator, StyleGenerator
 
 __version__ = "0.1.0"
-__all__ = ["CheckpointError", "StyleGANError", "latents_from_seeds", "load", "optimize", "save", "to_uint8"]
+__all__ = [
+    "CheckpointError",
+    "Discriminator",
+    "Generator",
+    "StyleGANError",
+    "StyleGenerator",
+    "latents_from_seeds",
+    "load",
+    "optimize",
+    "save",
+    "to_uint8",
+]
 
 _HOMES = {
+    "Discriminator": "networks.interface",
+    "Generator": "networks.interface",
+    "StyleGenerator": "networks.interface",
     "latents_from_seeds": "drawing.seeds",
     "load": "files.checkpoint",
     "optimize": "fast",
@@ -30,7 +45,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     # Only when used: with these comes PyTorch, which takes a second.
     if name in _HOMES:
         return getattr(importlib.import_module(f"stylegan_torch.{_HOMES[name]}"), name)

@@ -1,12 +1,27 @@
 """The errors users meet. All derive from `StyleGANError`; each message is one line that says what to do."""
 
+from os import PathLike
+
 
 class StyleGANError(Exception):
     """Base of every error this project raises on purpose; commands print it on one line and exit with 1."""
 
 
 class CheckpointError(StyleGANError):
-    """A file that is not one of ours, is damaged, or lacks the network asked for."""
+    """A file that is not one of ours, is damaged, or lacks the network asked for.
+
+    Attributes:
+        reason: what is wrong, without the rest.
+        path: the file it is about, as the user named it; None where that is not known.
+        part: what of the file, such as "network G_ema"; None if all of it.
+    """
+
+    def __init__(self, reason: str, path: str | PathLike[str] | None = None, part: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason, self.path, self.part = reason, path, part
+
+    def __str__(self) -> str:
+        return ": ".join(str(piece) for piece in (self.path, self.part, self.reason) if piece is not None)
 
 
 class NoAverageError(StyleGANError, ValueError):
@@ -17,3 +32,11 @@ class NoAverageError(StyleGANError, ValueError):
             "this network has no average w (it was made with w_avg_beta=None), so it can't be truncated: "
             "truncation_psi must be 1"
         )
+
+
+class NoClassError(StyleGANError, ValueError):
+    """A class is asked of a network that does not have it."""
+
+    def __init__(self, class_index: int, c_dim: int) -> None:
+        known = f"classes 0 to {c_dim - 1}" if c_dim else "no classes"
+        super().__init__(f"there is no class {class_index}: this network has {known}")

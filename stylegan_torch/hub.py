@@ -13,14 +13,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 from huggingface_hub import ModelCard, ModelHubMixin, hf_hub_download
 from torch import nn
 
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.checkpoint import Checkpoint
+from stylegan_torch.networks.interface import Discriminator, Generator
 from stylegan_torch.networks.registry import config_to_json, kind_of
+from stylegan_torch.types import JsonObject
+
+__all__ = ["PretrainedNetworks"]
 
 WEIGHTS = "model.safetensors"
 _TEMPLATE = (Path(__file__).parent / "model_card.md").read_text(encoding="utf-8")
@@ -31,7 +35,7 @@ class PretrainedNetworks(
 ):
     """The networks of one checkpoint, with `save_pretrained`, `from_pretrained` and `push_to_hub`."""
 
-    _hub_mixin_config: dict[str, Any] = {}  # noqa: RUF012  (set, so that the mixin does not copy the checkpoint into it)
+    _hub_mixin_config: JsonObject = {}  # noqa: RUF012  (set, so that the mixin does not copy the checkpoint into it)
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
@@ -46,7 +50,7 @@ class PretrainedNetworks(
         return cls(checkpoint.read(path))
 
     @classmethod
-    def of(cls, networks: Mapping[str, nn.Module], provenance: dict[str, Any] | None = None) -> Self:
+    def of(cls, networks: Mapping[str, nn.Module], provenance: JsonObject | None = None) -> Self:
         """Take modules by role, as `stylegan_torch.save` does.
 
         Raises:
@@ -54,8 +58,14 @@ class PretrainedNetworks(
         """
         return cls(checkpoint.of_modules(networks, provenance))
 
+    @overload
+    def network(self, role: Literal["G_ema", "G"] = "G_ema") -> Generator: ...
+    @overload
+    def network(self, role: Literal["D"]) -> Discriminator: ...
+    @overload
+    def network(self, role: str) -> Any: ...
     def network(self, role: str = "G_ema") -> Any:
-        """Return a network (an `nn.Module`): eval mode, no gradients, on the CPU.
+        """Return a network: eval mode, no gradients, on the CPU.
 
         Raises:
             CheckpointError: if it is not there.

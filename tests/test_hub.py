@@ -33,7 +33,7 @@ def test_saved_and_loaded_again(name: str, tmp_path: Path) -> None:
 
 def test_modules_are_saved_as_they_are_now(tmp_path: Path) -> None:
     G = converter.load(DATA / "ada.pkl").network("G_ema")
-    G.mapping.w_avg.add_(1)
+    G.get_buffer("mapping.w_avg").add_(1)
     PretrainedNetworks.of({"G_ema": G}).save_pretrained(tmp_path)
     z = stylegan_torch.latents_from_seeds([1, 2], G.z_dim)
     again = PretrainedNetworks.from_pretrained(tmp_path).network()

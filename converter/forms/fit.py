@@ -1,19 +1,25 @@
-"""What the writers of other programs' forms share: does a form hold a network, or would it be read as another one?"""
+"""What the writers of other programs' forms share: a network as a form has it, if it would be read as the same one."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
+from converter import foreign
 from converter.errors import ConvertError
+from converter.foreign import mapping
+from converter.form import Form
 from converter.table import Table
-from stylegan_torch.files.checkpoint import Network
+from converter.translate import export_network, known_kind
+from stylegan_torch.files.checkpoint import ROLES, Checkpoint, StoredNetwork
 from stylegan_torch.networks import stylegan2
+from stylegan_torch.networks.registry import Config
 
 _FREE = {
     "truncation_psi",
@@ -27,7 +33,79 @@ _FREE = {
 """Fields that change no picture beyond rounding, or that writers tell of (conv_clamp)."""
 
 
-def refuse_others(wanted: Any, read: Any) -> None:
+def record_of(checkpoint: Checkpoint, role: str) -> dict[str, Any]:
+    """Return what a file says of where a network came from; nothing if it doesn't.
+
+    Raises:
+        ConvertError: if it is no dict.
+    """
+    records = mapping(checkpoint.provenance.get("networks", {}), "its record of networks")
+    return mapping(records.get(role, {}), f"network {role}: its record")
+
+
+def networks_in(
+    form: Form,
+    checkpoint: Checkpoint,
+    anew: Callable[[str, StoredNetwork, list[str]], foreign.ForeignNetwork],
+    *,
+    notes: list[str],
+    roles: Iterable[str] = ROLES,
+) -> Iterator[foreign.ForeignNetwork]:
+    """Yield networks as a form has them: those that came from it bit for bit as they were, the others made anew.
+
+    Args:
+        form: has a writer.
+        checkpoint: has the networks.
+        anew: given a role, its network and the notes, returns that network in the form; `made_anew` helps.
+        notes: get what is not as it was.
+        roles: their order; those that are not there are left out.
+
+    Raises:
+        ConvertError: naming the network that the form can't hold, and why.
+    """
+    assert form.writer
+    for role in roles:
+        network, record = checkpoint.networks.get(role), record_of(checkpoint, role)
+        if network is not None and record.get("form") == form.id:
+            yield export_network(role, network, record)
+        elif network is not None:
+            with placing(role, form.writer.format):
+                made = anew(role, network, notes)
+            yield made
+
+
+def made_anew(
+    template: foreign.ForeignNetwork,
+    ours: StoredNetwork,
+    notes: list[str],
+    *,
+    stored: Mapping[str, Tensor] | None = None,
+    order: Iterable[str] | None = None,
+) -> foreign.ForeignNetwork:
+    """Return a network of ours in a form.
+
+    Args:
+        template: has the role, the form and a header, which needs no variables.
+        ours: the network.
+        notes: get what is not as it was.
+        stored: more tensors that the form has.
+        order: names of all that the form has; None = those of our tensors, then of `stored`.
+
+    Raises:
+        ConvertError: saying why the form can't hold it.
+    """
+    kind, stored = known_kind(template), stored or {}
+    table = kind.table(template, ours.config)
+    names = list(order or [*(table.source_name(name)[0] for name in ours.state_dict), *stored])
+    tensors = table.export_tensors(ours.state_dict, {**originals(ours, table), **stored}, names)
+    made = replace(template, header={**template.header, "variables": names}, tensors=tensors)
+    refuse_others(ours.config, kind.config(made))
+    note_rounded(made, table, ours, notes=notes)
+    note_clamp(made.role, ours.config, notes)
+    return made
+
+
+def refuse_others(wanted: Config, read: Config) -> None:
     """Raise ConvertError unless a form is read as the network it was written from.
 
     Args:
@@ -42,16 +120,16 @@ def refuse_others(wanted: Any, read: Any) -> None:
             raise ConvertError(f"its {name} is {_short(value)}, and there only {_short(after.get(name))}")
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return f"[{', '.join(map(_short, value))}]" if isinstance(value, list | tuple) else json.dumps(value)
 
 
-def _essential(config: Any) -> dict[str, Any]:
+def _essential(config: Config) -> dict[str, object]:
     fields = {name: value for name, value in dataclasses.asdict(config).items() if name not in _FREE}
     if "epilogue_activation" in fields and fields["epilogue_activation"] is None:
-        fields["epilogue_activation"] = config.activation
+        fields["epilogue_activation"] = fields["activation"]
     mapping = fields.pop("mapping", None)
     if mapping and "w_avg_beta" in mapping:
         mapping["w_avg"] = mapping.pop("w_avg_beta") is not None
@@ -74,35 +152,39 @@ def channel_base(channels: tuple[int, ...], img_resolution: int, step: int = 1) 
     return base
 
 
-def originals(network: Network) -> dict[str, Tensor]:
-    """Return what a network keeps of tensors that its own form stores otherwise, by our names."""
-    return {name: value for name, value in network.source.items() if name in network.state_dict}
+def originals(network: StoredNetwork, table: Table) -> dict[str, Tensor]:
+    """Return what a network keeps of tensors that are stored otherwise by the form of a table, by our names."""
+    kept = {name: value for name, value in network.source.items() if name in network.state_dict}
+    return {name: value for name, value in kept.items() if table.source_name(name)[1].rounds}
 
 
-def note_rounded(role: str, table: Table, network: Network, tensors: dict[str, Tensor], notes: list[str]) -> None:
+def note_rounded(written: foreign.ForeignNetwork, table: Table, ours: StoredNetwork, *, notes: list[str]) -> None:
     """Tell of style biases that a form stores less 1, where that takes their last digit."""
-    rows = {name: (value, *table.source_name(name)) for name, value in network.state_dict.items()}
+    rows = {name: (value, *table.source_name(name)) for name, value in ours.state_dict.items()}
     lost = sum(
-        int((transform.to_ours(tensors[theirs]) != value).sum())
+        int((transform.to_ours(written.tensors[theirs]) != value).sum())
         for value, theirs, transform in rows.values()
         if transform.rounds
     )
     if lost:
-        notes.append(f"the last digit of {lost} style biases of {role} is rounded: that form stores them less 1")
+        notes.append(
+            f"the last digit of {lost} style biases of {written.role} is rounded: that form stores them less 1"
+        )
 
 
 @contextmanager
-def placing(role: str, format: str) -> Iterator[None]:
-    """Say of errors that a network has no place in a format, and how to leave it out."""
-    hint = "; --networks g_ema leaves it out" if role == "D" and format != "nvidia" else ""
+def placing(role: str, format: str, needed: bool = False) -> Iterator[None]:
+    """Say of errors that a network has no place in a format, and, unless it is needed, how to leave it out."""
+    hint = "; --networks g_ema leaves it out" if role == "D" and not needed else ""
     try:
         yield
     except ConvertError as error:
         raise ConvertError(f"network {role} has no place in format {format}: {error}{hint}") from error
 
 
-def note_clamp(role: str, config: Any, notes: list[str]) -> None:
+def note_clamp(role: str, config: Config, notes: list[str]) -> None:
     """Tell of a limit on activations that a form has no place for."""
-    if getattr(config, "conv_clamp", None) is not None:
-        limit = f"±{config.conv_clamp:g}"
+    clamp = getattr(config, "conv_clamp", None)
+    if clamp is not None:
+        limit = f"±{clamp:g}"
         notes.append(f"that form lacks the limit of {limit} on activations of {role}: images that reach it change")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 from torch import Tensor
 
@@ -11,7 +10,7 @@ from converter.errors import ConvertError
 from converter.safe.stand_ins import Array
 
 
-def source_hash(source: Any, code: dict[str, str] | None = None) -> str | None:
+def source_hash(source: object, code: dict[str, str] | None = None) -> str | None:
     """Return the sha256 of embedded source text, None if there is none; `code` collects the text by it."""
     if not source:
         return None
@@ -31,6 +30,6 @@ def add(tensors: dict[str, Tensor], name: str, value: Tensor) -> None:
     tensors[name] = value
 
 
-def number(value: Any) -> Any:
+def number(value: object) -> object:
     """Replace a numpy scalar or short array, which some keywords are, by plain numbers."""
     return value.value.tolist() if isinstance(value, Array) and value.value.size <= 1000 else value

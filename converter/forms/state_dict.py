@@ -1,39 +1,22 @@
-"""What the readers of state dicts share: sizes read off the tensors, stored filters (docs/spec/COMMUNITY.md)."""
+"""What readers and writers of state dicts share: sizes read off tensors, filters, the file (docs/spec/COMMUNITY.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
-from typing import IO, Any
+from collections.abc import Callable, Container, Mapping
+from typing import IO
 
 import torch
 from torch import Tensor
 
 from converter.errors import ConvertError
+from converter.form import Options, Written
 from converter.table import Kept, same_bits
+from stylegan_torch.files.checkpoint import Checkpoint
 from stylegan_torch.networks.layers import make_filter
 
 USUAL_TAPS = (1.0, 3.0, 3.0, 1.0)
 MAX_PIXELS = 4096 * 4096
 Tensors = Mapping[str, Tensor]
-
-
-def float_tensors(state: Mapping[Any, Any]) -> dict[str, Tensor]:
-    """Return a state dict whose values are float32 tensors, without the prefix that parallel training puts to names.
-
-    Raises:
-        ConvertError: naming a value of another kind.
-    """
-    tensors: dict[str, Tensor] = {}
-    for key, value in state.items():
-        name = str(key).removeprefix("module.")
-        if name in tensors:
-            raise ConvertError(f"variable {name} is there twice")
-        if not isinstance(value, Tensor) or value.dtype != torch.float32:
-            raise ConvertError(f"variable {name} is no tensor of float32 numbers")
-        if value.layout != torch.strided or not value.is_cpu:
-            raise ConvertError(f"variable {name} is no plain tensor with values")
-        tensors[name] = value.detach().resolve_neg()
-    return tensors
 
 
 def shape_of(tensors: Tensors, name: str, ndim: int) -> torch.Size:
@@ -78,7 +61,7 @@ def taps_of(tensors: Tensors, name: str) -> tuple[float, ...]:
     return tuple(taps.tolist())
 
 
-def stored_filters(pattern: str, taps: tuple[float, ...] | None, gain: float = 1.0, ndim: int = 2) -> Kept:
+def stored_filters(pattern: str, taps: tuple[float, ...] | None, *, gain: float = 1.0, ndim: int = 2) -> Kept:
     """Carry stored filters along, after a check that they are the network's."""
     expected = make_filter(taps or (1.0,)) * gain
 
@@ -94,7 +77,20 @@ def expanded_filter(taps: tuple[float, ...], width: int, gain: float = 1.0) -> T
     return (make_filter(taps) * gain).repeat(width, 1, 1, 1)
 
 
-def write_state_dicts(file: IO[bytes], content: dict[str, Any]) -> None:
+def writer_of(
+    content_of: Callable[[Checkpoint], tuple[Mapping[str, object], list[str]]],
+) -> Callable[[IO[bytes], Checkpoint, Options], Written]:
+    """Return the `write` of a form; `content_of` tells what a file of it holds, and what is not as it was."""
+
+    def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
+        content, notes = content_of(checkpoint)
+        write_state_dicts(file, content)
+        return Written(checkpoint, notes)
+
+    return write
+
+
+def write_state_dicts(file: IO[bytes], content: Mapping[str, object]) -> None:
     """Write state dicts to an open file, read them back and compare.
 
     Raises:
@@ -106,7 +102,7 @@ def write_state_dicts(file: IO[bytes], content: dict[str, Any]) -> None:
         raise ConvertError("what was written reads back otherwise; is the disk sound?")
 
 
-def _same(a: Any, b: Any) -> bool:
+def _same(a: object, b: object) -> bool:
     if isinstance(a, dict) and isinstance(b, dict):
         return list(a) == list(b) and all(_same(a[key], b[key]) for key in a)
     return same_bits(a, b) if isinstance(a, Tensor) and isinstance(b, Tensor) else bool(a == b)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from converter.conversion import opened
-from converter.foreign import Source
 from converter.original.run import Original, Recording, embedded_code, memory_limit, run_original
 from stylegan_torch.files.atomic import new_file, refuse_existing
 
@@ -17,9 +16,10 @@ def export(
     dst: Path,
     reference: Path | None = None,
     recording: Recording | None = None,
+    *,
     memory: int | None = None,
     force: bool = False,
-    on_progress: Any = lambda text: None,
+    on_progress: Callable[[str], None] = lambda text: None,
     modules: Path | None = None,
 ) -> Original:
     """Run the program in `src`, and write its variables to `dst` and what it computes to `reference`.
@@ -32,14 +32,16 @@ def export(
     """
     targets = [dst, *([reference] if reference else [])]
     refuse_existing(targets, force)
-    with opened(src) as (source, origin):
+    with opened(src) as file:
+        source = file.program()
         embedded_code(source)
-        assert isinstance(source, Source)
         limit = memory or memory_limit(None)
-        original = run_original(source, origin, limit, recording if reference else None, on_progress, modules)
+        original = run_original(
+            source, limit, recording if reference else None, on_progress=on_progress, modules=modules
+        )
         with ExitStack() as files:
             dump, *rest = [files.enter_context(new_file(path, force)) for path in targets]
             original.write_dump(dump)
-            for file in rest:
-                original.write_reference(file)
+            for target in rest:
+                original.write_reference(target)
     return original

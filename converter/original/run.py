@@ -7,7 +7,6 @@ import importlib.util
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,12 +17,14 @@ import torch
 
 from converter.conversion import opened
 from converter.errors import ConvertError, sound
-from converter.foreign import Header, Network, Source, walk
+from converter.foreign import ForeignFile, ForeignNetwork, Keywords, walk
 from converter.forms.dump import all_variables, prefix_of, write_npz
+from converter.forms.registry import FORMS
+from converter.forms.tensorflow.header import TFHeader, header_of
 from converter.forms.tensorflow.stylegan2 import lacks_noise
 from converter.original.modules import gather
 from converter.original.sandbox import job_folder, memory_of_machine, run_child
-from converter.translate import import_network, known_kind
+from converter.translate import known_kind
 from stylegan_torch import __version__
 from stylegan_torch.files.plain_json import plain
 from stylegan_torch.networks.registry import assemble, shapes
@@ -31,6 +32,7 @@ from stylegan_torch.proof.reference import read_reference, write_reference
 from stylegan_torch.proof.verify import Verdict, in_float32, verify
 from stylegan_torch.text import one_line
 
+Array = np.ndarray[Any, Any]
 GB = 1 << 30
 RECORD_LIMIT = 1 << 26
 """Bytes of JSON that running a source may give."""
@@ -68,9 +70,9 @@ class Original:
     isolation: what kept the program in, in words.
     """
 
-    source: Source
+    source: ForeignFile
     record: dict[str, Any]
-    arrays: dict[str, np.ndarray[Any, Any]]
+    arrays: dict[str, Array]
     isolation: list[str]
 
     def write_dump(self, file: IO[bytes]) -> None:
@@ -82,26 +84,24 @@ class Original:
         write_reference(file, self.record, self.arrays)
 
 
-def embedded_code(source: Any) -> dict[str, str]:
+def embedded_code(source: ForeignFile) -> dict[str, str]:
     """Return the source texts by sha256 that the networks of a file would run.
 
     Raises:
         ConvertError: if the file has none, or they are not for TensorFlow.
     """
-    if not isinstance(source, Source):
-        raise ConvertError("was converted; only the original pickle carries the program")
     for network in walk(source.networks):
-        if network.form != "tf":
-            kind = "Theano" if network.form == "theano" else "PyTorch"
-            raise ConvertError(f"network {network.role} is of the {kind} release; only TensorFlow's can be run")
-        for name, sha256 in _hashes(network.header).items():
+        form = FORMS.get(network.form)
+        if form is None or not form.runnable:
+            raise ConvertError(f"network {network.role} is of no TensorFlow release; only their programs can be run")
+        for name, sha256 in _hashes(header_of(network)).items():
             if sha256 not in network.code:
                 raise ConvertError(f"network {name} carries no source; stylegan-convert reads its variables without")
     return {sha256: text for network in walk(source.networks) for sha256, text in network.code.items()}
 
 
-def _hashes(header: Header) -> dict[str, str]:
-    found = {header["name"]: header["source_sha256"]}
+def _hashes(header: TFHeader) -> dict[str, str | None]:
+    found = {header["name"]: header.get("source_sha256")}
     for part in header["components"].values():
         found |= _hashes(part)
     return found
@@ -113,8 +113,8 @@ def ask_consent(src: str | Path) -> str:
     Raises:
         ConvertError: if it has none to run.
     """
-    with opened(src) as (source, _):
-        code = embedded_code(source)
+    with opened(src) as file:
+        code = embedded_code(file.program())
     lines = sum(text.count("\n") + 1 for text in code.values())
     return (
         f"{src} carries {lines} lines of Python, which this command would run: a program by whoever made the file.\n"
@@ -135,10 +135,10 @@ def require_tensorflow() -> None:
 
 
 def run_original(
-    source: Source,
-    origin: Future[dict[str, Any]],
+    source: ForeignFile,
     memory: int,
     recording: Recording | None = None,
+    *,
     on_progress: Callable[[str], None] = lambda text: None,
     modules: Path | None = None,
 ) -> Original:
@@ -148,7 +148,6 @@ def run_original(
 
     Args:
         source: the open file.
-        origin: where it came from.
         memory: bytes the child may hold.
         recording: what to record; None = only the variables.
         on_progress: is told what goes on.
@@ -177,13 +176,14 @@ def run_original(
             if path.is_symlink() or not path.is_file() or path.stat().st_size > largest:
                 raise ConvertError("the process that ran its source left no sound result")
         with sound("the result of its source"):
-            return _take(folder, source, origin.result(), recording, isolation, supplied)
+            return _take(folder, source, recording, isolation, supplied)
 
 
 def verify_original(
     src: str | Path,
     memory: int,
     recording: Recording,
+    *,
     on_progress: Callable[[str], None] = lambda text: None,
     modules: Path | None = None,
 ) -> Verdict:
@@ -194,24 +194,25 @@ def verify_original(
     Raises:
         StyleGANError: saying what went wrong.
     """
-    with opened(src) as (source, origin):
-        embedded_code(source)
-        assert isinstance(source, Source)
-        original = run_original(source, origin, memory, recording, on_progress, modules)
+    with opened(src) as file:
+        source = file.program()
+        original = run_original(source, memory, recording, on_progress=on_progress, modules=modules)
         with job_folder() as folder:
             path = Path(folder, "reference.npz")
-            with path.open("wb") as file:
-                original.write_reference(file)
+            with path.open("wb") as target:
+                original.write_reference(target)
             reference = read_reference(path)
-        ours = {role: import_network(source.networks[role]) for role in ("G_ema", "D") if role in source.networks}
+        ours = {role: net.stored for role, net in file.networks.items() if role != "G"}
     return verify({role: assemble(net.config, net.state_dict) for role, net in ours.items()}, reference)
 
 
-def _check(source: Source, recording: Recording) -> None:
+def _check(source: ForeignFile, recording: Recording) -> None:
     network = source.networks.get("G_ema")
     if network is None:
         raise ConvertError("holds no generator to record")
-    labels = network.header["static_kwargs"].get("label_size", 0)
+    header = header_of(network)
+    keywords = Keywords(header["build_func_name"], {"label_size": 0}, header["static_kwargs"])
+    labels = keywords.integer("label_size")
     if recording.class_index is not None and not 0 <= recording.class_index < labels:
         known = f"classes 0 to {labels - 1}" if labels else "no classes"
         raise ConvertError(f"there is no class {recording.class_index}: this network has {known}")
@@ -221,7 +222,7 @@ def _check(source: Source, recording: Recording) -> None:
 
 def _write_job(
     folder: Path,
-    source: Source,
+    source: ForeignFile,
     code: Mapping[str, str],
     recording: Recording | None,
     supplied: Mapping[str, str],
@@ -243,8 +244,7 @@ def _write_job(
 
 def _take(
     folder: Path,
-    source: Source,
-    origin: dict[str, Any],
+    source: ForeignFile,
     recording: Recording | None,
     isolation: list[str],
     supplied: Mapping[str, str],
@@ -253,7 +253,7 @@ def _take(
     networks, notes = {}, list[str]()
     with _arrays(folder / "variables.npz") as file:
         for network in walk(source.networks):
-            header = _read_back(network.header, result["networks"][network.role], notes)
+            header = _read_back(header_of(network), result["networks"][network.role], notes)
             _check_shapes(folder / "variables.npz", network)
             tensors = {name: torch.from_numpy(file[f"{prefix_of(network)}/{name}"]) for name in all_variables(header)}
             networks[network.role] = replace(network, header=header, tensors=tensors)
@@ -261,17 +261,17 @@ def _take(
     if half:
         notes.append(f"{in_float32(half)}, as ours are")
     if not recording:
-        return Original(Source(networks, origin, (*source.notes, *notes)), {}, {}, isolation)
+        return Original(ForeignFile(networks, source.origin, (*source.notes, *notes)), {}, {}, isolation)
     layers = []
     for role, part in (("G_ema", "generator"), ("D", "discriminator")):
         found = _layers(networks[role], result[part]["layers"]) if role in networks else []
         if recording.layers and role in networks and not found:
             notes.append(f"no layers of network {role}: they could not be told apart in its graph")
         layers += found
-    dump = Source(networks, origin, (*source.notes, *notes))
+    dump = ForeignFile(networks, source.origin, (*source.notes, *notes))
     record = {
         "created_by": f"stylegan-torch {__version__}",
-        "origin": origin,
+        "origin": source.origin,
         "source_sha256": sorted(embedded_code(source)),
         "tensorflow": one_line(result["tensorflow"]),
         "numpy": one_line(result["numpy"]),
@@ -301,7 +301,7 @@ def _plain_json(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _arrays(path: Path) -> Iterator[Any]:
+def _arrays(path: Path) -> Iterator[Mapping[str, Array]]:
     """Open an `.npz` of the process that ran the source; it may have been made to fill all memory."""
     with zipfile.ZipFile(path) as archive:
         if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
@@ -310,7 +310,7 @@ def _arrays(path: Path) -> Iterator[Any]:
         yield file
 
 
-def _check_shapes(path: Path, network: Network) -> None:
+def _check_shapes(path: Path, network: ForeignNetwork) -> None:
     """Refuse variables of other shapes than the file's before they are read."""
     with zipfile.ZipFile(path) as archive:
         for name, value in network.tensors.items():
@@ -321,13 +321,13 @@ def _check_shapes(path: Path, network: Network) -> None:
                 raise ValueError(f"variable {name} is {dtype} {list(shape)}, in the file float32 {list(value.shape)}")
 
 
-def _read_back(header: Header, result: dict[str, Any], notes: list[str]) -> Header:
+def _read_back(header: TFHeader, result: dict[str, Any], notes: list[str]) -> TFHeader:
     notes += [f"variable {name}, which its source makes and the file lacks" for name in result["without_value"]]
     parts = {key: _read_back(part, result["components"][key], notes) for key, part in header["components"].items()}
     return {**header, "variables": result["variables"], "components": parts}
 
 
-def _layers(network: Network, recorded: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _layers(network: ForeignNetwork, recorded: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Name the modules of ours that recorded layers correspond to; layers without one are dropped."""
     config = known_kind(network).config(network)
     table = known_kind(network).table(network, config)

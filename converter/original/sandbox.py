@@ -9,9 +9,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 from converter.errors import ConvertError
 from converter.original.tf_runtime.isolation import SIGNALLED
@@ -72,19 +72,19 @@ def run_child(folder: Path, memory: int, on_progress: Callable[[str], None]) -> 
             close_fds=True,
             start_new_session=True,
         )
-        told: dict[str, Any] = {}
-        listener = Thread(target=_listen, args=(process, told, on_progress))
+        report = _Report()
+        listener = Thread(target=_listen, args=(process, report, on_progress))
         listener.start()
         try:
             process.wait()
         finally:
             _stop(process)
             listener.join(PATIENCE)
-        if process.returncode or "error" in told:
+        if process.returncode or report.error is not None:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _LOG))
             lines = log.read().decode(errors="replace").strip().splitlines()
-            raise ConvertError(_failure(process.returncode, told.get("error"), lines[-_SHOWN:], memory))
-    return told.get("isolation", [])
+            raise ConvertError(_failure(process.returncode, report.error, lines[-_SHOWN:], memory))
+    return report.isolation or []
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -95,8 +95,16 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**system, **home, **quiet, "PATH": os.defpath, "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def _listen(process: subprocess.Popen[bytes], told: dict[str, Any], on_progress: Callable[[str], None]) -> None:
-    """Gather what the child tells, until nobody is left who could."""
+@dataclass
+class _Report:
+    """What the child said: how it is shut in, and how it failed."""
+
+    isolation: list[str] | None = None
+    error: str | None = None
+
+
+def _listen(process: subprocess.Popen[bytes], report: _Report, on_progress: Callable[[str], None]) -> None:
+    """Gather what the child reports, until nobody is left who could."""
     assert process.stdout is not None
     with process.stdout as lines:
         while line := lines.readline(1 << 16):
@@ -107,9 +115,10 @@ def _listen(process: subprocess.Popen[bytes], told: dict[str, Any], on_progress:
             if not isinstance(message, dict):
                 continue
             if isinstance(message.get("error"), str):
-                told["error"] = message["error"]
-            if isinstance(message.get("isolation"), list):  # the first to tell is not the source, which isn't run yet
-                told.setdefault("isolation", [one_line(str(words)) for words in message["isolation"]])
+                report.error = message["error"]
+            # The first to say it is not the source, which isn't run yet.
+            if report.isolation is None and isinstance(message.get("isolation"), list):
+                report.isolation = [one_line(str(words)) for words in message["isolation"]]
             on_progress(one_line(str(message.get("progress", "")))[:80])
 
 

@@ -1,21 +1,28 @@
 """A pickle machine that can only build data.
 
 The standard unpickler imports whatever a file names. This one runs the opcodes itself: it knows a fixed list of names,
-each with a stand-in of ours, and refuses every other name before anything is done with it. Bytes stay views into the
-file (a memory map, usually), so reading one network of three touches only that one.
+each with a stand-in of ours. Names of other programs get an inert stand-in, which holds what the file says of an object
+and does nothing; names of Python's own library, and functions that would be called, are refused before anything is done
+with them. Bytes stay views into the file (a memory map, usually), so reading one network of three touches only that
+one.
 
-It covers the binary opcodes of protocols 2 to 5, which is what the official programs wrote.
+It covers the opcodes of protocols 0 to 5 but those that refer to something outside the file.
 """
 
 from __future__ import annotations
 
+import codecs
 import pickle
+import re
 import struct
+import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from converter.errors import ConvertError, UnsafePickleError
+from converter.safe.budget import spend
 
 Names = Mapping[tuple[str, str], "Callable[..., Any] | None"]
 """Allowed (module, name) → what calling or instantiating it gives; None: may be named but not called."""
@@ -35,6 +42,33 @@ class Global(NamedTuple):
         return self.make(*args)
 
 
+class Foreign:
+    """Stands for an object of a class that nothing here knows: holds what the file says of it, and does nothing.
+
+    module, name: of its class.
+    state: what it was given as its state.
+    entries, elements: what a dict or a list that it may be was given.
+    """
+
+    def __init__(self, module: str, name: str, *args: Any, **kwargs: Any) -> None:
+        self.module, self.name = module, name
+        self.state: Any = None
+        self.entries: dict[Any, Any] = {}
+        self.elements: list[Any] = []
+
+    def build(self, state: Any) -> None:
+        """Take the state."""
+        self.state = state
+
+
+@runtime_checkable
+class Inline(Protocol):
+    """A stand-in whose data follow its state in the stream, as joblib's arrays do."""
+
+    def take(self, read: Callable[[int], memoryview], position: int) -> None:
+        """Read the data; `position` is where they start."""
+
+
 @runtime_checkable
 class Stateful(Protocol):
     """A stand-in that accepts the BUILD opcode."""
@@ -44,10 +78,11 @@ class Stateful(Protocol):
 
 
 class Loaded(NamedTuple):
-    """A pickled object and the offset of the first byte after it."""
+    """A pickled object, the offset of the first byte after it, and the names in it that got inert stand-ins."""
 
     value: Any
     end: int
+    foreign: tuple[str, ...] = ()
 
 
 def load(data: memoryview, names: Names, offset: int = 0, persistent: Callable[[Any], Any] | None = None) -> Loaded:
@@ -62,12 +97,12 @@ def load(data: memoryview, names: Names, offset: int = 0, persistent: Callable[[
         persistent: called with each persistent id; None refuses them.
 
     Raises:
-        UnsafePickleError: if the pickle names anything outside `names`.
-        ConvertError: if it is damaged, cut off or not a pickle of protocol 2 to 5.
+        UnsafePickleError: if the pickle names what is neither in `names` nor inert.
+        ConvertError: if it is damaged, cut off, or takes more than a network does.
     """
     machine = _Machine(data, names, offset, persistent)
     try:
-        return Loaded(machine.run(), machine.position)
+        return Loaded(machine.run(), machine.position, tuple(machine.foreign))
     except ConvertError:
         raise
     except (
@@ -82,10 +117,46 @@ def load(data: memoryview, names: Names, offset: int = 0, persistent: Callable[[
         raise ConvertError(f"is not a sound pickle: damaged or cut off near byte {machine.position}") from error
 
 
-MAX_OPCODES = 2_000_000
-"""Official files need some ten thousand."""
 _MARK = object()
 _KEYS = (str, int, float, bytes, type(None))
+_OF_STATE_DICTS = {"_metadata"}
+"""What state dicts have as objects, besides their entries."""
+_LONGEST = 1000
+"""Bytes of a number, or of a line that names something."""
+_STRICT = ("numpy", "torch")
+"""Packages whose classes are inert, and whose functions are refused but for those in the list of names."""
+_LONGEST_NAME = 300
+_PYTHON = sys.stdlib_module_names | {"__builtin__", "copy_reg", "nt", "exceptions", "commands"}
+_HARMLESS = re.compile(
+    r"pathlib\.\w*Path|pathlib\._local\.\w*Path|argparse\.Namespace|types\.SimpleNamespace|collections\.(defaultdict|deque)"
+    r"|datetime\.\w+|functools\.partial|uuid\.UUID|(builtins|__builtin__)\.(list|dict|tuple|int|long|float|str|unicode"
+    r"|bool|bytes|bytearray|object|slice|range|complex)|torch\.(device|Size|dtype|\w*(float|int|half|double|long)\w*)"
+    r"|numpy\.random\._pickle\.\w+|numpy\.(float|int|uint|bool)\w*"
+)
+"""Names of Python's library and of the strict packages that hold data, or only name a type."""
+
+
+def _is_inert(module: str, name: str) -> bool:
+    """Tell whether a name may have a stand-in that does nothing, so that what a network needs can still be read."""
+    if len(module) + len(name) > _LONGEST_NAME:
+        return False
+    if not all(part.isidentifier() for part in module.split(".")) or not name.isidentifier() or name.startswith("__"):
+        return False
+    if _HARMLESS.fullmatch(f"{module}.{name}"):
+        return True
+    package = module.partition(".")[0]
+    return package not in _PYTHON and (package not in _STRICT or name[0].isupper())
+
+
+def _stand_in(module: str, name: str, *args: Any) -> Foreign:
+    """Make an inert object. A function that is called is none: it would do something in the program it comes from."""
+    if name[0].islower() and not _HARMLESS.fullmatch(f"{module}.{name}"):
+        raise _unsafe(f"calls {module}.{name}")
+    return Foreign(module, name)
+
+
+def _unsafe(what: str) -> UnsafePickleError:
+    return UnsafePickleError(f"{what}, which no network needs; refused, nothing was run")
 
 
 @dataclass
@@ -94,14 +165,13 @@ class _Machine:
     names: Names
     position: int
     persistent: Callable[[Any], Any] | None
+    foreign: dict[str, None] = field(default_factory=dict)
 
     def run(self) -> Any:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        self.recoded = 0
-        if self.data[self.position] != pickle.PROTO[0] or not 2 <= self.data[self.position + 1] <= 5:
-            raise ConvertError("is not a pickle of protocol 2 to 5")
-        for _ in range(MAX_OPCODES):
+        while True:
+            spend("operations")
             opcode = self.data[self.position]
             self.position += 1
             if opcode == pickle.STOP[0]:
@@ -110,7 +180,6 @@ class _Machine:
             if handler is None:
                 raise ConvertError(f"is not a sound pickle: opcode {opcode:#04x} at byte {self.position - 1}")
             handler(self)
-        raise ConvertError(f"holds more than {MAX_OPCODES:,} objects, which no network does")
 
     def read(self, size: int) -> memoryview:
         if size < 0 or self.position + size > len(self.data):
@@ -121,13 +190,24 @@ class _Machine:
     def number(self, code: str) -> Any:
         return struct.unpack("<" + code, self.read(struct.calcsize("<" + code)))[0]
 
-    def line(self) -> str:
-        for end in range(self.position, min(self.position + 1000, len(self.data))):
-            if self.data[end] == 0x0A:
-                text = str(self.data[self.position : end], "utf-8")
-                self.position = end + 1
-                return text
-        raise ConvertError(f"is not a sound pickle: no end of line after byte {self.position}")
+    def line(self, longest: int = _LONGEST) -> bytes:
+        start, end = self.position, -1
+        while end < 0:
+            block = bytes(self.data[self.position : min(self.position + (1 << 16), start + longest)])
+            if not block and self.position == len(self.data):
+                raise ConvertError(f"is cut off: no end of line after byte {start}")
+            if not block:
+                raise ConvertError(f"is not a sound pickle: no end of line after byte {start}")
+            end = block.find(b"\n")
+            self.position += len(block) if end < 0 else end + 1
+        return bytes(self.data[start : self.position - 1])
+
+    def name(self) -> str:
+        return str(self.line(), "utf-8")
+
+    def protocol(self) -> None:
+        if self.read(1)[0] > pickle.HIGHEST_PROTOCOL:
+            raise ConvertError("is a pickle of a protocol that is not known here")
 
     def push(self, value: Any) -> None:
         self.stack.append(value)
@@ -143,19 +223,44 @@ class _Machine:
         return items
 
     def text(self, size: int) -> None:
-        self.push(str(self.read(size), "utf-8", "surrogatepass"))
-
-    def py2_string(self, size: int) -> None:
-        # Python 2 has one type for names and raw data; what is long is data.
         raw = self.read(size)
-        self.push(str(raw, "latin-1") if size <= 1024 else raw)
+        spend("bytes", size)
+        self.push(str(raw, "utf-8", "surrogatepass"))
+
+    def text_line(self) -> None:
+        raw = self.line(len(self.data))
+        spend("bytes", 2 * len(raw))
+        self.push(str(raw, "raw-unicode-escape"))
+
+    def py2_string(self, raw: memoryview) -> None:
+        # Python 2 has one type for names and raw data; what is long is data.
+        self.push(str(raw, "latin-1") if len(raw) <= 1024 else raw)
+
+    def py2_line(self) -> None:
+        quoted = self.line(len(self.data)).strip()
+        if len(quoted) < 2 or quoted[0] != quoted[-1] or quoted[:1] not in (b"'", b'"'):
+            raise ValueError("a text without quotes")
+        spend("bytes", 2 * len(quoted))
+        self.py2_string(memoryview(codecs.escape_decode(quoted[1:-1])[0]))
+
+    def integer_line(self) -> None:
+        line = self.line().strip().removesuffix(b"L")
+        self.push(line == b"01" if line in (b"00", b"01") else int(line))
+
+    def long(self, size: int) -> None:
+        if size > _LONGEST:
+            raise ValueError("a number of more than a thousand bytes")
+        self.push(int.from_bytes(self.read(size), "little", signed=True))
 
     def find(self, module: str, name: str) -> None:
-        if (module, name) not in self.names:
-            raise UnsafePickleError(
-                f"asks for {module}.{name}, which no network of a known release needs; refused, nothing was run"
-            )
-        self.push(Global(module, name, self.names[module, name]))
+        if (module, name) in self.names:
+            make = self.names[module, name]
+        elif _is_inert(module, name):
+            make = partial(_stand_in, module, name)
+            self.foreign[f"{module}.{name}"] = None
+        else:
+            raise _unsafe(f"asks for {module}.{name}")
+        self.push(Global(module, name, make))
 
     def stack_global(self) -> None:
         name, module = self.stack.pop(), self.stack.pop()
@@ -163,26 +268,42 @@ class _Machine:
             raise TypeError("a name that is no text")
         self.find(module, name)
 
-    def call(self) -> None:
-        args, function = self.stack.pop(), self.stack.pop()
+    def make(self, function: Any, args: Any) -> None:
         if not isinstance(function, Global) or not isinstance(args, tuple):
             raise TypeError("something else than an allowed name is called")
-        made = function(*args)
-        if isinstance(made, memoryview):
-            # Recoding one text over and over would fill the memory; honest files recode each once.
-            self.recoded += made.nbytes
-            if self.recoded > len(self.data):
-                raise ConvertError("recodes more text than it holds")
-        self.push(made)
+        self.push(function(*args))
+
+    def call(self) -> None:
+        args, function = self.stack.pop(), self.stack.pop()
+        self.make(function, args)
+
+    def call_with_keywords(self) -> None:
+        keywords, args, function = self.stack.pop(), self.stack.pop(), self.stack.pop()
+        if keywords:
+            raise TypeError("keywords for something that takes none")
+        self.make(function, args)
+
+    def call_marked(self) -> None:
+        function, *args = self.pop_mark()
+        self.make(function, tuple(args))
+
+    def call_named(self) -> None:
+        self.find(self.name(), self.name())
+        function, args = self.stack.pop(), self.pop_mark()
+        self.make(function, tuple(args))
 
     def build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]
+        if type(target) is dict and isinstance(state, dict) and set(state) <= _OF_STATE_DICTS:
+            return
         if not isinstance(target, Stateful):
             raise TypeError("an object that takes no state is given one")
         target.build(state)
+        if isinstance(target, Inline):
+            target.take(self.read, self.position)
 
     def set_items(self, items: list[Any]) -> None:
-        target = self.stack[-1]
+        target = self.stack[-1].entries if isinstance(self.stack[-1], Foreign) else self.stack[-1]
         if type(target) is not dict:
             raise TypeError("items for something that is no dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
@@ -191,7 +312,7 @@ class _Machine:
             target[key] = value
 
     def append(self, items: list[Any]) -> None:
-        target = self.stack[-1]
+        target = self.stack[-1].elements if isinstance(self.stack[-1], Foreign) else self.stack[-1]
         if type(target) is not list:
             raise TypeError("items for something that is no list")
         target.extend(items)
@@ -209,10 +330,17 @@ class _Machine:
         del self.stack[len(self.stack) - size :]
         self.push(tuple(items))
 
-    def persistent_id(self) -> None:
+    def persistent_id(self, identity: Any) -> None:
         if self.persistent is None:
             raise UnsafePickleError("refers to objects outside itself; refused")
-        self.push(self.persistent(self.stack.pop()))
+        self.push(self.persistent(identity))
+
+    def frozen_set(self) -> None:
+        items = self.pop_mark()
+        self.push(set())
+        self.push(_MARK)
+        self.stack += items
+        self.add_items()
 
     def memoize(self, index: int) -> None:
         self.memo[index] = self.stack[-1]
@@ -242,7 +370,7 @@ class _Machine:
 _HANDLERS: dict[int, Callable[[_Machine], Any]] = {
     opcode[0]: handler
     for opcode, handler in {
-        pickle.PROTO: lambda m: m.read(1),
+        pickle.PROTO: _Machine.protocol,
         pickle.FRAME: lambda m: m.read(8),
         pickle.MARK: lambda m: m.push(_MARK),
         pickle.POP: lambda m: m.stack.pop(),
@@ -254,13 +382,19 @@ _HANDLERS: dict[int, Callable[[_Machine], Any]] = {
         pickle.BININT: lambda m: m.push(m.number("i")),
         pickle.BININT1: lambda m: m.push(m.number("B")),
         pickle.BININT2: lambda m: m.push(m.number("H")),
-        pickle.LONG1: lambda m: m.push(int.from_bytes(m.read(m.number("B")), "little", signed=True)),
+        pickle.INT: _Machine.integer_line,
+        pickle.LONG: _Machine.integer_line,
+        pickle.LONG1: lambda m: m.long(m.number("B")),
+        pickle.LONG4: lambda m: m.long(m.number("i")),
+        pickle.FLOAT: lambda m: m.push(float(m.line())),
         pickle.BINFLOAT: lambda m: m.push(struct.unpack(">d", m.read(8))[0]),
         pickle.BINUNICODE: lambda m: m.text(m.number("I")),
         pickle.SHORT_BINUNICODE: lambda m: m.text(m.number("B")),
         pickle.BINUNICODE8: lambda m: m.text(m.number("Q")),
-        pickle.BINSTRING: lambda m: m.py2_string(m.number("i")),
-        pickle.SHORT_BINSTRING: lambda m: m.py2_string(m.number("B")),
+        pickle.UNICODE: _Machine.text_line,
+        pickle.STRING: _Machine.py2_line,
+        pickle.BINSTRING: lambda m: m.py2_string(m.read(m.number("i"))),
+        pickle.SHORT_BINSTRING: lambda m: m.py2_string(m.read(m.number("B"))),
         pickle.BINBYTES: lambda m: m.push(m.read(m.number("I"))),
         pickle.SHORT_BINBYTES: lambda m: m.push(m.read(m.number("B"))),
         pickle.BINBYTES8: lambda m: m.push(m.read(m.number("Q"))),
@@ -280,16 +414,23 @@ _HANDLERS: dict[int, Callable[[_Machine], Any]] = {
         pickle.SETITEM: _Machine.set_pair,
         pickle.SETITEMS: _Machine.set_marked,
         pickle.ADDITEMS: _Machine.add_items,
+        pickle.FROZENSET: _Machine.frozen_set,
+        pickle.PUT: lambda m: m.memoize(int(m.line())),
+        pickle.GET: lambda m: m.push(m.memo[int(m.line())]),
         pickle.BINPUT: lambda m: m.memoize(m.number("B")),
         pickle.LONG_BINPUT: lambda m: m.memoize(m.number("I")),
         pickle.MEMOIZE: lambda m: m.memoize(len(m.memo)),
         pickle.BINGET: lambda m: m.push(m.memo[m.number("B")]),
         pickle.LONG_BINGET: lambda m: m.push(m.memo[m.number("I")]),
-        pickle.GLOBAL: lambda m: m.find(m.line(), m.line()),
+        pickle.GLOBAL: lambda m: m.find(m.name(), m.name()),
         pickle.STACK_GLOBAL: _Machine.stack_global,
         pickle.REDUCE: _Machine.call,
         pickle.NEWOBJ: _Machine.call,
+        pickle.NEWOBJ_EX: _Machine.call_with_keywords,
+        pickle.OBJ: _Machine.call_marked,
+        pickle.INST: _Machine.call_named,
         pickle.BUILD: _Machine.build,
-        pickle.BINPERSID: _Machine.persistent_id,
+        pickle.BINPERSID: lambda m: m.persistent_id(m.stack.pop()),
+        pickle.PERSID: lambda m: m.persistent_id(m.name()),
     }.items()
 }

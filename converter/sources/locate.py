@@ -15,41 +15,50 @@ def check(src: str) -> None:
     Raises:
         ConvertError, DownloadError: as `locate` and `check_file` do.
     """
-    path = Path(src)
-    if _exists(path):
-        check_file(path)
+    place, _ = split(src)
+    if _exists(Path(place)):
+        check_file(Path(place))
     else:
-        catalogue.check_url(_url(src))
+        catalogue.check_url(_url(place))
 
 
-def locate(src: str | Path) -> Path:
+def split(src: str | Path) -> tuple[str, str | None]:
+    """Return file, URL or name, and what is named of an archive after a "!", as in "networks.zip!ffhq.pkl"."""
+    place, mark, member = str(src).partition("!")
+    return (place, member) if mark and place and member and not _exists(Path(src)) else (str(src), None)
+
+
+def locate(src: str | Path) -> tuple[Path, str | None]:
     """Return the file that a path, URL or catalogue name stands for, downloading it to the cache if need be.
+
+    Returns:
+        The file, and which one in it is meant if it is an archive and that is said.
 
     Raises:
         ConvertError: if it is none of these.
         DownloadError: if the download fails.
     """
-    path = Path(src)
-    if _exists(path):
-        return path
-    found = _url(str(src))
+    place, member = split(src)
+    if _exists(Path(place)):
+        return Path(place), member
+    found = _url(place)
     if isinstance(found, catalogue.Entry):
-        return catalogue.fetch(found)
+        return catalogue.fetch(found), member
     from converter.sources.download import download
 
-    return download(found)
+    return download(found), member
 
 
 def check_file(path: Path) -> None:
     """Raise ConvertError unless there is something to read."""
     if path.is_dir():
-        raise ConvertError(f"{path}: is a directory, not a network file")
+        raise ConvertError("is a directory, not a network file", path)
     if not path.is_file():
-        raise ConvertError(f"{path}: is not a regular file")
+        raise ConvertError("is not a regular file", path)
     if path.stat().st_size == 0:
-        raise ConvertError(f"{path}: is empty")
+        raise ConvertError("is empty", path)
     if not os.access(path, os.R_OK):
-        raise ConvertError(f"{path}: cannot be read: Permission denied")
+        raise ConvertError("cannot be read: Permission denied", path)
 
 
 def _exists(path: Path) -> bool:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
 
 from converter.errors import ConvertError
 from converter.form import NOISES, Options
 from converter.formats import assumable, by_suffix, heeding, our_suffixes, programs, suffixes_of, writers
 from converter.sources import catalogue
 from stylegan_torch import __version__
+from stylegan_torch.commands import options
 from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import NETWORK_FILE, OUTPUT
-from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports
+from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports, working
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import columns, one_line, printable
 
@@ -77,7 +75,7 @@ def _target(ctx: click.Context, param: click.Parameter, value: Path | None) -> P
     return value
 
 
-def _assumptions(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+def _assumptions(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, object]:
     assumed = {}
     for text in values:
         name, _, value = text.partition("=")
@@ -126,7 +124,7 @@ module_path = click.option(
 @click.option("--verify", "with_proof", is_flag=True, help="Run the original too; write DST only if ours is the same.")
 @click.option("--trust-embedded-code", "trust", is_flag=True, help="Let --verify run the program that SRC carries.")
 @module_path
-@click.option("--force", is_flag=True, help="Replace DST if it exists; folders that are missing are made anyway.")
+@options.force("DST if it exists")
 @click.version_option(__version__)
 @one_line_errors
 def main(
@@ -137,7 +135,7 @@ def main(
     fresh_d: bool,
     noise: str | None,
     resolution: int | None,
-    assume: dict[str, Any],
+    assume: dict[str, object],
     only_inspect: bool,
     in_json: bool,
     only_list: bool,
@@ -179,7 +177,7 @@ def main(
     assert dst
     if with_proof:
         _verify(src, trust, modules)
-    with Console(stderr=True).status(f"Converting {escape(as_given(src))}"):
+    with working(f"Converting {src}"):
         summary = convert(src, dst, networks, force, format, assumed, Options(fresh_d, noise or NOISES[0]))
     for note in summary.notes:
         click.echo(f"Note: {one_line(note)}.", err=True)
@@ -204,9 +202,8 @@ def _verify(src: str, trust: bool, modules: Path | None) -> None:
     if not trust:
         click.echo(as_given(ask_consent(src)), err=True)
         sys.exit(1)
-    with Console(stderr=True).status(f"Running the original of {escape(as_given(src))}") as status:
-        tell: Any = lambda text: status.update(escape(text))  # noqa: E731
-        verdict = verify_original(src, memory_limit(None), PROOF, tell, modules)
+    with working(f"Running the original of {src}") as tell:
+        verdict = verify_original(src, memory_limit(None), PROOF, on_progress=tell, modules=modules)
     click.echo("\n".join(map(printable, [*verdict.table(), *verdict.summary()])))
     if not verdict.passed:
         raise ConvertError(f"{src}: our network is not the same as the original; nothing was written. Please report it")

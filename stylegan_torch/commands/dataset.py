@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import click
-from rich.console import Console
-from rich.progress import track
 
+from stylegan_torch.commands import options
 from stylegan_torch.commands.given import take_inputs
 from stylegan_torch.commands.inputs import InputFile, InputFolder, OutputFile
-from stylegan_torch.commands.options import FORCE
-from stylegan_torch.commands.terminal import Command, one_line_errors, reading
+from stylegan_torch.commands.terminal import Command, one_line_errors, reading, tracked
 from stylegan_torch.text import one_line
 
 if TYPE_CHECKING:
@@ -80,23 +78,17 @@ class _Labels(InputFile):
     metavar="folders|FILE|none",
     help="Sub-folders as classes; or a table (.csv) of names and labels.  [default: the data's own, if it has any]",
 )
-@click.option(
-    "--bad",
-    type=click.Choice(["refuse", "skip"]),
-    default="refuse",
-    show_default=True,
-    help="What to do about broken, tiny or other unfit pictures.",
-)
-@FORCE
+@options.bad("What to do about broken, tiny or other unfit pictures.")
+@options.FORCE
 @one_line_errors
 def dataset(
     src: Path,
     dst: Path,
     resolution: tuple[int, int] | None,
-    transform: Any,
-    resize_filter: Any,
+    transform: Literal["center-crop", "center-crop-wide"] | None,
+    resize_filter: Literal["lanczos", "box"],
     max_images: int | None,
-    labels_from: Any,
+    labels_from: Literal["folders", "none"] | Path | None,
     bad: str,
     force: bool,
 ) -> None:
@@ -117,13 +109,11 @@ def dataset(
     except DataError as error:
         raise click.BadParameter(str(error), param_hint="--resolution") from error
     take_inputs()
-    console = Console(stderr=True)
 
     def watched(pictures: Iterable[Picture], total: int) -> Iterable[Picture]:
-        shown = console.is_terminal
-        return track(pictures, "Making pictures", total, console=console, disable=not shown, transient=True)
+        return tracked(pictures, "Making pictures", total)
 
-    made = write(dst, Order(src, shape, labels_from or "data", max_images, bad == "skip"), force, watched)
+    made = write(dst, Order(src, shape, labels_from or "data", max_images, bad == "skip"), force=force, watch=watched)
     for line in made.skipped:
         click.echo(f"Skipped {one_line(line)}", err=True)
     if made.stretched:

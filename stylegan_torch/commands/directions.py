@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Any
 
 import click
 
 from stylegan_torch import StyleGANError
+from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT, OutputFile
-from stylegan_torch.commands.options import (
-    DEVICE,
-    FORCE,
-    NETWORK,
-    chosen_layers,
-    latents_file,
-    layers,
-    note_no_class,
-    open_generator,
-)
+from stylegan_torch.commands.latents import chosen_layers
+from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import columns
@@ -36,7 +28,7 @@ more, such as scores, the highest and the lowest are told apart.
 
 
 @click.command(epilog=EXAMPLES, short_help="Find directions along which pictures change.")
-@NETWORK
+@options.NETWORK
 @click.option(
     "--method",
     type=click.Choice(["sefa", "pca", "boundary"]),
@@ -45,9 +37,9 @@ more, such as scores, the highest and the lowest are told apart.
     help="Factorise the style weights; components of W; the boundary between labelled pictures.",
 )
 @click.option("--count", type=click.IntRange(min=1), default=10, show_default=True, help="How many to find.")
-@layers("--layers", default="all", show_default=True, help="Layers they are for: numbers, coarse, middle, fine.")
+@options.layers("--layers", default="all", help="Layers they are for: numbers, coarse, middle, fine.")
 @click.option("--labels", type=INPUT, help="Labels for --method boundary (.csv).")
-@latents_file("Label these latents, by their number from 0, rather than seeds.")
+@options.latents_file("Label these latents, by their number from 0, rather than seeds.")
 @click.option(
     "--out",
     type=OutputFile(".npz", ".safetensors"),
@@ -55,8 +47,8 @@ more, such as scores, the highest and the lowest are told apart.
     show_default=True,
     help=".npz or .safetensors.",
 )
-@DEVICE
-@FORCE
+@options.DEVICE
+@options.FORCE
 @one_line_errors
 def directions(
     network: str | None,
@@ -81,7 +73,6 @@ def directions(
         from stylegan_torch.editing.latents import from_seeds, load
     G = open_generator(network, device, exact=True).G
     chosen = [] if layers == "all" else chosen_layers(G, layers, "--layers")
-    found: Any
     if labelled:
         numbers, values = labelled
         if latents:
@@ -92,9 +83,9 @@ def directions(
         else:
             note_no_class(G, None)
             ws = from_seeds(G, numbers).ws
-        found = finding.boundary(G, ws, torch.tensor(values), chosen)
+        found = finding.boundary(G, ws, torch.tensor(values), layers=chosen)
     else:
-        found = {"sefa": finding.sefa, "pca": finding.pca}[method](G, count, chosen)
+        found = {"sefa": finding.sefa, "pca": finding.pca}[method](G, count, layers=chosen)
     finding.save(out, found, force)
     meaning = {"sefa": "eigenvalue", "pca": "share of variance", "boundary": "accuracy"}[method]
     rows = [["direction", meaning]] + [[str(i), f"{value:.3g}"] for i, value in enumerate(found.importances.tolist())]

@@ -6,31 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import click
 
+from stylegan_torch.commands import options
 from stylegan_torch.commands.given import note_check
 from stylegan_torch.commands.inputs import INPUT, OUTPUT
-from stylegan_torch.commands.options import (
-    CLASS,
-    COLUMNS,
-    DEVICE,
-    EXACT,
-    FORCE,
-    NETWORK,
-    NOISES,
-    latents_file,
-    note_no_class,
-    one_of,
-    open_generator,
-    save_latents,
-    sheet_file,
-    truncation,
-    write_latents,
-)
-from stylegan_torch.commands.terminal import one_line_errors, parse_seeds, quick_imports, reading
-from stylegan_torch.editing.composition import Composition, Mix, Move, check_directions, parse_mix, parse_move
+from stylegan_torch.commands.latents import one_of, write_latents
+from stylegan_torch.commands.networks import note_no_class, open_generator
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading
+from stylegan_torch.editing.composition import Composition, Mix, Move, Noise, check_directions, parse_mix, parse_move
 from stylegan_torch.files.atomic import refuse_existing
 
 EXAMPLES = """\b
@@ -43,13 +29,19 @@ What is mixed in, or moved by, comes in the order given: first all --mix, then a
 """
 
 
+_Part = TypeVar("_Part", Mix, Move)
+
+
 def _all(
-    parse: Callable[[str], Any], look: Callable[[Any], None]
-) -> Callable[[click.Context, click.Parameter, Any], tuple[Any, ...]]:
+    parse: Callable[[str], _Part], look: Callable[[_Part], None]
+) -> Callable[[click.Context, click.Parameter, Sequence[str]], tuple[_Part, ...]]:
     """Return the callback of an option that may be repeated; `look` is for the files that it names."""
 
-    def read(ctx: click.Context, param: click.Parameter, texts: Sequence[str]) -> tuple[Any, ...]:
-        parsed = reading(lambda texts: tuple(map(parse, texts)))(ctx, param, texts)
+    def parse_all(texts: Sequence[str]) -> tuple[_Part, ...]:
+        return tuple(map(parse, texts))
+
+    def read(ctx: click.Context, param: click.Parameter, texts: Sequence[str]) -> tuple[_Part, ...]:
+        parsed = reading(parse_all)(ctx, param, texts) or ()
         for each in parsed:
             note_check(partial(look, each), ctx)
         return parsed
@@ -63,12 +55,12 @@ def _find_source(mix: Mix) -> None:
 
 
 @click.command(epilog=EXAMPLES, short_help="Pictures of seeds or latents, mixed and moved; and their latents.")
-@NETWORK
-@click.option("--seeds", callback=reading(parse_seeds), metavar="SEEDS", help="Pictures to begin with.")
-@latents_file("Latents to begin with (.npz), rather than seeds.")
+@options.NETWORK
+@options.seeds("Pictures to begin with.")
+@options.latents_file("Latents to begin with (.npz), rather than seeds.")
 @click.option("--row", type=click.IntRange(min=0), metavar="K", help="Only this row of --latents, from 0.")
-@truncation()
-@CLASS
+@options.truncation()
+@options.CLASS
 @click.option(
     "--mix",
     "mixes",
@@ -85,21 +77,15 @@ def _find_source(mix: Mix) -> None:
     metavar="WHICH:K=S",
     help="Move by S standard deviations along direction K of pca, sefa or a file; @LAYERS at the end chooses layers.",
 )
-@click.option(
-    "--noise",
-    type=click.Choice(NOISES),
-    default="official",
-    show_default=True,
-    help="official = as stylegan-generate draws a seed, or what the latents have; const = the network's own maps.",
+@options.noise(
+    help="official = as stylegan-generate draws a seed, or what the latents have; const = the network's own maps."
 )
 @click.option("--noise-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of --noise random.")
-@sheet_file("draw.png", "The picture; a sheet of several (.png).")
-@COLUMNS
+@options.sheet_file("draw.png", "The picture; a sheet of several (.png).")
+@options.COLUMNS
 @click.option("--outdir", type=OUTPUT, help="Also write each picture here, as 0000.png and so on.")
-@save_latents("Also write the latents and noise here (.npz).")
-@DEVICE
-@EXACT
-@FORCE
+@options.save_latents("Also write the latents and noise here (.npz).")
+@options.DRAWING
 @one_line_errors
 def draw(
     network: str | None,
@@ -110,7 +96,7 @@ def draw(
     class_index: int | None,
     mixes: tuple[Mix, ...],
     moves: tuple[Move, ...],
-    noise: Any,
+    noise: Noise,
     noise_seed: int,
     out: Path,
     columns: int | None,
@@ -129,31 +115,38 @@ def draw(
         raise click.UsageError("--row is of --latents")
     refuse_existing([out, save_latents], force)
     with quick_imports():
-        from stylegan_torch.drawing.images import ContactSheet, save_png, to_pil
+        from stylegan_torch.drawing.images import save_png, to_pil
+        from stylegan_torch.drawing.sheets import Sheet
         from stylegan_torch.editing.composer import Composer
-        from stylegan_torch.editing.latents import Latents
-        from stylegan_torch.editing.pictures import draw as draw_ws
+        from stylegan_torch.editing.latents import Latents, drawn
     opened = open_generator(network, device, exact)
     note_no_class(opened.G, class_index, [seeds, *([each.source] for each in mixes if isinstance(each.source, int))])
     composer = Composer(opened.G)
-    plan = Composition(Path(), truncation, class_index, mixes, moves, noise, noise_seed, row)
+    plan = Composition(
+        Path(),
+        truncation_psi=truncation,
+        class_index=class_index,
+        mixes=mixes,
+        moves=moves,
+        noise=noise,
+        noise_seed=noise_seed,
+        row=row,
+    )
     bases: Sequence[int | Path] = [given] if isinstance(given, Path) else given
     first = composer.compose(replace(plan, base=bases[0]))
     count = len(first) if isinstance(given, Path) else len(given)
     singles = [outdir / f"{i:04d}.png" for i in range(count)] if outdir else []
     refuse_existing(singles, force)
-    about: dict[str, Any] = {"network": opened.origin, "seeds": seeds, "latents": latents and latents.name}
-    about["options"] = plan.options()
-    sheet, kept = ContactSheet(count, columns), list[Latents]()
+    about = {"network": opened.origin, "seeds": seeds, "latents": latents and latents.name, "options": plan.options()}
+    sheet, kept = Sheet(count, columns), list[Latents]()
     for i, base in enumerate(bases):
         found = first if i == 0 else composer.compose(replace(plan, base=base))
-        for picture in map(to_pil, draw_ws(opened.drawer, found.ws, found.noise)):
+        for picture in drawn(opened.drawer, found):
             if outdir:
-                save_png(singles[sheet.filled], picture, {**about, "row": sheet.filled}, force)
+                save_png(singles[sheet.filled], to_pil(picture), {**about, "row": sheet.filled}, force=force)
             sheet.add(picture)
         kept += [found] if save_latents else []
-    if sheet.sheet:
-        save_png(out, sheet.sheet, about, force)
+    save_png(out, to_pil(sheet.picture), about, force=force)
     if save_latents:
-        write_latents(save_latents, kept, opened.G, force)
+        write_latents(save_latents, kept, opened.G, force=force)
     click.echo(f"{count} picture{'s' * (count > 1)} in {out}" + (f" and {outdir}" if outdir else ""))

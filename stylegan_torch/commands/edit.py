@@ -9,25 +9,10 @@ from pathlib import Path
 import click
 
 from stylegan_torch import StyleGANError
+from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT
-from stylegan_torch.commands.options import (
-    CLASS,
-    DEVICE,
-    EXACT,
-    FORCE,
-    NETWORK,
-    chosen_layers,
-    latents_file,
-    latents_of,
-    layers,
-    note_no_class,
-    one_of,
-    open_generator,
-    save_latents,
-    sheet_file,
-    truncation,
-    write_latents,
-)
+from stylegan_torch.commands.latents import chosen_layers, latents_of, one_of, write_latents
+from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import one_line_errors, parse_seeds, quick_imports, reading
 from stylegan_torch.files.atomic import refuse_existing
 
@@ -52,13 +37,13 @@ def parse_numbers(text: str) -> list[float]:
 
 
 @click.command(epilog=EXAMPLES, short_help="Move pictures along directions, as strips and grids.")
-@NETWORK
+@options.NETWORK
 @click.option("--directions", type=INPUT, required=True, help="What `stylegan directions` wrote.")
 @click.option(
     "--index", default="0", show_default=True, callback=reading(parse_seeds), help="Which of them: numbers from 0."
 )
-@click.option("--seeds", callback=reading(parse_seeds), metavar="SEEDS", help="Pictures to edit.")
-@latents_file("Latents to edit (.npz), rather than seeds.")
+@options.seeds("Pictures to edit.")
+@options.latents_file("Latents to edit (.npz), rather than seeds.")
 @click.option(
     "--strengths",
     default="-3,-2,-1,0,1,2,3",
@@ -66,14 +51,12 @@ def parse_numbers(text: str) -> list[float]:
     callback=reading(parse_numbers),
     help="How far, in standard deviations of w; one picture each.",
 )
-@layers("--layers", help="Layers to move.  [default: those the directions are for]")
-@truncation()
-@CLASS
-@sheet_file("edit.png")
-@save_latents("Also write the edited latents here (.npz), row by row.")
-@DEVICE
-@EXACT
-@FORCE
+@options.layers("--layers", help="Layers to move.  [default: those the directions are for]")
+@options.truncation()
+@options.CLASS
+@options.sheet_file("edit.png")
+@options.save_latents("Also write the edited latents here (.npz), row by row.")
+@options.DRAWING
 @one_line_errors
 def edit(
     network: str | None,
@@ -98,9 +81,9 @@ def edit(
         import torch
 
         from stylegan_torch.drawing.images import save_png
+        from stylegan_torch.drawing.sheets import captioned, tiled
         from stylegan_torch.editing import directions as finding
-        from stylegan_torch.editing.latents import network_hash, singles
-        from stylegan_torch.editing.pictures import captioned, draw_rows, sheet
+        from stylegan_torch.editing.latents import drawn, network_hash, singles
     opened = open_generator(network, device, exact)
     note_no_class(opened.G, class_index, [seeds])
     known = finding.load(directions, opened.G)
@@ -109,16 +92,16 @@ def edit(
     if max(index) >= len(known):
         raise StyleGANError(f"{directions} has the directions 0 to {len(known) - 1}, not {max(index)}")
     rows = chosen_layers(opened.G, layers, "--layers") if layers else []
-    starts = singles(latents_of(opened.G, given, truncation, class_index))
+    starts = singles(latents_of(opened.G, given, psi=truncation, class_index=class_index))
     moved = [
-        start.with_ws(torch.cat([known.apply(start.ws, each, strength, rows) for strength in strengths]))
+        start.with_ws(torch.cat([known.apply(start.ws, each, strength, layers=rows) for strength in strengths]))
         for start, each in itertools.product(starts, index)
     ]
-    image = sheet(draw_rows(opened.drawer, moved))
-    pictures = {"seeds": seeds, "latents": latents.name if latents else None}
-    about = {"directions": known.method, "index": index, "strengths": strengths}
+    pictures = tiled([list(drawn(opened.drawer, row)) for row in moved])
+    about: dict[str, object] = {"network": opened.origin, "seeds": seeds, "latents": latents.name if latents else None}
+    about |= {"directions": known.method, "index": index, "strengths": strengths}
     captions = [f"{strength:+g}" if strength else "0" for strength in strengths]
-    save_png(out, captioned(image, captions), {"network": opened.origin, **pictures, **about}, force)
+    save_png(out, captioned(pictures, captions), about, force=force)
     if save_latents:
-        write_latents(save_latents, moved, opened.G, force)
+        write_latents(save_latents, moved, opened.G, force=force)
     click.echo(f"{len(moved)} × {len(strengths)} pictures in {out}")

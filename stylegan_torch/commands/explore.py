@@ -10,15 +10,19 @@ import socket
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
 
 from stylegan_torch import StyleGANError
+from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE
-from stylegan_torch.commands.options import DEVICE, EXACT, open_generator, usable_device
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports
+from stylegan_torch.commands.networks import open_generator, usable_device
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, working
+
+if TYPE_CHECKING:
+    from stylegan_torch.explorer.sessions import Sessions
+    from stylegan_torch.networks.interface import Generator
 
 UPLOAD_LIMIT = "20mb"
 PIXEL_LIMIT = 25_000_000
@@ -42,8 +46,8 @@ Examples:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), help="[default: the first free one from 7860]")
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
-@DEVICE
-@EXACT
+@options.DEVICE
+@options.EXACT
 @one_line_errors
 def explore(
     networks: tuple[str, ...],
@@ -61,22 +65,22 @@ def explore(
     """
     _check_address(host, port or 0)
     with quick_imports():
-        from stylegan_torch.explorer.sessions import Source, Studio
+        from stylegan_torch.explorer.sessions import NetworkChoice, Sessions
     usable_device(device)
     on = ("--device", device) if device else ()
-    sources = {
-        name: Source(
+    choices = {
+        name: NetworkChoice(
             partial(_open, network, device, exact),
             (*(("--network", network) if network else ()), *on),
             ("--exact",) if exact else (),
         )
         for name, network in _names(networks).items()
     }
-    studio = Studio(sources, tuple(map(str, directions)))
+    sessions = Sessions(choices, tuple(map(str, directions)))
     try:
-        _serve(studio, host, port, open_browser)
+        _serve(sessions, host, port, open_browser)
     finally:
-        studio.close()
+        sessions.close()
 
 
 def _names(networks: tuple[str, ...]) -> dict[str, str | None]:
@@ -87,7 +91,7 @@ def _names(networks: tuple[str, ...]) -> dict[str, str | None]:
     return {Path(network).name if short else network: network for network in networks}
 
 
-def _open(network: str | None, device: str | None, exact: bool) -> tuple[Any, Any, dict[str, Any]]:
+def _open(network: str | None, device: str | None, exact: bool) -> tuple[Generator, Generator, dict[str, object]]:
     opened = open_generator(network, device, exact)
     return opened.G, opened.drawer, opened.origin
 
@@ -103,26 +107,24 @@ def _check_address(host: str, port: int) -> None:
         raise StyleGANError(f"cannot listen on {where}: {error.strerror or error}") from error
 
 
-def _serve(studio: Any, host: str, port: int | None, open_browser: bool) -> None:
+def _serve(sessions: Sessions, host: str, port: int | None, open_browser: bool) -> None:
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
     # Gradio reads these when it is imported: nothing is sent anywhere, and no file stays.
-    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(studio.folder / "uploads")}
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(sessions.folder / "uploads")}
     try:
-        from gradio import processing_utils
         from starlette.middleware import Middleware
 
         from stylegan_torch.explorer.page import CSS, THEME, Page
-        from stylegan_torch.explorer.roof import LOG, Roof
+        from stylegan_torch.explorer.roof import LOG, Roof, secure_uploads
     except ImportError as error:
         raise StyleGANError(f"the explorer needs Gradio ({error}): pip install 'stylegan-torch[explore]'") from error
-    # A visitor could have it fetch any address, of any size, in place of an upload.
-    processing_utils.async_ssrf_protected_download = _refuse_address
+    secure_uploads()
     if click.get_current_context().params.get("debug"):
         LOG.setLevel(logging.DEBUG)
-    with Console(stderr=True).status("Opening the network"):
-        blocks = Page(studio).blocks
+    with working("Opening the network"):
+        blocks = Page(sessions).blocks
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: sys.exit(0))  # so that no visitor's file stays
@@ -144,12 +146,6 @@ def _serve(studio: Any, host: str, port: int | None, open_browser: bool) -> None
         click.echo(f"Note: whoever reaches {host} can use this page; there is no password.", err=True)
     click.echo(f"Open {url} (Ctrl-C ends)")
     blocks.block_thread()
-
-
-async def _refuse_address(url: str, cache_dir: str) -> str:
-    from gradio import Error
-
-    raise Error(f"{url} is not fetched: upload the file itself", print_exception=False)
 
 
 def _is_loopback(host: str) -> bool:

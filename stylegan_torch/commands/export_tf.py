@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.markup import escape
 
 from stylegan_torch import __version__
+from stylegan_torch.commands import options
 from stylegan_torch.commands.convert import module_path
 from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import NETWORK_FILE, OutputFile
-from stylegan_torch.commands.terminal import Command, finite, one_line_errors, parse_seeds, quick_imports, reading
+from stylegan_torch.commands.terminal import Command, one_line_errors, parse_seeds, quick_imports, reading, working
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import one_line
-
-if TYPE_CHECKING:
-    pass
 
 EXAMPLES = """\b
 Examples:
@@ -42,9 +37,7 @@ _NOISES = {"official": "seeded", "const": "stored", "none": "none"}
 @click.option(
     "--seeds", callback=reading(parse_seeds), metavar="SEEDS", default="0-3", show_default=True, help="What to record."
 )
-@click.option(
-    "--truncation", callback=reading(finite), metavar="PSI", help="Truncation to record.  [default: the network's own]"
-)
+@options.truncation("Truncation to record.  [default: the network's own]")
 @click.option(
     "--class",
     "class_index",
@@ -63,7 +56,7 @@ _NOISES = {"official": "seeded", "const": "stored", "none": "none"}
     "--memory", type=click.FloatRange(min=1), metavar="GB", help="What it may use.  [default: 90 % of the machine's]"
 )
 @module_path
-@click.option("--force", is_flag=True, help="Replace files that exist; folders that are missing are made anyway.")
+@options.FORCE
 @click.version_option(__version__)
 @click.pass_context
 @one_line_errors
@@ -110,9 +103,17 @@ def main(
         click.echo(as_given(ask_consent(src)), err=True)
         sys.exit(1)
     recording = Recording(seeds, truncation, class_index, _NOISES[noise], layers)
-    with Console(stderr=True).status(f"Running the original of {escape(as_given(src))}") as status:
-        tell: Any = lambda text: status.update(escape(text))  # noqa: E731
-        original = export(src, dst, reference, recording, memory_limit(memory), force, tell, modules)
+    with working(f"Running the original of {src}") as tell:
+        original = export(
+            src,
+            dst,
+            reference,
+            recording,
+            memory=memory_limit(memory),
+            force=force,
+            on_progress=tell,
+            modules=modules,
+        )
     for note in original.source.notes:
         click.echo(f"Note: {one_line(note)}.", err=True)
     click.echo(
@@ -137,8 +138,8 @@ def _show(src: str) -> None:
     with quick_imports():
         from converter.conversion import opened
         from converter.original.run import embedded_code
-    with opened(src) as (source, _):
-        for sha256, text in embedded_code(source).items():
+    with opened(src) as file:
+        for sha256, text in embedded_code(file.program()).items():
             click.echo(f"# sha256 {sha256}")
             # Characters that move a terminal's cursor, or turn the direction of text, could hide what is to be read.
             click.echo("".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text))

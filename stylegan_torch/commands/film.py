@@ -6,33 +6,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.progress import track
 
 from stylegan_torch import __version__
-from stylegan_torch.commands.inputs import OutputFile
-from stylegan_torch.commands.options import (
-    CLASS,
-    DEVICE,
-    EXACT,
-    FORCE,
-    NETWORK,
-    NOISES,
-    latents_file,
-    note_no_class,
-    open_generator,
-    save_latents,
-    truncation,
-    write_latents,
-)
-from stylegan_torch.commands.terminal import finite, one_line_errors, parse_seeds, quick_imports, reading
+from stylegan_torch.commands import options
+from stylegan_torch.commands.latents import write_latents
+from stylegan_torch.commands.networks import note_no_class, open_generator
+from stylegan_torch.commands.terminal import finite, one_line_errors, quick_imports, reading, tracked
 from stylegan_torch.files.atomic import refuse_existing
 
 if TYPE_CHECKING:
     from stylegan_torch.editing.latents import Latents
+    from stylegan_torch.networks.interface import Generator
 
 EXAMPLES = """\b
 Examples:
@@ -62,9 +49,9 @@ def _grid(text: str) -> tuple[int, int]:
 
 
 @click.command(epilog=EXAMPLES, short_help="A film that loops through pictures (.mp4, .webm, .gif).")
-@NETWORK
-@click.option("--seeds", callback=reading(parse_seeds), metavar="SEEDS", help="Pictures to go through, such as 1,5-9.")
-@latents_file("Go through these instead (.npz); may be repeated.", multiple=True)
+@options.NETWORK
+@options.seeds("Pictures to go through, such as 1,5-9.")
+@options.latents_file("Go through these instead (.npz); may be repeated.", multiple=True)
 @click.option(
     "--seconds", callback=reading(_positive), metavar="S", default="20", show_default=True, help="Once around."
 )
@@ -74,14 +61,10 @@ def _grid(text: str) -> tuple[int, int]:
     type=click.Choice(["z", "w"]),
     help="z = great circles between seeds; w = a smooth curve through all.  [default: z; w for --latents]",
 )
-@truncation()
-@CLASS
-@click.option(
-    "--noise",
-    type=click.Choice(NOISES),
-    default="official",
-    show_default=True,
-    help="official = what the latents have, or else the network's own maps (const), still; random changes smoothly.",
+@options.truncation()
+@options.CLASS
+@options.noise(
+    help="official = what the latents have, or else the network's own maps (const), still; random changes smoothly."
 )
 @click.option(
     "--grid",
@@ -94,16 +77,14 @@ def _grid(text: str) -> tuple[int, int]:
 @click.option("--crf", type=click.IntRange(0, 63), help="Less is better and larger.  [default: 18 (.mp4), 24 (.webm)]")
 @click.option(
     "--out",
-    type=OutputFile(".mp4", ".webm", ".gif"),
+    type=options.FILM,
     default="film.mp4",
     show_default=True,
     help="The film (.mp4, .webm, .gif).",
 )
-@save_latents("Also write the latents of every frame here (.npz), with the noise that they have themselves.")
-@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures drawn at once.")
-@DEVICE
-@EXACT
-@FORCE
+@options.save_latents("Also write the latents of every frame here (.npz), with the noise that they have themselves.")
+@options.batch()
+@options.DRAWING
 @one_line_errors
 def film(
     network: str | None,
@@ -141,7 +122,7 @@ def film(
         encoding = encoding_for(out, fps, crf)
     refuse_existing([out, save_latents], force)
     with quick_imports():
-        from stylegan_torch.drawing.draw import Style, resolve
+        from stylegan_torch.drawing.draw import DrawSettings, resolve
         from stylegan_torch.editing.films.frames import (
             draw_loops,
             frame_latents,
@@ -155,9 +136,9 @@ def film(
     if save_latents:
         require_w(G)
     with _usage_errors():
-        settings = resolve(opened.G, Style(truncation, class_index=class_index))
+        settings = resolve(opened.G, DrawSettings(truncation, class_index=class_index))
         if seeds:
-            cells = seed_cells(G, seeds, columns * rows, frames, space or "z", settings)
+            cells = seed_cells(G, seeds, cells=columns * rows, frames=frames, space=space or "z", settings=settings)
         else:
             cells = latents_cells(_load(latents, opened.G), columns * rows, frames)
     if noise == "random":
@@ -167,22 +148,22 @@ def film(
     note_no_class(G, class_index, [seeds])
     if encoding.codec and encoding.codec != CODECS[out.suffix.lower()][0]:
         click.echo(f"Note: there is no better encoder here; the film is {encoding.makes}.", err=True)
-    console = Console(stderr=True)
-    pictures = track(
-        draw_loops(G, cells, columns, frames, _NOISE_MODES[noise], class_index, batch),
-        "Drawing",
-        total=frames,
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
+    pictures = draw_loops(
+        G,
+        cells,
+        columns=columns,
+        frames=frames,
+        noise_mode=_NOISE_MODES[noise],
+        class_index=class_index,
+        batch=batch,
     )
     origin = {"seeds": seeds, "space": space or "z"} if seeds else {"latents": [path.name for path in latents]}
-    kept = {name: settings[name] for name in _KEPT if seeds and name in settings}
+    kept = {name: value for name, value in settings.items() if seeds and name in _KEPT}
     about = {**origin, **kept, "noise": noise, "grid": grid, "network": opened.origin, "version": __version__}
-    write_film(out, pictures, encoding, about, force)
+    write_film(out, tracked(pictures, "Drawing", frames), encoding, about=about, force=force)
     if save_latents:
         only = cells[0] if noise == "official" else replace(cells[0], noise=None)
-        write_latents(save_latents, frame_latents(only, frames), opened.G, force)
+        write_latents(save_latents, frame_latents(only, frames), opened.G, force=force)
     click.echo(f"{frames} frame{'s' * (frames > 1)}, {frames / fps:g} s, in {out} ({encoding.makes})")
 
 
@@ -194,7 +175,7 @@ def _usage_errors() -> Iterator[None]:
         raise click.UsageError(str(error)) from error
 
 
-def _load(paths: Sequence[Path], G: Any) -> Latents:
+def _load(paths: Sequence[Path], G: Generator) -> Latents:
     from stylegan_torch.editing.latents import joined, load
 
     parts = [load(path, G) for path in paths]

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import click
-from rich.console import Console
-from rich.progress import track
 
 from stylegan_torch import __version__
+from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import OUTPUT, OutputFile
-from stylegan_torch.commands.options import (
-    CLASS,
-    COLUMNS,
-    DEVICE,
-    EXACT,
-    FORCE,
-    NETWORK,
-    NOISES,
-    note_no_class,
-    truncation,
-    usable_device,
+from stylegan_torch.commands.networks import note_no_class, origin_of, read_networks, usable_device
+from stylegan_torch.commands.terminal import (
+    Command,
+    finite,
+    one_line_errors,
+    pair,
+    quick_imports,
+    reading,
+    tracked,
 )
-from stylegan_torch.commands.terminal import Command, finite, one_line_errors, pair, parse_seeds, quick_imports, reading
 from stylegan_torch.files.atomic import refuse_existing
 
 EXAMPLES = """\b
@@ -35,25 +31,20 @@ Examples:
 
 
 @click.command(cls=Command, epilog=EXAMPLES, short_help="Pictures of seeds, as the network's own release draws them.")
-@NETWORK
-@click.option(
-    "--seeds", callback=reading(parse_seeds), metavar="SEEDS", required=True, help="Such as 0-50, 1,5,9 or 1,5-9."
-)
-@truncation("Truncation; 1 = none.  [default: the network's own]")
+@options.NETWORK
+@options.seeds("Such as 0-50, 1,5,9 or 1,5-9.", required=True)
+@options.truncation("Truncation; 1 = none.  [default: the network's own]")
 @click.option(
     "--truncation-cutoff",
     type=click.IntRange(min=0),
     metavar="L",
     help="Truncate the first L layers only.  [default: the network's own]",
 )
-@CLASS
-@click.option(
+@options.CLASS
+@options.noise(
     "--noise-mode",
     "--noise",
     "noise_mode",
-    type=click.Choice(NOISES),
-    default="official",
-    show_default=True,
     help="official = what the network's own release does for a seed; const = stored noise; random = not repeatable.",
 )
 @click.option("--translate", callback=reading(pair), metavar="X,Y", help="Move StyleGAN3's images, in picture heights.")
@@ -62,7 +53,7 @@ Examples:
 )
 @click.option("--outdir", type=OUTPUT, default="out", show_default=True, help="Where pictures go.")
 @click.option("--grid", type=OutputFile(".png"), help="Also write a contact sheet to this file (.png).")
-@COLUMNS
+@options.COLUMNS
 @click.option(
     "--weights",
     type=click.Choice(["G_ema", "G"]),
@@ -70,8 +61,8 @@ Examples:
     show_default=True,
     help="Which generator.",
 )
-@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True, help="Pictures drawn at once.")
-@DEVICE
+@options.batch()
+@options.DEVICE
 @click.option(
     "--dtype",
     type=click.Choice(["float32", "float64", "bfloat16", "float16"]),
@@ -79,8 +70,8 @@ Examples:
     show_default=True,
     help="Precision.",
 )
-@EXACT
-@FORCE
+@options.EXACT
+@options.FORCE
 @click.version_option(__version__)
 @one_line_errors
 def main(
@@ -95,7 +86,7 @@ def main(
     outdir: Path,
     grid: Path | None,
     columns: int | None,
-    weights: str,
+    weights: Literal["G_ema", "G"],
     batch: int,
     device: str | None,
     dtype: str,
@@ -111,48 +102,25 @@ def main(
         raise click.BadParameter(f"{grid} is the name of one of the pictures", param_hint="--grid")
     refuse_existing([*paths.values(), *([grid] if grid else [])], force)
     with quick_imports():
-        from stylegan_torch.drawing.draw import Style, draw, resolve, write_pictures
-        from stylegan_torch.drawing.images import ContactSheet, save_png
+        from stylegan_torch.drawing.draw import DrawSettings, draw, resolve, write_pictures
+        from stylegan_torch.drawing.images import save_png, to_pil
+        from stylegan_torch.drawing.sheets import Sheet
     device = usable_device(device)
-    checkpoint = _load(network, weights)
-    G: Any = checkpoint.network(weights)
-    style = Style(truncation, truncation_cutoff, class_index, noise_mode, dtype, translate, rotate)
+    checkpoint = read_networks(network, weights)
+    G = checkpoint.network(weights)
+    settings = DrawSettings(truncation, truncation_cutoff, class_index, noise_mode, dtype, translate, rotate)
     try:
-        settings = resolve(G, style)
+        resolved = resolve(G, settings)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     note_no_class(G, class_index)
-    about = {**settings, "network": _origin(checkpoint, network), "weights": weights, "version": __version__}
-    sheet = ContactSheet(len(seeds), columns) if grid else None
-    pictures = draw(G, seeds, style, batch, device, fast=device == "cpu" and not exact)
-    console = Console(stderr=True)
-    for _ in track(
-        write_pictures(pictures, paths, about, sheet),
-        "Drawing",
-        total=len(seeds),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    ):
+    about = {**resolved, "network": origin_of(checkpoint, network), "weights": weights, "version": __version__}
+    sheet = Sheet(len(seeds), columns) if grid else None
+    pictures = draw(G, seeds, settings, batch=batch, device=device, fast=device == "cpu" and not exact)
+    for _ in tracked(write_pictures(pictures, paths, about=about, sheet=sheet), "Drawing", len(seeds)):
         pass
-    if sheet and sheet.sheet and grid:
-        save_png(grid, sheet.sheet, {"seeds": seeds, **about}, force)
+    if sheet and grid:
+        save_png(grid, to_pil(sheet.picture), {"seeds": seeds, **about}, force=force)
     click.echo(
         f"{len(paths)} picture{'s' * (len(paths) > 1)} in {outdir}" + (f", contact sheet {grid}" if grid else "")
     )
-
-
-def _load(network: str | None, weights: str) -> Any:
-    # Only a command may reach up to the converter, and only when it runs.
-    import converter
-
-    if network is None:
-        import checkpoints
-
-        network = str(checkpoints.DEMO)
-    return converter.load(network, [weights])
-
-
-def _origin(checkpoint: Any, network: str | None) -> dict[str, Any]:
-    origin = checkpoint.provenance.get("origin", {})
-    return {"name": origin.get("name", network), "sha256": origin.get("sha256")}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -16,7 +17,7 @@ from stylegan_torch.errors import StyleGANError
 Pictures = list[int] | Path
 """Seeds, or a file of latents."""
 if TYPE_CHECKING:
-    _Type = click.ParamType[Any]
+    _Type = click.ParamType[object]
 else:
     _Type = click.ParamType  # which is generic only lately
 
@@ -26,7 +27,7 @@ class InputFile(_Type):
 
     name = "path"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
         """Return the path."""
         if not isinstance(value, str) or ctx is None:
             return value
@@ -39,7 +40,7 @@ class InputFile(_Type):
         note_check(lambda: self.check(value), ctx)
         return made
 
-    def piped(self, path: Path) -> Any:
+    def piped(self, path: Path) -> object:
         """Return what the command gets for a pipe, whose bytes will be at a path that says nothing of what they are.
 
         Raises:
@@ -47,7 +48,7 @@ class InputFile(_Type):
         """
         return self.made(str(path))
 
-    def made(self, text: str) -> Any:
+    def made(self, text: str) -> object:
         """Return what the command gets for a name.
 
         Raises:
@@ -130,7 +131,7 @@ class OutputFile(click.Path):
         super().__init__(path_type=Path)
         self.suffixes = suffixes
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: str | PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the path."""
         if value == "-":
             self.fail("nothing is written to standard output: name a file, not -", param, ctx)

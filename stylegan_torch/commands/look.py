@@ -5,36 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from stylegan_torch.commands import options
 from stylegan_torch.commands.edit import parse_numbers
 from stylegan_torch.commands.inputs import Pictures, PicturesFile
-from stylegan_torch.commands.options import (
-    CLASS,
-    DEVICE,
-    FORCE,
-    NETWORK,
-    OWN_TRUNCATION,
-    latents_file,
-    latents_of,
-    named,
-    names_of,
-    note_no_class,
-    one_of,
-    open_generator,
-    save_latents,
-    sheet_file,
-    truncation,
-    write_latents,
-)
-from stylegan_torch.commands.terminal import one_line_errors, parse_seeds, quick_imports, reading
+from stylegan_torch.commands.latents import latents_of, named, names_of, one_of, write_latents
+from stylegan_torch.commands.networks import note_no_class, open_generator
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import columns
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from stylegan_torch.drawing.images import Picture
     from stylegan_torch.editing.latents import Latents
+    from stylegan_torch.networks.interface import Generator
 
 EXAMPLES = """\b
 Examples:
@@ -54,7 +43,7 @@ class _Sheet:
     latents: of the pictures, row by row, if they can be saved.
     """
 
-    rows: Sequence[Sequence[Any]]
+    rows: Sequence[Sequence[Picture]]
     captions: Sequence[str] = ()
     table: Sequence[Sequence[str]] = ()
     latents: Sequence[Latents] = ()
@@ -62,9 +51,9 @@ class _Sheet:
 
 @click.command(epilog=EXAMPLES, short_help="Look into a network: truncation, noise, features, nearest pictures.")
 @click.argument("what", type=click.Choice(["truncation", "noise", "features", "rgb", "nearest", "average"]))
-@NETWORK
-@click.option("--seeds", callback=reading(parse_seeds), metavar="SEEDS", help="Pictures to look at.  [default: 0]")
-@latents_file("Latents to look at (.npz), rather than seeds.")
+@options.NETWORK
+@options.seeds("Pictures to look at.  [default: 0]")
+@options.latents_file("Latents to look at (.npz), rather than seeds.")
 @click.option(
     "--psis",
     callback=reading(parse_numbers),
@@ -74,12 +63,12 @@ class _Sheet:
 )
 @click.option("--among", type=PicturesFile(), metavar="SEEDS|FILE", help="For nearest: the set, seeds or latents.")
 @click.option("--count", type=click.IntRange(min=1), default=5, show_default=True, help="For nearest: how many.")
-@truncation("Of seeds, for noise, features, rgb and nearest." + OWN_TRUNCATION)
-@CLASS
-@sheet_file("look.png")
-@save_latents("For truncation and average: also write the pictures' latents here (.npz), row by row.")
-@DEVICE
-@FORCE
+@options.truncation("Of seeds, for noise, features, rgb and nearest." + options.OWN_TRUNCATION)
+@options.CLASS
+@options.sheet_file("look.png")
+@options.save_latents("For truncation and average: also write the pictures' latents here (.npz), row by row.")
+@options.DEVICE
+@options.FORCE
 @one_line_errors
 def look(
     what: str,
@@ -120,7 +109,7 @@ def look(
     refuse_existing([out, save_latents], force)
     with quick_imports():
         from stylegan_torch.drawing.images import save_png
-        from stylegan_torch.editing.pictures import captioned, sheet
+        from stylegan_torch.drawing.sheets import captioned, tiled
     opened = open_generator(network, device, exact=True)
     G = opened.G
 
@@ -128,7 +117,7 @@ def look(
         note_no_class(G, class_index, [given, among])
 
     def read(pictures: Pictures, psi: float | None = truncation) -> Latents:
-        return latents_of(G, pictures, psi, class_index)
+        return latents_of(G, pictures, psi=psi, class_index=class_index)
 
     if what == "average":
         found = _average(G)
@@ -139,49 +128,49 @@ def look(
         found = _nearest(G, near, far, names_of(given, len(near)), names_of(among, len(far)), count)
     else:
         found = _SHEETS[what](G, read(given))
-    image = sheet(found.rows)
-    about: dict[str, Any] = {"network": opened.origin, "what": what}
+    about: dict[str, object] = {"network": opened.origin, "what": what}
     if what != "average":
         about |= {"seeds": seeds, "latents": latents.name if latents else None}
     if among:
         about["among"] = named(among)
-    save_png(out, captioned(image, found.captions) if found.captions else image, about, force)
+    save_png(out, captioned(tiled(found.rows), found.captions), about, force=force)
     if save_latents:
-        write_latents(save_latents, found.latents, G, force)
+        write_latents(save_latents, found.latents, G, force=force)
     if found.table:
         click.echo("\n".join(columns(found.table)))
     click.echo(f"{len(found.rows)} × {len(found.rows[0])} pictures in {out}")
 
 
-def _average(G: Any) -> _Sheet:
+def _average(G: Generator) -> _Sheet:
     from stylegan_torch.editing.inspect import average_ws
-    from stylegan_torch.editing.latents import Latents
-    from stylegan_torch.editing.pictures import draw_rows
+    from stylegan_torch.editing.latents import Latents, drawn
 
-    average = [Latents(average_ws(G))]
-    return _Sheet(draw_rows(G, average), latents=average)
+    average = Latents(average_ws(G))
+    return _Sheet([list(drawn(G, average))], latents=[average])
 
 
-def _truncation(G: Any, latents: Latents, psis: list[float]) -> _Sheet:
+def _truncation(G: Generator, latents: Latents, psis: list[float]) -> _Sheet:
     from stylegan_torch.editing.inspect import truncation_sweep
-    from stylegan_torch.editing.latents import singles
-    from stylegan_torch.editing.pictures import draw_rows
+    from stylegan_torch.editing.latents import drawn, singles
 
     swept = truncation_sweep(G, latents.ws, psis)
     rows = [each.with_ws(ws) for each, ws in zip(singles(latents), swept, strict=True)]
-    return _Sheet(draw_rows(G, rows), [f"psi {psi:g}" for psi in psis], latents=rows)
+    return _Sheet([list(drawn(G, row)) for row in rows], [f"psi {psi:g}" for psi in psis], latents=rows)
 
 
 def _nearest(
-    G: Any, latents: Latents, others: Latents, names: Sequence[Any], other_names: Sequence[Any], count: int
+    G: Generator,
+    latents: Latents,
+    others: Latents,
+    names: Sequence[int | str],
+    other_names: Sequence[int | str],
+    count: int,
 ) -> _Sheet:
     from stylegan_torch.editing.inspect import nearest
-    from stylegan_torch.editing.latents import chosen
-    from stylegan_torch.editing.pictures import draw, draw_rows
+    from stylegan_torch.editing.latents import chosen, drawn
 
     which, distances = (found.tolist() for found in nearest(latents.ws, others.ws, count))
-    found = draw_rows(G, [chosen(others, each) for each in which])
-    rows = [[picture, *row] for picture, row in zip(draw(G, latents.ws, latents.noise), found, strict=True)]
+    rows = [[picture, *drawn(G, chosen(others, some))] for picture, some in zip(drawn(G, latents), which, strict=True)]
     captions = ["picture", *(f"nearest {i}" for i in range(1, len(rows[0])))]
     lines = [
         [str(name), *(f"{other_names[i]} ({far:.3f})" for i, far in zip(some, how_far, strict=True))]
@@ -190,50 +179,52 @@ def _nearest(
     return _Sheet(rows, captions, [captions, *lines])
 
 
-def _noise(G: Any, latents: Latents) -> _Sheet:
+def _noise(G: Generator, latents: Latents) -> _Sheet:
+    from stylegan_torch.drawing.sheets import as_gray
     from stylegan_torch.editing.inspect import noise_strengths, noise_variance
-    from stylegan_torch.editing.pictures import as_gray, draw
+    from stylegan_torch.editing.latents import drawn
 
     spread = noise_variance(G, latents.ws.to(G.device))
-    pictures = draw(G, latents.ws, latents.noise)
+    pictures = drawn(G, latents)
     rows = [[picture, as_gray(each, picture)] for each, picture in zip(spread, pictures, strict=True)]
     strengths = [[name, f"{strength:.3g}"] for name, strength in noise_strengths(G).items()]
     return _Sheet(rows, ["picture", "noise"], [["layer", "noise"], *strengths] if strengths else [])
 
 
-def _features(G: Any, latents: Latents) -> _Sheet:
-    from stylegan_torch.editing.pictures import as_gray, draw
+def _features(G: Generator, latents: Latents) -> _Sheet:
+    from stylegan_torch.drawing.sheets import as_gray
+    from stylegan_torch.editing.latents import drawn
 
     images, features = _with_features(G, latents)
     layers = {name: value for name, value in features.items() if value.shape[1] > images.shape[1]}
     power = {name: value.square().mean(dim=1).sqrt() for name, value in layers.items()}
-    pictures = enumerate(draw(G, latents.ws, latents.noise))
+    pictures = enumerate(drawn(G, latents))
     rows = [[picture, *(as_gray(value[i], picture) for value in power.values())] for i, picture in pictures]
     return _Sheet(rows, ["picture", *power])
 
 
-def _rgb(G: Any, latents: Latents) -> _Sheet:
+def _rgb(G: Generator, latents: Latents) -> _Sheet:
     import torch.nn.functional as F
 
     from stylegan_torch.drawing.images import to_uint8
-    from stylegan_torch.editing.pictures import draw
+    from stylegan_torch.editing.latents import drawn
 
     images, features = _with_features(G, latents)
     parts = {name: value for name, value in features.items() if name.endswith("torgb") and len(features)}
     parts = parts or {name: value for name, value in features.items() if value.shape[1] == images.shape[1]}
     enlarged = {name: F.interpolate(value, images.shape[2:], mode="nearest") for name, value in parts.items()}
     added = {name: to_uint8(value / value.abs().amax(dim=(1, 2, 3), keepdim=True)) for name, value in enlarged.items()}
-    pictures = enumerate(draw(G, latents.ws, latents.noise))
+    pictures = enumerate(drawn(G, latents))
     return _Sheet(
         [[picture, *(value[i].numpy() for value in added.values())] for i, picture in pictures], ["picture", *added]
     )
 
 
-def _with_features(G: Any, latents: Latents) -> tuple[Any, dict[str, Any]]:
+def _with_features(G: Generator, latents: Latents) -> tuple[Tensor, dict[str, Tensor]]:
     """Return images, and what layers made on the way."""
     device = G.device
     noise = [layer.to(device) for layer in latents.noise]
     return G.synthesis(latents.ws.to(device), noise=noise or None, return_features=True)
 
 
-_SHEETS: dict[str, Callable[[Any, Latents], _Sheet]] = {"noise": _noise, "features": _features, "rgb": _rgb}
+_SHEETS: dict[str, Callable[[Generator, Latents], _Sheet]] = {"noise": _noise, "features": _features, "rgb": _rgb}

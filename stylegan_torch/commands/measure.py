@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from stylegan_torch.commands.options import DEVICE, DISTANCE, NETWORK, TRUST_DISTANCE, note_no_class, open_generator
+from stylegan_torch.commands import options
+from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports
 
 EXAMPLES = """\b
@@ -16,15 +17,14 @@ Examples:
 
 @click.command(epilog=EXAMPLES, short_help="Perceptual path length, path-length norm.")
 @click.argument("what", type=click.Choice(["ppl", "norms"]))
-@NETWORK
+@options.NETWORK
 @click.option("--samples", type=click.IntRange(min=2), default=1000, show_default=True, help="Steps to measure.")
 @click.option("--space", type=click.Choice(["z", "w"]), default="w", show_default=True, help="For ppl.")
 @click.option("--ends-only", is_flag=True, help="For ppl: at the beginnings of paths, as StyleGAN2 does.")
-@DISTANCE
-@TRUST_DISTANCE
-@click.option("--batch", type=click.IntRange(min=1), default=4, show_default=True, help="Pictures drawn at once.")
+@options.DISTANCE
+@options.batch(4)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of latents and places.")
-@DEVICE
+@options.DEVICE
 @one_line_errors
 def measure(
     what: str,
@@ -52,10 +52,12 @@ def measure(
     G = open_generator(network, device, exact=True).G
     note_no_class(G, None)
     if what == "norms":
-        values, name = path_length_norms(G, samples, batch, seed), "path-length norm"
+        values, name = path_length_norms(G, samples=samples, batch=batch, seed=seed), "path-length norm"
     else:
-        distance = open_distance(distance_name, next(G.parameters()).device, trust_distance)
-        values = perceptual_path_length(G, distance, samples, space, ends_only=ends_only, batch=batch, seed=seed)
+        distance = open_distance(distance_name, G.device, trust_distance)
+        values = perceptual_path_length(
+            G, distance, samples=samples, space=space, ends_only=ends_only, batch=batch, seed=seed
+        )
         name = f"perceptual path length ({distance.name})"
     low, high = values.quantile(0.01), values.quantile(0.99)
     kept = values[(values >= low) & (values <= high)]

@@ -7,25 +7,10 @@ from pathlib import Path
 
 import click
 
+from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import OUTPUT, Pictures, PicturesFile
-from stylegan_torch.commands.options import (
-    CLASS,
-    DEVICE,
-    EXACT,
-    FORCE,
-    NETWORK,
-    chosen_layers,
-    latents_of,
-    layers,
-    named,
-    names_of,
-    note_no_class,
-    open_generator,
-    save_latents,
-    sheet_file,
-    truncation,
-    write_latents,
-)
+from stylegan_torch.commands.latents import chosen_layers, latents_of, named, names_of, write_latents
+from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports
 from stylegan_torch.files.atomic import refuse_existing
 
@@ -38,7 +23,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES, short_help="A grid of pictures that mix the styles of seeds or latents.")
-@NETWORK
+@options.NETWORK
 @click.option(
     "--rows",
     type=PicturesFile(),
@@ -53,28 +38,25 @@ Examples:
     required=True,
     help="Where styles come from: seeds, or a file of latents.",
 )
-@layers(
+@options.layers(
     "--styles",
     default="0-6",
-    show_default=True,
     metavar="LAYERS",
     help="Layers taken from the columns: numbers, or coarse, middle, fine.",
 )
-@truncation(
+@options.truncation(
     "Truncation of seeds, all layers; 1 = none.  [default: as the release's style-mixing script: 0.5 of StyleGAN2 and "
     "StyleGAN2-ADA for TensorFlow, 1 of others]"
 )
-@CLASS
-@sheet_file("mix.png", "The grid (.png).")
+@options.CLASS
+@options.sheet_file("mix.png", "The grid (.png).")
 @click.option(
     "--outdir",
     type=OUTPUT,
     help="Also write each picture here, as ROW-COL.png: seeds as 2-5.png, the first of me.npz as me_0-5.png.",
 )
-@save_latents("Also write the mixtures' latents and noise here (.npz), row by row.")
-@DEVICE
-@EXACT
-@FORCE
+@options.save_latents("Also write the mixtures' latents and noise here (.npz), row by row.")
+@options.DRAWING
 @one_line_errors
 def mix(
     network: str | None,
@@ -98,14 +80,16 @@ def mix(
     refuse_existing([out, save_latents], force)
     with quick_imports():
         from stylegan_torch.drawing.images import save_png, to_pil
-        from stylegan_torch.editing.latents import require_w, singles
+        from stylegan_torch.drawing.sheets import tiled
+        from stylegan_torch.editing.latents import drawn, require_w, singles
         from stylegan_torch.editing.mixing import mixing_grid, official_psi
-        from stylegan_torch.editing.pictures import draw_rows, sheet
     opened = open_generator(network, device, exact)
     require_w(opened.G)
     note_no_class(opened.G, class_index, [rows, cols])
     psi = official_psi(opened.G) if truncation is None else truncation
-    of_rows, of_cols = (latents_of(opened.G, given, psi, class_index, all_layers=True) for given in (rows, cols))
+    of_rows, of_cols = (
+        latents_of(opened.G, given, psi=psi, class_index=class_index, all_layers=True) for given in (rows, cols)
+    )
     of_seeds = isinstance(rows, list) or isinstance(cols, list)
     row_names, col_names = names_of(rows, len(of_rows)), names_of(cols, len(of_cols))
     places = list(itertools.product(range(len(of_rows)), range(len(of_cols))))
@@ -114,13 +98,13 @@ def mix(
     layers = chosen_layers(opened.G, styles, "--styles")
     grid = mixing_grid(of_rows.ws, of_cols.ws, layers)
     mixed = [row.with_ws(ws) for row, ws in zip(singles(of_rows), grid, strict=True)]
-    left, top, table = (draw_rows(opened.drawer, some) for some in ([of_rows], [of_cols], mixed))
+    left, top, *table = (list(drawn(opened.drawer, some)) for some in (of_rows, of_cols, *mixed))
     pictures = {"rows": named(rows), "cols": named(cols)}
     about = {**pictures, "network": opened.origin, "styles": styles, "truncation_psi": psi if of_seeds else None}
-    picture = sheet([[None, *top[0]], *([end, *row] for end, row in zip(left[0], table, strict=True))])
-    save_png(out, picture, about, force)
+    sheet = tiled([[None, *top], *([end, *row] for end, row in zip(left, table, strict=True))])
+    save_png(out, to_pil(sheet), about, force=force)
     for path, (i, j) in single.items():
-        save_png(path, to_pil(table[i][j]), {"row": row_names[i], "col": col_names[j], **about}, force)
+        save_png(path, to_pil(table[i][j]), {"row": row_names[i], "col": col_names[j], **about}, force=force)
     if save_latents:
-        write_latents(save_latents, mixed, opened.G, force)
+        write_latents(save_latents, mixed, opened.G, force=force)
     click.echo(f"{len(of_rows)} × {len(of_cols)} pictures in {out}" + (f" and {outdir}" if outdir else ""))

@@ -7,30 +7,22 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal
 
 import click
-from rich.console import Console
-from rich.progress import track
 
 from stylegan_torch import StyleGANError
+from stylegan_torch.commands import options
 from stylegan_torch.commands.given import as_given
-from stylegan_torch.commands.inputs import INPUT, OUTPUT, OutputFile
-from stylegan_torch.commands.options import (
-    CLASS,
-    DEVICE,
-    DISTANCE,
-    FORCE,
-    NETWORK,
-    TRUST_DISTANCE,
-    note_no_class,
-    open_generator,
-)
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports
+from stylegan_torch.commands.inputs import INPUT, OUTPUT
+from stylegan_torch.commands.networks import note_no_class, open_generator
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, tracked
 from stylegan_torch.files.atomic import refuse_existing
 
 if TYPE_CHECKING:
+    from stylegan_torch.drawing.images import Picture
     from stylegan_torch.editing.projection import Projection
+    from stylegan_torch.networks.interface import Generator
 
 SAVE_SECONDS = 10.0
 """How much work a killed process may lose, at most."""
@@ -46,7 +38,7 @@ Examples:
 
 @click.command(epilog=EXAMPLES, short_help="Find the latents that draw a photograph.")
 @click.argument("photo", type=INPUT)
-@NETWORK
+@options.NETWORK
 @click.option(
     "--space",
     type=click.Choice(["w", "w+"]),
@@ -75,28 +67,27 @@ Examples:
     show_default=True,
     help="What to do about another shape: cut to the middle, or pad with white.",
 )
-@DISTANCE
-@TRUST_DISTANCE
-@CLASS
+@options.DISTANCE
+@options.CLASS
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Everything random follows.")
 @click.option("--outdir", type=OUTPUT, default="out", show_default=True, help="Where the results go.")
 @click.option(
     "--film",
-    type=OutputFile(".mp4", ".webm", ".gif"),
+    type=options.FILM,
     help="Also write a film of the progress, beside the photograph (.mp4, .webm, .gif).",
 )
 @click.option("--resume", is_flag=True, help="Go on where a projection was interrupted.")
-@DEVICE
-@FORCE
+@options.DEVICE
+@options.FORCE
 @one_line_errors
 def project(
     photo: Path,
     network: str | None,
-    space: Any,
+    space: Literal["w", "w+"],
     steps: int,
     starts: int,
     begin: Path | None,
-    fit: Any,
+    fit: Literal["crop", "pad"],
     distance_name: str,
     trust_distance: bool,
     class_index: int | None,
@@ -113,8 +104,8 @@ def project(
     photo.png, the picture drawn from them; photo-target.png, what was aimed at. What it takes to go on after any
     interruption is in photo.state until then.
     """
-    result, drawn, aim, state = (outdir / f"{photo.stem}{end}" for end in (".npz", ".png", "-target.png", ".state"))
-    written = [result, drawn, aim, *([film] if film else [])]
+    result, found, aim, state = (outdir / f"{photo.stem}{end}" for end in (".npz", ".png", "-target.png", ".state"))
+    written = [result, found, aim, *([film] if film else [])]
     _check_paths(photo, [*written, state])
     from stylegan_torch.editing.films.encoding import encoding_for, write_film
 
@@ -130,9 +121,8 @@ def project(
             )
     with quick_imports():
         from stylegan_torch.drawing.images import save_png, to_pil
-        from stylegan_torch.editing.latents import load, require_w, save
+        from stylegan_torch.editing.latents import drawn, load, require_w, save
         from stylegan_torch.editing.perceptual import open_distance
-        from stylegan_torch.editing.pictures import draw
         from stylegan_torch.editing.projection import Projection, ProjectionSettings, load_state
         from stylegan_torch.editing.targets import psnr, read_target
     kept = load_state(state) if resume else None
@@ -142,22 +132,24 @@ def project(
     target = read_target(photo, opened.G, fit)
     distance = open_distance(distance_name, opened.G.device, trust_distance)
     settings = ProjectionSettings(space=space, steps=steps, starts=starts, seed=seed)
-    projection = Projection(opened.G, target.image(), settings, distance, class_index, kept, begins_at)
+    projection = Projection(
+        opened.G, target.image(), settings, distance, class_index=class_index, state=kept, begin=begins_at
+    )
     note_no_class(opened.G, class_index)
     click.echo(as_given(f"{photo}: {target.story}"))
     _run(projection, state)
     latents = projection.latents()
-    [picture] = draw(opened.drawer, latents.ws, latents.noise)
+    [picture] = drawn(opened.drawer, latents)
     about = {"network": opened.origin, "photo": photo.name, "fit": fit, "class": class_index}
     about |= {"distance": distance.name, "begin": begin.name if begin else None, "projection": asdict(settings)}
     replace = force or resume
-    save_png(aim, to_pil(target.picture), {"photo": photo.name, "fit": fit}, replace)
-    save_png(drawn, to_pil(picture), about, replace)
+    save_png(aim, to_pil(target.picture), {"photo": photo.name, "fit": fit}, force=replace)
+    save_png(found, to_pil(picture), about, force=replace)
     if film:
-        write_film(film, _film_frames(projection, opened.drawer, target.picture), encoding, about, replace)
+        write_film(film, _film_frames(projection, opened.drawer, target.picture), encoding, about=about, force=replace)
     save(result, latents, replace)
     state.unlink(missing_ok=True)
-    click.echo(f"Projected into {space.upper()} at a PSNR of {psnr(picture, target.picture):.1f} dB: {result}, {drawn}")
+    click.echo(f"Projected into {space.upper()} at a PSNR of {psnr(picture, target.picture):.1f} dB: {result}, {found}")
 
 
 def _check_paths(photo: Path, written: list[Path]) -> None:
@@ -171,10 +163,9 @@ def _run(projection: Projection, state: Path) -> None:
     """Make the steps that are left, saving the state now and then."""
     from stylegan_torch.editing.projection import save_state
 
-    console = Console(stderr=True)
     left = range(projection.taken, projection.settings.steps)
     saved = -math.inf
-    for _ in track(left, "Projecting", console=console, disable=not console.is_terminal, transient=True):
+    for _ in tracked(left, "Projecting"):
         projection.step()
         # The first step saves, too: that the folder cannot be written to should not come out at the end.
         if time.monotonic() - saved >= SAVE_SECONDS:
@@ -182,14 +173,12 @@ def _run(projection: Projection, state: Path) -> None:
             saved = time.monotonic()
 
 
-def _film_frames(projection: Projection, drawer: Any, target: Any) -> Iterator[Any]:
+def _film_frames(projection: Projection, drawer: Generator, target: Picture) -> Iterator[Picture]:
     """Yield what was aimed at beside what was found, moment by moment, the last one for a second."""
-    import numpy as np
+    from stylegan_torch.drawing.sheets import tiled
+    from stylegan_torch.editing.latents import drawn
 
-    from stylegan_torch.editing.pictures import draw
-
-    latents = projection.film()
-    for picture in draw(drawer, latents.ws, latents.noise):
-        frame = np.concatenate([target, picture], axis=1)
+    for picture in drawn(drawer, projection.film()):
+        frame = tiled([[target, picture]])
         yield frame
     yield from [frame] * FILM_FPS

@@ -7,12 +7,11 @@ import io
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import track
 
+from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import OUTPUT, InputFolder
-from stylegan_torch.commands.options import CLASS, DEVICE, FORCE, NETWORK, note_no_class, open_discriminator
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports
+from stylegan_torch.commands.networks import note_no_class, open_discriminator
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, tracked
 from stylegan_torch.files.atomic import new_file, refuse_existing
 from stylegan_torch.text import one_line, printable
 
@@ -25,12 +24,12 @@ Examples:
 
 @click.command(epilog=EXAMPLES, short_help="Sort pictures by a discriminator's scores.")
 @click.argument("pictures", type=InputFolder())
-@NETWORK
-@CLASS
+@options.NETWORK
+@options.CLASS
 @click.option("--out", type=OUTPUT, help="Write the list here (.csv) rather than print it.")
-@click.option("--bad", type=click.Choice(["refuse", "skip"]), default="refuse", show_default=True, help="Bad pictures.")
-@DEVICE
-@FORCE
+@options.bad("Bad pictures.")
+@options.DEVICE
+@options.FORCE
 @one_line_errors
 def rate(
     pictures: Path,
@@ -50,27 +49,20 @@ def rate(
     with quick_imports():
         import torch
 
-        from stylegan_torch import StyleGANError
+        from stylegan_torch.drawing.draw import check_class
         from stylegan_torch.editing.measures import scores
         from stylegan_torch.pictures import collections
-        from stylegan_torch.pictures.decode import DataError, Form
+        from stylegan_torch.pictures.decode import DataError, PictureSize
     D = open_discriminator(network, device)
-    if class_index is not None and class_index >= D.c_dim:
-        raise StyleGANError(f"there is no class {class_index}: this network has {D.c_dim or 'none'}")
+    if class_index is not None:
+        check_class(D, class_index)
     note_no_class(D, class_index)
     height, width = D.img_size
-    form = Form(height, width, D.img_channels)
-    console = Console(stderr=True)
+    size = PictureSize(height, width, D.img_channels)
     rows = []
-    for picture in track(
-        collections.pictures(pictures, "none"),
-        "Rating",
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    ):
+    for picture in tracked(collections.pictures(pictures, "none"), "Rating"):
         try:
-            image = torch.from_numpy(picture.decoded(form).copy())[None].float() / 127.5 - 1
+            image = torch.from_numpy(picture.decoded(size).copy())[None].float() / 127.5 - 1
         except DataError as error:
             if bad == "refuse":
                 raise DataError(f"{pictures}: {picture.name} {error}; --bad skip leaves such out") from error

@@ -9,15 +9,19 @@ import importlib
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from typing import Any
+from io import TextIOWrapper
+from typing import Any, TextIO, TypeVar, cast
 
 import click
 
 from stylegan_torch.commands.given import as_given, take_inputs
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.text import one_line
+
+_Item = TypeVar("_Item")
+_Given = TypeVar("_Given")
 
 
 class Command(click.Command):
@@ -49,11 +53,11 @@ class Group(Command, click.Group):
 class _Stream:
     """A stream whose failures to write are told to a function, each time again."""
 
-    def __init__(self, stream: Any, failed: Callable[[Any, OSError], None]) -> None:
+    def __init__(self, stream: TextIO, failed: Callable[[TextIO, OSError], None]) -> None:
         self._stream, self._failed = stream, failed
         self._error: OSError | None = None
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
@@ -76,18 +80,18 @@ class _Stream:
 @contextmanager
 def _checked_streams() -> Iterator[None]:
     # A closed standard output gets a stand-in that cannot be written to either.
-    output: Any = sys.stdout or os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
-    if hasattr(output, "reconfigure"):
+    output = sys.stdout or os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+    if isinstance(output, TextIOWrapper):
         # What a terminal has no sign for, such as ², is no reason to fail; ASCII is only said where nothing was.
         ascii_only = output.encoding.lower() in ("ascii", "us-ascii", "ansi_x3.4-1968")
         output.reconfigure(encoding="utf-8" if ascii_only else None, errors="replace")
-    checked: Any = _Stream(output, _no_output)
-    notes: Any = sys.stderr and _Stream(sys.stderr, _silence)
+    checked = cast("TextIO", _Stream(output, _no_output))
+    notes = sys.stderr and cast("TextIO", _Stream(sys.stderr, _silence))
     with redirect_stdout(checked), redirect_stderr(notes):
         yield
 
 
-def _no_output(stream: Any, error: OSError) -> None:
+def _no_output(stream: TextIO, error: OSError) -> None:
     """End the command: quietly if the reader has gone, as `| head` does."""
     _silence(stream, error)
     if error.errno == errno.EPIPE:
@@ -95,7 +99,7 @@ def _no_output(stream: Any, error: OSError) -> None:
     raise click.ClickException(f"cannot write to standard output: {error.strerror or error}") from error
 
 
-def _silence(stream: Any, error: OSError) -> None:
+def _silence(stream: TextIO, error: OSError) -> None:
     """Let what is still in a stream, and what comes, go nowhere: at the exit it would fail again."""
     with suppress(OSError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -118,11 +122,11 @@ def quick_imports() -> Iterator[None]:
         gc.enable()
 
 
-def one_line_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+def one_line_errors(function: Callable[..., object]) -> Callable[..., object]:
     """Add `--debug`, and turn errors into one line on stderr and exit status 1."""
 
     @functools.wraps(function)
-    def wrapper(*args: Any, debug: bool, **kwargs: Any) -> Any:
+    def wrapper(*args: object, debug: bool, **kwargs: object) -> object:
         try:
             return function(*args, **kwargs)
         except (click.ClickException, click.Abort, click.exceptions.Exit):
@@ -139,10 +143,31 @@ def one_line_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--debug", is_flag=True, help="Show the traceback of an error.")(wrapper)
 
 
-def reading(parse: Callable[[Any], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+@contextmanager
+def working(doing: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal what is being done until the block ends; gives what shows other words in its place."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    with Console(stderr=True).status(escape(as_given(doing))) as status:
+        yield lambda text: status.update(escape(text))
+
+
+def tracked(items: Iterable[_Item], description: str, total: float | None = None) -> Iterable[_Item]:
+    """Give items, showing on a terminal how many of the total were taken."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(items, description, total, console=console, disable=not console.is_terminal, transient=True)
+
+
+def reading(
+    parse: Callable[[_Given], _Item],
+) -> Callable[[click.Context, click.Parameter, _Given | None], _Item | None]:
     """Return the callback of an option whose text, or texts, `parse` reads; its ValueError says what is wrong."""
 
-    def read(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    def read(ctx: click.Context, param: click.Parameter, value: _Given | None) -> _Item | None:
         try:
             return None if value is None else parse(value)
         except ValueError as error:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn, track
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from stylegan_torch import StyleGANError
+from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, OUTPUT, InputFolder
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, tracked
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import one_line
 
 if TYPE_CHECKING:
+    from stylegan_torch.files.checkpoint import Checkpoint
     from stylegan_torch.pictures.collections import Picture
 
 EXAMPLES = """\b
@@ -28,7 +30,7 @@ Examples:
 """
 
 
-def _setting(text: str) -> tuple[str, Any]:
+def _setting(text: str) -> tuple[str, object]:
     """Read NAME=VALUE, the value as in a recipe."""
     import tomllib
 
@@ -57,13 +59,7 @@ def _setting(text: str) -> tuple[str, Any]:
 @click.option("--flip", is_flag=True, default=None, help="Show pictures mirrored half of the time.")
 @click.option("--seed", type=click.IntRange(min=0), help="Everything random follows from it.")
 @click.option("--set", "more", multiple=True, metavar="NAME=VALUE", help="Any other setting, such as r1_gamma=2.")
-@click.option(
-    "--bad",
-    type=click.Choice(["refuse", "skip"]),
-    default="refuse",
-    show_default=True,
-    help="What to do about broken or tiny pictures.",
-)
+@options.bad("What to do about broken or tiny pictures.")
 @click.option("--fresh-d", is_flag=True, help="Begin with an untrained discriminator where --network has none.")
 @click.option(
     "--snapshot-kimg", type=click.FloatRange(min=0.001), default=100.0, show_default=True, help="Between two."
@@ -90,7 +86,7 @@ def train(
     tensorboard: bool,
     cache: Path | None,
     at_once: int | None,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Train a network on the pictures of DATA: a folder, a .zip or a WebDataset (.tar).
 
@@ -112,7 +108,7 @@ def train(
     plan = Plan(data, outdir, network, config, resume, given, bad == "skip", fresh_d, precision, at_once, cache)
 
     def watched(pictures: Iterable[Picture]) -> Iterable[Picture]:
-        return track(pictures, "Preparing pictures", console=console, disable=not console.is_terminal, transient=True)
+        return tracked(pictures, "Preparing pictures")
 
     trainer, run = start(plan, _load, watched)
     run.snapshot_kimg, run.tensorboard = snapshot_kimg, tensorboard
@@ -140,7 +136,7 @@ def train(
         click.echo(f"{trainer.shown / 1000:g} kimg shown; {where}")
 
 
-def _load(network: str) -> Any:
+def _load(network: str) -> Checkpoint:
     # Only a command may reach up to the converter, and only when it runs.
     import converter
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
-from rich.console import Console
 
 from stylegan_torch import __version__
+from stylegan_torch.commands import options
 from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, OutputFile
-from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports
+from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports, working
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import one_line, printable
@@ -31,9 +31,7 @@ Examples:
 @click.option(
     "--report", type=OutputFile(".html", ".htm"), help="Also write a page with the pictures side by side (.html)."
 )
-@click.option(
-    "--force", is_flag=True, help="Replace the report if it exists; folders that are missing are made anyway."
-)
+@options.force("the report if it exists")
 @click.version_option(__version__)
 @one_line_errors
 def main(network: str, reference: Path, report: Path | None, force: bool) -> None:
@@ -51,7 +49,7 @@ def main(network: str, reference: Path, report: Path | None, force: bool) -> Non
         from stylegan_torch.proof.reference import read_reference
         from stylegan_torch.proof.verify import verify
     known = read_reference(reference)
-    with Console(stderr=True).status("Comparing"):
+    with working("Comparing"):
         loaded = converter.load(network)
         roles = [role for role in ("G_ema", "D") if role in loaded.networks]
         if "G_ema" not in roles:
@@ -66,12 +64,12 @@ def main(network: str, reference: Path, report: Path | None, force: bool) -> Non
     if report:
         from stylegan_torch.proof.report import write_report
 
-        write_report(report, verdict, known, {**origin, "name": _name(as_given(network), origin)}, force)
+        write_report(report, verdict, known, network={**origin, "name": _name(as_given(network), origin)}, force=force)
         click.echo(f"report {report}")
     sys.exit(0 if verdict.passed else 1)
 
 
-def _name(network: str, origin: dict[str, Any]) -> str:
+def _name(network: str, origin: Mapping[str, object]) -> str:
     """Return what a report calls a network: its file, and the one that it was made from."""
     made_from = origin.get("name")
     return network if made_from in (None, Path(network).name) else f"{network}, made from {made_from}"

@@ -1,38 +1,34 @@
-"""Drawing pictures for seeds, the way each release's own script does."""
+"""Drawing pictures: for seeds the way each release's own script does, and of latents."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from stylegan_torch.drawing.images import ContactSheet, save_png, to_pil, to_uint8
+from stylegan_torch.drawing.devices import DTYPES, exact_float32
+from stylegan_torch.drawing.images import Picture, save_png, to_pil, to_uint8
 from stylegan_torch.drawing.seeds import latents_from_seeds, noise_from_seeds
-from stylegan_torch.errors import NoAverageError
+from stylegan_torch.drawing.sheets import Sheet
+from stylegan_torch.errors import NoAverageError, NoClassError
 from stylegan_torch.fast import optimize
 from stylegan_torch.fast.folding import HALF
-from stylegan_torch.networks import progan, stylegan3
+from stylegan_torch.networks import stylegan3
+from stylegan_torch.networks.interface import Discriminator, Generator
 
-DTYPES = {
-    "float32": torch.float32,
-    "float64": torch.float64,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
 _AHEAD = 2
 """Pictures that may wait to be written while others are drawn."""
 
 
 @dataclass(frozen=True)
-class Style:
+class DrawSettings:
     """How to draw.
 
     truncation_psi, truncation_cutoff: None = the network's own.
@@ -52,65 +48,88 @@ class Style:
     rotate: float | None = None
 
 
-def resolve(G: nn.Module, style: Style) -> dict[str, Any]:
-    """Return the settings a picture depends on, with the network's own values where the style has none.
+Resolved = TypedDict(
+    "Resolved",
+    {
+        "noise_mode": str,
+        "dtype": str,
+        "class": int,
+        "translate": tuple[float, float],
+        "rotate": float,
+        "truncation_psi": float,
+        "truncation_cutoff": int | None,
+    },
+    total=False,
+)
+"""What a picture depends on, by the names in its metadata; without what the network doesn't have."""
+
+
+def resolve(G: Generator, settings: DrawSettings) -> Resolved:
+    """Return the settings a picture depends on, with the network's own values where they are None.
 
     Raises:
-        ValueError: if the style asks for something the network doesn't have.
+        ValueError: if they ask for something the network doesn't have.
     """
-    config: Any = G.config
-    c_dim: int = config.c_dim
-    settings: dict[str, Any] = {"noise_mode": style.noise_mode, "dtype": style.dtype}
-    if style.class_index is not None:
-        if not 0 <= style.class_index < c_dim:
-            known = f"classes 0 to {c_dim - 1}" if c_dim else "no classes"
-            raise ValueError(f"there is no class {style.class_index}: this network has {known}")
-        settings["class"] = style.class_index
-    if isinstance(config, stylegan3.GeneratorConfig):
-        settings |= {"translate": style.translate or (0.0, 0.0), "rotate": style.rotate or 0.0}
-    elif style.translate is not None or style.rotate is not None:
+    resolved: Resolved = {"noise_mode": settings.noise_mode, "dtype": settings.dtype}
+    if settings.class_index is not None:
+        check_class(G, settings.class_index)
+        resolved["class"] = settings.class_index
+    if isinstance(G.config, stylegan3.GeneratorConfig):
+        resolved["translate"], resolved["rotate"] = settings.translate or (0.0, 0.0), settings.rotate or 0.0
+    elif settings.translate is not None or settings.rotate is not None:
         raise ValueError("only StyleGAN3's images can be moved and turned")
-    if isinstance(config, progan.GeneratorConfig):
-        if style.truncation_psi not in (None, 1.0) or style.truncation_cutoff is not None:
+    if not G.has_w:
+        if settings.truncation_psi not in (None, 1.0) or settings.truncation_cutoff is not None:
             raise ValueError("ProGAN has no truncation")
-        return settings
-    psi, cutoff = truncation_of(G, style.truncation_psi, style.truncation_cutoff)
-    if psi != 1 and getattr(G.mapping, "w_avg", None) is None:
+        return resolved
+    psi, cutoff = truncation_of(G, settings.truncation_psi, settings.truncation_cutoff)
+    if psi != 1 and G.mapping.w_avg is None:
         raise NoAverageError
-    return {**settings, "truncation_psi": psi, "truncation_cutoff": cutoff}
+    resolved["truncation_psi"], resolved["truncation_cutoff"] = psi, cutoff
+    return resolved
 
 
-def truncation_of(G: Any, psi: float | None = None, cutoff: int | None = None) -> tuple[float, int | None]:
+def truncation_of(G: Generator, psi: float | None = None, cutoff: int | None = None) -> tuple[float, int | None]:
     """Return psi and cutoff with the own values of a network with W, its release's, where they are None."""
     config = G.config
     return config.truncation_psi if psi is None else psi, config.truncation_cutoff if cutoff is None else cutoff
 
 
-def best_device() -> str:
-    """Return "cuda" (NVIDIA or ROCm), "mps" (Apple) or "cpu", the first that is there."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def check_class(network: Generator | Discriminator, class_index: int) -> None:
+    """Raise NoClassError if a network has no such class."""
+    if not 0 <= class_index < network.c_dim:
+        raise NoClassError(class_index, network.c_dim)
 
 
-def usable_device(name: str) -> str:
-    """Return the name of a device.
+def labels_of(network: Generator | Discriminator, class_index: int | None, count: int) -> Tensor:
+    """Return labels [count, c_dim] of one class, all zeros without.
 
     Raises:
-        ValueError: if there is no such device here.
+        NoClassError: if the network has no such class.
     """
-    try:
-        torch.zeros(1, device=name).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:  # unknown, not built in, holds no data
-        raise ValueError(f"there is no device {name} here") from error
-    return name
+    c = torch.zeros(count, network.c_dim)
+    if class_index is not None:
+        check_class(network, class_index)
+        c[:, class_index] = 1
+    return c
+
+
+def noise_sizes(G: Generator) -> list[tuple[int, int]]:
+    """Return the (height, width) of a generator's noise maps, in layer order."""
+    return [(stored.shape[0], stored.shape[1]) for stored in G.synthesis.noise_buffers()] if G.has_w else []
+
+
+def official_noise(G: Generator, seeds: Sequence[int]) -> list[Tensor]:
+    """Return the noise maps that the release's script draws for seeds; none if it takes the stored ones."""
+    return noise_from_seeds(seeds, G.z_dim, noise_sizes(G)) if G.config.official_noise == "seeded" else []
 
 
 def write_pictures(
-    pictures: Iterable[tuple[int, np.ndarray[Any, Any]]],
+    pictures: Iterable[tuple[int, Picture]],
     paths: Mapping[int, Path],
-    about: Mapping[str, Any],
-    sheet: ContactSheet | None = None,
+    *,
+    about: Mapping[str, object],
+    sheet: Sheet | None = None,
 ) -> Iterator[int]:
     """Write pictures as PNG files while the next ones are drawn; yields each seed whose picture is in hand.
 
@@ -126,10 +145,10 @@ def write_pictures(
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(1) as encoder:
         for seed, picture in pictures:
-            image = to_pil(picture)
-            waiting.append(encoder.submit(save_png, paths[seed], image, {"seed": seed, **about}, force=True))
+            metadata = {"seed": seed, **about}
+            waiting.append(encoder.submit(save_png, paths[seed], to_pil(picture), metadata, force=True))
             if sheet:
-                sheet.add(image)
+                sheet.add(picture)
             while len(waiting) > _AHEAD:
                 waiting.popleft().result()
             yield seed
@@ -139,75 +158,98 @@ def write_pictures(
 
 @torch.inference_mode()
 def draw(
-    G: nn.Module,
+    G: Generator,
     seeds: Sequence[int],
-    style: Style | None = None,
+    settings: DrawSettings | None = None,
+    *,
     batch: int = 1,
     device: str | torch.device = "cpu",
     fast: bool = False,
-) -> Iterator[tuple[int, np.ndarray[Any, Any]]]:
-    """Yield each seed with its picture, uint8 [H, W, C], as the official scripts write it.
+) -> Iterator[tuple[int, Picture]]:
+    """Yield each seed with its picture, as the official scripts write it.
 
     Args:
         G: a generator of this package.
         seeds: which pictures.
-        style: how to draw them.
+        settings: how to draw them.
         batch: pictures drawn at once; a matter of speed and memory only.
-        device: where to draw. The network itself is moved there, to float64 if the style says so, and gets the style's
+        device: where to draw. The network itself is moved there, to float64 if the settings say so, and gets their
             transform.
         fast: draw with the network's fast form.
 
     Raises:
-        ValueError: if the style asks for something the network doesn't have.
+        ValueError: if the settings ask for something the network doesn't have.
     """
-    style = style or Style()
-    settings = resolve(G, style)
-    dtype = DTYPES[style.dtype]
-    G = G.to(device) if dtype in HALF else G.to(device, dtype)
+    resolved = resolve(G, settings or DrawSettings())
+    dtype = DTYPES[resolved["dtype"]]
+    half = dtype in HALF
+    G = G.to(device) if half else G.to(device, dtype)
     if fast and dtype != torch.float64:
         G = optimize(G, dtype)
-    config: Any = G.config
-    rounding = "nearest" if isinstance(G, progan.Generator) else "truncate"
-    if isinstance(config, stylegan3.GeneratorConfig):
-        synthesis: Any = G.synthesis
-        synthesis.input.transform.copy_(stylegan3.image_transform(settings["translate"], settings["rotate"]))
+    if "translate" in resolved:
+        set_transform(G, resolved["translate"], resolved["rotate"])
     for start in range(0, len(seeds), batch):
         some = seeds[start : start + batch]
-        with exact_float32():
-            images = _draw_batch(G, some, settings, dtype, device, fast)
-        yield from zip(some, to_uint8(images, rounding).numpy(), strict=True)
-
-
-def exact_float32() -> AbstractContextManager[None]:
-    """Return a context in which NVIDIA cards don't round the inputs of float32 convolutions to 10 bits.
-
-    They do by default, and it shows in 8-bit pictures.
-    """
-    cudnn = torch.backends.cudnn
-    return cudnn.flags(
-        enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False
-    )
-
-
-def _draw_batch(
-    G: Any, seeds: Sequence[int], settings: dict[str, Any], dtype: torch.dtype, device: str | torch.device, fast: bool
-) -> Tensor:
-    half = dtype in HALF
-    precision = torch.autocast(torch.device(device).type, dtype) if half and not fast else nullcontext()
-    dtype = torch.float32 if half else dtype
-    z = latents_from_seeds(seeds, G.z_dim).to(device, dtype)
-    c = torch.zeros(len(seeds), G.c_dim, device=device, dtype=dtype)
-    if "class" in settings:
-        c[:, settings["class"]] = 1
-    if isinstance(G, progan.Generator):
+        z = latents_from_seeds(some, G.z_dim).to(device, torch.float32 if half else dtype)
+        c = labels_of(G, resolved.get("class"), len(some)).to(z)
+        latents = G.mapping(z, c, resolved["truncation_psi"], resolved["truncation_cutoff"]) if G.has_w else z
+        mode, noise = resolved["noise_mode"], list[Tensor]()
+        if mode == "official":
+            mode, noise = "const", official_noise(G, some)
+        precision = torch.autocast(torch.device(device).type, dtype) if half and not fast else nullcontext()
         with precision:
-            return G(z, c)
-    ws = G.mapping(z, c, settings["truncation_psi"], settings["truncation_cutoff"])
-    mode, noise = settings["noise_mode"], None
-    if mode == "official":
-        mode = "const"
-        if G.config.official_noise == "seeded":
-            sizes = [tuple(buffer.shape) for buffer in G.synthesis.noise_buffers()]
-            noise = [maps.to(device) for maps in noise_from_seeds(seeds, G.z_dim, sizes)]
-    with precision:
-        return G.synthesis(ws, noise_mode=mode, noise=noise)
+            images = synthesize(G, latents, c=c, noise=noise, noise_mode=mode)
+        yield from zip(some, to_uint8(images, G.rounding).numpy(), strict=True)
+
+
+@torch.inference_mode()
+def draw_latents(
+    G: Generator,
+    latents: Tensor,
+    *,
+    c: Tensor | None = None,
+    noise: Sequence[Tensor] = (),
+    noise_mode: str = "const",
+    batch: int = 1,
+) -> Iterator[Picture]:
+    """Yield the pictures of latents, drawn where the generator is; the arguments are those of `synthesize`.
+
+    `batch` pictures are drawn at once.
+    """
+    for start in range(0, len(latents), batch):
+        some = slice(start, start + batch)
+        maps = [each if len(each) == 1 else each[some] for each in noise]
+        labels = None if c is None else c[some]
+        images = synthesize(G, latents[some], c=labels, noise=maps, noise_mode=noise_mode)
+        yield from to_uint8(images, G.rounding).numpy()
+
+
+def set_transform(G: Generator, translate: tuple[float, float] = (0.0, 0.0), rotate: float = 0.0) -> None:
+    """Move and turn what a generator of StyleGAN3 draws, as `DrawSettings` has it; of others, nothing changes."""
+    if G.has_w and isinstance(G.synthesis, stylegan3.SynthesisNetwork):
+        G.synthesis.input.transform.copy_(stylegan3.image_transform(translate, rotate))
+
+
+def synthesize(
+    G: Generator,
+    latents: Tensor,
+    *,
+    c: Tensor | None = None,
+    noise: Sequence[Tensor] = (),
+    noise_mode: str = "const",
+) -> Tensor:
+    """Return the images [N, C, H, W] of latents, drawn where the generator is, as exactly as float32 is there.
+
+    Args:
+        G: a generator, in its plain or fast form.
+        latents: ws [N, num_ws, w_dim], or z [N, z_dim] of a network without W.
+        c: labels [N, c_dim] of z; ws know theirs.
+        noise: explicit noise [1 or N, 1, H, W], one a noisy layer.
+        noise_mode: "const" (stored maps), "random" or "none", where no noise is given.
+    """
+    device = G.device
+    with exact_float32():
+        if not G.has_w:
+            return G(latents.to(device), None if c is None else c.to(device))
+        maps = [each.to(device) for each in noise]
+        return G.synthesis(latents.to(device), noise_mode=noise_mode, noise=maps or None)

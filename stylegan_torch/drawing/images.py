@@ -1,13 +1,12 @@
-"""From network output to 8-bit pictures, PNG files and contact sheets."""
+"""From network output to 8-bit pictures and PNG files."""
 
 from __future__ import annotations
 
 import json
-import math
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from PIL import Image
@@ -18,12 +17,15 @@ from stylegan_torch.files.atomic import new_file
 if TYPE_CHECKING:
     from torch import Tensor
 
+Picture = np.ndarray[Any, np.dtype[np.uint8]]
+"""[H, W, C] uint8."""
+Rounding = Literal["truncate", "nearest"]
 EDGE = 1e-3
 """Of an 8-bit step."""
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
-def to_uint8(images: Tensor, rounding: str = "truncate") -> Tensor:
+def to_uint8(images: Tensor, rounding: Rounding = "truncate") -> Tensor:
     """Turn images [N, C, H, W] in [-1, 1] into uint8 [N, H, W, C] on the CPU.
 
     Args:
@@ -51,15 +53,15 @@ def on_rounding_edge(images: Tensor) -> Tensor:
     return (x - x.round()).abs() <= EDGE
 
 
-def to_pil(picture: np.ndarray[Any, Any]) -> Image.Image:
-    """Return a picture [H, W, C] uint8 as a Pillow image; more than 4 channels keep the first 3."""
+def to_pil(picture: Picture) -> Image.Image:
+    """Return a picture as a Pillow image; more than 4 channels keep the first 3."""
     channels = picture.shape[2]
     if channels not in _MODES:
         picture, channels = picture[:, :, :3], 3
     return Image.fromarray(picture[:, :, 0] if channels == 1 else picture)
 
 
-def save_png(path: Path, image: Image.Image, metadata: Mapping[str, Any], force: bool = False) -> None:
+def save_png(path: Path, image: Image.Image, metadata: Mapping[str, object], *, force: bool = False) -> None:
     """Write a PNG whose text field `stylegan-torch` says, as JSON, how to make the picture again.
 
     Raises:
@@ -71,22 +73,3 @@ def save_png(path: Path, image: Image.Image, metadata: Mapping[str, Any], force:
     with new_file(path, force) as file:
         # Twice as fast as the usual strategy on pictures, and the files are no larger (`benchmarks/cli.py`).
         image.save(file, format="PNG", pnginfo=info, compress_level=1, compress_type=zlib.Z_RLE)
-
-
-class ContactSheet:
-    """A sheet of pictures of one size, near-square by default, filled row by row; cells left over stay black."""
-
-    def __init__(self, count: int, columns: int | None = None) -> None:
-        self.columns = columns or math.ceil(math.sqrt(count))
-        self.rows = math.ceil(count / self.columns)
-        self.sheet: Image.Image | None = None
-        self.filled = 0
-
-    def add(self, image: Image.Image) -> None:
-        """Put the next picture."""
-        width, height = image.size
-        if self.sheet is None:
-            self.sheet = Image.new(image.mode, (self.columns * width, self.rows * height))
-        row, column = divmod(self.filled, self.columns)
-        self.sheet.paste(image, (column * width, row * height))
-        self.filled += 1

@@ -24,10 +24,10 @@ class Share:
         return whole if self.of == 1 else whole[self.index :: self.of].clone()  # not the whole kept alive
 
 
-class Draws:
+class RandomStream:
     """The random numbers of one step and purpose: drawn for the whole batch, of which a share is given out."""
 
-    def __init__(self, key: tuple[int, ...], batch: int, share: Share, device: torch.device | str = "cpu") -> None:
+    def __init__(self, key: tuple[int, ...], batch: int, share: Share, *, device: torch.device | str = "cpu") -> None:
         seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
         self.generator = torch.Generator(device).manual_seed(seed)
         self.batch, self.share, self.device = batch, share, device

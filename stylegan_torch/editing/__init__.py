@@ -1,1 +1,16 @@
 """Editing: what one does with the latents of a trained generator."""
+
+__all__ = [
+    "composer",
+    "composition",
+    "directions",
+    "distances",
+    "films",
+    "inspect",
+    "latents",
+    "measures",
+    "mixing",
+    "perceptual",
+    "projection",
+    "targets",
+]

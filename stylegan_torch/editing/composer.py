@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from stylegan_torch.drawing.draw import Style, resolve
-from stylegan_torch.drawing.seeds import noise_from_seeds
+from stylegan_torch.drawing.draw import DrawSettings, noise_sizes, official_noise, resolve
 from stylegan_torch.editing import directions as finding
 from stylegan_torch.editing.composition import Composition, CompositionError, Move, check_directions
 from stylegan_torch.editing.directions import Directions
 from stylegan_torch.editing.latents import Latents, chosen, from_seeds, load, network_hash, require_w
 from stylegan_torch.editing.mixing import layers_of, mix
+from stylegan_torch.networks.interface import Generator
 
 _METHODS = {"pca": finding.pca, "sefa": finding.sefa}
 _COUNT = 50
@@ -28,7 +27,7 @@ _KEPT = 4
 class Composer:
     """Makes latents of compositions; keeps what it found in the network and read from files."""
 
-    def __init__(self, G: Any) -> None:
+    def __init__(self, G: Generator) -> None:
         """Take a generator with W, in its plain form.
 
         Raises:
@@ -37,7 +36,6 @@ class Composer:
         require_w(G)
         self.G = G
         self.network = network_hash(G)
-        self._sizes = [tuple(stored.shape) for stored in G.synthesis.noise_buffers()]
         self._directions: dict[str, Directions] = {}
         self._read = lru_cache(_KEPT)(lambda path: load(path, G))
         self._seed = lru_cache(_KEPT)(self._of_seed)
@@ -89,21 +87,21 @@ class Composer:
     def _of_seed(self, seed: int, truncation_psi: float | None, class_index: int | None) -> Latents:
         G = self.G
         try:
-            settings = resolve(G, Style(truncation_psi, class_index=class_index))
+            settings = resolve(G, DrawSettings(truncation_psi, class_index=class_index))
         except ValueError as error:
             raise CompositionError(str(error)) from error
         psi, cutoff = settings["truncation_psi"], settings["truncation_cutoff"]
-        latents = from_seeds(G, [seed], psi, cutoff, class_index, self.network)
-        if G.config.official_noise != "seeded":
-            return latents
-        return replace(latents, noise=tuple(noise_from_seeds([seed], G.z_dim, self._sizes)))
+        latents = from_seeds(
+            G, [seed], truncation_psi=psi, truncation_cutoff=cutoff, class_index=class_index, network=self.network
+        )
+        return replace(latents, noise=tuple(official_noise(G, [seed])))
 
     def _moved(self, ws: Tensor, move: Move) -> Tensor:
         known = self.directions(move.directions)
         if move.index >= len(known):
             last = len(known) - 1
             raise CompositionError(f"{move}: {move.directions} has the directions 0 to {last}, not {move.index}")
-        return known.apply(ws, move.index, move.strength, self._layers(move.layers) if move.layers else ())
+        return known.apply(ws, move.index, move.strength, layers=self._layers(move.layers) if move.layers else ())
 
     def _layers(self, text: str) -> list[int]:
         try:
@@ -116,5 +114,5 @@ class Composer:
         if picture.noise == "const":
             return ()
         random = torch.Generator().manual_seed(picture.noise_seed)
-        maps = [torch.randn(1, 1, *size, generator=random) for size in self._sizes]
+        maps = [torch.randn(1, 1, *size, generator=random) for size in noise_sizes(self.G)]
         return tuple(torch.zeros_like(each) if picture.noise == "none" else each for each in maps)

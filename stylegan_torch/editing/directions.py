@@ -6,17 +6,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors.numpy
 import torch
 from torch import Tensor
 
-from stylegan_torch.editing.latents import network_hash, require_w
+from stylegan_torch.editing.latents import network_hash, require_w, sample_w
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import new_file, opened_by_name
+from stylegan_torch.files.npz_record import Array, file_errors, read_npz, record_of, write_npz
 from stylegan_torch.networks import stylegan1, stylegan2, stylegan3
+from stylegan_torch.networks.interface import Generator
+from stylegan_torch.networks.layers import Linear
+
+_TENSORS = ("vectors", "scales", "importances")
 
 
 class DirectionsError(StyleGANError):
@@ -45,7 +49,7 @@ class Directions:
     def __len__(self) -> int:
         return len(self.vectors)
 
-    def apply(self, ws: Tensor, index: int, strength: float, layers: Sequence[int] = ()) -> Tensor:
+    def apply(self, ws: Tensor, index: int, strength: float, *, layers: Sequence[int] = ()) -> Tensor:
         """Return ws [N, num_ws, w_dim] moved along a direction.
 
         Args:
@@ -60,7 +64,7 @@ class Directions:
         return moved
 
 
-def style_weights(G: Any, layers: Sequence[int] = ()) -> Tensor:
+def style_weights(G: Generator, layers: Sequence[int] = ()) -> Tensor:
     """Return the matrices that turn w into styles, stacked: [styles, w_dim], of the convolutions that read some rows.
 
     Args:
@@ -76,26 +80,15 @@ def style_weights(G: Any, layers: Sequence[int] = ()) -> Tensor:
     return torch.cat(chosen)
 
 
-def _affine_layers(G: Any) -> list[tuple[int, Any]]:
+def _affine_layers(G: Generator) -> list[tuple[int, Linear]]:
     """Return the affine layers of a generator's convolutions with the rows of ws that they read."""
-    if isinstance(G, stylegan3.Generator):
-        names = ["input", *G.synthesis.layer_names]
-        return [(i, G.synthesis.get_submodule(name).affine) for i, name in enumerate(names)]
-    kind = stylegan1.SynthesisLayer if isinstance(G, stylegan1.Generator) else stylegan2.SynthesisLayer
-    convolutions = [layer for layer in G.synthesis.modules() if isinstance(layer, kind)]
-    return [(i, layer.affine) for i, layer in enumerate(convolutions) if hasattr(layer, "affine")]
+    kinds = (stylegan1.SynthesisLayer, stylegan2.SynthesisLayer, stylegan3.SynthesisInput, stylegan3.SynthesisLayer)
+    convolutions = [layer for layer in G.synthesis.modules() if isinstance(layer, kinds)]
+    affines = [getattr(layer, "affine", None) for layer in convolutions]
+    return [(i, affine) for i, affine in enumerate(affines) if isinstance(affine, Linear)]
 
 
-@torch.no_grad()
-def sample_w(G: Any, count: int = 10_000, seed: int = 123) -> Tensor:
-    """Return w [count, w_dim] of random latents, not truncated, on the CPU; labels are all zeros."""
-    require_w(G)
-    z = np.random.RandomState(seed).randn(count, G.z_dim).astype(np.float32)
-    device = G.device
-    return torch.cat([G.mapping(part.to(device))[:, 0].cpu() for part in torch.split(torch.from_numpy(z), 1000)])
-
-
-def sefa(G: Any, count: int = 10, layers: Sequence[int] = ()) -> Directions:
+def sefa(G: Generator, count: int = 10, *, layers: Sequence[int] = ()) -> Directions:
     """Find directions by closed-form factorisation (Shen and Zhou 2021, "SeFa", equation 6).
 
     They are the right singular vectors of the stacked style weights: what changes the styles most.
@@ -111,7 +104,7 @@ def sefa(G: Any, count: int = 10, layers: Sequence[int] = ()) -> Directions:
     return _directions(G, vectors[:count].float(), values[:count].square().float(), layers, "sefa")
 
 
-def pca(G: Any, count: int = 10, layers: Sequence[int] = (), samples: int = 10_000) -> Directions:
+def pca(G: Generator, count: int = 10, *, layers: Sequence[int] = (), samples: int = 10_000) -> Directions:
     """Find the principal components of W (Härkönen et al. 2020, "GANSpace", section 2).
 
     Args:
@@ -126,7 +119,7 @@ def pca(G: Any, count: int = 10, layers: Sequence[int] = (), samples: int = 10_0
     return _directions(G, vectors[:count].float(), shares[:count].float(), layers, "pca")
 
 
-def boundary(G: Any, ws: Tensor, labels: Tensor, layers: Sequence[int] = (), share: float = 0.5) -> Directions:
+def boundary(G: Generator, ws: Tensor, labels: Tensor, *, layers: Sequence[int] = (), share: float = 0.5) -> Directions:
     """Find the normal of the plane that separates labelled latents best (Shen et al. 2020, "InterFaceGAN", section 2).
 
     Args:
@@ -164,7 +157,7 @@ def _two_classes(labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
     return torch.cat([order[:count], order[-count:]]), torch.arange(2 * count) >= count
 
 
-def _directions(G: Any, vectors: Tensor, importances: Tensor, layers: Sequence[int], method: str) -> Directions:
+def _directions(G: Generator, vectors: Tensor, importances: Tensor, layers: Sequence[int], method: str) -> Directions:
     # A singular vector's sign is arbitrary; the largest entry is made positive so that every machine finds the same.
     if method != "boundary":
         signs = vectors.gather(1, vectors.abs().argmax(dim=1, keepdim=True)).sign()
@@ -195,36 +188,29 @@ def save(path: Path, directions: Directions, force: bool = False) -> None:
     Raises:
         StyleGANError: for another suffix, or if the file exists and `force` is off, or cannot be written.
     """
-    arrays = {
-        name: getattr(directions, name).cpu().contiguous().numpy() for name in ("vectors", "scales", "importances")
-    }
+    arrays = {name: getattr(directions, name).cpu().contiguous().numpy() for name in _TENSORS}
     about = {"layers": list(directions.layers), "method": directions.method, "network": directions.network}
     if path.suffix not in (".npz", ".safetensors"):
         raise DirectionsError(f"{path}: the name must end in .npz or .safetensors")
     with new_file(path, force) as file:
         if path.suffix == ".npz":
-            np.savez(file, about=np.array(json.dumps(about)), **arrays)
+            write_npz(file, arrays, about=about)
         else:
             file.write(safetensors.numpy.save(arrays, metadata={"about": json.dumps(about)}))
 
 
-def load(path: Path, G: Any) -> Directions:
+def load(path: Path, G: Generator) -> Directions:
     """Read directions of a generator.
 
     Raises:
         DirectionsError: if the file holds none, or they don't fit the generator.
     """
-    try:
-        arrays, text = (_read_safetensors if path.suffix == ".safetensors" else _read_npz)(path)
-        about = json.loads(text)
-        tensors = {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in _TENSORS}
-        directions = Directions(
-            **tensors, layers=tuple(about["layers"]), method=about["method"], network=about["network"]
-        )
-    except OSError as error:
-        raise DirectionsError(f"cannot read {path}: {error.strerror or error}") from error
-    except Exception as error:  # what a damaged file makes readers raise is anything
-        raise DirectionsError(f"{path} is damaged, or not a file of directions") from error
+    with file_errors(path, "directions", DirectionsError):
+        arrays = (_read_safetensors if path.suffix == ".safetensors" else read_npz)(path)
+        about = record_of(arrays, "about")
+        vectors, scales, importances = (torch.from_numpy(arrays[name].astype(np.float32)) for name in _TENSORS)
+        layers = tuple(about["layers"])
+        directions = Directions(vectors, scales, importances, layers, about["method"], about["network"])
     if directions.vectors.shape[1:] != (G.w_dim,) or any(layer >= G.num_ws for layer in directions.layers):
         raise DirectionsError(
             f"{path}: these directions are of another network, with w of {directions.vectors.shape[1]}"
@@ -232,14 +218,8 @@ def load(path: Path, G: Any) -> Directions:
     return directions
 
 
-_TENSORS = ("vectors", "scales", "importances")
-
-
-def _read_npz(path: Path) -> tuple[dict[str, Any], str]:
-    with np.load(path, allow_pickle=False) as content:
-        return {name: content[name] for name in _TENSORS}, str(content["about"])
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Any], str]:
+def _read_safetensors(path: Path) -> dict[str, Array]:
     with opened_by_name(path) as name, safetensors.safe_open(name, framework="numpy") as content:
-        return {name: content.get_tensor(name) for name in _TENSORS}, (content.metadata() or {})["about"]
+        return {name: content.get_tensor(name) for name in _TENSORS} | {
+            "about": np.array((content.metadata() or {})["about"])
+        }

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from stylegan_torch.drawing.draw import noise_sizes
 from stylegan_torch.editing.latents import require_w
+from stylegan_torch.networks.interface import Generator
 from stylegan_torch.networks.layers import truncate
 
 
-def noise_strengths(G: Any) -> dict[str, float]:
+def noise_strengths(G: Generator) -> dict[str, float]:
     """Return how strongly each noisy layer adds noise, by the layer's name: the mean absolute weight.
 
     It is what multiplies N(0, 1) noise before the layer's bias.
@@ -24,14 +25,14 @@ def noise_strengths(G: Any) -> dict[str, float]:
     }
 
 
-def average_ws(G: Any) -> Tensor:
+def average_ws(G: Generator) -> Tensor:
     """Return the mean w as ws [1, num_ws, w_dim]: the picture at truncation 0."""
     require_w(G)
     anything = torch.zeros(1, G.num_ws, G.w_dim, device=G.device)
     return truncate(anything, G.mapping.w_avg, 0.0, None)
 
 
-def truncation_sweep(G: Any, ws: Tensor, psis: Sequence[float]) -> Tensor:
+def truncation_sweep(G: Generator, ws: Tensor, psis: Sequence[float]) -> Tensor:
     """Return ws [N, P, num_ws, w_dim] truncated by each psi (StyleGAN appendix B, figure 8).
 
     Args:
@@ -44,7 +45,7 @@ def truncation_sweep(G: Any, ws: Tensor, psis: Sequence[float]) -> Tensor:
 
 
 @torch.inference_mode()
-def noise_variance(G: Any, ws: Tensor, draws: int = 50, seed: int = 0) -> Tensor:
+def noise_variance(G: Generator, ws: Tensor, *, draws: int = 50, seed: int = 0) -> Tensor:
     """Return the standard deviation [N, H, W] of images over random noise (StyleGAN figure 4c), averaged over channels.
 
     Args:
@@ -55,7 +56,7 @@ def noise_variance(G: Any, ws: Tensor, draws: int = 50, seed: int = 0) -> Tensor
     """
     device = ws.device
     generator = torch.Generator(device).manual_seed(seed)
-    sizes = [stored.shape for stored in G.synthesis.noise_buffers()]
+    sizes = noise_sizes(G)
     result = []
     for each in ws:
         images = []

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from stylegan_torch.drawing.draw import draw_latents, labels_of, noise_sizes
+from stylegan_torch.drawing.images import Picture
 from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import new_file
-from stylegan_torch.networks import progan
+from stylegan_torch.files.npz_record import Array, file_errors, read_npz, write_npz
+from stylegan_torch.networks.interface import Generator
 from stylegan_torch.networks.registry import tensors_of
 
 _FOREIGN_NAMES = ("w", "dlatents")
 """What `projected_w.npz` of the PyTorch releases and `dlatents.npz` of the TensorFlow ones call ws."""
-
-
-_UNPACKED = 1 << 28
-"""Bytes; of files that unpack to more, no more than twentyfold is believed."""
+_SAMPLES = 10_000
+_AT_ONCE = 1000
 
 
 class LatentsError(StyleGANError):
@@ -57,7 +57,7 @@ class Latents:
         return Latents(ws, noise=self.noise, network=self.network)
 
 
-def network_hash(G: Any) -> str:
+def network_hash(G: Generator) -> str:
     """Return a name of a generator's weights, the same in whatever file they are."""
     digest = hashlib.sha256()
     for name, value in tensors_of(G).items():
@@ -66,31 +66,17 @@ def network_hash(G: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def require_w(G: Any) -> None:
+def require_w(G: Generator) -> None:
     """Raise LatentsError if a generator has no W, as ProGAN's."""
-    if isinstance(G, progan.Generator):
+    if not G.has_w:
         raise LatentsError("ProGAN has no W: this needs StyleGAN or later")
 
 
-def labels_of(G: Any, class_index: int | None, count: int) -> Tensor:
-    """Return labels [count, c_dim] of one class, all zeros without.
-
-    Raises:
-        LatentsError: if the network has no such class.
-    """
-    c = torch.zeros(count, G.c_dim)
-    if class_index is not None:
-        if not 0 <= class_index < G.c_dim:
-            known = f"classes 0 to {G.c_dim - 1}" if G.c_dim else "no classes"
-            raise LatentsError(f"there is no class {class_index}: this network has {known}")
-        c[:, class_index] = 1
-    return c
-
-
 def from_seeds(
-    G: Any,
+    G: Generator,
     seeds: Sequence[int],
     truncation_psi: float = 1.0,
+    *,
     truncation_cutoff: int | None = None,
     class_index: int | None = None,
     network: str | None = None,
@@ -106,7 +92,8 @@ def from_seeds(
         network: its `network_hash`, where it is known already.
 
     Raises:
-        LatentsError: if the network has no W, or no such class.
+        LatentsError: if the network has no W.
+        NoClassError: if it has no such class.
     """
     require_w(G)
     z, c = latents_from_seeds(seeds, G.z_dim), labels_of(G, class_index, len(seeds))
@@ -116,13 +103,34 @@ def from_seeds(
     return Latents(ws, z, c if G.c_dim else None, (), tuple(seeds), truncation_psi, network or network_hash(G))
 
 
+def drawn(G: Generator, latents: Latents) -> Iterator[Picture]:
+    """Yield the pictures of latents, with their own noise."""
+    return draw_latents(G, latents.ws, noise=latents.noise)
+
+
+@torch.no_grad()
+def sample_w(G: Generator, count: int = _SAMPLES, *, seed: int = 123, c: Tensor | None = None) -> Tensor:
+    """Return w [count, w_dim] of random latents, not truncated, on the CPU; c [1, c_dim] is the label, None = zeros."""
+    require_w(G)
+    z = torch.from_numpy(np.random.RandomState(seed).randn(count, G.z_dim).astype(np.float32)).to(G.device)
+    parts = torch.split(z, _AT_ONCE)
+    return torch.cat([G.mapping(part, None if c is None else c.expand(len(part), -1))[:, 0].cpu() for part in parts])
+
+
+def w_statistics(G: Generator, c: Tensor | None = None) -> tuple[Tensor, float]:
+    """Return the mean [w_dim] of W, on the CPU, and the root of the mean squared distance from it, of `sample_w`."""
+    w = sample_w(G, c=c)
+    mean = w.mean(dim=0)
+    return mean, float((w - mean).square().sum().div(len(w)).sqrt())
+
+
 def save(path: Path, latents: Latents, force: bool = False) -> None:
     """Write latents as `.npz`: `ws`, and of `z`, `c`, `noise0` …, `seeds`, `truncation_psi`, `network` what there is.
 
     Raises:
         StyleGANError: if the file exists and `force` is off, or cannot be written.
     """
-    arrays: dict[str, Any] = {"ws": latents.ws.detach().cpu().numpy()}
+    arrays: dict[str, Array] = {"ws": latents.ws.detach().cpu().numpy()}
     arrays |= {f"noise{i}": each.detach().cpu().numpy() for i, each in enumerate(latents.noise)}
     for name in ("z", "c"):
         value = getattr(latents, name)
@@ -134,10 +142,10 @@ def save(path: Path, latents: Latents, force: bool = False) -> None:
         if getattr(latents, name) is not None:
             arrays[name] = np.array(getattr(latents, name))
     with new_file(path, force) as file:
-        np.savez(file, **arrays)
+        write_npz(file, arrays)
 
 
-def load(path: Path, G: Any, most: int | None = None) -> Latents:
+def load(path: Path, G: Generator, most: int | None = None) -> Latents:
     """Read latents for a generator: ours, `projected_w.npz`, `dlatents.npz`, or ws alone as `.npy`.
 
     One row of w [N, w_dim] or [N, 1, w_dim] is taken for all layers.
@@ -151,7 +159,8 @@ def load(path: Path, G: Any, most: int | None = None) -> Latents:
         LatentsError: if it holds none or too many, or they do not fit the generator.
     """
     require_w(G)
-    arrays = _arrays(path)
+    with file_errors(path, "latents (.npz)", LatentsError):
+        arrays = read_npz(path, single="ws")
     ws = _ws(path, arrays, G, most)
     z, c, seeds, psi = (
         _numbers(path, key, arrays[key]) if key in arrays else None for key in ("z", "c", "seeds", "truncation_psi")
@@ -172,7 +181,7 @@ def load(path: Path, G: Any, most: int | None = None) -> Latents:
     )
 
 
-def _ws(path: Path, arrays: dict[str, Any], G: Any, most: int | None) -> Tensor:
+def _ws(path: Path, arrays: Mapping[str, Array], G: Generator, most: int | None) -> Tensor:
     name = next((name for name in ("ws", *_FOREIGN_NAMES) if name in arrays), None)
     if name is None:
         raise LatentsError(f"{path} holds no ws, only {', '.join(arrays) or 'nothing'}")
@@ -192,10 +201,10 @@ def _ws(path: Path, arrays: dict[str, Any], G: Any, most: int | None) -> Tensor:
     return ws.contiguous()
 
 
-def _noise(path: Path, arrays: dict[str, Any], G: Any, count: int) -> tuple[Tensor, ...]:
+def _noise(path: Path, arrays: Mapping[str, Array], G: Generator, count: int) -> tuple[Tensor, ...]:
     layers = sum(key.startswith("noise") for key in arrays)
     noise = tuple(_numbers(path, f"noise{i}", arrays.get(f"noise{i}")) for i in range(layers))
-    sizes = [(1, *stored.shape) for stored in G.synthesis.noise_buffers()]
+    sizes = [(1, *size) for size in noise_sizes(G)]
     if noise and [tuple(each.shape[1:]) for each in noise] != sizes:
         raise LatentsError(f"{path}: its noise is for another network")
     for each in noise:
@@ -204,25 +213,8 @@ def _noise(path: Path, arrays: dict[str, Any], G: Any, count: int) -> tuple[Tens
     return noise
 
 
-def _arrays(path: Path) -> dict[str, Any]:
-    try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return {"ws": content}
-        with content:
-            if sum(info.file_size for info in content.zip.infolist()) > max(_UNPACKED, 20 * path.stat().st_size):
-                raise LatentsError(f"{path} unpacks to far more than latents would")
-            return {name: content[name] for name in content.files}
-    except OSError as error:
-        raise LatentsError(f"cannot read {path}: {error.strerror or error}") from error
-    except LatentsError:
-        raise
-    except Exception as error:  # what readers raise for a damaged file is anything
-        raise LatentsError(f"{path} is damaged, or not a file of latents (.npz)") from error
-
-
-def _numbers(path: Path, name: str, array: Any) -> Tensor:
-    if isinstance(array, np.ndarray) and array.dtype.kind in "fiu":
+def _numbers(path: Path, name: str, array: Array | None) -> Tensor:
+    if array is not None and array.dtype.kind in "fiu":
         with np.errstate(over="ignore"):
             values = torch.from_numpy(array.astype(np.float32))
         if values.isfinite().all():

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from stylegan_torch.drawing.draw import labels_of
 from stylegan_torch.editing.films.trajectories import slerp
-from stylegan_torch.editing.latents import labels_of, require_w
+from stylegan_torch.editing.latents import require_w
+from stylegan_torch.networks.interface import Discriminator, Generator
 from stylegan_torch.networks.path_lengths import path_lengths
 
 
 @torch.inference_mode()
 def perceptual_path_length(
-    G: Any,
+    G: Generator,
     distance: Callable[[Tensor, Tensor], Tensor],
+    *,
     samples: int = 1000,
     space: str = "w",
     epsilon: float = 1e-4,
@@ -56,14 +58,14 @@ def perceptual_path_length(
     return torch.cat(lengths)
 
 
-def _between(G: Any, a: Tensor, b: Tensor, t: Tensor, c: Tensor, space: str) -> Tensor:
+def _between(G: Generator, a: Tensor, b: Tensor, t: Tensor, c: Tensor, space: str) -> Tensor:
     if space == "z":
         return G.mapping(slerp(a, b, t.to(a)), c)
     start = G.mapping(a, c)
     return start.lerp(G.mapping(b, c), t.to(start)[:, None, None])
 
 
-def path_length_norms(G: Any, samples: int = 100, batch: int = 4, seed: int = 0) -> Tensor:
+def path_length_norms(G: Generator, *, samples: int = 100, batch: int = 4, seed: int = 0) -> Tensor:
     """Return lengths [samples] of |Jᵀy|, random steps in W by the Jacobian (StyleGAN2 section 3.2).
 
     Their mean is a scale, and their spread around it what path-length regularisation makes small.
@@ -89,20 +91,21 @@ def path_length_norms(G: Any, samples: int = 100, batch: int = 4, seed: int = 0)
 
 
 @torch.inference_mode()
-def scores(D: Any, batches: Iterable[Tensor], class_index: int | None = None) -> Tensor:
+def scores(D: Discriminator, batches: Iterable[Tensor], class_index: int | None = None) -> Tensor:
     """Return a discriminator's scores [N] of images, each by itself: higher is more like what it was trained on.
 
     Args:
         D: the discriminator.
         batches: images [n, C, H, W] in [-1, 1].
         class_index: the class they are judged as.
+
+    Raises:
+        NoClassError: if the network has no such class.
     """
     device = next(D.parameters()).device
+    c = labels_of(D, class_index, 1).to(device)
     result = []
     for images in batches:
-        c = torch.zeros(1, D.c_dim, device=device)
-        if class_index is not None:
-            c[:, class_index] = 1
         # One by one: in a batch, minibatch standard deviation would make pictures depend on their neighbours.
         result += [D(image[None].to(device), c).cpu()[0, :1] for image in images]
     return torch.cat(result)

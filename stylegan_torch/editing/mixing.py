@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from stylegan_torch.editing.composition import well_formed_layers
 from stylegan_torch.networks import stylegan1
+from stylegan_torch.networks.interface import Generator
 
 RANGES = {"coarse": (4, 8), "middle": (16, 32), "fine": (64, 1 << 20)}
 """The papers' ranges of layers by the picture sides at which they work, the first and the last."""
 
 
-def layers_of(G: Any, text: str) -> list[int]:
+def layers_of(G: Generator, text: str) -> list[int]:
     """Read a choice of layers: "0-6", "1,3,5-7", "coarse", "middle", "fine", "all", or several with commas between.
 
     Named ranges are of networks whose levels have two layers each (StyleGAN and StyleGAN2).
@@ -38,14 +38,14 @@ def layers_of(G: Any, text: str) -> list[int]:
     return sorted(chosen)
 
 
-def _named(G: Any, name: str) -> list[int]:
+def _named(G: Generator, name: str) -> list[int]:
     if not hasattr(G.synthesis, "block_resolutions"):
         raise ValueError(f"{name} is a range of StyleGAN and StyleGAN2; name layers of this network by number")
     low, high = RANGES[name]
     return [i for i in range(G.num_ws) if low <= 4 << (i // 2) <= high]
 
 
-def official_psi(G: Any) -> float:
+def official_psi(G: Generator) -> float:
     """Return the truncation psi of the release's own style-mixing script, which truncates all layers.
 
     StyleGAN's takes w as it comes from the mapping; the others have the network's default (docs/spec/TF.md 5).

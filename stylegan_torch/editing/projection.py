@@ -9,32 +9,34 @@ from __future__ import annotations
 import copy
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan_torch.drawing.random_streams import Draws, Share
-from stylegan_torch.editing.latents import Latents, chosen, labels_of, network_hash, require_w
+from stylegan_torch.drawing.draw import labels_of
+from stylegan_torch.drawing.random_streams import RandomStream, Share
+from stylegan_torch.editing.latents import Latents, chosen, network_hash, require_w, w_statistics
 from stylegan_torch.editing.perceptual import Distance, PyramidDistance
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import new_file, opened_by_name
+from stylegan_torch.networks.interface import Generator
 
-_SAMPLES = 10_000
-_BATCH = 1000
-_STATISTICS_SEED = 123
 _START_POINTS, _W_NOISE = range(2)
 """Purposes of random numbers."""
 _PATH_POINTS = 100
 """About so many moments of a projection are kept for its film."""
 _ENDS_AT = 8
 """Side of the last level of a noise map's pyramid."""
+
+
+State = dict[str, Any]
+"""As `torch.load` gives it: of any file, anything."""
 
 
 class ProjectionError(StyleGANError):
@@ -104,23 +106,6 @@ def normalize(maps: Sequence[Tensor]) -> None:
         each.mul_((energy + 1e-12).rsqrt())  # a map of zeros stays one
 
 
-@torch.no_grad()
-def w_statistics(G: Any, c: Tensor) -> tuple[Tensor, float]:
-    """Return the mean [w_dim] of W and its standard deviation, from 10000 z of seed 123 with the label c [1, c_dim].
-
-    The deviation is the root of the mean squared distance from the mean.
-    """
-    z = np.random.RandomState(_STATISTICS_SEED).randn(_SAMPLES, G.z_dim).astype(np.float32)
-    w = torch.cat([_first_rows(G, some, c) for some in torch.split(torch.from_numpy(z), _BATCH)])
-    mean = w.mean(dim=0)
-    return mean, float((w - mean).square().sum().div(_SAMPLES).sqrt())
-
-
-def _first_rows(G: Any, z: Tensor, c: Tensor) -> Tensor:
-    """Return w [N, w_dim] of z [N, z_dim], not truncated."""
-    return G.mapping(z.to(c.device), c.expand(len(z), -1))[:, 0]
-
-
 class Projection:
     """A projection under way: `step` until `done`, then `latents`.
 
@@ -132,12 +117,13 @@ class Projection:
 
     def __init__(
         self,
-        G: Any,
+        G: Generator,
         target: Tensor,
         settings: ProjectionSettings | None = None,
         distance: Distance | None = None,
+        *,
         class_index: int | None = None,
-        state: Mapping[str, Any] | None = None,
+        state: State | None = None,
         begin: Latents | None = None,
     ) -> None:
         """Begin, or go on.
@@ -153,7 +139,8 @@ class Projection:
                 there is some, is what noise starts from. None = the mean of W, and the stored noise.
 
         Raises:
-            LatentsError: if the network has no W, or no such class.
+            LatentsError: if the network has no W.
+            NoClassError: if it has no such class.
             ProjectionError: if the target does not fit the network, or the state these arguments.
         """
         require_w(G)
@@ -184,8 +171,10 @@ class Projection:
             self._go_on(state)
 
     def _start_points(self, mean: Tensor) -> Tensor:
-        random = Draws((self.settings.seed, _START_POINTS), self.settings.starts, Share()).normal(self.G.z_dim)
-        w = torch.cat([mean[None], _first_rows(self.G, random, self.c)[1:].detach()])
+        random = RandomStream((self.settings.seed, _START_POINTS), self.settings.starts, Share()).normal(self.G.z_dim)
+        with torch.no_grad():
+            found = self.G.mapping(random.to(self.device), self.c.expand(len(random), -1))[1:, 0]
+        w = torch.cat([mean.to(found)[None], found])
         rows = 1 if self.settings.space == "w" else self.G.num_ws
         points = w[:, None].repeat(1, rows, 1)
         if self._begin:
@@ -213,7 +202,7 @@ class Projection:
         t = self.taken / settings.steps
         if self.taken % max(1, settings.steps // _PATH_POINTS) == 0:
             self._path.append(self.w.detach().cpu().clone())
-        draws = Draws((settings.seed, _W_NOISE, self.taken), settings.starts, Share())
+        draws = RandomStream((settings.seed, _W_NOISE, self.taken), settings.starts, Share())
         added = draws.normal(*self.w.shape[1:]).to(self.device) * (self.deviation * w_noise(settings, t))
         distances = self._distances(self.w + added)
         penalty = noise_penalty(self.noise) if self.noise else distances.new_zeros(())
@@ -264,7 +253,7 @@ class Projection:
     def _best(self) -> int:
         return _least(self._distances(self.w))[0]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Return what it takes to go on, as `torch.load(weights_only=True)` reads it."""
         changing = {
             "w": self.w.detach(),
@@ -275,7 +264,7 @@ class Projection:
         return fixed | copy.deepcopy(changing)
 
     @cached_property
-    def _identity(self) -> dict[str, Any]:
+    def _identity(self) -> State:
         return {
             "network": network_hash(self.G),
             "picture": _hash([self.target[0]]),
@@ -285,7 +274,7 @@ class Projection:
             "settings": asdict(self.settings),
         }
 
-    def _go_on(self, state: Mapping[str, Any]) -> None:
+    def _go_on(self, state: State) -> None:
         for name, value in self._identity.items():
             if state.get(name) != value:
                 raise ProjectionError(f"the state is of a projection with another {name}: it cannot be gone on with")
@@ -326,7 +315,7 @@ def save_state(path: Path, projection: Projection) -> None:
         torch.save(projection.state(), file)
 
 
-def load_state(path: Path) -> dict[str, Any]:
+def load_state(path: Path) -> State:
     """Read the state of a projection; no code in it is executed.
 
     Raises:

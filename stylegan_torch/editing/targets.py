@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from stylegan_torch.editing.pictures import Picture
-from stylegan_torch.pictures.decode import DataError, Form, fitted, opened
+from stylegan_torch.drawing.images import Picture
+from stylegan_torch.networks.interface import Generator
+from stylegan_torch.pictures.decode import DataError, PictureSize, decode_image, fitted
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Target:
         return torch.from_numpy(self.picture.copy()).permute(2, 0, 1).float() / 127.5 - 1
 
 
-def read_target(path: Path, G: Any, fit: Literal["crop", "pad"] = "crop") -> Target:
+def read_target(path: Path, G: Generator, fit: Literal["crop", "pad"] = "crop") -> Target:
     """Read a photograph of any size and mode for a generator.
 
     It is turned as its EXIF says, cut to the middle or padded with white, and resized. What is transparent becomes
@@ -39,8 +40,8 @@ def read_target(path: Path, G: Any, fit: Literal["crop", "pad"] = "crop") -> Tar
     if G.img_channels not in (1, 3, 4):
         raise DataError(f"this network draws {G.img_channels} channels, which no photograph has")
     try:
-        image = opened(path.read_bytes())
-        array = fitted(image, Form(height, width, G.img_channels), fit)
+        image = decode_image(path.read_bytes())
+        array = fitted(image, PictureSize(height, width, G.img_channels), fit)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except DataError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TypeVar
 
 from stylegan_torch.errors import StyleGANError
 
@@ -13,17 +13,20 @@ _LONGEST = 200
 """Characters of a text."""
 
 
+_Choice = TypeVar("_Choice", bound=str)
+
+
 class FieldError(StyleGANError):
     """A field holds what it cannot hold."""
 
-    def __init__(self, name: str, value: Any, wanted: str) -> None:
+    def __init__(self, name: str, value: object, wanted: str) -> None:
         empty = value is None or value == ""
         super().__init__(
             f"{name} is empty: it takes {wanted}" if empty else f"{name}: {repr(value)[:_SAID]} is not {wanted}"
         )
 
 
-def number(name: str, value: Any, low: float, high: float) -> float:
+def number(name: str, value: object, *, low: float, high: float) -> float:
     """Return a number within [low, high].
 
     Raises:
@@ -34,7 +37,7 @@ def number(name: str, value: Any, low: float, high: float) -> float:
     return float(value)
 
 
-def whole(name: str, value: Any, low: int, high: int) -> int:
+def whole(name: str, value: object, *, low: int, high: int) -> int:
     """Return a whole number from `low` to `high`.
 
     Raises:
@@ -45,19 +48,20 @@ def whole(name: str, value: Any, low: int, high: int) -> int:
     return int(value)
 
 
-def choice(name: str, value: Any, choices: Iterable[str]) -> Any:
+def choice(name: str, value: object, choices: Iterable[_Choice]) -> _Choice:
     """Return one of the choices.
 
     Raises:
         FieldError: if it is none.
     """
     choices = list(choices)
-    if not isinstance(value, str) or value not in choices:
+    found = next((each for each in choices if each == value), None)
+    if found is None:
         raise FieldError(name, value, f"one of {', '.join(choices)}")
-    return value
+    return found
 
 
-def text(name: str, value: Any) -> str:
+def text(name: str, value: object) -> str:
     """Return a text.
 
     Raises:

@@ -15,22 +15,22 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import gradio as gr
+from gradio.components import Component
 from PIL import Image
 
-from stylegan_torch.drawing.images import to_pil
-from stylegan_torch.editing.composition import Composition, Mix
+from stylegan_torch.drawing.images import Picture, to_pil
+from stylegan_torch.editing.composition import Composition, Mix, Noise
 from stylegan_torch.editing.mixing import layers_of
-from stylegan_torch.editing.pictures import Picture
 from stylegan_torch.editing.projection import Projection, ProjectionSettings
 from stylegan_torch.editing.targets import psnr, read_target
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer.fields import FieldError, choice, number, text, whole
-from stylegan_torch.explorer.renderer import Canvas, OvertakenError
+from stylegan_torch.explorer.renderer import OvertakenError, Renderer
 from stylegan_torch.explorer.roof import Blocks, report
-from stylegan_torch.explorer.sessions import AS_FOUND, Moves, Sitting, Studio, Wish, as_set, moves_of
+from stylegan_torch.explorer.sessions import AS_FOUND, Moves, Request, Session, Sessions, as_set, moves_of
 from stylegan_torch.text import one_line
 
 SLIDERS = 10
@@ -47,14 +47,17 @@ _DAY = 24 * 60 * 60
 _LAST_SEED = 2**32 - 1
 _SEED, _LATENTS = "a seed", "latents"
 _MOST_STEPS = 2000
-_NOISE = ["official", "const", "random", "none"]
-_SPACES, _FITS = ["w+", "w"], ["crop", "pad"]
+_NOISE: list[Noise] = ["official", "const", "random", "none"]
+_SPACES: list[Literal["w", "w+"]] = ["w+", "w"]
+_FITS: list[Literal["crop", "pad"]] = ["crop", "pad"]
 _DRAWING = "drawing …"
 _OFF = f"() => [...Array(2).fill({{__type__: 'update', interactive: false}}), '', '{_DRAWING}']"
 """Turns the files off in the browser, before anything is asked of the server."""
 _SEEN = "async () => { await document.querySelector('#picture img')?.decode().catch(() => {}); return []; }"
 """Waits until the picture is on the screen."""
-_IN_TURN: dict[str, Any] = {"concurrency_id": "in turn", "concurrency_limit": 1}
+_Keywords = dict[str, Any]
+"""Arguments for Gradio, of any type."""
+_IN_TURN: _Keywords = {"concurrency_id": "in turn", "concurrency_limit": 1}
 """One handler at a time, until its answer is on its way."""
 CSS = """
 .gradio-container { overflow: clip !important; }  /* anything else would be what sticks scroll in */
@@ -77,22 +80,31 @@ CSS = """
 """
 THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 
-Values = dict[Any, Any]
+Values = dict[Component, object]
 """What controls hold, or are to hold, by the control."""
+_Control = gr.Checkbox | gr.Dropdown | gr.Number | gr.Radio | gr.Slider
+_Parameters = ParamSpec("_Parameters")
+_Answer = TypeVar("_Answer")
+_Choice = TypeVar("_Choice", bound=str)
 
 
-def _told(handler: Callable[..., Any]) -> Callable[..., Any]:
+def _warns(handler: Callable[_Parameters, _Answer]) -> Callable[_Parameters, _Answer | Values]:
     """Show a visitor what goes wrong, in a line, and change nothing."""
 
     @functools.wraps(handler)
-    def wrapper(*args: Any) -> Any:
+    def wrapper(*args: _Parameters.args, **keywords: _Parameters.kwargs) -> _Answer | Values:
         try:
-            return handler(*args)
+            return handler(*args, **keywords)
         except Exception as error:  # the visitor's roof: an event that fails would end the chain that turns files on
             gr.Warning(_line(error))
-            return gr.skip()
+            return _skip()
 
     return wrapper
+
+
+def _skip() -> Values:
+    """Return what changes nothing."""
+    return gr.skip()
 
 
 def _line(error: Exception) -> str:
@@ -103,59 +115,59 @@ def _line(error: Exception) -> str:
 
 
 class Page:
-    """The page of a studio; `blocks` is what Gradio serves."""
+    """The page of some sessions; `blocks` is what Gradio serves."""
 
-    def __init__(self, studio: Studio) -> None:
-        self.studio = studio
+    def __init__(self, sessions: Sessions) -> None:
+        self.sessions = sessions
         self._projecting = threading.Lock()  # one at a time
-        first = next(iter(studio.sources))
-        canvas = studio.canvas(first)
+        first = next(iter(sessions.networks))
+        renderer = sessions.renderer(first)
         with Blocks(title="StyleGAN explorer", analytics_enabled=False, delete_cache=(_DAY, _DAY)) as self.blocks:
             with gr.Row(elem_id="page"):
                 with gr.Column(scale=2, min_width=300):
                     self._network_controls(first)
-                    self._seed_controls(canvas)
-                    self._mix_controls(canvas)
-                    self._direction_controls(canvas)
+                    self._seed_controls(renderer)
+                    self._mix_controls(renderer)
+                    self._direction_controls(renderer)
                     self._photo_controls()
                 with gr.Column(scale=3, min_width=320, elem_id="results"):
                     self._results()
             self._connect()
 
     def _network_controls(self, first: str) -> None:
-        names = list(self.studio.sources)
+        names = list(self.sessions.networks)
         self.network = gr.Dropdown(names, value=first, label="Network", visible=len(names) > 1, elem_id="network")
 
-    def _seed_controls(self, canvas: Canvas) -> None:
+    def _seed_controls(self, renderer: Renderer) -> None:
         with gr.Row(equal_height=True):
             self.seed = gr.Number(
                 0, label="Seed", precision=0, minimum=0, maximum=_LAST_SEED, elem_id="seed", min_width=120
             )
             self.dice = gr.Button("Another", elem_id="dice", min_width=90, scale=0)
         self.psi = gr.Slider(-1, 1.5, 0.7, step=0.01, label="Truncation psi", elem_id="psi", buttons=[])
-        self.label = gr.Dropdown(**_classes(canvas), label="Class", elem_id="class")
+        self.label = gr.Dropdown(**_classes(renderer), label="Class", elem_id="class")
         with gr.Row():
             self.noise = gr.Dropdown(_NOISE, value="official", label="Noise", elem_id="noise", min_width=120)
             self.noise_seed = gr.Number(
                 0, label="Noise seed", precision=0, minimum=0, maximum=_LAST_SEED, visible=False, min_width=120
             )
 
-    def _mix_controls(self, canvas: Canvas) -> None:
-        last = canvas.G.num_ws - 1
+    def _mix_controls(self, renderer: Renderer) -> None:
+        last = renderer.G.num_ws - 1
         with gr.Accordion("Mix", open=False, elem_id="mix"):
             self.mixing = gr.Checkbox(False, label="Take styles from another seed", elem_id="mixing")
             self.mix_seed = gr.Number(1, label="Its seed", precision=0, minimum=0, maximum=_LAST_SEED)
             with gr.Row():
-                slider: dict[str, Any] = {"step": 1, "min_width": 120, "buttons": []}
+                slider: _Keywords = {"step": 1, "min_width": 120, "buttons": []}
                 self.mix_first = gr.Slider(0, last, 0, label="From layer", elem_id="mix-first", **slider)
                 self.mix_last = gr.Slider(0, last, last // 2, label="To layer", elem_id="mix-last", **slider)
 
-    def _direction_controls(self, canvas: Canvas) -> None:
+    def _direction_controls(self, renderer: Renderer) -> None:
         with gr.Accordion("Directions", open=False, elem_id="directions"):
             with gr.Row():
-                self.kind = gr.Dropdown(list(self.studio.directions), value="pca", label="Found by", min_width=120)
+                self.kind = gr.Dropdown(list(self.sessions.directions), value="pca", label="Found by", min_width=120)
                 self.layers = gr.Dropdown(
-                    _layers(canvas), value=AS_FOUND, label="Layers", allow_custom_value=True, min_width=120
+                    _layers(renderer), value=AS_FOUND, label="Layers", allow_custom_value=True, min_width=120
                 )
             self.strengths = [
                 gr.Slider(-4, 4, 0, step=0.1, label=f"Direction {i}", elem_id=f"direction-{i}", buttons=[])
@@ -216,15 +228,15 @@ class Page:
         )
 
     @property
-    def _controls(self) -> list[Any]:
+    def _controls(self) -> list[_Control]:
         """Return the controls whose change changes the picture."""
-        mix = [self.mixing, self.mix_seed, self.mix_first, self.mix_last]
-        seed = [self.seed, self.psi, self.label, self.noise, self.noise_seed]
+        mix: list[_Control] = [self.mixing, self.mix_seed, self.mix_first, self.mix_last]
+        seed: list[_Control] = [self.seed, self.psi, self.label, self.noise, self.noise_seed]
         return [*seed, *mix, self.layers, *self.strengths, self.base, self.row]
 
     def _connect(self) -> None:
         given = {self.network, *self._controls}
-        private: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "preprocess": False}
+        private: _Keywords = {"show_progress": "hidden", "api_visibility": "private", "preprocess": False}
         files = [self.png, self.npz, self.commands, self.status]
         drawn = [self.picture, *files]
         photo = [self.photo, self.latents, self.target, self.progress]
@@ -232,12 +244,18 @@ class Page:
         sliders = [control for control in self._controls if isinstance(control, gr.Slider)]
         changes = [*(control.input for control in self._controls), *(slider.release for slider in sliders)]
 
-        def redraw(event: Any, handler: Any = None, inputs: Any = None, outputs: Any = None, js: Any = None) -> None:
+        def redraw(
+            event: Callable[..., Any],
+            handler: Callable[..., object] | None = None,
+            inputs: object = None,
+            outputs: object = None,
+            js: str | None = None,
+        ) -> None:
             event(None, None, files, js=_OFF, **private)
             if handler or js:
                 event = event(handler, inputs, outputs, js=js, **private).success
             glimpse = event(self._glimpse, given, drawn, trigger_mode="always_last", **_IN_TURN, **private)
-            at_once: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_limit": None, **private}
+            at_once: _Keywords = {"trigger_mode": "multiple", "concurrency_limit": None, **private}
             settled = glimpse.success(self._settle, None, [self.picture, self.status, self.history], **at_once)
             settled.success(self._hand_out, None, files, js=_SEEN, trigger_mode="multiple", **_IN_TURN, **private)
 
@@ -263,88 +281,82 @@ class Page:
         self.blocks.unload(self._leave)
         self.blocks.queue(max_size=_QUEUE)
 
-    def _sitting(self, request: gr.Request) -> Sitting:
-        return self.studio.sitting(str(request.session_hash))
+    def _session(self, visit: gr.Request) -> Session:
+        return self.sessions.of(str(visit.session_hash))
 
-    def _stop(self, request: gr.Request) -> None:
-        self._sitting(request).projects = False
+    def _stop(self, visit: gr.Request) -> None:
+        self._session(visit).projects = False
 
-    def _leave(self, request: gr.Request) -> None:
-        self.studio.leave(str(request.session_hash))
+    def _leave(self, visit: gr.Request) -> None:
+        self.sessions.leave(str(visit.session_hash))
 
-    def _whole(self, values: Values, field: Any, high: int, low: int = 0) -> int:
-        return whole(field.label, values[field], low, high)
+    def _whole(self, values: Values, field: Component, high: int, low: int = 0) -> int:
+        return whole(str(field.label), values[field], low=low, high=high)
 
-    def _choice(self, values: Values, field: Any, choices: Iterable[str]) -> Any:
-        return choice(field.label, values[field], choices)
+    def _choice(self, values: Values, field: Component, choices: Iterable[_Choice]) -> _Choice:
+        return choice(str(field.label), values[field], choices)
 
-    def _class(self, values: Values, canvas: Canvas) -> int | None:
+    def _class(self, values: Values, renderer: Renderer) -> int | None:
         if values[self.label] in (None, -1):
             return None
-        if not canvas.G.c_dim:
+        if not renderer.G.c_dim:
             raise StyleGANError(f"{self.label.label}: the network has none")
-        return self._whole(values, self.label, canvas.G.c_dim - 1)
+        return self._whole(values, self.label, renderer.G.c_dim - 1)
 
-    def _moves(self, values: Values, sitting: Sitting, canvas: Canvas) -> Moves:
+    def _moves(self, values: Values, session: Session, renderer: Renderer) -> Moves:
         layers = text(str(self.layers.label), values[self.layers] or AS_FOUND)
         if layers != AS_FOUND:
             try:
-                layers_of(canvas.G, layers)
+                layers_of(renderer.G, layers)
             except ValueError as error:
                 raise StyleGANError(f"{self.layers.label}: {error}") from error
-        strengths = [number(str(each.label), values[each], each.minimum, each.maximum) for each in self.strengths]
+        strengths = [
+            number(str(each.label), values[each], low=each.minimum, high=each.maximum) for each in self.strengths
+        ]
         # The sliders are those of the kind that we sent last, which the visitor may have changed since.
-        return {**sitting.moves, sitting.kind: (layers, strengths)}
+        return {**session.moves, session.kind: (layers, strengths)}
 
-    def _mixes(self, values: Values, canvas: Canvas) -> tuple[Mix, ...]:
+    def _mixes(self, values: Values, renderer: Renderer) -> tuple[Mix, ...]:
         if not values[self.mixing]:
             return ()
-        last = canvas.G.num_ws - 1
+        last = renderer.G.num_ws - 1
         low, high = sorted(self._whole(values, each, last) for each in (self.mix_first, self.mix_last))
         return (Mix(self._whole(values, self.mix_seed, _LAST_SEED), f"{low}-{high}"),)
 
-    def _base(self, values: Values, sitting: Sitting) -> tuple[int | Path, int | None]:
+    def _base(self, values: Values, session: Session) -> tuple[int | Path, int | None]:
         """Return what a picture begins with: a seed, or a file of latents and which row of it if it has several."""
         if self._choice(values, self.base, [_SEED, _LATENTS]) == _SEED:
             return self._whole(values, self.seed, _LAST_SEED), None
-        if sitting.base is None or sitting.bases[sitting.base].network != values[self.network]:
+        if session.base is None or session.bases[session.base].network != values[self.network]:
             raise StyleGANError(f"{self.base.label}: there are no latents yet: project a photograph, or upload a file")
-        rows = sitting.bases[sitting.base].rows
-        return sitting.base, self._whole(values, self.row, rows - 1) if rows > 1 else None
+        rows = session.bases[session.base].rows
+        return session.base, self._whole(values, self.row, rows - 1) if rows > 1 else None
 
-    def _wish(self, values: Values, sitting: Sitting, moves: Moves, canvas: Canvas) -> Wish:
+    def _composition(self, values: Values, session: Session, moves: Moves, renderer: Renderer) -> Composition:
         """Return what the controls ask for."""
-        base, row = self._base(values, sitting)
-        psi = number(str(self.psi.label), values[self.psi], self.psi.minimum, self.psi.maximum)
+        base, row = self._base(values, session)
+        psi = number(str(self.psi.label), values[self.psi], low=self.psi.minimum, high=self.psi.maximum)
         noise = self._choice(values, self.noise, _NOISE)
         noise_seed = self._whole(values, self.noise_seed, _LAST_SEED) if noise == "random" else 0
-        picture = Composition(
-            base,
-            psi,
-            self._class(values, canvas),
-            self._mixes(values, canvas),
-            moves_of(moves),
-            noise,
-            noise_seed,
-            row,
-        )
-        return Wish(values[self.network], picture)
+        label, mixes = self._class(values, renderer), self._mixes(values, renderer)
+        return Composition(base, psi, label, mixes, moves_of(moves), noise, noise_seed, row)
 
-    def _glimpse(self, values: Values, request: gr.Request) -> Any:
-        sitting = self._sitting(request)
-        turn = sitting.begin()
+    def _glimpse(self, values: Values, visit: gr.Request) -> Values:
+        session = self._session(visit)
+        turn = session.begin()
         try:
-            canvas = self.studio.canvas(self._choice(values, self.network, self.studio.sources))
-            moves = self._moves(values, sitting, canvas)
-            wish = self._wish(values, sitting, moves, canvas)
-            picture = canvas.glimpse(canvas.compose(wish.picture))
-        except Exception as error:  # as in `_told`: what was shown stays, with what is wrong below it
-            sitting.complaint = f"{_line(error)}. The picture is the one before."
-            sitting.wish_for(turn, None)
-            return {self.status: sitting.complaint}
-        if not sitting.wish_for(turn, wish):
-            return gr.skip()
-        sitting.moves, sitting.complaint = moves, ""
+            network = self._choice(values, self.network, self.sessions.networks)
+            renderer = self.sessions.renderer(network)
+            moves = self._moves(values, session, renderer)
+            request = Request(network, self._composition(values, session, moves, renderer))
+            picture = renderer.glimpse(renderer.compose(request.picture))
+        except Exception as error:  # as in `_warns`: what was shown stays, with what is wrong below it
+            session.complaint = f"{_line(error)}. The picture is the one before."
+            session.ask(turn, None)
+            return {self.status: session.complaint}
+        if not session.ask(turn, request):
+            return _skip()
+        session.moves, session.complaint = moves, ""
         return self._draft(picture)
 
     def _draft(self, picture: Picture) -> Values:
@@ -352,106 +364,106 @@ class Page:
         off = gr.update(interactive=False)
         return {self.picture: _shown(picture), self.png: off, self.npz: off, self.commands: "", self.status: _DRAWING}
 
-    @_told
-    def _settle(self, request: gr.Request) -> Any:
-        sitting = self._sitting(request)
-        wish = sitting.wish
+    @_warns
+    def _settle(self, visit: gr.Request) -> Values:
+        session = self._session(visit)
+        request = session.request
         time.sleep(CALM)
-        if wish is None or sitting.wish is not wish:
-            return gr.skip()
+        if request is None or session.request is not request:
+            return _skip()
         try:
-            result = self.studio.finish(sitting, wish)
+            result = self.sessions.finish(session, request)
         except OvertakenError:
-            return gr.skip()
+            return _skip()
         except StyleGANError as error:
             return {self.status: _line(error)}
-        if sitting.wish is not wish:
-            return gr.skip()
-        sitting.shown = wish, result
-        return {self.picture: str(result.png), self.history: [(str(each.thumbnail), "") for each in sitting.history]}
+        if session.request is not request:
+            return _skip()
+        session.shown = request, result
+        return {self.picture: str(result.png), self.history: [(str(each.thumbnail), "") for each in session.history]}
 
-    @_told
-    def _hand_out(self, request: gr.Request) -> Any:
+    @_warns
+    def _hand_out(self, visit: gr.Request) -> Values:
         """Turn the files of the finished picture on, if it is still the one that is shown."""
-        sitting = self._sitting(request)
-        wish, result = sitting.shown or (None, None)
-        if result is None or sitting.wish is not wish:
-            return gr.skip()
+        session = self._session(visit)
+        request, result = session.shown or (None, None)
+        if result is None or session.request is not request:
+            return _skip()
         png, npz = (gr.update(value=str(path), interactive=True) for path in (result.png, result.npz))
-        return {self.png: png, self.npz: npz, self.commands: result.commands, self.status: sitting.complaint}
+        return {self.png: png, self.npz: npz, self.commands: result.commands, self.status: session.complaint}
 
-    @_told
-    def _straighten(self, request: gr.Request) -> list[float]:
-        sitting = self._sitting(request)
-        sitting.begin()
-        sitting.moves = {}
+    @_warns
+    def _straighten(self, visit: gr.Request) -> list[float]:
+        session = self._session(visit)
+        session.begin()
+        session.moves = {}
         return [0.0] * SLIDERS
 
-    @_told
-    def _show_kind(self, network: str, kind: str, request: gr.Request) -> list[Any]:
+    @_warns
+    def _show_kind(self, network: str, kind: str, visit: gr.Request) -> list[object]:
         """Show the sliders of another kind of directions as they were left."""
-        sitting = self._sitting(request)
-        sitting.begin()
-        network = choice(str(self.network.label), network, self.studio.sources)
-        kind = choice(str(self.kind.label), kind, self.studio.directions)
-        sliders = self._sliders(network, kind, sitting)
-        sitting.kind = kind
+        session = self._session(visit)
+        session.begin()
+        network = choice(str(self.network.label), network, self.sessions.networks)
+        kind = choice(str(self.kind.label), kind, self.sessions.directions)
+        sliders = self._sliders(network, kind, session)
+        session.kind = kind
         return list(sliders.values())
 
-    def _sliders(self, network: str, kind: str, sitting: Sitting) -> Values:
-        canvas = self.studio.canvas(network)
-        count = len(canvas.directions(kind))
-        layers, strengths = sitting.moves.get(kind, (AS_FOUND, [0.0] * SLIDERS))
-        sliders = {
+    def _sliders(self, network: str, kind: str, session: Session) -> Values:
+        renderer = self.sessions.renderer(network)
+        count = len(renderer.directions(kind))
+        layers, strengths = session.moves.get(kind, (AS_FOUND, [0.0] * SLIDERS))
+        sliders: Values = {
             each: gr.update(value=value, visible=i < count)
             for i, (each, value) in enumerate(zip(self.strengths, strengths, strict=True))
         }
-        return {self.layers: gr.update(choices=_layers(canvas), value=layers), **sliders}
+        return {self.layers: gr.update(choices=_layers(renderer), value=layers), **sliders}
 
-    def _choose_network(self, network: str, request: gr.Request) -> Values:
+    def _choose_network(self, network: str, visit: gr.Request) -> Values:
         """Keep the seed, truncation and noise; the rest is another network's."""
-        sitting = self._sitting(request)
-        sitting.begin()
-        last = sitting.last.picture if sitting.last else Composition(0, 0.7)
+        session = self._session(visit)
+        session.begin()
+        last = session.last.picture if session.last else Composition(0, 0.7)
         seed = last.base if isinstance(last.base, int) else 0
         picture = Composition(seed, last.truncation_psi, noise=last.noise, noise_seed=last.noise_seed)
         try:
-            shown = self._show(choice(str(self.network.label), network, self.studio.sources), picture, sitting)
-        except Exception as error:  # as in `_told`, but the list goes back to the network that is shown
+            shown = self._show(choice(str(self.network.label), network, self.sessions.networks), picture, session)
+        except Exception as error:  # as in `_warns`, but the list goes back to the network that is shown
             gr.Warning(_line(error))
-            return {self.network: sitting.network}
+            return {self.network: session.network}
         return shown | {self.photo: None, self.latents: None, self.progress: "", self.target: gr.update(visible=False)}
 
-    @_told
-    def _recall(self, event: gr.SelectData, request: gr.Request) -> Values:
+    @_warns
+    def _recall(self, event: gr.SelectData, visit: gr.Request) -> Values:
         """Put the controls to where they were for a picture of the history."""
-        sitting = self._sitting(request)
-        sitting.begin()
+        session = self._session(visit)
+        session.begin()
         name = Path(event.value["image"]["path"]).name  # there may be more pictures by now than when they clicked
-        wish = next((each.wish for each in sitting.history if each.thumbnail.name == name), None)
-        if wish is None:
+        request = next((each.request for each in session.history if each.thumbnail.name == name), None)
+        if request is None:
             raise StyleGANError("this picture is no longer there")
-        return self._show(wish.network, wish.picture, sitting)
+        return self._show(request.network, request.picture, session)
 
-    def _show(self, network: str, picture: Composition, sitting: Sitting) -> Values:
+    def _show(self, network: str, picture: Composition, session: Session) -> Values:
         """Return what the controls are for a picture of a network."""
-        canvas = self.studio.canvas(network)
-        last = canvas.G.num_ws - 1
+        renderer = self.sessions.renderer(network)
+        last = renderer.G.num_ws - 1
         moves = as_set(picture.moves, SLIDERS)
         kind = next(reversed(moves), "pca")
         mix = picture.mixes[0] if picture.mixes else Mix(1, f"0-{last // 2}")
         mix_first, mix_last = map(int, mix.layers.split("-"))
         label = -1 if picture.class_index is None else picture.class_index
         base = _LATENTS if isinstance(picture.base, Path) else _SEED
-        sitting.projects = sitting.projects and sitting.network == network
-        sitting.network, sitting.moves, sitting.kind = network, moves, kind
-        sitting.base = picture.base if isinstance(picture.base, Path) else None
-        seed = {self.seed: picture.base} if isinstance(picture.base, int) else {}
+        session.projects = session.projects and session.network == network
+        session.network, session.moves, session.kind = network, moves, kind
+        session.base = picture.base if isinstance(picture.base, Path) else None
+        seed: Values = {self.seed: picture.base} if isinstance(picture.base, int) else {}
         return {
             self.network: network,
             **seed,
             self.psi: picture.truncation_psi,
-            self.label: gr.update(**_classes(canvas) | {"value": label}),
+            self.label: gr.update(**_classes(renderer) | {"value": label}),
             self.noise: picture.noise,
             self.noise_seed: gr.update(value=picture.noise_seed, visible=picture.noise == "random"),
             self.mixing: bool(picture.mixes),
@@ -459,75 +471,75 @@ class Page:
             self.mix_first: gr.update(value=mix_first, maximum=last),
             self.mix_last: gr.update(value=mix_last, maximum=last),
             self.kind: kind,
-            **self._sliders(network, kind, sitting),
+            **self._sliders(network, kind, session),
             self.base: base,
-            **self._rows(sitting, picture.row or 0),
+            **self._rows(session, picture.row or 0),
         }
 
-    def _rows(self, sitting: Sitting, row: int = 0) -> Values:
-        rows = sitting.bases[sitting.base].rows if sitting.base else 1
+    def _rows(self, session: Session, row: int = 0) -> Values:
+        rows = session.bases[session.base].rows if session.base else 1
         return {self.row: gr.update(value=row, maximum=rows - 1, visible=rows > 1)}
 
-    @_told
-    def _bring(self, network: str, file: Any, request: gr.Request) -> Values:
-        sitting = self._sitting(request)
-        sitting.begin()
-        network = choice(str(self.network.label), network, self.studio.sources)
-        self.studio.bring(sitting, network, _uploaded(self.latents, file))
-        return {self.base: _LATENTS, **self._rows(sitting)}
+    @_warns
+    def _bring(self, network: str, file: object, visit: gr.Request) -> Values:
+        session = self._session(visit)
+        session.begin()
+        network = choice(str(self.network.label), network, self.sessions.networks)
+        self.sessions.bring(session, network, _uploaded(self.latents, file))
+        return {self.base: _LATENTS, **self._rows(session)}
 
-    def _project(self, values: Values, request: gr.Request) -> Iterator[Values]:
+    def _project(self, values: Values, visit: gr.Request) -> Iterator[Values]:
         try:
-            yield from self._projected(values, self._sitting(request))
+            yield from self._projected(values, self._session(visit))
         except Exception as error:
             gr.Warning(_line(error))
             yield {self.progress: ""}
 
-    def _projected(self, values: Values, sitting: Sitting) -> Iterator[Values]:
+    def _projected(self, values: Values, session: Session) -> Iterator[Values]:
         """Project the photograph, showing how far it is, and make it what pictures begin with."""
         if not values[self.photo]:
             raise StyleGANError("upload a photograph first")
         photo = _uploaded(self.photo, values[self.photo])
         steps = self._whole(values, self.steps, _MOST_STEPS, low=1)
         space, fit = self._choice(values, self.space, _SPACES), self._choice(values, self.fit, _FITS)
-        network = self._choice(values, self.network, self.studio.sources)
-        canvas = self.studio.canvas(network)
-        label = self._class(values, canvas)
-        target = read_target(photo, canvas.G, fit)
+        network = self._choice(values, self.network, self.sessions.networks)
+        renderer = self.sessions.renderer(network)
+        label = self._class(values, renderer)
+        target = read_target(photo, renderer.G, fit)
         yield {self.target: gr.update(value=_shown(target.picture), visible=True), self.progress: target.story}
-        sitting.projects = True
+        session.projects = True
         while not self._projecting.acquire(timeout=_SHOWN):
-            yield {self.progress: "Waiting for the projections of others …" if sitting.projects else "Stopped."}
-            if not sitting.projects:
+            yield {self.progress: "Waiting for the projections of others …" if session.projects else "Stopped."}
+            if not session.projects:
                 return
         try:
             settings = ProjectionSettings(space=space, steps=steps)
-            projection = Projection(canvas.G, target.image(), settings, class_index=label)
-            turn = sitting.begin()
+            projection = Projection(renderer.G, target.image(), settings, class_index=label)
+            turn = session.begin()
             for step in _in_time(projection):
-                if not sitting.projects:
+                if not session.projects:
                     yield {self.progress: "Stopped."}
                     return
-                picture = self._draft(canvas.glimpse(projection.latents()))
+                picture = self._draft(renderer.glimpse(projection.latents()))
                 # A visitor who does something meanwhile sees what that makes.
-                seen = {**picture, self.status: "projecting …"} if sitting.turn is turn else {}
+                seen = {**picture, self.status: "projecting …"} if session.turn is turn else {}
                 yield {**seen, self.progress: f"Step {step} of {steps}"}
-            if not sitting.projects:
+            if not session.projects:
                 return
         finally:
             self._projecting.release()
-            sitting.projects = False
+            session.projects = False
         latents = projection.latents()
         options = ["--space", space, "--fit", fit, "--steps", str(steps)]
         options += [] if label is None else ["--class", str(label)]
-        self.studio.take_projection(sitting, network, latents, photo.name, options)
-        likeness = psnr(canvas.draw(latents), target.picture)
+        self.sessions.take_projection(session, network, latents, photo=photo.name, options=options)
+        likeness = psnr(renderer.draw(latents), target.picture)
         yield {
             self.progress: f"{target.story}; projected at a PSNR of {likeness:.1f} dB",
             self.base: _LATENTS,
             self.noise: "official",
             self.mixing: False,
-            **self._rows(sitting),
+            **self._rows(session),
         }
 
 
@@ -549,10 +561,10 @@ def _in_time(projection: Projection) -> Iterator[int]:
             shown = now
 
 
-def _uploaded(field: Any, file: Any) -> Path:
+def _uploaded(field: Component, file: object) -> Path:
     """Return where an upload is; Gradio has seen to it that it is one."""
     if not isinstance(file, dict):
-        raise FieldError(field.label, file, "an upload")
+        raise FieldError(str(field.label), file, "an upload")
     return Path(file["path"])
 
 
@@ -561,12 +573,12 @@ def _shown(picture: Picture) -> Image.Image:
     return to_pil(picture).convert("RGB")
 
 
-def _classes(canvas: Canvas) -> dict[str, Any]:
-    count = canvas.G.c_dim
+def _classes(renderer: Renderer) -> _Keywords:
+    count = renderer.G.c_dim
     return {"choices": [("none", -1), *((str(i), i) for i in range(count))], "value": -1, "visible": count > 0}
 
 
-def _layers(canvas: Canvas) -> list[str]:
-    named = ["coarse", "middle", "fine"] if hasattr(canvas.G.synthesis, "block_resolutions") else []
-    half = canvas.G.num_ws // 2
-    return [AS_FOUND, "all", *(named or [f"0-{half - 1}", f"{half}-{canvas.G.num_ws - 1}"])]
+def _layers(renderer: Renderer) -> list[str]:
+    named = ["coarse", "middle", "fine"] if hasattr(renderer.G.synthesis, "block_resolutions") else []
+    half = renderer.G.num_ws // 2
+    return [AS_FOUND, "all", *(named or [f"0-{half - 1}", f"{half}-{renderer.G.num_ws - 1}"])]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from stylegan_torch.networks.interface import Generator
 
 SIDE = 64
 """Largest side of a preview, in pixels."""
@@ -30,7 +31,7 @@ class Preview:
 
     _features: Tensor
 
-    def __init__(self, G: Any, side: int = SIDE) -> None:
+    def __init__(self, G: Generator, side: int = SIDE) -> None:
         """Take a generator with W, in any form, and the largest side of previews."""
         self._synthesis, self._side = G.synthesis, side
         self._margin: int = getattr(G.config, "margin_size", 0)  # what StyleGAN3's layers have beyond the picture
@@ -64,12 +65,12 @@ class Preview:
         x, size = self._columns()
         return (x @ self._colours).t().reshape(1, -1, *size).float()
 
-    def _keep(self, name: str, layer: nn.Module, inputs: Any, output: Any) -> None:
+    def _keep(self, name: str, layer: nn.Module, inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
         features = output[0] if isinstance(output, tuple) else output
         if features.numel() and max(features.shape[2:]) - 2 * self._margin <= self._side:
             self._layer, self._features = name, features
 
-    def _stop(self, layer: nn.Module, inputs: Any, output: Any) -> None:
+    def _stop(self, layer: nn.Module, inputs: object, output: Tensor | tuple[Tensor, ...]) -> None:
         self._keep(self._layer, layer, inputs, output)
         raise _EnoughError
 

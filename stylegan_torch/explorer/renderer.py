@@ -7,19 +7,19 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from stylegan_torch.drawing.draw import exact_float32
-from stylegan_torch.drawing.images import to_uint8
+from stylegan_torch.drawing.draw import synthesize
+from stylegan_torch.drawing.images import Picture, to_uint8
 from stylegan_torch.editing.composer import Composer
 from stylegan_torch.editing.composition import Composition
 from stylegan_torch.editing.directions import Directions
 from stylegan_torch.editing.inspect import average_ws
 from stylegan_torch.editing.latents import Latents
-from stylegan_torch.editing.pictures import Picture
 from stylegan_torch.explorer.preview import SIDE, Preview
+from stylegan_torch.networks.interface import Generator
 
 QUICK = 0.12
 """A network whose picture takes longer, in seconds, gets previews."""
@@ -29,16 +29,21 @@ class OvertakenError(Exception):
     """A newer picture is wanted, so this one was not finished."""
 
 
-class Canvas:
+class Renderer:
     """Draws the pictures of one network, one at a time, whoever asks."""
 
-    def __init__(self, G: Any, drawer: Any, preview_side: int = SIDE) -> None:
+    def __init__(
+        self, G: Generator, drawer: Generator, *, preview_side: int = SIDE, quick_seconds: float = QUICK
+    ) -> None:
         """Take a generator with W, in its plain form, and the form to draw with; draws a first picture to time it.
+
+        If pictures take longer than `quick_seconds`, `glimpse` draws previews of at most `preview_side` pixels a side.
 
         Raises:
             LatentsError: if it has no W.
         """
         self.G = G
+        self.quick_seconds = quick_seconds
         self.composer = Composer(G)
         # Ours alone: others, such as projections, must not run into our hooks.
         self._drawer = copy.deepcopy(drawer) if drawer is G else drawer
@@ -52,7 +57,7 @@ class Canvas:
     @property
     def quick(self) -> bool:
         """Return whether whole pictures are drawn fast enough to follow a slider."""
-        return self.seconds <= QUICK
+        return self.seconds <= self.quick_seconds
 
     def compose(self, picture: Composition) -> Latents:
         """Return the latents of a composition; see `Composer.compose`."""
@@ -69,7 +74,7 @@ class Canvas:
         if self.quick:
             return self.draw(latents)
         with self._lock:
-            return _picture(self._preview.sketch(lambda: self._synthesize(latents)))
+            return self._picture(self._preview.sketch(lambda: self._synthesize(latents)))
 
     def draw(self, latents: Latents, overtaken: Callable[[], bool] = lambda: False) -> Picture:
         """Return the picture [H, W, C] of the first latents.
@@ -86,31 +91,27 @@ class Canvas:
             handles = [layer.register_forward_pre_hook(ask) for layer in self._drawer.synthesis.children()]
             try:
                 if self.quick:
-                    return _picture(self._synthesize(latents))
-                return _picture(self._preview.learn(lambda: self._timed(latents)))
+                    return self._picture(self._synthesize(latents))
+                return self._picture(self._preview.learn(lambda: self._timed(latents)))
             finally:
                 for handle in handles:
                     handle.remove()
 
-    def _timed(self, latents: Latents) -> Any:
+    def _timed(self, latents: Latents) -> Tensor:
         start = time.perf_counter()
         image = self._synthesize(latents).cpu()  # which waits for a GPU to be done
         self.seconds = min(self.seconds, time.perf_counter() - start)
         return image
 
     @torch.inference_mode()
-    def _synthesize(self, latents: Latents) -> Any:
-        device = self.G.device
-        noise = [layer[:1].to(device) for layer in latents.noise]
-        with exact_float32():
-            return self._drawer.synthesis(latents.ws[:1].to(device), noise=noise or None)
+    def _synthesize(self, latents: Latents) -> Tensor:
+        return synthesize(self._drawer, latents.ws[:1], noise=[layer[:1] for layer in latents.noise])
+
+    def _picture(self, images: Tensor) -> Picture:
+        picture: Picture = to_uint8(images, self.G.rounding)[0].numpy()
+        return picture
 
 
-def _ask(overtaken: Callable[[], bool], layer: Any, inputs: Any) -> None:
+def _ask(overtaken: Callable[[], bool], layer: nn.Module, inputs: object) -> None:
     if overtaken():
         raise OvertakenError
-
-
-def _picture(image: Any) -> Picture:
-    picture: Picture = to_uint8(image)[0].numpy()
-    return picture

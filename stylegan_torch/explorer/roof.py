@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from typing import Any
 
 import gradio as gr
+from gradio import processing_utils
 from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from stylegan_torch.errors import StyleGANError
 from stylegan_torch.text import one_line
+
+REQUIRED = "gradio>=6.31,<7"
+"""As in pyproject.toml: it has the private parts that are replaced here."""
 
 LOG = logging.getLogger("stylegan_torch.explorer")
 """At the level DEBUG, with tracebacks."""
@@ -19,6 +26,26 @@ def report(error: Exception) -> str:
     line = one_line(f"unexpected {type(error).__name__}: {error}")
     LOG.error("Error: %s", line, exc_info=error if LOG.isEnabledFor(logging.DEBUG) else None)
     return line
+
+
+def secure_uploads() -> None:
+    """Let no visitor have Gradio fetch an address in place of an upload: it could be any, of any size.
+
+    Raises:
+        StyleGANError: if this Gradio lacks a part that is replaced here or in `Blocks`, which would protect nobody.
+    """
+    parts = ((processing_utils, "async_ssrf_protected_download"), (gr.Blocks, "process_api"))
+    missing = [name for owner, name in parts if not inspect.iscoroutinefunction(getattr(owner, name, None))]
+    if missing:
+        raise StyleGANError(
+            f"Gradio {gr.__version__} has no {' and no '.join(missing)}, which the explorer must replace: "
+            f"pip install '{REQUIRED}'"
+        )
+    processing_utils.async_ssrf_protected_download = _refuse_address
+
+
+async def _refuse_address(url: str, cache_dir: str) -> str:
+    raise gr.Error(f"{url} is not fetched: upload the file itself", print_exception=False)
 
 
 class Blocks(gr.Blocks):
@@ -38,14 +65,14 @@ class Blocks(gr.Blocks):
 class Roof:
     """The same for requests that reach no event; to be put around an ASGI application."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         begun = False
 
-        async def sent(message: Any) -> None:
+        async def sent(message: Message) -> None:
             nonlocal begun
             begun = True
             await send(message)

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
@@ -21,7 +20,8 @@ from stylegan_torch.editing import latents as travelling
 from stylegan_torch.editing.composition import Composition, Move
 from stylegan_torch.editing.latents import Latents
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.explorer.renderer import Canvas, OvertakenError
+from stylegan_torch.explorer.renderer import OvertakenError, Renderer
+from stylegan_torch.networks.interface import Generator
 
 KEPT = 24
 """Pictures in a visitor's history."""
@@ -58,19 +58,19 @@ def as_set(moves: tuple[Move, ...], count: int) -> Moves:
 
 
 @dataclass(frozen=True)
-class Source:
+class NetworkChoice:
     """A network that visitors may choose: how to open it, and how a command line does.
 
     options: those that every command has; drawing: more, of commands that draw.
     """
 
-    open: Callable[[], tuple[Any, Any, Mapping[str, Any]]]
+    open: Callable[[], tuple[Generator, Generator, Mapping[str, object]]]
     options: tuple[str, ...] = ()
     drawing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Wish:
+class Request:
     """The picture that a visitor wants; each is its own, also if two are alike."""
 
     network: str
@@ -91,7 +91,7 @@ class Base:
 class Result:
     """A finished picture, as files."""
 
-    wish: Wish
+    request: Request
     png: Path
     npz: Path
     thumbnail: Path
@@ -99,15 +99,15 @@ class Result:
 
 
 @dataclass
-class Sitting:
+class Session:
     """What one visitor has before them.
 
     network, kind: the network and the kind of directions that the page shows.
     turn: what the visitor did last; see `begin`.
-    wish: what is drawn, or was; None while it is not known, or something else is shown.
-    last: the wish before, when it is None.
+    request: what is drawn, or was; None while it is not known, or something else is shown.
+    last: the request before, when it is None.
     complaint: what is wrong with the page's fields.
-    shown: the wish whose finished picture the page was sent last, and that.
+    shown: the request whose finished picture the page was sent last, and that.
     moves: by the kind of directions, the layers and strengths that are set.
     bases: files of latents in `folder`; base: the one in use.
     projects: whether a photograph is being projected, until it is done or no longer wanted.
@@ -117,10 +117,10 @@ class Sitting:
     network: str
     kind: str = "pca"
     turn: object = None
-    wish: Wish | None = None
-    last: Wish | None = None
+    request: Request | None = None
+    last: Request | None = None
     complaint: str = ""
-    shown: tuple[Wish, Result] | None = None
+    shown: tuple[Request, Result] | None = None
     moves: Moves = field(default_factory=dict)
     bases: dict[Path, Base] = field(default_factory=dict)
     base: Path | None = None
@@ -135,15 +135,15 @@ class Sitting:
     def begin(self) -> object:
         """Take in something that the visitor does; what was being drawn is given up. Returns its turn."""
         with self._changing:
-            self.turn, self.wish = object(), None
+            self.turn, self.request = object(), None
             return self.turn
 
-    def wish_for(self, turn: object, wish: Wish | None) -> bool:
-        """Wish for something, or None for what it was before; returns False if the visitor did more since that turn."""
+    def ask(self, turn: object, request: Request | None) -> bool:
+        """Ask for a picture, or None for the one before; returns False if the visitor did more since that turn."""
         with self._changing:
             if self.turn is not turn:
                 return False
-            self.wish = self.last = wish or self.last
+            self.request = self.last = request or self.last
             return True
 
     def new_file(self, name: str) -> Path:
@@ -164,16 +164,19 @@ class Sitting:
             shutil.rmtree(self.history.pop(0).png.parent, ignore_errors=True)
 
 
-class Studio:
-    """The networks that visitors may choose, opened when first used, and the visitors' sittings."""
+class Sessions:
+    """The networks that visitors may choose, opened when first used, and the visitors' sessions."""
 
-    def __init__(self, sources: Mapping[str, Source], directions: tuple[str, ...] = ()) -> None:
-        """Take networks by the name that visitors see, and files of directions."""
-        self.sources = sources
+    def __init__(
+        self, networks: Mapping[str, NetworkChoice], directions: tuple[str, ...] = (), visitors: int = VISITORS
+    ) -> None:
+        """Take networks by the name that visitors see, files of directions, and how many visitors are remembered."""
+        self.networks = networks
         self.directions = ("pca", "sefa", *directions)
-        self._canvases: dict[str, tuple[Canvas, Mapping[str, Any]]] = {}
-        self._opening = {name: threading.Lock() for name in sources}
-        self._sittings: dict[str, Sitting] = {}
+        self._visitors = visitors
+        self._renderers: dict[str, tuple[Renderer, Mapping[str, object]]] = {}
+        self._opening = {name: threading.Lock() for name in networks}
+        self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
         self._folder = tempfile.TemporaryDirectory(prefix="stylegan-explore-")
 
@@ -186,109 +189,111 @@ class Studio:
         """Remove all files."""
         self._folder.cleanup()
 
-    def canvas(self, name: str) -> Canvas:
-        """Return the canvas of a network.
+    def renderer(self, name: str) -> Renderer:
+        """Return the renderer of a network.
 
         Raises:
             StyleGANError: if it cannot be opened, or has no W.
         """
         return self._opened(name)[0]
 
-    def _opened(self, name: str) -> tuple[Canvas, Mapping[str, Any]]:
+    def _opened(self, name: str) -> tuple[Renderer, Mapping[str, object]]:
         with self._opening[name]:
-            if name not in self._canvases:
-                G, drawer, origin = self.sources[name].open()
-                self._canvases[name] = Canvas(G, drawer), origin
-            return self._canvases[name]
+            if name not in self._renderers:
+                G, drawer, origin = self.networks[name].open()
+                self._renderers[name] = Renderer(G, drawer), origin
+            return self._renderers[name]
 
-    def sitting(self, visitor: str) -> Sitting:
+    def of(self, visitor: str) -> Session:
         """Return what a visitor has before them, new ones nothing yet."""
         with self._lock:
-            sitting = self._sittings.pop(visitor, None)
-            if sitting is None:
-                sitting = Sitting(Path(tempfile.mkdtemp(dir=self.folder)), next(iter(self.sources)))
-            self._sittings[visitor] = sitting  # now the last one
-            idle = next(iter(self._sittings)) if len(self._sittings) > VISITORS else None
+            session = self._sessions.pop(visitor, None)
+            if session is None:
+                session = Session(Path(tempfile.mkdtemp(dir=self.folder)), next(iter(self.networks)))
+            self._sessions[visitor] = session  # now the last one
+            idle = next(iter(self._sessions)) if len(self._sessions) > self._visitors else None
         if idle is not None:
             self.leave(idle)
-        return sitting
+        return session
 
     def leave(self, visitor: str) -> None:
         """Forget a visitor and their files."""
         with self._lock:
-            sitting = self._sittings.pop(visitor, None)
-        if sitting:
-            sitting.left, sitting.projects = True, False
-            sitting.begin()
-            shutil.rmtree(sitting.folder, ignore_errors=True)
+            session = self._sessions.pop(visitor, None)
+        if session:
+            session.left, session.projects = True, False
+            session.begin()
+            shutil.rmtree(session.folder, ignore_errors=True)
 
-    def finish(self, sitting: Sitting, wish: Wish) -> Result:
-        """Draw a wish whole, write its files, and put it into the history, unless it is there already.
+    def finish(self, session: Session, request: Request) -> Result:
+        """Draw a request whole, write its files, and put it into the history, unless it is there already.
 
         Raises:
             OvertakenError: if the visitor wants something else by now.
             StyleGANError: if it cannot be drawn, or its files not be written.
         """
-        with sitting.finishing:
-            earlier = next((each for each in sitting.history if each.wish == wish), None)
-            return earlier or self._finish(sitting, wish)
+        with session.finishing:
+            earlier = next((each for each in session.history if each.request == request), None)
+            return earlier or self._finish(session, request)
 
-    def _finish(self, sitting: Sitting, wish: Wish) -> Result:
-        canvas, origin = self._opened(wish.network)
-        latents = canvas.compose(wish.picture)
-        picture = to_pil(canvas.draw(latents, lambda: sitting.wish is not wish))
-        name = sitting.new_name(_stem(sitting, wish.picture))
-        commands = self.commands(sitting, wish, name)
+    def _finish(self, session: Session, request: Request) -> Result:
+        renderer, origin = self._opened(request.network)
+        latents = renderer.compose(request.picture)
+        picture = to_pil(renderer.draw(latents, lambda: session.request is not request))
+        name = session.new_name(_stem(session, request.picture))
+        commands = self.commands(session, request, name)
         try:
-            png = sitting.new_file(f"{name}.png")
+            png = session.new_file(f"{name}.png")
             save_png(png, picture, {"network": dict(origin), "commands": commands, "version": __version__})
             npz, thumbnail = png.with_suffix(".npz"), png.with_name(f"thumbnail-{png.parent.name}.png")
             travelling.save(npz, latents)
             picture.thumbnail(_THUMBNAIL, Image.Resampling.LANCZOS)
             picture.save(thumbnail)
         except (OSError, StyleGANError) as error:
-            if sitting.left:  # and the folder with them
+            if session.left:  # and the folder with them
                 raise OvertakenError from error
             if isinstance(error, OSError):
                 raise StyleGANError(f"cannot write {name}: {error.strerror or error}") from error
             raise
-        result = Result(wish, png, npz, thumbnail, commands)
-        sitting.keep(result)
+        result = Result(request, png, npz, thumbnail, commands)
+        session.keep(result)
         return result
 
-    def commands(self, sitting: Sitting, wish: Wish, name: str) -> str:
-        """Return the command lines that draw a wish again, to files of a name."""
-        picture, lines = wish.picture, list[str]()
+    def commands(self, session: Session, request: Request, name: str) -> str:
+        """Return the command lines that draw a request again, to files of a name."""
+        picture, lines = request.picture, list[str]()
         if isinstance(picture.base, Path):
-            base = sitting.bases[picture.base]
+            base = session.bases[picture.base]
             picture, lines = replace(picture, base=Path(base.name)), [*base.story]
         written = ["--out", f"{name}.png", "--save-latents", f"{name}.npz"]
-        source = self.sources[wish.network]
-        lines.append(shlex.join(["stylegan", "draw", *source.options, *source.drawing, *picture.arguments(), *written]))
+        network = self.networks[request.network]
+        lines.append(
+            shlex.join(["stylegan", "draw", *network.options, *network.drawing, *picture.arguments(), *written])
+        )
         return "\n".join(lines)
 
-    def bring(self, sitting: Sitting, network: str, path: Path) -> Base:
+    def bring(self, session: Session, network: str, path: Path) -> Base:
         """Take up a file of latents for compositions to begin with.
 
         Raises:
             LatentsError: if it holds none for this network.
         """
-        latents = travelling.load(path, self.canvas(network).G, MOST_LATENTS)
-        return _begin_with(sitting, latents, Base(network, _as_argument(path.name), len(latents)))
+        latents = travelling.load(path, self.renderer(network).G, MOST_LATENTS)
+        return _begin_with(session, latents, Base(network, _as_argument(path.name), len(latents)))
 
     def take_projection(
-        self, sitting: Sitting, network: str, latents: Latents, photo: str, options: Sequence[str]
+        self, session: Session, network: str, latents: Latents, *, photo: str, options: Sequence[str]
     ) -> Base:
         """Take up the latents of a photograph for compositions to begin with; options of `stylegan project`."""
-        words = ["stylegan", "project", _as_argument(photo), *self.sources[network].options, *options]
+        words = ["stylegan", "project", _as_argument(photo), *self.networks[network].options, *options]
         story = (shlex.join([*words, "--outdir", "out"]),)
-        return _begin_with(sitting, latents, Base(network, f"out/{Path(photo).stem}.npz", len(latents), story))
+        return _begin_with(session, latents, Base(network, f"out/{Path(photo).stem}.npz", len(latents), story))
 
 
-def _begin_with(sitting: Sitting, latents: Latents, base: Base) -> Base:
-    sitting.base = sitting.new_file("base.npz")
-    travelling.save(sitting.base, latents)
-    sitting.bases[sitting.base] = base
+def _begin_with(session: Session, latents: Latents, base: Base) -> Base:
+    session.base = session.new_file("base.npz")
+    travelling.save(session.base, latents)
+    session.bases[session.base] = base
     return base
 
 
@@ -296,8 +301,8 @@ def _as_argument(name: str) -> str:
     return f"./{name}" if name.startswith("-") else name
 
 
-def _stem(sitting: Sitting, picture: Composition) -> str:
+def _stem(session: Session, picture: Composition) -> str:
     if isinstance(picture.base, int):
         return f"seed{picture.base:04d}"
-    stem = Path(sitting.bases[picture.base].name).stem
+    stem = Path(session.bases[picture.base].name).stem
     return f"{stem}-drawn" if picture.row is None else f"{stem}-{picture.row}"

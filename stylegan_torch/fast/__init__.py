@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
 
 import stylegan_torch.networks.progan as plain_progan
 import stylegan_torch.networks.stylegan1 as plain_stylegan1
@@ -24,21 +23,26 @@ from stylegan_torch.fast.progan import ProGANGenerator
 from stylegan_torch.fast.stylegan1 import StyleGANSynthesis
 from stylegan_torch.fast.stylegan2 import StyleGAN2Synthesis
 from stylegan_torch.fast.stylegan3 import StyleGAN3Synthesis
-from stylegan_torch.networks.layers import StyleGenerator
+from stylegan_torch.networks.interface import Generator, StyleGenerator, SynthesisNetwork
+
+__all__ = ["optimize"]
+
+_Make = Callable[[Any, torch.dtype], Generator]
+"""Makes a fast form; each takes the plain form of its family."""
 
 
 class FastGenerator(DrawsOnly, StyleGenerator):
     """A generator with a w, in its fast form."""
 
 
-def _style_generator(synthesis: type[nn.Module]) -> Callable[[Any, torch.dtype], nn.Module]:
-    def make(G: Any, dtype: torch.dtype) -> nn.Module:
+def _style_generator(synthesis: Callable[[Any, torch.dtype], SynthesisNetwork]) -> _Make:
+    def make(G: StyleGenerator, dtype: torch.dtype) -> FastGenerator:
         return FastGenerator(G.config, fold_linear(copy.deepcopy(G.mapping)), synthesis(G.synthesis, dtype))
 
     return make
 
 
-_FORMS: dict[type[nn.Module], Callable[[Any, torch.dtype], nn.Module]] = {
+_FORMS: dict[type[Generator], _Make] = {
     plain_progan.Generator: ProGANGenerator,
     plain_stylegan1.Generator: _style_generator(StyleGANSynthesis),
     plain_stylegan2.Generator: _style_generator(StyleGAN2Synthesis),
@@ -46,7 +50,7 @@ _FORMS: dict[type[nn.Module], Callable[[Any, torch.dtype], nn.Module]] = {
 }
 
 
-def optimize(G: Any, dtype: torch.dtype = torch.float32) -> Any:
+def optimize(G: Generator, dtype: torch.dtype = torch.float32) -> Generator:
     """Return the fast form of a generator: the same interface, its own tensors, for drawing only.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -52,6 +52,7 @@ def own(value: Tensor, dtype: torch.dtype | None = None) -> Tensor:
 def finisher(
     activation: str,
     noise: Tensor | None = None,
+    *,
     clamp: float | None = None,
     scale: Tensor | None = None,
     bias: Tensor | None = None,
@@ -116,7 +117,10 @@ class FoldedLinear(nn.Module):
         return activate(x, self.activation, with_gain=self.activation_gain and not self.folded)
 
 
-def fold_linear(module: nn.Module) -> nn.Module:
+_Module = TypeVar("_Module", bound=nn.Module)
+
+
+def fold_linear(module: _Module) -> _Module:
     """Fold the gains of all dense layers below a module, in place."""
     for name, child in module.named_children():
         if isinstance(child, Linear):
@@ -240,7 +244,7 @@ class OneByOne(DrawsOnly):
         *,
         fused_modconv: bool | None = None,
         update_emas: bool = False,
-    ) -> Any:
+    ) -> Tensor:
         """Draw images as the plain form does.
 
         Raises:

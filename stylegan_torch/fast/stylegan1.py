@@ -138,7 +138,7 @@ class StyleGANSynthesis(OneByOne, stylegan1.SynthesisNetwork):
             fast = StyleGANBlock(block)
             precision = torch.float32 if int(name[1:]) < SMALL else dtype
             for part in ("conv0", "conv1"):
-                layer: Any = getattr(block, part)
+                layer = getattr(block, part)
                 setattr(fast, part, StyledConv(layer, (height << level, width << level), precision))
             if hasattr(block, "torgb"):
                 fast.torgb = copy.deepcopy(block.torgb).to(precision)

@@ -85,10 +85,11 @@ class ModulatedConv(DrawsOnly):
             noise = (noise * self.strength).to(self.dtype)
         if len(styles) == 1 and self.scale_weights:
             weight = self.weight * self._per_channel(styles[0], factor if factor is None else factor[0])
-            finish = finisher(self.activation, noise, self.conv_clamp)
+            finish = finisher(self.activation, noise, clamp=self.conv_clamp)
             return self._stage(weight.to(self.dtype), self.bias, finish, None)
         scale = None if factor is None else factor[:, :, None, None].to(self.dtype)
-        finish = finisher(self.activation, noise, self.conv_clamp, scale, self.bias[:, None, None])
+        bias = self.bias[:, None, None]
+        finish = finisher(self.activation, noise, clamp=self.conv_clamp, scale=scale, bias=bias)
         return self._stage(self.weight.to(self.dtype), None, finish, styles[:, :, None, None].to(self.dtype))
 
     def _per_channel(self, style: Tensor, factor: Tensor | None) -> Tensor:
@@ -178,7 +179,7 @@ class StyleGAN2Block(stylegan2.SynthesisBlock):
         whole = self.residual or not isinstance(self.attention, nn.Identity) or is_watched(self)
         if x is None or self.resolution == 4 or whole or rows >= self.size[0]:
             return super().forward(x, img, ws, noise_mode=noise_mode, noise=noise)
-        convs: tuple[Any, Any] = (self.conv0, self.conv1)
+        convs = (self.conv0, self.conv1)
         maps = [conv.pick_noise(ws, noise_mode, noise and noise[i]) for i, conv in enumerate(convs)]
         return self._in_strips(x.to(self.dtype), img, ws, maps, rows)
 

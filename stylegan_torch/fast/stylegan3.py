@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -161,6 +160,6 @@ class StyleGAN3Synthesis(OneByOne, stylegan3.SynthesisNetwork):
         copy_settings(synthesis, self)
         self.input = copy.deepcopy(synthesis.input)
         for name in synthesis.layer_names:
-            layer: Any = synthesis.get_submodule(name)
+            layer: stylegan3.SynthesisLayer = getattr(synthesis, name)
             precision = torch.float32 if layer.spec.rate < 2 * SMALL else dtype
             self.add_module(name, FilteredConv(layer, precision))

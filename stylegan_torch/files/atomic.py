@@ -52,6 +52,7 @@ def make_folder(path: Path) -> None:
 def new_file(path: Path, force: bool = False) -> Iterator[IO[bytes]]:
     """Give an open file to write to, which becomes `path` when the block ends without an error.
 
+    Until then what was written and flushed can be read as the file's own `name`.
     Folders that are missing are made, and go again if the file does not come about. Where the system can (Linux), it
     has no name until then, so that not even a killed process leaves anything.
 
@@ -67,8 +68,7 @@ def new_file(path: Path, force: bool = False) -> Iterator[IO[bytes]]:
         with _folder(path.parent):
             temporary = _nameless(path) or _named(path)
             try:
-                # Never truncated: some file systems flush what was truncated and written as soon as it is closed.
-                with os.fdopen(temporary.descriptor, "r+b", closefd=False) as file:
+                with temporary.opened() as file:
                     yield file
                 temporary.finish(path, force)
             finally:
@@ -129,6 +129,12 @@ class _Temporary:
     def __init__(self, descriptor: int, name: Path | None) -> None:
         self.descriptor = descriptor
         self.name = name
+
+    def opened(self) -> IO[bytes]:
+        """Return it as a file whose name opens it once more."""
+        name = self.name or Path(f"/proc/self/fd/{self.descriptor}")
+        # Never truncated: some file systems flush what was truncated and written as soon as it is closed.
+        return open(name, "r+b", opener=lambda *_: os.dup(self.descriptor))
 
     def finish(self, path: Path, force: bool) -> None:
         """Give the finished file its name; FileExistsError if it was taken meanwhile."""

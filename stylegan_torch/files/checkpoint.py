@@ -22,7 +22,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal, overload
 
 import safetensors
 import safetensors.torch
@@ -33,6 +33,7 @@ from stylegan_torch.errors import CheckpointError
 from stylegan_torch.files.atomic import new_file, opened_by_name
 from stylegan_torch.files.plain_json import plain
 from stylegan_torch.neighbours import in_the_way
+from stylegan_torch.networks.interface import Discriminator, Generator
 from stylegan_torch.networks.registry import (
     Config,
     assemble,
@@ -42,15 +43,20 @@ from stylegan_torch.networks.registry import (
     shapes,
     tensors_of,
 )
+from stylegan_torch.types import Json, JsonObject
+
+__all__ = ["ROLES", "Checkpoint", "StoredNetwork", "is_ours", "load", "of_modules", "read", "save", "write"]
 
 FORMAT = "stylegan-torch"
 VERSION = 2
 ROLES = ("G_ema", "G", "D")
 """The networks a file may have: the generator's moving average, the generator, the discriminator."""
+_HALVES = (torch.float16, torch.bfloat16)
+_INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @dataclass(frozen=True)
-class Network:
+class StoredNetwork:
     """One network of a file: its config, its tensors, and `source` tensors kept for export only."""
 
     config: Config
@@ -62,11 +68,17 @@ class Network:
 class Checkpoint:
     """What one of our files holds; `networks` by role: "G_ema", "G", "D"."""
 
-    networks: dict[str, Network]
-    provenance: dict[str, Any] = field(default_factory=dict)
+    networks: dict[str, StoredNetwork]
+    provenance: JsonObject = field(default_factory=dict)
 
+    @overload
+    def network(self, role: Literal["G_ema", "G"] = "G_ema") -> Generator: ...
+    @overload
+    def network(self, role: Literal["D"]) -> Discriminator: ...
+    @overload
+    def network(self, role: str) -> Any: ...
     def network(self, role: str = "G_ema") -> Any:
-        """Return a network (an `nn.Module`) in eval mode, on the CPU, sharing this checkpoint's tensors.
+        """Return a network in eval mode, on the CPU, sharing this checkpoint's tensors.
 
         Raises:
             CheckpointError: if it is not there, or its tensors don't fit its config.
@@ -79,19 +91,57 @@ class Checkpoint:
 def write(path: str | Path, checkpoint: Checkpoint, force: bool = False) -> None:
     """Write a `.pt` or `.safetensors` file; either the whole file comes into being or nothing does.
 
+    It is read back and compared before it takes its name.
+
     Raises:
         StyleGANError: if the file exists and `force` is off, or cannot be written.
-        CheckpointError: for another suffix, no networks, or networks of other roles.
+        CheckpointError: for another suffix, no networks, networks of other roles, or a file that reads back otherwise.
     """
     path = Path(path)
     try:
         _check_roles(checkpoint.networks)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+        raise CheckpointError(error.reason, path) from error
     if path.suffix not in _WRITERS:
-        raise CheckpointError(f"{path}: the name must end in .pt or .safetensors")
+        raise CheckpointError("the name must end in .pt or .safetensors", path)
     with new_file(path, force) as file:
         _WRITERS[path.suffix](file, checkpoint)
+        file.flush()
+        if what := _difference(checkpoint, Path(file.name)):
+            raise CheckpointError(f"{path}: what was written reads back otherwise ({what}); is the disk sound?")
+
+
+def _difference(checkpoint: Checkpoint, written: Path) -> str | None:
+    """Tell what in a file is not as it should be, bit for bit, by its name; None if all is."""
+    try:
+        again = read(written)
+    except CheckpointError as error:
+        return str(error).removeprefix(f"{written}: ").replace(str(written), "it")
+    if again.networks.keys() != checkpoint.networks.keys():
+        return "its networks"
+    if json.dumps(again.provenance) != json.dumps(checkpoint.provenance):
+        return "its provenance"
+    for role, network in checkpoint.networks.items():
+        if again.networks[role].config != network.config:
+            return f"network {role}: its config"
+        for ours, theirs in zip(_parts(network), _parts(again.networks[role]), strict=True):
+            for name in ours.keys() | theirs.keys():
+                if name not in ours or name not in theirs or not same_bits(_as_read(ours[name]), theirs[name]):
+                    return f"network {role}: tensor {name}"
+    return None
+
+
+def same_bits(a: Tensor, b: Tensor) -> bool:
+    """Tell whether two tensors are the same bit for bit, which NaN is too and zeros of two signs are not."""
+    return a.dtype == b.dtype and a.shape == b.shape and torch.equal(_bits(a), _bits(b))
+
+
+def _bits(x: Tensor) -> Tensor:
+    return x.detach().cpu().reshape(-1).contiguous().view(_INTEGERS[x.element_size()])
+
+
+def _parts(network: StoredNetwork) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    return network.state_dict, network.source
 
 
 def read(path: str | Path) -> Checkpoint:
@@ -108,9 +158,10 @@ def read(path: str | Path) -> Checkpoint:
         for role, network in checkpoint.networks.items():
             check_state(network.config, network.state_dict, role)
     except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
-        raise CheckpointError(f"{path}: is damaged ({type(error).__name__}: {error})") from error
+        error.path = error.path or path
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"is damaged ({type(error).__name__}: {error})", path) from error
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
     return checkpoint
@@ -131,7 +182,7 @@ def is_ours(path: str | Path) -> bool:
         return False
 
 
-def _read_any(path: str | Path, network: str, assumed: Mapping[str, Any] | None) -> Checkpoint:
+def _read_any(path: str | Path, network: str, assumed: Mapping[str, Json] | None) -> Checkpoint:
     if is_ours(path) and not assumed:
         return read(path)
     if line := in_the_way():
@@ -142,12 +193,33 @@ def _read_any(path: str | Path, network: str, assumed: Mapping[str, Any] | None)
     return converter.load(path, [network], assumed)
 
 
+@overload
+def load(
+    path: str | Path,
+    network: Literal["G_ema", "G"] = "G_ema",
+    *,
+    device: str | torch.device = "cpu",
+    fast: bool = False,
+    assumed: Mapping[str, Json] | None = None,
+) -> Generator: ...
+@overload
+def load(path: str | Path, network: Literal["D"], *, device: str | torch.device = "cpu") -> Discriminator: ...
+@overload
+def load(
+    path: str | Path,
+    network: str,
+    *,
+    device: str | torch.device = "cpu",
+    fast: bool = False,
+    assumed: Mapping[str, Json] | None = None,
+) -> Any: ...
 def load(
     path: str | Path,
     network: str = "G_ema",
+    *,
     device: str | torch.device = "cpu",
     fast: bool = False,
-    assumed: Mapping[str, Any] | None = None,
+    assumed: Mapping[str, Json] | None = None,
 ) -> Any:
     """Load a network, an `nn.Module`: eval mode, no gradients (`requires_grad_(True)` turns them on).
 
@@ -178,7 +250,8 @@ def load(
 def save(
     path: str | Path,
     networks: Mapping[str, nn.Module],
-    provenance: dict[str, Any] | None = None,
+    *,
+    provenance: JsonObject | None = None,
     force: bool = False,
 ) -> None:
     """Save networks by role, e.g. `{"G_ema": G, "D": D}`, as `.pt` or `.safetensors`.
@@ -198,7 +271,7 @@ def save(
     write(path, of_modules(networks, provenance), force)
 
 
-def of_modules(networks: Mapping[str, nn.Module], provenance: dict[str, Any] | None = None) -> Checkpoint:
+def of_modules(networks: Mapping[str, nn.Module], provenance: JsonObject | None = None) -> Checkpoint:
     """Return what a file of these modules would hold; their tensors are shared.
 
     Raises:
@@ -209,8 +282,8 @@ def of_modules(networks: Mapping[str, nn.Module], provenance: dict[str, Any] | N
 
     parts = {}
     for role, given in networks.items():
-        module: Any = getattr(given, "_orig_mod", given)  # what torch.compile made of it
-        config: Any = getattr(module, "config", None)
+        module = getattr(given, "_orig_mod", given)  # what torch.compile made of it
+        config = getattr(module, "config", None)
         if not isinstance(config, Config):
             raise CheckpointError(f"{role} is a {type(module).__name__}, not a network of this package")
         if isinstance(module, DrawsOnly):
@@ -220,7 +293,7 @@ def of_modules(networks: Mapping[str, nn.Module], provenance: dict[str, Any] | N
             check_state(config, state, role)
         except CheckpointError as error:
             raise CheckpointError(f"{error}; a network is saved as it was made, with no layer more or less") from error
-        parts[role] = Network(config, state)
+        parts[role] = StoredNetwork(config, state)
     return Checkpoint(parts, plain(provenance or {}, "provenance"))
 
 
@@ -238,7 +311,7 @@ def _as_float32(value: Tensor, what: str) -> Tensor:
     return result
 
 
-def _check_roles(networks: Mapping[str, Any]) -> None:
+def _check_roles(networks: Mapping[str, object]) -> None:
     strange = [role for role in networks if role not in ROLES]
     if strange or not networks:
         raise CheckpointError(f"networks are named {', '.join(ROLES)}, not {strange or 'none at all'}")
@@ -328,21 +401,23 @@ def _read_safetensors(path: Path) -> Checkpoint:
     return Checkpoint(networks, plain(record["provenance"], "provenance"))
 
 
-_HALVES = (torch.float16, torch.bfloat16)
+def _as_read(value: Tensor) -> Tensor:
+    """Return a tensor of a network as reading gives it: halves as float32."""
+    return value.float() if value.dtype in _HALVES else value
 
 
-def _network(version: int, data: dict[str, Any], state: dict[str, Tensor], source: dict[str, Tensor]) -> Network:
+def _network(version: int, data: JsonObject, state: dict[str, Tensor], source: dict[str, Tensor]) -> StoredNetwork:
     if version == 1:
         data = dict(data)
         added = data.pop("style_bias", 0.0) if data.get("family") == "stylegan2" else 0.0
         biases = {name: value for name, value in state.items() if added and name.endswith(".affine.bias")}
         state = state | {name: value + added for name, value in biases.items()}
         source = source | biases
-    state = {name: value.float() if value.dtype in _HALVES else value for name, value in state.items()}
-    return Network(config_from_json(data), state, source)
+    state = {name: _as_read(value) for name, value in state.items()}
+    return StoredNetwork(config_from_json(data), state, source)
 
 
-def _check_format(content: Any) -> None:
+def _check_format(content: Json) -> None:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError("is not a file of ours; stylegan-convert may be able to read it")
     if not content.get("networks"):

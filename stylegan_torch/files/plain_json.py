@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 from stylegan_torch.errors import CheckpointError
+from stylegan_torch.types import Json
 
 MAX_DEPTH = 12
 MAX_VALUES = 100_000
 
 
-def plain(value: Any, what: str, other: Callable[[Any], Any] = lambda value: value) -> Any:
+def plain(value: object, what: str, other: Callable[[Any], object] = lambda value: value) -> Json:
     """Copy a value as plain JSON data: text, finite numbers, lists (from tuples too) and dicts with text keys.
 
     Args:
@@ -26,7 +27,7 @@ def plain(value: Any, what: str, other: Callable[[Any], Any] = lambda value: val
     return _copy(value, what, other, 0, [MAX_VALUES])
 
 
-def _copy(value: Any, what: str, other: Callable[[Any], Any], depth: int, left: list[int]) -> Any:
+def _copy(value: object, what: str, other: Callable[[Any], object], depth: int, left: list[int]) -> Json:
     value = other(value)
     left[0] -= 1
     if left[0] < 0 or depth > MAX_DEPTH:
@@ -46,7 +47,7 @@ def _copy(value: Any, what: str, other: Callable[[Any], Any], depth: int, left: 
     raise CheckpointError(f"{what} holds a value that no network of a known release has: {type(value).__name__}")
 
 
-def text(value: Any, what: str) -> str:
+def text(value: object, what: str) -> str:
     """Return a text.
 
     Raises:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan_torch.errors import NoAverageError
+from stylegan_torch.types import Arguments
 
 _SQRT2 = math.sqrt(2.0)
 
@@ -297,7 +297,7 @@ def like_weight(x: Tensor, weight: Tensor) -> Tensor:
     return x if x.dtype == weight.dtype or torch.is_autocast_enabled(x.device.type) else x.to(weight.dtype)
 
 
-def given(**arguments: Any) -> dict[str, Any]:
+def given(**arguments: object) -> Arguments:
     """Return the arguments that say something, so that a layer put in place of one of ours need not know the others."""
     return {name: value for name, value in arguments.items() if value is not None and value is not False}
 
@@ -327,7 +327,7 @@ def check_noise(noise: Sequence[Tensor] | None, sizes: Sequence[Sequence[int]], 
 
 
 def layer_noise(
-    stored: Tensor | None, like: Tensor, noise_mode: str, noise: Tensor | None = None, batch: int | None = None
+    stored: Tensor | None, like: Tensor, noise_mode: str, noise: Tensor | None = None, *, batch: int | None = None
 ) -> Tensor | None:
     """Return the noise [1 or N, 1, H, W] of one layer, or None.
 
@@ -373,7 +373,11 @@ def pick_noise(
     return [layer_noise(stored, like, noise_mode, each) for stored, each in zip(buffers, maps, strict=True)]
 
 
-def with_features(synthesis: nn.Module, draw: Callable[[], Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+WithFeatures = tuple[Tensor, dict[str, Tensor]]
+"""Images, and what each layer made on the way to them, by the layer's name."""
+
+
+def with_features(synthesis: nn.Module, draw: Callable[[], Tensor | WithFeatures]) -> WithFeatures:
     """Return what `draw` draws, and what each layer of a synthesis network makes on the way, by the layer's name.
 
     Layers are those that read a w: convolutions (after their activation), RGB layers, and StyleGAN3's input.
@@ -386,7 +390,9 @@ def with_features(synthesis: nn.Module, draw: Callable[[], Tensor]) -> tuple[Ten
         for name, module in layers.items()
     ]
     try:
-        return draw(), features
+        images = draw()
+        assert isinstance(images, Tensor)
+        return images, features
     finally:
         for handle in handles:
             handle.remove()
@@ -416,64 +422,3 @@ def log2_resolution(resolution: int) -> int:
 def resolutions(img_resolution: int) -> list[int]:
     """Return the picture sides 4, 8, …, `img_resolution` of a network's levels."""
     return [2**level for level in range(2, log2_resolution(img_resolution) + 1)]
-
-
-class StyleGenerator(nn.Module):
-    """What the generators with a w share: a mapping and a synthesis network, and their sizes."""
-
-    init_args: tuple[Any, ...] = ()
-
-    def __init__(self, config: Any, mapping: nn.Module, synthesis: Any) -> None:
-        super().__init__()
-        self.config = config
-        self.z_dim: int = config.mapping.z_dim
-        self.c_dim: int = config.mapping.c_dim
-        self.w_dim: int = config.mapping.w_dim
-        self.img_size: tuple[int, int] = config.img_size
-        self.img_resolution: int = max(config.img_size)
-        self.img_channels: int = config.img_channels
-        self.num_ws: int = synthesis.num_ws
-        self.synthesis = synthesis
-        self.mapping = mapping
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network is."""
-        return any_tensor(self.synthesis).device
-
-    @property
-    def init_kwargs(self) -> dict[str, Any]:
-        """What the constructor of the official class takes for this network (of its sizes, where there is none)."""
-        return self.config.official_arguments()
-
-    def forward(
-        self,
-        z: Tensor,
-        c: Tensor | None = None,
-        truncation_psi: float = 1.0,
-        truncation_cutoff: int | None = None,
-        noise_mode: str = "const",
-        noise: Sequence[Tensor] | None = None,
-        *,
-        force_fp32: bool = True,
-        fused_modconv: bool | None = None,
-        update_emas: bool = False,
-    ) -> Tensor:
-        """Draw images [N, img_channels, H, W], dynamic range about [-1, 1].
-
-        Args:
-            z: latents [N, z_dim], N(0, 1); any dtype.
-            c: one-hot labels [N, c_dim]; None means all zeros.
-            truncation_psi: 1 = none, 0 = always `mapping.w_avg`.
-            truncation_cutoff: how many layers are truncated; None = all.
-            noise_mode: "const" (stored maps), "random" or "none".
-            noise: explicit maps [1 or N, 1, H, W], one a noisy layer in layer order; overrides `noise_mode`.
-            force_fp32, fused_modconv: of the official releases; nothing to choose here, layers run in float32.
-            update_emas: let the running averages follow what is drawn, as in training.
-
-        Raises:
-            ValueError: if an argument does not fit the network.
-        """
-        emas = given(update_emas=update_emas)
-        ws = self.mapping(z, c, truncation_psi=truncation_psi, truncation_cutoff=truncation_cutoff, **emas)
-        return self.synthesis(ws, noise_mode=noise_mode, **given(noise=noise), **emas)

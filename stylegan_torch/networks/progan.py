@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal, overload
 
 import torch
 from torch import Tensor, nn
 
+from stylegan_torch.networks import interface
 from stylegan_torch.networks.layers import (
     activate,
     any_tensor,
@@ -71,6 +72,21 @@ class GeneratorConfig:
     def img_size(self) -> tuple[int, int]:
         """Height and width of images."""
         return self.img_resolution, self.img_resolution
+
+    @property
+    def truncation_psi(self) -> float:
+        """There is no W to truncate in."""
+        return 1.0
+
+    @property
+    def truncation_cutoff(self) -> None:
+        """There is no W to truncate in."""
+        return None
+
+    @property
+    def official_noise(self) -> str:
+        """There is no noise to draw."""
+        return "stored"
 
 
 @dataclass(frozen=True)
@@ -176,10 +192,12 @@ class SynthesisBlock(nn.Module):
         return self.conv1(self.fc(x) if hasattr(self, "fc") else self.conv0(x))
 
 
-class Generator(nn.Module):
+class Generator(interface.Generator):
     """Maps latents z [N, z_dim] and labels c [N, c_dim] to images."""
 
-    init_args: tuple[Any, ...] = ()
+    has_w = False
+    rounding = "nearest"
+    config: GeneratorConfig
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -192,16 +210,6 @@ class Generator(nn.Module):
         self.block_resolutions = resolutions(config.img_resolution)
         for level, resolution in enumerate(self.block_resolutions):
             self.add_module(f"b{resolution}", SynthesisBlock(config, level))
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network is."""
-        return any_tensor(self).device
-
-    @property
-    def init_kwargs(self) -> dict[str, Any]:
-        """The sizes as official PyTorch classes name them; there is none for this network."""
-        return {name: getattr(self, name) for name in ("z_dim", "c_dim", "img_resolution", "img_channels")}
 
     def forward(
         self,
@@ -237,7 +245,7 @@ class Generator(nn.Module):
         x = pixel_norm(z, cfg.pixel_norm_eps) if cfg.normalize_z_first else z
         x = torch.cat([x, labels_or_zeros(c, cfg.c_dim, z)], dim=1)
         x = pixel_norm(x, cfg.pixel_norm_eps) if cfg.normalize_z else x
-        blocks: list[Any] = [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
+        blocks: list[SynthesisBlock] = [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
         finest = len(blocks) - 1
         skipped, fade = growth(cfg.lod, finest) if cfg.growing else (0, 0.0)
         before = x
@@ -273,7 +281,7 @@ class DiscriminatorBlock(nn.Module):
         return x if self.pool_first else box_down2d(x)
 
 
-class DiscriminatorEpilogue(nn.Module):
+class DiscriminatorEpilogue(interface.DiscriminatorEpilogue):
     """The 4×4 end: minibatch standard deviation, one convolution, two dense layers."""
 
     def __init__(self, config: DiscriminatorConfig) -> None:
@@ -294,11 +302,14 @@ class DiscriminatorEpilogue(nn.Module):
         return self.out(self.fc(self.conv(x).flatten(1)))
 
 
-class Discriminator(nn.Module):
+class Discriminator(interface.Discriminator):
     """Scores images; levels are the sub-modules `b{img_resolution}` … `b8`, the epilogue is `b4`.
 
     `b4.mbstd_group_size` may be changed after loading.
     """
+
+    config: DiscriminatorConfig
+    b4: DiscriminatorEpilogue
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
@@ -307,13 +318,24 @@ class Discriminator(nn.Module):
         self.img_size = config.img_size
         self.img_resolution = config.img_resolution
         self.img_channels = config.img_channels
-        self.init_args: tuple[Any, ...] = ()
-        self.init_kwargs = {name: getattr(config, name) for name in ("c_dim", "img_resolution", "img_channels")}
         sides = resolutions(config.img_resolution)
         self.block_resolutions = sides[:0:-1]
         for level in range(len(sides) - 1, 0, -1):
             self.add_module(f"b{sides[level]}", DiscriminatorBlock(config, level))
         self.b4 = DiscriminatorEpilogue(config)
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(
+            self, img: Tensor, c: Tensor | None = None, *, update_emas: bool = False, force_fp32: bool = True
+        ) -> Tensor: ...
+        @overload
+        def __call__(
+            self, img: Tensor, c: Tensor | None = None, *, return_labels: Literal[True]
+        ) -> tuple[Tensor, Tensor]: ...
+        def __call__(self, *arguments: object, **keywords: object) -> object:
+            """Score images, and give label logits if asked for."""
 
     def forward(
         self,
@@ -338,8 +360,8 @@ class Discriminator(nn.Module):
         cfg = self.config
         check_shape("images", img, cfg.img_channels, cfg.img_resolution, cfg.img_resolution)
         img = cast("images", img, any_tensor(self.b4))
-        blocks: list[Any] = [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
-        levels = [*blocks, self.b4]
+        blocks: list[DiscriminatorBlock] = [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
+        levels: list[DiscriminatorBlock | DiscriminatorEpilogue] = [*blocks, self.b4]
         skipped, fade = growth(cfg.lod, len(blocks)) if cfg.growing else (0, 0.0)
         x: Tensor = levels[skipped].fromrgb(box_down2d(img, 2**skipped))
         for block in blocks[skipped:]:

@@ -6,13 +6,19 @@ import dataclasses
 import functools
 import types
 import typing
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from stylegan_torch.errors import CheckpointError
 from stylegan_torch.networks import progan, stylegan1, stylegan2, stylegan3
+from stylegan_torch.networks.interface import AnyNetwork
+from stylegan_torch.types import Json, JsonObject
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 FAMILIES = {module.__name__.rpartition(".")[2]: module for module in (progan, stylegan1, stylegan2, stylegan3)}
 """The families by name, oldest first."""
@@ -31,7 +37,7 @@ Config = (
 )
 """The config of any network; the network is rebuilt from it alone."""
 
-_NETWORKS: dict[type, tuple[str, str, type[nn.Module]]] = {
+_NETWORKS: dict[type, tuple[str, str, Callable[[Config], AnyNetwork]]] = {
     getattr(module, f"{kind}Config"): (family, kind, getattr(module, kind))
     for family, module in FAMILIES.items()
     for kind in ("Generator", "Discriminator")
@@ -50,7 +56,7 @@ def kind_of_type(config: type) -> tuple[str, str]:
     return family, kind
 
 
-def build(config: Config) -> nn.Module:
+def build(config: Config) -> AnyNetwork:
     """Return a freshly initialised network."""
     return _NETWORKS[type(config)][2](config)
 
@@ -97,7 +103,7 @@ def check_state(config: Config, state: dict[str, Tensor], role: str) -> None:
         raise CheckpointError(f"network {role}: tensor {extra} is unknown")
 
 
-def assemble(config: Config, state: dict[str, Tensor]) -> nn.Module:
+def assemble(config: Config, state: dict[str, Tensor]) -> AnyNetwork:
     """Return the network with the given tensors (not copied), in eval mode, with no gradients asked for."""
     with torch.device("meta"):
         network = build(config)
@@ -106,13 +112,13 @@ def assemble(config: Config, state: dict[str, Tensor]) -> nn.Module:
     return network.eval().requires_grad_(False)
 
 
-def config_to_json(config: Config) -> dict[str, Any]:
+def config_to_json(config: Config) -> JsonObject:
     """Return the config as plain JSON data, with its family and kind."""
     family, kind = kind_of(config)
     return {"family": family, "kind": kind, **dataclasses.asdict(config)}
 
 
-def config_from_json(data: dict[str, Any]) -> Config:
+def config_from_json(data: JsonObject) -> Config:
     """Return the config that `config_to_json` wrote.
 
     Raises:
@@ -126,7 +132,10 @@ def config_from_json(data: dict[str, Any]) -> Config:
     return typing.cast(Config, decode(getattr(module, f"{kind}Config"), fields))
 
 
-def decode(cls: Any, fields: Any) -> Any:
+_Data = typing.TypeVar("_Data", bound="DataclassInstance")
+
+
+def decode(cls: type[_Data], fields: Json) -> _Data:
     """Return a dataclass from plain data, each value checked against the type of its field.
 
     Raises:
@@ -150,9 +159,9 @@ def decode(cls: Any, fields: Any) -> Any:
     return cls(**{key: _value(hints[key], value, key) for key, value in fields.items()})
 
 
-def _value(hint: Any, value: Any, key: str) -> Any:
+def _value(hint: Any, value: Json, key: str) -> Any:
     for option in typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,):
-        if dataclasses.is_dataclass(option) and isinstance(value, dict):
+        if isinstance(option, type) and dataclasses.is_dataclass(option) and isinstance(value, dict):
             return decode(option, value)
         origin, arguments = typing.get_origin(option), typing.get_args(option)
         if origin is tuple and isinstance(value, list):

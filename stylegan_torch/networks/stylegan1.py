@@ -13,14 +13,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from stylegan_torch.networks import interface
 from stylegan_torch.networks.layers import (
     Linear,
-    StyleGenerator,
+    WithFeatures,
     activate,
     any_tensor,
     blur2d,
@@ -48,6 +49,7 @@ from stylegan_torch.networks.layers import (
     truncate,
     with_features,
 )
+from stylegan_torch.types import Arguments
 
 Activation = Literal["lrelu", "relu"]
 W_AVG_BETA = 0.995
@@ -130,7 +132,7 @@ class GeneratorConfig:
         """Height and width of images."""
         return _size(self, len(self.channels) - 1)
 
-    def official_arguments(self) -> dict[str, Any]:
+    def official_arguments(self) -> Arguments:
         """Return the sizes as official PyTorch classes name them; there is none for this network."""
         return {
             "z_dim": self.mapping.z_dim,
@@ -184,7 +186,7 @@ def _gain(fan_in: int, equalized: bool, gain: float = math.sqrt(2.0)) -> float:
     return gain / math.sqrt(fan_in) if equalized else 1.0
 
 
-class MappingNetwork(nn.Module):
+class MappingNetwork(interface.MappingNetwork):
     """Maps latents z and labels c to w; `w_avg` [w_dim] is the centre of truncation."""
 
     w_avg: Tensor
@@ -418,8 +420,10 @@ class SynthesisBlock(nn.Module):
         return x, self.torgb(x) if self.is_last else None
 
 
-class SynthesisNetwork(nn.Module):
+class SynthesisNetwork(interface.SynthesisNetwork):
     """Maps ws to an image. Levels are the sub-modules `b4`, `b8`, …"""
+
+    config: GeneratorConfig
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -433,7 +437,7 @@ class SynthesisNetwork(nn.Module):
         for level, resolution in enumerate(self.block_resolutions):
             self.add_module(f"b{resolution}", SynthesisBlock(config, level))
 
-    def blocks(self) -> list[Any]:
+    def blocks(self) -> list[SynthesisBlock]:
         """Return the levels, coarsest first."""
         return [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
 
@@ -452,7 +456,7 @@ class SynthesisNetwork(nn.Module):
         *,
         fused_modconv: bool | None = None,
         update_emas: bool = False,
-    ) -> Any:
+    ) -> Tensor | WithFeatures:
         """Draw images [N, img_channels, H, W], dynamic range about [-1, 1], from ws [N, num_ws, w_dim].
 
         Args:
@@ -486,8 +490,12 @@ class SynthesisNetwork(nn.Module):
         return nearest_up2d(image, 2**skipped)
 
 
-class Generator(StyleGenerator):
+class Generator(interface.StyleGenerator):
     """Maps latents z [N, z_dim] and labels c [N, c_dim] to images; `mapping` and `synthesis` work by themselves too."""
+
+    config: GeneratorConfig
+    mapping: MappingNetwork
+    synthesis: SynthesisNetwork
 
     def __init__(self, config: GeneratorConfig) -> None:
         synthesis = SynthesisNetwork(config)
@@ -549,7 +557,7 @@ class DiscriminatorBlock(nn.Module):
         return self.conv1(self.conv0(x))
 
 
-class DiscriminatorEpilogue(nn.Module):
+class DiscriminatorEpilogue(interface.DiscriminatorEpilogue):
     """The 4×4 end: minibatch standard deviation, one convolution, two dense layers."""
 
     fromrgb: ConvLayer
@@ -575,11 +583,14 @@ class DiscriminatorEpilogue(nn.Module):
         return self.out(self.fc(self.conv(x).flatten(1)))
 
 
-class Discriminator(nn.Module):
+class Discriminator(interface.Discriminator):
     """Scores images; levels are the sub-modules `b{img_resolution}` … `b8`, the epilogue is `b4`.
 
     `b4.mbstd_group_size` may be changed after loading.
     """
+
+    config: DiscriminatorConfig
+    b4: DiscriminatorEpilogue
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
@@ -588,8 +599,6 @@ class Discriminator(nn.Module):
         self.img_size = config.img_size
         self.img_resolution = max(config.img_size)
         self.img_channels = config.img_channels
-        self.init_args: tuple[Any, ...] = ()
-        self.init_kwargs = {name: getattr(config, name) for name in ("c_dim", "img_resolution", "img_channels")}
         sides = resolutions(config.img_resolution)
         self.block_resolutions = sides[:0:-1]
         for level in range(len(sides) - 1, 0, -1):
@@ -610,9 +619,9 @@ class Discriminator(nn.Module):
         cfg = self.config
         check_shape("images", img, cfg.img_channels, *cfg.img_size)
         img = cast("images", img, any_tensor(self.b4))
-        blocks: list[Any] = [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
+        blocks: list[DiscriminatorBlock] = [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
         skipped, fade = growth(cfg.lod, len(blocks)) if cfg.growing else (0, 0.0)
-        levels = [*blocks, self.b4]
+        levels: list[DiscriminatorBlock | DiscriminatorEpilogue] = [*blocks, self.b4]
         x = levels[skipped].fromrgb(box_down2d(img, 2**skipped))
         for block in blocks[skipped:]:
             x = block(x)

@@ -14,16 +14,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylegan_torch.networks import interface
 from stylegan_torch.networks.layers import (
     ACTIVATIONS,
     Linear,
-    StyleGenerator,
+    WithFeatures,
     activate,
     any_tensor,
     box_down2d,
@@ -50,6 +51,7 @@ from stylegan_torch.networks.layers import (
     upsample2d,
     with_features,
 )
+from stylegan_torch.types import Arguments
 
 Architecture = Literal["skip", "resnet", "orig", "revised"]
 """How levels meet the picture: summed (`skip`), residual, last level only (`orig`), or progressively grown with one
@@ -79,7 +81,7 @@ class MappingConfig:
     normalize_z: bool = True
     w_avg_beta: float | None = 0.995
 
-    def official_arguments(self) -> dict[str, Any]:
+    def official_arguments(self) -> Arguments:
         """Return what the official class takes for it, sizes aside."""
         return {
             "num_layers": self.num_layers,
@@ -137,7 +139,7 @@ class GeneratorConfig:
         """Height and width of images."""
         return _size(self, len(self.channels) - 1)
 
-    def official_arguments(self) -> dict[str, Any]:
+    def official_arguments(self) -> Arguments:
         """Return what StyleGAN2-ADA's PyTorch class takes; also `channels`, where that has no place for them."""
         synthesis = {
             **_channel_arguments(self.channels, self.img_resolution),
@@ -166,7 +168,7 @@ def channel_base(channels: Sequence[int], img_resolution: int, step: int = 1) ->
     return base if all(min(base // side, max(channels)) == count for count, side in levels) else None
 
 
-def _channel_arguments(channels: tuple[int, ...], img_resolution: int) -> dict[str, Any]:
+def _channel_arguments(channels: tuple[int, ...], img_resolution: int) -> Arguments:
     base = channel_base(channels, img_resolution)
     return {"channels": channels} if base is None else {"channel_base": base, "channel_max": max(channels)}
 
@@ -223,7 +225,7 @@ class DiscriminatorConfig:
         """Height and width of images."""
         return _size(self, len(self.channels) - 1)
 
-    def official_arguments(self) -> dict[str, Any]:
+    def official_arguments(self) -> Arguments:
         """Return what StyleGAN2-ADA's PyTorch class takes; also `channels`, where that has no place for them."""
         return {
             "c_dim": self.c_dim,
@@ -253,10 +255,8 @@ def _uses_fp16(config: GeneratorConfig | DiscriminatorConfig, resolution: int) -
     return bool(config.num_fp16_res) and resolution >= max(config.img_resolution * 2 >> config.num_fp16_res, 8)
 
 
-class MappingNetwork(nn.Module):
+class MappingNetwork(interface.MappingNetwork):
     """Maps latents z and labels c to w; `w_avg` [w_dim], of generators only, is the centre of truncation."""
-
-    w_avg: Tensor | None
 
     def __init__(self, config: MappingConfig, num_ws: int | None = None) -> None:
         super().__init__()
@@ -329,7 +329,9 @@ class MappingNetwork(nn.Module):
         return truncate(x[:, None].expand(-1, self.num_ws, -1), self.w_avg, truncation_psi, truncation_cutoff)
 
 
-def modulated_conv2d(x: Tensor, weight: Tensor, styles: Tensor, up_filter: Tensor | None, demodulate: bool) -> Tensor:
+def modulated_conv2d(
+    x: Tensor, weight: Tensor, styles: Tensor, *, up_filter: Tensor | None, demodulate: bool
+) -> Tensor:
     """Convolve with a kernel whose input channels every sample scales by its own style (StyleGAN2 section 2.2).
 
     The scaling is done on the activations, and demodulation on the result; both are exactly that.
@@ -393,7 +395,7 @@ class SynthesisLayer(nn.Module):
         styles = self.affine(w)
         up_filter = self.resample_filter if self.up > 1 else None
         x = like_weight(x, self.weight)
-        x = modulated_conv2d(x, self.weight * self.weight_gain, styles, up_filter, demodulate=True)
+        x = modulated_conv2d(x, self.weight * self.weight_gain, styles, up_filter=up_filter, demodulate=True)
         noise = layer_noise(getattr(self, "noise_const", None), x, noise_mode, noise)
         if noise is not None:
             x = x + noise * self.noise_strength
@@ -421,7 +423,7 @@ class ToRGB(nn.Module):
     def forward(self, x: Tensor, w: Tensor, fused_modconv: bool = True) -> Tensor:
         """Map features [N, I, H, W] with w [N, w_dim] to an image [N, img_channels, H, W]."""
         x = like_weight(x, self.weight)
-        x = modulated_conv2d(x, self.weight * self.weight_gain, self.affine(w), None, demodulate=False)
+        x = modulated_conv2d(x, self.weight * self.weight_gain, self.affine(w), up_filter=None, demodulate=False)
         return activate(x + self.bias[:, None, None], "linear", self.conv_clamp)
 
 
@@ -625,8 +627,10 @@ class SynthesisBlock(nn.Module):
         return x, img
 
 
-class SynthesisNetwork(nn.Module):
+class SynthesisNetwork(interface.SynthesisNetwork):
     """Maps ws to an image. Levels are the sub-modules `b4`, `b8`, …"""
+
+    config: GeneratorConfig
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -643,7 +647,7 @@ class SynthesisNetwork(nn.Module):
         for level, resolution in enumerate(self.block_resolutions):
             self.add_module(f"b{resolution}", SynthesisBlock(config, level))
 
-    def blocks(self) -> list[Any]:
+    def blocks(self) -> list[SynthesisBlock]:
         """Return the levels, coarsest first."""
         return [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
 
@@ -662,7 +666,7 @@ class SynthesisNetwork(nn.Module):
         *,
         fused_modconv: bool | None = None,
         update_emas: bool = False,
-    ) -> Any:
+    ) -> Tensor | WithFeatures:
         """Draw images [N, img_channels, H, W], dynamic range about [-1, 1], from ws [N, num_ws, w_dim].
 
         Args:
@@ -719,8 +723,12 @@ def _noise_of(noise: Sequence[Tensor] | None, level: int) -> dict[str, Sequence[
     return {} if noise is None else {"noise": noise[max(2 * level - 1, 0) : 2 * level + 1]}
 
 
-class Generator(StyleGenerator):
+class Generator(interface.StyleGenerator):
     """Maps latents z [N, z_dim] and labels c [N, c_dim] to images; `mapping` and `synthesis` work by themselves too."""
+
+    config: GeneratorConfig
+    mapping: MappingNetwork
+    synthesis: SynthesisNetwork
 
     def __init__(self, config: GeneratorConfig) -> None:
         synthesis = SynthesisNetwork(config)
@@ -742,8 +750,8 @@ class DiscriminatorBlock(nn.Module):
         self.in_channels, self.out_channels = 0 if is_first else channels, out
         self.resolution, self.img_channels, self.architecture = 4 << level, config.img_channels, config.architecture
         self.use_fp16, self.channels_last = _uses_fp16(config, self.resolution), False
-        taps: Any = config.resample_filter
-        shared: Any = {"activation": config.activation, "conv_clamp": config.conv_clamp}
+        taps = config.resample_filter
+        shared: Arguments = {"activation": config.activation, "conv_clamp": config.conv_clamp}
         normed = {**shared, "spectral_norm": config.spectral_norm}
         if is_first or _rgb_everywhere(config):
             self.fromrgb = ConvLayer(config.img_channels, channels, 1, **shared)
@@ -798,7 +806,7 @@ class MinibatchStdLayer(nn.Module):
         return minibatch_stddev(x, self.group_size, self.num_channels)
 
 
-class DiscriminatorEpilogue(nn.Module):
+class DiscriminatorEpilogue(interface.DiscriminatorEpilogue):
     """The 4×4 end: minibatch standard deviation, one convolution, two dense layers."""
 
     fromrgb: ConvLayer
@@ -851,14 +859,15 @@ class DiscriminatorEpilogue(nn.Module):
         return x if cmap is None else (x * cmap).sum(dim=1, keepdim=True) / math.sqrt(cmap.shape[1])
 
 
-class Discriminator(nn.Module):
+class Discriminator(interface.Discriminator):
     """Scores images; levels are the sub-modules `b{img_resolution}` … `b8`, the epilogue is `b4`.
 
     `b4.mbstd_group_size` may be changed after loading. With `spectral_norm` every call advances the stored `weight_u`,
     so consecutive scores of the same images differ slightly, as in the original.
     """
 
-    init_args: tuple[Any, ...] = ()
+    config: DiscriminatorConfig
+    b4: DiscriminatorEpilogue
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
@@ -881,11 +890,11 @@ class Discriminator(nn.Module):
             self.mapping = MappingNetwork(config.mapping)
 
     @property
-    def init_kwargs(self) -> dict[str, Any]:
+    def init_kwargs(self) -> Arguments:
         """What the constructor of the official class takes for this network."""
         return self.config.official_arguments()
 
-    def _blocks(self) -> list[Any]:
+    def _blocks(self) -> list[DiscriminatorBlock]:
         return [getattr(self, f"b{resolution}") for resolution in self.block_resolutions]
 
     def forward(
@@ -917,7 +926,7 @@ class Discriminator(nn.Module):
 
     def _grown_features(self, img: Tensor) -> Tensor:
         blocks = self._blocks()
-        levels: list[Any] = [*blocks, self.b4]
+        levels: list[DiscriminatorBlock | DiscriminatorEpilogue] = [*blocks, self.b4]
         skipped, fade = growth(self.config.lod, max(len(levels) - 2, 0)) if self.config.growing else (0, 0.0)
         x: Tensor = levels[skipped].fromrgb(box_down2d(img, 2**skipped))
         for block in blocks[skipped:]:

@@ -12,16 +12,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylegan_torch.networks import interface
 from stylegan_torch.networks.layers import (
     Linear,
-    StyleGenerator,
+    WithFeatures,
     any_tensor,
     cast,
     check_noise,
@@ -34,6 +34,7 @@ from stylegan_torch.networks.layers import (
     with_features,
 )
 from stylegan_torch.networks.stylegan2 import MappingConfig, MappingNetwork
+from stylegan_torch.types import Arguments
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class GeneratorConfig:
         """There is no noise to draw."""
         return "stored"
 
-    def official_arguments(self) -> dict[str, Any]:
+    def official_arguments(self) -> Arguments:
         """Return what StyleGAN3's class takes for this network."""
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in _NOT_OFFICIAL}
         mapping = {name: getattr(self.mapping, name) for name in ("num_layers", "lr_multiplier", "w_avg_beta")}
@@ -194,7 +195,7 @@ def _layer_spec(config: GeneratorConfig, i: int, before: Signal, after: Signal) 
     )
 
 
-def design_filter(taps: int, cutoff: float, width: float, rate: float, radial: bool = False) -> Tensor | None:
+def design_filter(taps: int, *, cutoff: float, width: float, rate: float, radial: bool = False) -> Tensor | None:
     """Return a low-pass filter with a Kaiser window (StyleGAN3 appendix C.1): [taps], or [taps, taps] if radial.
 
     Args:
@@ -327,8 +328,10 @@ class SynthesisLayer(nn.Module):
         self.weight = normal(after.channels, before.channels, spec.kernel, spec.kernel)
         self.bias = nn.Parameter(torch.zeros(after.channels))
         self.register_buffer("magnitude_ema", torch.ones([]))
-        up = design_filter(spec.up_taps, before.cutoff, before.half_width * 2, spec.rate)
-        down = design_filter(spec.down_taps, after.cutoff, after.half_width * 2, spec.rate, self.down_radial)
+        up = design_filter(spec.up_taps, cutoff=before.cutoff, width=before.half_width * 2, rate=spec.rate)
+        down = design_filter(
+            spec.down_taps, cutoff=after.cutoff, width=after.half_width * 2, rate=spec.rate, radial=self.down_radial
+        )
         self.register_buffer("up_filter", up)
         self.register_buffer("down_filter", down)
 
@@ -379,8 +382,10 @@ def _resample(
     return upfirdn2d(x, f, up=up, down=down, pad=pad_y, pad_x=pad_x, gain=up**2)
 
 
-class SynthesisNetwork(nn.Module):
+class SynthesisNetwork(interface.SynthesisNetwork):
     """Maps ws to an image. `input` reads ws[:, 0], layer i (sub-module `layer_names[i]`) ws[:, i + 1]."""
+
+    config: GeneratorConfig
 
     def __init__(self, config: GeneratorConfig) -> None:
         super().__init__()
@@ -400,10 +405,6 @@ class SynthesisNetwork(nn.Module):
         for spec in specs:
             self.add_module(spec.name, SynthesisLayer(config, spec))
 
-    def noise_buffers(self) -> list[Tensor]:
-        """Return nothing: StyleGAN3 has no noise."""
-        return []
-
     def forward(
         self,
         ws: Tensor,
@@ -414,7 +415,7 @@ class SynthesisNetwork(nn.Module):
         *,
         fused_modconv: bool | None = None,
         update_emas: bool = False,
-    ) -> Any:
+    ) -> Tensor | WithFeatures:
         """Draw images [N, img_channels, H, W], dynamic range about [-1, 1], from ws [N, num_ws, w_dim].
 
         Args:
@@ -433,14 +434,18 @@ class SynthesisNetwork(nn.Module):
         check_shape("ws", ws, self.num_ws, self.w_dim)
         ws = cast("ws", ws, any_tensor(self.input))
         check_noise(noise, [], ws.shape[0])
-        x: Any = self.input(ws[:, 0])
+        x: Tensor = self.input(ws[:, 0])
         for i, name in enumerate(self.layer_names):
             x = getattr(self, name)(x, ws[:, i + 1], **given(update_emas=update_emas))
         return x * self.output_scale
 
 
-class Generator(StyleGenerator):
+class Generator(interface.StyleGenerator):
     """Maps latents z [N, z_dim] and labels c [N, c_dim] to images; `mapping` and `synthesis` work by themselves too."""
+
+    config: GeneratorConfig
+    mapping: MappingNetwork
+    synthesis: SynthesisNetwork
 
     def __init__(self, config: GeneratorConfig) -> None:
         synthesis = SynthesisNetwork(config)

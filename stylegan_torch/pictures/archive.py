@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
 from filelock import FileLock, Timeout
 from PIL import Image
@@ -28,7 +28,7 @@ from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import make_folder, new_file, refuse_existing
 from stylegan_torch.pictures import labels
 from stylegan_torch.pictures.collections import Picture, fingerprint, pictures
-from stylegan_torch.pictures.decode import DataError, in_mode, is_gray, opened, refuse_tiny
+from stylegan_torch.pictures.decode import DataError, decode_image, in_mode, is_gray, refuse_tiny
 from stylegan_torch.pictures.labels import Label, Labels
 
 SAVE_SECONDS = 10.0
@@ -38,6 +38,8 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """The time of every file in the zip, so that the same pictures make the same bytes."""
 _VERSION = 1
 """Of what becomes of a picture: a zip is not gone on with by another one."""
+_Entry = int | list[float] | None
+"""The label of a picture in `dataset.json`."""
 _ZIP, _STATE, _LOCK = "pictures.zip", "state.json", "lock"
 
 
@@ -136,6 +138,7 @@ class Made:
 def write(
     target: Path,
     order: Order,
+    *,
     force: bool = False,
     watch: Callable[[Iterable[Picture], int], Iterable[Picture]] = lambda given, _: given,
 ) -> Made:
@@ -181,7 +184,7 @@ def write(
     return Made(state.count, state.side, gray, numbers, skipped, state.stretched, len(folders))
 
 
-def _labels(order: Order, names: Sequence[PurePosixPath]) -> tuple[Labels, list[Any]]:
+def _labels(order: Order, names: Sequence[PurePosixPath]) -> tuple[Labels, list[_Entry]]:
     """Return the labels of all pictures, and what `dataset.json` is to say: a class, a vector as a list, or None."""
     chosen, where = order.labels_from, f"{order.source}"
     given: Mapping[PurePosixPath, Label] = {}
@@ -207,7 +210,7 @@ def _make(
     folder: Path,
     order: Order,
     key: str,
-    entries: Sequence[Any],
+    entries: Sequence[_Entry],
     most: int,
     gray: bool,
     force: bool,
@@ -236,7 +239,7 @@ def _all_gray(order: Order, most: int) -> bool:
         try:
             data = picture.content()
             gray = is_gray(data)
-            width = order.shape.made(opened(data)).width if order.skip_bad else 0
+            width = order.shape.made(decode_image(data)).width if order.skip_bad else 0
             if side and width != side:
                 continue
             side = width
@@ -288,7 +291,7 @@ class _Unfinished:
         if self.index <= state.seen:
             return
         try:
-            image = in_mode(opened(picture.content()), mode)
+            image = in_mode(decode_image(picture.content()), mode)
             square = image.width == image.height
             image = order.shape.made(image)
             if state.count and image.width != state.side:
@@ -331,7 +334,7 @@ class _Unfinished:
         self.archive = zipfile.ZipFile(self.file, "a")
         self.whole, self.saved = True, time.monotonic()
 
-    def finish(self, entries: list[Any]) -> None:
+    def finish(self, entries: list[_Entry]) -> None:
         """Add the labels of all pictures in it, and close it."""
         names = self.archive.namelist()
         paired = [list(pair) for pair in zip(names, entries, strict=True)]

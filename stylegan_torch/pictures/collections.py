@@ -15,13 +15,12 @@ import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-import numpy as np
 from PIL import Image
 
 from stylegan_torch.pictures import labels
-from stylegan_torch.pictures.decode import FORMATS, DataError, Form, decode
+from stylegan_torch.pictures.decode import FORMATS, DataError, PictureSize, Pixels, decode
 from stylegan_torch.pictures.labels import Label
 
 LabelsFrom = Literal["all", "data", "none"]
@@ -54,13 +53,13 @@ class Picture:
         except (OSError, *_DAMAGE) as error:
             raise DataError(f"cannot be read ({_said(error)})") from error
 
-    def decoded(self, form: Form) -> np.ndarray[Any, Any]:
+    def decoded(self, size: PictureSize) -> Pixels:
         """Return it as uint8 [C, H, W].
 
         Raises:
             DataError: saying what is wrong with it, without its name.
         """
-        return decode(self.content(), form)
+        return decode(self.content(), size)
 
 
 def pictures(path: Path, labels_from: LabelsFrom = "all") -> Iterator[Picture]:
@@ -103,7 +102,7 @@ def _said(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
-def fingerprint(path: Path) -> list[Any]:
+def fingerprint(path: Path) -> list[object]:
     """Return JSON data that is another as soon as the pictures of a collection, or their labels, are others.
 
     Raises:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from stylegan_torch.errors import StyleGANError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "TGA", "AVIF", "JPEG2000")
 """What is read; for some others Pillow would start another program."""
+Pixels = npt.NDArray[np.uint8]
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 _GRAY = ("1", "L", "LA", "La", "F", "I")
 _BRIGHT = 16
@@ -31,25 +33,25 @@ class DataError(StyleGANError):
 
 
 @dataclass(frozen=True)
-class Form:
-    """What pictures are made into."""
+class PictureSize:
+    """What pictures are made into: so many pixels and channels."""
 
     height: int
     width: int
     channels: int
 
 
-def decode(data: bytes, form: Form) -> np.ndarray[Any, Any]:
+def decode(data: bytes, size: PictureSize) -> Pixels:
     """Return a picture file as uint8 [C, H, W]: turned as its EXIF says, cut to the middle, resized.
 
     What is transparent becomes white unless there are 4 channels.
 
     Raises:
-        DataError: if it is broken, far too small, or of numbers that mean no brightness (see `opened`).
+        DataError: if it is broken, far too small, or of numbers that mean no brightness (see `decode_image`).
     """
-    image = opened(data)
-    refuse_tiny(image, (form.width, form.height))
-    return fitted(image, form)
+    image = decode_image(data)
+    refuse_tiny(image, (size.width, size.height))
+    return fitted(image, size)
 
 
 def refuse_tiny(image: Image.Image, size: tuple[int, int]) -> None:
@@ -58,7 +60,7 @@ def refuse_tiny(image: Image.Image, size: tuple[int, int]) -> None:
         raise DataError(f"is too small, {image.width}×{image.height} pixels")
 
 
-def opened(data: bytes) -> Image.Image:
+def decode_image(data: bytes) -> Image.Image:
     """Return a picture file as an 8-bit Pillow image, L, RGB or RGBA, turned as its EXIF says.
 
     Integers of 16 or 32 bits are taken as they are if none is above 255, and divided by 257 if none is above 65535.
@@ -93,8 +95,8 @@ def _in_8_bits(image: Image.Image) -> Image.Image:
     return image.convert("L" if image.mode in _GRAY else "RGB")
 
 
-def _brightness(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return numbers as uint8, by the rule that `opened` tells."""
+def _brightness(values: np.ndarray[Any, np.dtype[Any]]) -> Pixels:
+    """Return numbers as uint8, by the rule that `decode_image` tells."""
     low, high = values.min(), values.max()
     if np.issubdtype(values.dtype, np.integer):
         if low < 0 or high > 65535:
@@ -114,26 +116,25 @@ def is_gray(data: bytes) -> bool:
         return True
 
 
-def fitted(image: Image.Image, form: Form, fit: Literal["crop", "pad"] = "crop") -> np.ndarray[Any, Any]:
+def fitted(image: Image.Image, size: PictureSize, fit: Literal["crop", "pad"] = "crop") -> Pixels:
     """Return an image of any size as uint8 [C, H, W]; what was transparent is white unless C is 4.
 
     Args:
-        image: what `opened` returns.
-        form: the size and channels wanted.
+        image: what `decode_image` returns.
+        size: the size and channels wanted.
         fit: cut to the middle, or pad with white, which is transparent if there are 4 channels.
 
     Raises:
         DataError: if it is too narrow to pad.
     """
-    size = form.width, form.height
-    image = in_mode(image, MODES[form.channels])
+    image = in_mode(image, MODES[size.channels])
     if fit == "pad":
-        if round(min(form.width / image.width, form.height / image.height) * min(image.size)) < 1:
+        if round(min(size.width / image.width, size.height / image.height) * min(image.size)) < 1:
             raise DataError(f"is too narrow to pad, {image.width}×{image.height} pixels")
-        image = ImageOps.pad(image, size, Image.Resampling.LANCZOS, color=_BLANK[image.mode])
+        image = ImageOps.pad(image, (size.width, size.height), Image.Resampling.LANCZOS, color=_BLANK[image.mode])
     else:
-        image = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
-    return np.asarray(image).reshape(form.height, form.width, form.channels).transpose(2, 0, 1)
+        image = ImageOps.fit(image, (size.width, size.height), Image.Resampling.LANCZOS)
+    return np.asarray(image).reshape(size.height, size.width, size.channels).transpose(2, 0, 1)
 
 
 def in_mode(image: Image.Image, mode: str) -> Image.Image:

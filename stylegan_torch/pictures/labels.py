@@ -9,9 +9,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TypeGuard
 
 import numpy as np
+import numpy.typing as npt
 
 from stylegan_torch.pictures.decode import DataError
 
@@ -32,9 +33,9 @@ class Labels:
     classes, or None.
     """
 
-    classes: np.ndarray[Any, Any]
+    classes: npt.NDArray[np.int64]
     class_names: tuple[str, ...] = ()
-    vectors: np.ndarray[Any, Any] | None = None
+    vectors: npt.NDArray[np.float32] | None = None
 
 
 def numbered(labels: Sequence[Label | None]) -> Labels:
@@ -104,18 +105,17 @@ def picture_name(text: str) -> PurePosixPath:
     return PurePosixPath(text.replace("\\", "/").lstrip("/"))
 
 
-def _label(name: str, value: Any) -> Label:
-    numbers = value if isinstance(value, list) else [value]
-    if not numbers or not all(_is_finite(number) for number in numbers):
+def _label(name: str, value: object) -> Label:
+    if isinstance(value, list) and value and all(map(_is_finite, value)):
+        return tuple(map(float, value))
+    if not _is_finite(value):
         raise DataError(f"has the label {json.dumps(value)[:100]} for {name}: neither a class, 0, 1, …, nor a vector")
-    if isinstance(value, list):
-        return tuple(float(number) for number in value)
     if value < 0 or value != int(value):
         raise DataError(f"has the class {value} for {name}: classes are 0, 1, 2, …; a vector is [{value}]")
     return int(value)
 
 
-def _is_finite(number: Any) -> bool:
+def _is_finite(number: object) -> TypeGuard[int | float]:
     # Beyond this float32 has no numbers, and Python no floats beyond 1e308.
     return isinstance(number, int | float) and not isinstance(number, bool) and abs(number) <= 3e38
 

@@ -14,8 +14,8 @@ The entry `stylegan_torch` is JSON: seeds, truncation, class, which file and whi
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
@@ -23,10 +23,16 @@ from typing import IO, Any
 
 import numpy as np
 import torch
+from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
 from torch import Tensor
 
 from stylegan_torch.errors import StyleGANError
+from stylegan_torch.files.npz_record import record_of, write_npz
 from stylegan_torch.files.plain_json import plain
+from stylegan_torch.types import JsonObject
+
+__all__ = ["Layer", "Reference", "read_reference", "write_reference"]
 
 FORMAT = "stylegan-torch reference"
 VERSION = 1
@@ -80,13 +86,13 @@ class Reference:
     layers: in the order of computation.
     """
 
-    record: dict[str, Any]
+    record: JsonObject
     arrays: dict[str, Tensor]
     noise: list[Tensor] | None
     layers: list[Layer]
 
 
-def write_reference(file: IO[bytes], record: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> None:
+def write_reference(file: IO[bytes], record: JsonObject, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write a reference file.
 
     Args:
@@ -96,8 +102,7 @@ def write_reference(file: IO[bytes], record: dict[str, Any], arrays: dict[str, n
         arrays: by name.
     """
     record = {"format": FORMAT, "version": VERSION, **record}
-    content: dict[str, Any] = {RECORD: np.array(json.dumps(record)), **arrays}
-    np.savez(file, **content)
+    write_npz(file, arrays, **{RECORD: record})
 
 
 def read_reference(path: Path) -> Reference:
@@ -108,7 +113,7 @@ def read_reference(path: Path) -> Reference:
     """
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            record = plain(json.loads(str(file[RECORD])), "its record")
+            record = plain(record_of(file, RECORD), "its record")
             if record["format"] != FORMAT:
                 raise StyleGANError(f"{path}: is no reference file but a {record['format']}")
             if record["version"] != VERSION:
@@ -126,7 +131,7 @@ def read_reference(path: Path) -> Reference:
         ) from error
 
 
-def _read(file: Any, record: dict[str, Any]) -> Reference:
+def _read(file: NpzFile, record: JsonObject) -> Reference:
     for key, kinds in _RECORD.items():
         if not isinstance(record.get(key), kinds) or isinstance(record[key], bool):
             raise StyleGANError(f"its record has no sound {key}")
@@ -152,7 +157,7 @@ def _read(file: Any, record: dict[str, Any]) -> Reference:
     return Reference(record, arrays, noise or None, layers)
 
 
-def _tensor(file: Any, name: str, ndim: int) -> Tensor:
+def _tensor(file: NpzFile, name: str, ndim: int) -> Tensor:
     array = file[name]
     dtype = np.uint8 if name == "images_uint8" else np.float32
     if array.dtype != dtype or array.ndim != ndim:

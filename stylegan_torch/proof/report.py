@@ -7,10 +7,10 @@ import io
 import math
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jinja2 import Environment, select_autoescape
+from numpy.typing import NDArray
 from torch import Tensor
 
 from stylegan_torch import __version__
@@ -18,6 +18,7 @@ from stylegan_torch.drawing.images import to_pil, to_uint8
 from stylegan_torch.files.atomic import new_file
 from stylegan_torch.proof.reference import Reference
 from stylegan_torch.proof.verify import HEAD, Verdict
+from stylegan_torch.types import JsonObject
 
 PICTURES = 16
 """How many pictures a page shows at most."""
@@ -25,7 +26,9 @@ VISIBLE = 0.25
 """Share of the range that a difference, root mean square, is brought to."""
 
 
-def write_report(path: Path, verdict: Verdict, reference: Reference, network: dict[str, Any], force: bool) -> None:
+def write_report(
+    path: Path, verdict: Verdict, reference: Reference, *, network: JsonObject, force: bool = False
+) -> None:
     """Write a self-contained HTML page.
 
     Args:
@@ -81,7 +84,7 @@ def _row(original: Tensor, ours: Tensor) -> tuple[list[str], str]:
     return pictures, f"difference × {gain:,}, at most {largest:.1e}" if largest else "identical"
 
 
-def _data_url(picture: np.ndarray[Any, Any]) -> str:
+def _data_url(picture: NDArray[np.uint8]) -> str:
     buffer = io.BytesIO()
     to_pil(picture).save(buffer, format="PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

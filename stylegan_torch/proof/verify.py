@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from stylegan_torch.drawing.draw import Style, resolve
+from stylegan_torch.drawing.draw import DrawSettings, resolve
 from stylegan_torch.drawing.images import on_rounding_edge, to_uint8
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.networks import progan
+from stylegan_torch.networks.interface import Discriminator, Generator
 from stylegan_torch.proof.reference import Layer, Reference
 from stylegan_torch.text import columns
+
+__all__ = ["Comparison", "Verdict", "compare", "verify"]
 
 TOLERANCE = 1e-4
 """Of images in [-1, 1]; of other arrays times the largest value of the reference, if that is over 1."""
@@ -150,24 +153,25 @@ def verify(networks: Mapping[str, nn.Module], reference: Reference) -> Verdict:
     Raises:
         StyleGANError: if the reference is of another network.
     """
-    G: Any = networks["G_ema"]
-    D: Any = networks.get("D") if "d_scores" in reference.arrays else None
+    G = cast(Generator, networks["G_ema"])
+    D = cast(Discriminator | None, networks.get("D")) if "d_scores" in reference.arrays else None
     _check_fit(G, reference)
     arrays, layers = reference.arrays, list[tuple[Layer, Comparison]]()
     computed = _draw(G, reference)
     with _watched(G, "G_ema", reference, layers):
         _draw_one(G, reference, 0)
     if D is not None:
-        with _watched(copy.deepcopy(D), "D", reference, layers) as watched:
+        watched = copy.deepcopy(D)
+        with _watched(watched, "D", reference, layers):
             _score(watched, reference, 0)
         computed |= _scores(D, reference)
     images = arrays["images"]
-    comparisons = [compare(name, computed[name], arrays[name], images) for name in arrays if name in computed]
+    comparisons = [compare(name, computed[name], arrays[name], images=images) for name in arrays if name in computed]
     half = [role for role in networks if role in reference.record.get("half_precision", [])]
     return Verdict(comparisons, layers, computed["images"], tuple(half))
 
 
-def compare(name: str, ours: Tensor, reference: Tensor, images: Tensor | None = None) -> Comparison:
+def compare(name: str, ours: Tensor, reference: Tensor, *, images: Tensor | None = None) -> Comparison:
     """Compare two arrays of one shape by the tolerances.
 
     Args:
@@ -203,41 +207,40 @@ def _psnr(difference: Tensor, peak: float) -> float:
     return 10 * math.log10(peak**2 / error) if math.isfinite(error) else -math.inf
 
 
-def _check_fit(G: Any, reference: Reference) -> None:
+def _check_fit(G: Generator, reference: Reference) -> None:
     arrays = reference.arrays
     found = (arrays["z"].shape[1], arrays["labels"].shape[1], *arrays["images"].shape[1:])
     ours = (G.z_dim, G.c_dim, G.img_channels, *G.img_size)
     for name, theirs, here in zip(("z_dim", "c_dim", "channels", "height", "width"), found, ours, strict=True):
         if theirs != here:
             raise StyleGANError(f"the reference is of another network: its {name} is {theirs}, here it is {here}")
-    buffers = [] if isinstance(G, progan.Generator) else G.synthesis.noise_buffers()
+    buffers = G.synthesis.noise_buffers() if G.has_w else []
     recorded = [tuple(maps.shape[2:]) for maps in reference.noise or []]
     if reference.record.get("noise") != "none" and recorded != [tuple(buffer.shape) for buffer in buffers]:
         raise StyleGANError(f"the reference is of another network: its {len(recorded)} noise maps do not fit this one")
-    if ("w" in arrays) == isinstance(G, progan.Generator):
+    if ("w" in arrays) != G.has_w:
         raise StyleGANError("the reference is of another network: only one of the two has a w")
 
 
-def _draw(G: Any, reference: Reference) -> dict[str, Tensor]:
+def _draw(G: Generator, reference: Reference) -> dict[str, Tensor]:
     # One by one: the memory of one picture, and no rounding that depends on the batch.
     parts = [_draw_one(G, reference, i) for i in range(len(reference.arrays["z"]))]
     computed = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    rounding = "nearest" if isinstance(G, progan.Generator) else "truncate"
-    return {**computed, "images_uint8": to_uint8(computed["images"], rounding)}
+    return {**computed, "images_uint8": to_uint8(computed["images"], G.rounding)}
 
 
-def _draw_one(G: Any, reference: Reference, i: int) -> dict[str, Tensor]:
+def _draw_one(G: Generator, reference: Reference, i: int) -> dict[str, Tensor]:
     z, c = reference.arrays["z"][i : i + 1], reference.arrays["labels"][i : i + 1]
-    if isinstance(G, progan.Generator):
+    if not G.has_w:
         return {"images": G(z, c)}
-    settings = resolve(G, Style(truncation_psi=reference.record["truncation_psi"]))
+    settings = resolve(G, DrawSettings(truncation_psi=reference.record["truncation_psi"]))
     w = G.mapping(z, c)
     ws = G.mapping(z, c, settings["truncation_psi"], settings["truncation_cutoff"])
     noise = reference.noise and [maps if len(maps) == 1 else maps[i : i + 1] for maps in reference.noise]
     return {"w": w, "images": G.synthesis(ws, noise_mode="none", noise=noise)}
 
 
-def _scores(D: Any, reference: Reference) -> dict[str, Tensor]:
+def _scores(D: Discriminator, reference: Reference) -> dict[str, Tensor]:
     batch, count = reference.record["d_batch"], len(reference.arrays["images"])
     # Spectral normalisation advances at every call; older references did not put it back between the batches.
     put_back = reference.record.get("put_back")
@@ -246,7 +249,7 @@ def _scores(D: Any, reference: Reference) -> dict[str, Tensor]:
     return {name: torch.cat(column) for name, column in zip(names, zip(*parts, strict=True), strict=False)}
 
 
-def _score(D: Any, reference: Reference, start: int) -> tuple[Tensor, ...]:
+def _score(D: Discriminator, reference: Reference, start: int) -> tuple[Tensor, ...]:
     rows = slice(start, start + reference.record["d_batch"])
     img, c = reference.arrays["images"][rows], reference.arrays["labels"][rows]
     if isinstance(D, progan.Discriminator):
@@ -257,15 +260,15 @@ def _score(D: Any, reference: Reference, start: int) -> tuple[Tensor, ...]:
 @contextmanager
 def _watched(
     network: nn.Module, role: str, reference: Reference, found: list[tuple[Layer, Comparison]]
-) -> Iterator[nn.Module]:
+) -> Iterator[None]:
     """Compare the results of layers while a network runs; those of another shape are cut otherwise, and passed over."""
     modules = dict(network.named_modules())
     wanted = {layer.module: layer for layer in reference.layers if layer.network == role and layer.module in modules}
     order = {module: i for i, module in enumerate(wanted)}
     results: dict[str, Comparison] = {}
 
-    def watch(module: str) -> Any:
-        def hook(_: nn.Module, inputs: Any, output: Tensor) -> None:
+    def watch(module: str) -> Callable[[nn.Module, object, Tensor], None]:
+        def hook(_: nn.Module, inputs: object, output: Tensor) -> None:
             layer = wanted[module]
             if tuple(output.shape) == layer.shape:
                 values = output.reshape(-1)[:: layer.step]
@@ -275,7 +278,7 @@ def _watched(
 
     handles = [modules[module].register_forward_hook(watch(module)) for module in wanted]
     try:
-        yield network
+        yield
     finally:
         for handle in handles:
             handle.remove()

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan_torch.drawing.random_streams import Draws
+from stylegan_torch.drawing.random_streams import RandomStream
 from stylegan_torch.networks.layers import make_filter, upfirdn2d
 
 GROUPS = ("blit", "geometric", "color")
@@ -36,7 +36,7 @@ _SYM6 = (
 """Low-pass filter of the wavelet sym6, with which pictures are enlarged and reduced around the resampling."""
 
 
-def augment(images: Tensor, p: float, draws: Draws, groups: tuple[str, ...] = GROUPS) -> Tensor:
+def augment(images: Tensor, p: float, draws: RandomStream, *, groups: tuple[str, ...] = GROUPS) -> Tensor:
     """Return images [N, C, H, W] in [-1, 1], each transformed at random; twice differentiable.
 
     Args:
@@ -61,12 +61,12 @@ def _moved(images: Tensor, matrices: Tensor, move: Callable[[Tensor, Tensor], Te
     return images.index_copy(0, index, move(images[index], matrices[index].to(images))) if len(index) else images
 
 
-def _when(draws: Draws, p: float, value: Tensor, otherwise: float) -> Tensor:
+def _when(draws: RandomStream, p: float, value: Tensor, otherwise: float) -> Tensor:
     """Return `value` [n] with probability p, else what changes nothing."""
     return torch.where(draws.uniform() < p, value, torch.full_like(value, otherwise))
 
 
-def _blits(images: Tensor, p: float, draws: Draws) -> Tensor:
+def _blits(images: Tensor, p: float, draws: RandomStream) -> Tensor:
     """Return matrices [N, 3, 3] that say where each pixel comes from, in pixels from the middle."""
     height, width = images.shape[2:]
     flip = _when(draws, p, 1 - 2 * draws.integers(0, 2).float(), 1.0)
@@ -76,7 +76,7 @@ def _blits(images: Tensor, p: float, draws: Draws) -> Tensor:
     return m @ _translation((moves[:, 0] * width).round(), (moves[:, 1] * height).round())
 
 
-def _motions(images: Tensor, p: float, draws: Draws) -> Tensor:
+def _motions(images: Tensor, p: float, draws: RandomStream) -> Tensor:
     """Return such matrices of the geometric group."""
     height, width = images.shape[2:]
     scale = _when(draws, p, torch.exp2(0.2 * draws.normal()), 1.0)
@@ -169,7 +169,7 @@ def _reflected(index: Tensor, size: int) -> Tensor:
     return torch.minimum(index, 2 * size - 1 - index)
 
 
-def _colors(channels: int, p: float, draws: Draws) -> Tensor:
+def _colors(channels: int, p: float, draws: RandomStream) -> Tensor:
     """Return matrices [N, 4, 4] that change colours (homogeneous, in [-1, 1])."""
     zero = torch.zeros_like(draws.uniform())
     identity = torch.eye(4, device=zero.device).expand(zero.shape[0], 4, 4)
@@ -219,7 +219,7 @@ class Overfitting:
         p: where it begins.
     """
 
-    def __init__(self, target: float = 0.6, kimg: float = 500.0, interval: int = 4, p: float = 0.0) -> None:
+    def __init__(self, target: float = 0.6, kimg: float = 500.0, *, interval: int = 4, p: float = 0.0) -> None:
         self.target, self.kimg, self.interval, self.p = target, kimg, interval, p
         self.signs, self.pictures, self.steps = 0.0, 0, 0
         self.r_t = 0.0

@@ -8,16 +8,16 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from filelock import FileLock
+from numpy.typing import NDArray
 from torch import Tensor
 
 from stylegan_torch.files.atomic import make_folder, new_file
 from stylegan_torch.pictures.collections import LabelsFrom, Picture, fingerprint, pictures
-from stylegan_torch.pictures.decode import DataError, Form
+from stylegan_torch.pictures.decode import DataError, PictureSize
 from stylegan_torch.pictures.labels import Label, numbered
 
 _VERSION = 3
@@ -32,11 +32,11 @@ class Dataset:
     vectors: labels [N, L] float32 in place of classes. names: of the pictures.
     """
 
-    pictures: np.ndarray[Any, Any]
-    classes: np.ndarray[Any, Any]
+    pictures: NDArray[np.uint8]
+    classes: NDArray[np.int64]
     class_names: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
-    vectors: np.ndarray[Any, Any] | None = None
+    vectors: NDArray[np.float32] | None = None
     names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -47,11 +47,11 @@ class Dataset:
         """How many numbers a label is: classes, or what a vector has; 0 without labels."""
         return len(self.class_names) if self.vectors is None else self.vectors.shape[1]
 
-    def images(self, indices: np.ndarray[Any, Any]) -> Tensor:
+    def images(self, indices: NDArray[np.int64]) -> Tensor:
         """Return images [n, C, H, W] in [-1, 1]."""
         return torch.from_numpy(self.pictures[indices]).float() / 127.5 - 1
 
-    def labels(self, indices: np.ndarray[Any, Any], c_dim: int) -> Tensor:
+    def labels(self, indices: NDArray[np.int64], c_dim: int) -> Tensor:
         """Return labels [n, c_dim]: one-hot, or the vectors."""
         if c_dim and self.vectors is not None:
             return torch.from_numpy(self.vectors[indices])
@@ -93,7 +93,7 @@ class Dataset:
         return f"this network has {c_dim} classes, the data set only the first {have}" if have < c_dim else None
 
 
-def stream(count: int, seed: int, start: int, length: int) -> np.ndarray[Any, Any]:
+def stream(count: int, *, seed: int, start: int, length: int) -> NDArray[np.int64]:
     """Return the pictures `start` to `start + length` of an endless stream, as indices.
 
     Each epoch shows all `count` pictures once, in an order of its own. It follows from the seed alone, so that training
@@ -132,17 +132,18 @@ def labels_used(path: Path, c_dim: int) -> tuple[LabelsFrom, str | None]:
 
 def prepare(
     path: Path,
-    form: Form,
+    size: PictureSize,
     cache: Path,
+    *,
     skip_bad: bool = False,
     watch: Callable[[Iterable[Picture]], Iterable[Picture]] = lambda given: given,
     labels_from: LabelsFrom = "all",
 ) -> Dataset:
-    """Return the data set at `path` in the given form, made once and kept in the folder `cache`.
+    """Return the data set at `path` in a given size, made once and kept in the folder `cache`.
 
     Args:
         path: what `pictures` reads.
-        form: size and channels wanted.
+        size: size and channels wanted.
         cache: where prepared data sets are kept.
         skip_bad: leave bad pictures out rather than refuse them.
         watch: may show progress.
@@ -151,13 +152,13 @@ def prepare(
     Raises:
         DataError: if there is no picture, or a bad one that is not to be skipped.
     """
-    folder = cache / _key(path, form, skip_bad, labels_from)
+    folder = cache / _key(path, size, skip_bad, labels_from)
     make_folder(folder)
     with FileLock(folder / "lock"):
-        dataset = _opened(folder, form)
+        dataset = _opened(folder, size)
         if dataset is None:
-            _fill(folder, path, form, skip_bad, labels_from, watch)
-            dataset = _opened(folder, form)
+            _fill(folder, path, size, skip_bad, labels_from, watch)
+            dataset = _opened(folder, size)
     assert dataset is not None
     return dataset
 
@@ -165,7 +166,7 @@ def prepare(
 def _fill(
     folder: Path,
     path: Path,
-    form: Form,
+    size: PictureSize,
     skip_bad: bool,
     labels_from: LabelsFrom,
     watch: Callable[..., Iterable[Picture]],
@@ -176,7 +177,7 @@ def _fill(
     with new_file(folder / "pictures.u8", force=True) as file:
         for picture in watch(pictures(path, labels_from)):
             try:
-                file.write(picture.decoded(form).tobytes())
+                file.write(picture.decoded(size).tobytes())
                 labels.append(picture.label)
                 names.append(picture.name)
             except DataError as error:
@@ -193,18 +194,18 @@ def _fill(
         file.write(json.dumps({"names": names, "labels": labels, "skipped": skipped}).encode())
 
 
-def _key(path: Path, form: Form, skip_bad: bool, labels_from: LabelsFrom) -> str:
-    """Return a name that changes when the data set or the form does."""
-    content = json.dumps([_VERSION, fingerprint(path), asdict(form), skip_bad, labels_from])
+def _key(path: Path, size: PictureSize, skip_bad: bool, labels_from: LabelsFrom) -> str:
+    """Return a name that changes when the data set or the size does."""
+    content = json.dumps([_VERSION, fingerprint(path), asdict(size), skip_bad, labels_from])
     return f"{path.stem}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
 
-def _opened(folder: Path, form: Form) -> Dataset | None:
+def _opened(folder: Path, size: PictureSize) -> Dataset | None:
     """Return the data set in a folder of the cache; None if it is not there, or not whole."""
     try:
         index = json.loads((folder / "index.json").read_text())
         labels = numbered([tuple(label) if isinstance(label, list) else label for label in index["labels"]])
-        shape = (len(labels.classes), form.channels, form.height, form.width)
+        shape = (len(labels.classes), size.channels, size.height, size.width)
         if (folder / "pictures.u8").stat().st_size != math.prod(shape):
             return None
         mapped = np.memmap(folder / "pictures.u8", np.uint8, "r", shape=shape)

@@ -38,7 +38,7 @@ def wgan_g_loss(fake_scores: Tensor) -> Tensor:
 
 
 def gradient_penalty(
-    score: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, share: Tensor, target: float = 1.0
+    score: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, *, share: Tensor, target: float = 1.0
 ) -> Tensor:
     """Return how far the critic's slope between real and generated pictures is from `target` (WGAN-GP equation 3).
 
@@ -103,7 +103,7 @@ def lazy_adam(lr: float, betas: tuple[float, float], interval: int) -> tuple[flo
     return lr * share, (betas[0] ** share, betas[1] ** share)
 
 
-def ema_beta(batch: int, half_life_kimg: float, shown: int = 0, rampup: float | None = None) -> float:
+def ema_beta(batch: int, half_life_kimg: float, *, shown: int = 0, rampup: float | None = None) -> float:
     """Return how much of an average stays after a batch, so that half is left after `half_life_kimg` thousand pictures.
 
     Args:

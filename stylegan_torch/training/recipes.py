@@ -8,15 +8,17 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import torch
 
 from stylegan_torch.errors import CheckpointError, StyleGANError
 from stylegan_torch.files import checkpoint
 from stylegan_torch.networks import progan, stylegan1, stylegan2, stylegan3
+from stylegan_torch.networks.interface import Discriminator, Generator
 from stylegan_torch.networks.layers import resolutions
 from stylegan_torch.networks.registry import Config, build, decode, kind_of
+from stylegan_torch.types import JsonObject
 
 ConfigPair = tuple[Config, Config]
 """Of a generator and its discriminator."""
@@ -56,7 +58,7 @@ class Networks:
             )
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> JsonObject:
         """Settings that go with these networks: config R begins with blurred pictures (StyleGAN3 appendix F.2)."""
         return {"blur_sigma": 10.0} if self.radial else {}
 
@@ -128,7 +130,7 @@ def _stylegan3(n: Networks) -> ConfigPair:
 _CONFIGS = {"progan": _progan, "stylegan1": _stylegan1, "stylegan2": _stylegan2, "stylegan3": _stylegan3}
 
 
-def read_recipe(path: Path) -> tuple[Networks, dict[str, Any]]:
+def read_recipe(path: Path) -> tuple[Networks, JsonObject]:
     """Return the tables `networks` and `training` of a recipe (.toml).
 
     Raises:
@@ -146,13 +148,21 @@ def read_recipe(path: Path) -> tuple[Networks, dict[str, Any]]:
         raise StyleGANError(f"{path}: {error}") from error
 
 
-def new_networks(recipe: Networks, seed: int = 0) -> dict[str, Any]:
+class Trio(TypedDict):
+    """Networks to train, by role."""
+
+    G: Generator
+    D: Discriminator
+    G_ema: Generator
+
+
+def new_networks(recipe: Networks, seed: int = 0) -> Trio:
     """Return freshly initialised networks by role; the weights follow from the seed."""
     try:
         G, D = _fresh(recipe.configs(), seed)
     except ValueError as error:
         raise StyleGANError(str(error)) from error
-    return {"G": G, "D": D, "G_ema": copy.deepcopy(G)}
+    return Trio(G=G, D=D, G_ema=copy.deepcopy(G))
 
 
 def _fresh(configs: Sequence[Config], seed: int) -> list[Any]:
@@ -161,7 +171,7 @@ def _fresh(configs: Sequence[Config], seed: int) -> list[Any]:
         return [build(config) for config in configs]
 
 
-def networks_of(content: checkpoint.Checkpoint, fresh_d: bool = False, seed: int = 0) -> dict[str, Any]:
+def networks_of(content: checkpoint.Checkpoint, fresh_d: bool = False, seed: int = 0) -> Trio:
     """Return the networks of a checkpoint by role, ready to be trained.
 
     A missing G begins as a copy of G_ema, and the other way round; a missing D is made anew if `fresh_d` says so.
@@ -169,7 +179,7 @@ def networks_of(content: checkpoint.Checkpoint, fresh_d: bool = False, seed: int
     Raises:
         StyleGANError: if there is no generator, or no D and `fresh_d` is off.
     """
-    found = {role: copy.deepcopy(content.network(role)) for role in content.networks}
+    found: dict[str, Any] = {role: copy.deepcopy(content.network(role)) for role in content.networks}
     if not {"G", "G_ema"} & set(found):
         raise StyleGANError("there is no generator in it")
     for role, other in (("G", "G_ema"), ("G_ema", "G")):
@@ -179,13 +189,14 @@ def networks_of(content: checkpoint.Checkpoint, fresh_d: bool = False, seed: int
         if not fresh_d:
             raise StyleGANError("there is no discriminator in it; --fresh-d begins with an untrained one")
         (found["D"],) = _fresh([fitting_discriminator(found["G"])], seed)
-    return found
+    return Trio(G=found["G"], D=found["D"], G_ema=found["G_ema"])
 
 
-def fitting_discriminator(G: Any) -> Config:
+def fitting_discriminator(G: Generator) -> Config:
     """Return the config of a discriminator as wide as a generator."""
-    family, _ = kind_of(G.config)
-    channels = getattr(G.config, "channels", None)
+    config: Any = G.config
+    family, _ = kind_of(config)
+    channels = getattr(config, "channels", None)
     recipe = Networks(
         family,  # type: ignore[arg-type]
         G.img_resolution,
@@ -193,7 +204,7 @@ def fitting_discriminator(G: Any) -> Config:
         G.c_dim,
         channel_base=max(side * width for side, width in zip(resolutions(G.img_resolution), channels, strict=True))
         if channels
-        else G.config.channel_base // 2,
-        channel_max=max(channels) if channels else min(G.config.channel_max, 512),
+        else config.channel_base // 2,
+        channel_max=max(channels) if channels else min(config.channel_max, 512),
     )
     return recipe.configs()[1]

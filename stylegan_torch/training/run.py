@@ -26,12 +26,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stylegan_torch.drawing.images import ContactSheet, save_png, to_pil, to_uint8
+from stylegan_torch.drawing.images import save_png, to_pil, to_uint8
 from stylegan_torch.drawing.seeds import latents_from_seeds
+from stylegan_torch.drawing.sheets import Sheet
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.atomic import new_file, opened_by_name
 from stylegan_torch.training.trainer import Trainer
+from stylegan_torch.types import Json
 
 _STATES_KEPT = 2
 """States are large; only the newest snapshots can be gone on from exactly."""
@@ -51,7 +53,7 @@ class Run:
     log_kimg: float = 1.0
     grid: int = 64
     tensorboard: bool = False
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Json] = field(default_factory=dict)
 
     def snapshots(self) -> list[Path]:
         """Return the snapshots that can be gone on from, oldest first."""
@@ -135,7 +137,7 @@ class Run:
 
     @torch.no_grad()
     def _save_fakes(self, trainer: Trainer, path: Path) -> None:
-        G: Any = trainer.G_ema
+        G = trainer.G_ema
         images = []
         for seed in range(self.grid):
             z = latents_from_seeds([seed], G.z_dim).to(trainer.device)
@@ -168,11 +170,10 @@ def _asked_to_stop() -> Iterator[Event]:
 
 
 def _save_sheet(images: Tensor, path: Path) -> None:
-    sheet = ContactSheet(len(images))
+    sheet = Sheet(len(images))
     for picture in to_uint8(images).numpy():
-        sheet.add(to_pil(picture))
-    assert sheet.sheet is not None
-    save_png(path, sheet.sheet, {}, force=True)
+        sheet.add(picture)
+    save_png(path, to_pil(sheet.picture), {}, force=True)
 
 
 def _passed(before: int, now: int, kimg: float) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from stylegan_torch.errors import CheckpointError
 from stylegan_torch.networks.registry import decode
 from stylegan_torch.training.ada import GROUPS
+from stylegan_torch.types import Json, JsonObject
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 }
 """What makes sense; neither infinity nor what is not a number does."""
 _NO_PATH_LENGTHS = {"path_length_weight": 0.0}
-PRESETS: dict[str, dict[str, Any]] = {
+PRESETS: dict[str, JsonObject] = {
     "progan": {"loss": "wgan", "g_lr": 0.001, "d_lr": 0.001, "r1_gamma": 0.0, "style_mixing": 0.0, **_NO_PATH_LENGTHS},
     "stylegan1": {"g_lr": 0.001, "d_lr": 0.001, "r1_interval": 1, **_NO_PATH_LENGTHS},
     "stylegan2": {},
@@ -112,7 +113,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 """What the papers of a family set otherwise than the defaults, which are StyleGAN2's."""
 
 
-def preset(family: str, given: Mapping[str, Any] | None = None) -> Settings:
+def preset(family: str, given: Mapping[str, Json] | None = None) -> Settings:
     """Return the settings of a family, with those given, as plain data, in place of its own.
 
     Raises:

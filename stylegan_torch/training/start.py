@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from accelerate import Accelerator, InitProcessGroupKwargs
 
@@ -16,12 +15,13 @@ from stylegan_torch.files.atomic import cache_folder, make_folder, spelled
 from stylegan_torch.files.checkpoint import Checkpoint
 from stylegan_torch.networks.registry import kind_of
 from stylegan_torch.pictures.collections import Picture
-from stylegan_torch.pictures.decode import Form
+from stylegan_torch.pictures.decode import PictureSize
 from stylegan_torch.training.dataset import Dataset, labels_used, prepare
-from stylegan_torch.training.recipes import networks_of, new_networks, read_recipe
+from stylegan_torch.training.recipes import Trio, networks_of, new_networks, read_recipe
 from stylegan_torch.training.run import Run
 from stylegan_torch.training.settings import Settings, preset
 from stylegan_torch.training.trainer import Trainer
+from stylegan_torch.types import JsonObject
 
 PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 _PATIENCE = timedelta(hours=6)
@@ -46,7 +46,7 @@ class Plan:
     network: str | None = None
     config: Path | None = None
     resume: bool = False
-    given: dict[str, Any] = field(default_factory=dict)
+    given: JsonObject = field(default_factory=dict)
     skip_bad: bool = False
     fresh_d: bool = False
     precision: str | None = None
@@ -83,8 +83,8 @@ def start(
     (height, width), c_dim = networks["G"].img_size, networks["G"].c_dim
     labels_from, note = labels_used(plan.data, c_dim)
     with accelerator.main_process_first():  # the others then find the pictures prepared
-        form = Form(height, width, networks["G"].img_channels)
-        data = prepare(plan.data, form, cache, plan.skip_bad, watch, labels_from)
+        size = PictureSize(height, width, networks["G"].img_channels)
+        data = prepare(plan.data, size, cache, skip_bad=plan.skip_bad, watch=watch, labels_from=labels_from)
     found = _found(data, c_dim)
     before = about.get("found", found)
     if found != {"labels": found["labels"], **before}:  # of older runs the labels are not known
@@ -96,7 +96,9 @@ def start(
     about["found"] = found
     make_folder(plan.outdir)
     at_once = about["at_once"]
-    trainer = Trainer(networks["G"], networks["D"], networks["G_ema"], data, settings, accelerator, at_once)
+    trainer = Trainer(
+        networks["G"], networks["D"], networks["G_ema"], data, settings, accelerator=accelerator, at_once=at_once
+    )
     if state:
         trainer.restore(state)
     trainer.label_note = trainer.label_note or note
@@ -104,22 +106,22 @@ def start(
     return trainer, run
 
 
-def _found(data: Dataset, c_dim: int) -> dict[str, Any]:
+def _found(data: Dataset, c_dim: int) -> JsonObject:
     """Return what must stay the same when a run goes on; labels only if the network takes any."""
     labels = data.classes.astype("<i8") if data.vectors is None else data.vectors.astype("<f4")
     digest = hashlib.sha256(labels.tobytes()).hexdigest() if c_dim else None
     return {"pictures": len(data), "classes": [spelled(name) for name in data.class_names], "labels": digest}
 
 
-def _described(found: dict[str, Any]) -> str:
+def _described(found: JsonObject) -> str:
     return f"{found['pictures']} pictures" + (f" in {len(found['classes'])} classes" if found["classes"] else "")
 
 
 def _beginning(
     plan: Plan, run: Run, load: Callable[[str], Checkpoint]
-) -> tuple[dict[str, Any], Settings, dict[str, Any] | None, dict[str, Any]]:
+) -> tuple[Trio, Settings, JsonObject | None, JsonObject]:
     """Return networks by role, settings, the state to restore or None, and what snapshots are to say of the run."""
-    about: dict[str, Any]
+    about: JsonObject
     if plan.resume:
         content, state = run.load()
         about = dict(content.provenance["training"])
@@ -152,7 +154,7 @@ def _beginning(
     return networks, settings, None, {"family": family, "start": origin, **more}
 
 
-def _settings(family: str, given: dict[str, Any], where: str) -> Settings:
+def _settings(family: str, given: JsonObject, where: str) -> Settings:
     try:
         return preset(family, given)
     except CheckpointError as error:

@@ -12,13 +12,17 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from stylegan_torch.drawing.random_streams import Draws, Share
+from stylegan_torch.drawing.random_streams import RandomStream, Share
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.networks import progan, stylegan3
+from stylegan_torch.networks.interface import Discriminator, Generator
 from stylegan_torch.networks.layers import box_down2d, nearest_up2d, upfirdn2d
 from stylegan_torch.networks.path_lengths import path_lengths
 from stylegan_torch.training import losses
@@ -61,18 +65,20 @@ class Trainer:
 
     def __init__(
         self,
-        G: Any,
-        D: Any,
-        G_ema: Any,
+        G: Generator,
+        D: Discriminator,
+        G_ema: Generator,
         data: Dataset,
         settings: Settings,
+        *,
         accelerator: Accelerator | None = None,
         at_once: int | None = None,
     ) -> None:
         self.accelerator = accelerator or Accelerator()
         self.device = self.accelerator.device
         # This layout is the fastest on CPUs and tensor cores.
-        self.G, self.D = (network.to(self.device, memory_format=torch.channels_last) for network in (G, D))
+        self.G: Generator = G.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.D: Discriminator = D.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.G_ema = G_ema.to(self.device)
         self.G_ema.requires_grad_(False)
         self.data, self.settings, self.at_once = data, settings, at_once
@@ -96,7 +102,7 @@ class Trainer:
     def _d_interval(self) -> int:
         return self.settings.r1_interval if self.settings.r1_gamma else 0
 
-    def _adam(self, parameters: list[nn.Parameter], lr: float, interval: int) -> Any:
+    def _adam(self, parameters: list[nn.Parameter], lr: float, interval: int) -> Optimizer:
         lr, betas = losses.lazy_adam(lr, self.settings.betas, interval)
         return self.accelerator.prepare(torch.optim.Adam(parameters, lr, betas, eps=1e-8))
 
@@ -113,7 +119,7 @@ class Trainer:
         self.label_note = self.data.fit_labels(G.c_dim)
         if self.settings.grow_from is not None and not (_can_grow(G) and _can_grow(D)):
             raise StyleGANError("grow_from: these networks cannot grow, as they were not made for it")
-        if isinstance(G, progan.Generator) and self._g_interval:
+        if not G.has_w and self._g_interval:
             raise StyleGANError("path_length_weight: ProGAN has no W to take path lengths in")
         for batch in (self.settings.batch, *self.settings.batches.values()):
             self._split(batch, self._group)
@@ -211,7 +217,7 @@ class Trainer:
         return values
 
     def _optimize(
-        self, optimizer: Any, parameters: list[nn.Parameter], loss: Part, penalty: Part, interval: int
+        self, optimizer: Optimizer, parameters: list[nn.Parameter], loss: Part, penalty: Part, interval: int
     ) -> dict[str, Tensor]:
         """Step for a loss, and every `interval` steps for its regulariser: by itself, or with it if that is always."""
         if interval == 1:
@@ -221,7 +227,7 @@ class Trainer:
             values |= self._descend(optimizer, parameters, penalty)
         return values
 
-    def _descend(self, optimizer: Any, parameters: list[nn.Parameter], *parts: Part) -> dict[str, Tensor]:
+    def _descend(self, optimizer: Optimizer, parameters: list[nn.Parameter], *parts: Part) -> dict[str, Tensor]:
         """Make one step of an optimiser, and return what the parts report, averaged over all shares."""
         optimizer.zero_grad()
         report: dict[str, Tensor] = {}
@@ -242,7 +248,7 @@ class Trainer:
         optimizer.step()
         return report
 
-    def _in_float32(self) -> AbstractContextManager[Any]:
+    def _in_float32(self) -> AbstractContextManager[object]:
         """Leave mixed precision: second derivatives and positions in pictures need all digits."""
         return torch.autocast(self.device.type, enabled=False)
 
@@ -303,7 +309,7 @@ class Trainer:
         between = self._draws("between", share).uniform()
         with self._in_float32():
             return losses.gradient_penalty(
-                lambda images: self._judge(images, c)[0], reals.float(), fakes.float(), between
+                lambda images: self._judge(images, c)[0], reals.float(), fakes.float(), share=between
             )
 
     def _r1_loss(self, share: Share) -> tuple[Tensor, dict[str, Tensor]]:
@@ -313,9 +319,9 @@ class Trainer:
         penalty = losses.r1_penalty(reals, scores)
         return self.settings.r1_gamma / 2 * self._d_interval * penalty, {"r1": penalty}
 
-    def _draws(self, purpose: str, share: Share, batch: int | None = None) -> Draws:
+    def _draws(self, purpose: str, share: Share, batch: int | None = None) -> RandomStream:
         key = (self.settings.seed, self.steps, _PURPOSES.index(purpose))
-        return Draws(key, batch or self.batch, share, self.device)
+        return RandomStream(key, batch or self.batch, share, device=self.device)
 
     def _fakes(self, purpose: str, share: Share, batch: int) -> tuple[Tensor, Tensor | None, Tensor]:
         """Return generated images, the ws they are made from (None in ProGAN), and their labels.
@@ -325,7 +331,7 @@ class Trainer:
         draws, G = self._draws(purpose, share, batch), self.G
         z = draws.normal(G.z_dim)
         c = self._labels(draws.integers(0, len(self.data)).cpu().numpy())
-        if isinstance(G, progan.Generator):
+        if not G.has_w:
             return G(z, c), None, c
         ws = plain_ws = G.mapping(z, c)
         active = G.num_ws - 2 * math.floor(self.lod)
@@ -338,14 +344,15 @@ class Trainer:
 
     def _reals(self, share: Share) -> tuple[Tensor, Tensor]:
         """Return pictures of the data set and their labels."""
-        indices = stream(len(self.data), self.settings.seed, self.shown, self.batch)[share.index :: share.of]
+        indices = stream(len(self.data), seed=self.settings.seed, start=self.shown, length=self.batch)
+        indices = indices[share.index :: share.of]
         images = self.data.images(indices).to(self.device)
         if self.settings.flip:
             flipped = self._draws("flips", share).uniform() < 0.5
             images = torch.where(flipped[:, None, None, None], images.flip(3), images)
         return faded(images, self.lod), self._labels(indices)
 
-    def _labels(self, indices: Any) -> Tensor:
+    def _labels(self, indices: NDArray[np.int64]) -> Tensor:
         return self.data.labels(indices, self.G.c_dim).to(self.device)
 
     def _seen(self, images: Tensor, purpose: str, share: Share) -> Tensor:
@@ -355,7 +362,9 @@ class Trainer:
         with self._in_float32():
             images = blurred(images.float(), sigma)
             if settings.augment != "none" and self.overfitting.p > 0:
-                images = augment(images, self.overfitting.p, self._draws(purpose, share), settings.augment_groups)
+                images = augment(
+                    images, self.overfitting.p, self._draws(purpose, share), groups=settings.augment_groups
+                )
         return images
 
     def _judge(self, images: Tensor, c: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -369,9 +378,9 @@ class Trainer:
     def _tracked_magnitudes(self) -> Iterator[None]:
         """Let layers follow the mean square of what enters them (StyleGAN3 section 3.2), once for the whole batch."""
         layers = [layer for layer in self.G.modules() if isinstance(layer, stylegan3.SynthesisLayer)]
-        powers: dict[Any, list[Tensor]] = {layer: [] for layer in layers}
+        powers: dict[stylegan3.SynthesisLayer, list[Tensor]] = {layer: [] for layer in layers}
 
-        def note(layer: Any, args: tuple[Tensor, ...]) -> None:
+        def note(layer: stylegan3.SynthesisLayer, args: tuple[Tensor, ...]) -> None:
             powers[layer].append(args[0].detach().float().square().mean())
 
         handles = [layer.register_forward_pre_hook(note) for layer in layers]
@@ -382,16 +391,16 @@ class Trainer:
                 handle.remove()
         for layer, seen in powers.items():
             power = self._mean(torch.stack(seen).mean())
-            layer.magnitude_ema.copy_(power.lerp(layer.magnitude_ema, self.G.config.magnitude_ema_beta))
+            layer.magnitude_ema.copy_(power.lerp(layer.magnitude_ema, layer.magnitude_ema_beta))
 
     @torch.no_grad()
     def _average_generator(self) -> None:
         settings = self.settings
-        beta = losses.ema_beta(self.batch, settings.ema_kimg, self.shown, settings.ema_rampup)
+        beta = losses.ema_beta(self.batch, settings.ema_kimg, shown=self.shown, rampup=settings.ema_rampup)
         for average, value in zip(self.G_ema.parameters(), self.G.parameters(), strict=True):
             average.copy_(value.lerp(average, beta))
-        for average, value in zip(self.G_ema.buffers(), self.G.buffers(), strict=True):
-            average.copy_(value)
+        for kept, now in zip(self.G_ema.buffers(), self.G.buffers(), strict=True):
+            kept.copy_(now)
 
     def state(self) -> dict[str, Any]:
         """Return what it takes, besides the networks, to go on exactly as if nothing had happened."""
@@ -422,7 +431,7 @@ def _form(size: tuple[int, int], channels: int) -> str:
     return f"{size[0]}×{size[1]} pictures of {channels} channels"
 
 
-def _can_grow(network: Any) -> bool:
+def _can_grow(network: Generator | Discriminator) -> bool:
     """Return whether a network can draw, or judge, smaller pictures than its own."""
     architecture = getattr(network.config, "architecture", "revised")
     return getattr(network.config, "growing", False) and architecture == "revised"
@@ -466,7 +475,7 @@ def blurred(images: Tensor, sigma: float) -> Tensor:
     return upfirdn2d(images, f / f.sum(), pad=(reach, reach))
 
 
-def freeze(D: Any, layers: int) -> set[str]:
+def freeze(D: Discriminator, layers: int) -> set[str]:
     """Take a discriminator's first layers out of training, counted from the picture (Freeze-D section 2).
 
     Returns:

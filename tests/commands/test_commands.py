@@ -19,7 +19,7 @@ from PIL import Image
 import converter
 from stylegan_torch.commands import given
 from stylegan_torch.commands.main import HOMES, main
-from stylegan_torch.drawing.draw import Style, resolve
+from stylegan_torch.drawing.draw import DrawSettings, resolve
 from stylegan_torch.editing import latents
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files import atomic as files
@@ -511,8 +511,8 @@ def test_latents_need_no_class(tmp_path: Path) -> None:
 def test_default_truncation_is_the_releases_own(name: str, mixing: float, tmp_path: Path) -> None:
     network = DATA / f"{name}.pkl"
     G = converter.load(network, ["G_ema"]).network("G_ema")
-    own = resolve(G, Style())
-    expected = latents.from_seeds(G, [5], own["truncation_psi"], own["truncation_cutoff"]).ws
+    own = resolve(G, DrawSettings())
+    expected = latents.from_seeds(G, [5], own["truncation_psi"], truncation_cutoff=own["truncation_cutoff"]).ws
     common = ("--network", network, "--save-latents", tmp_path / "a.npz", "--force", "--out", tmp_path / "a.png")
     run("directions", "--network", network, "--out", tmp_path / "sefa.npz")
     for arguments in (

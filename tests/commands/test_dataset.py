@@ -299,9 +299,9 @@ def test_what_was_done_is_not_done_again(photos: Path, tmp_path: Path, monkeypat
 
     def opened(data: bytes) -> Image.Image:
         looked_at.append(data)
-        return decode.opened(data)
+        return decode.decode_image(data)
 
-    monkeypatch.setattr(archive, "opened", opened)
+    monkeypatch.setattr(archive, "decode_image", opened)
 
     def watch(pictures: Any, _: int) -> Any:
         yield from [next(pictures) for _ in range(7)]

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 import converter
 from converter.errors import ConvertError
-from converter.foreign import Source
+from converter.foreign import ForeignFile
 from converter.forms.tensorflow.pickler import carrying, write_pickle
 from converter.original import run as original
 from converter.original.modules import gather
@@ -31,7 +31,7 @@ def run(command: Any, *arguments: object) -> Result:
 
 def with_code(path: Path, case: str = "sg1-cond", code: str = CODE) -> Path:
     source = open_source(DATA / f"{case}.pkl")
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     write_pickle(path, [carrying(source.networks[role], code) for role in ("G", "D", "G_ema")])
     return path
 
@@ -67,7 +67,7 @@ def test_a_source_cannot_hide_on_the_screen(tmp_path: Path) -> None:
 def test_the_text_is_kept_beside_the_networks_and_in_no_file_of_ours(tmp_path: Path) -> None:
     path = with_code(tmp_path / "in.pkl")
     source = open_source(path)
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     assert source.networks["D"].code == {SHA256: CODE}
     for name in ("out.pt", "out.safetensors", "out.npz"):
         converter.convert(path, tmp_path / name)
@@ -120,7 +120,7 @@ def test_what_the_network_has_not_cannot_be_recorded(
     ("name", "message"),
     [
         ("sg1.pkl", "network Gs carries no source; stylegan-convert reads its variables without"),
-        ("ada1_skip64.pkl", "network G_ema is of the PyTorch release; only TensorFlow's can be run"),
+        ("ada1_skip64.pkl", "network G_ema is of no TensorFlow release; only their programs can be run"),
         ("README.md", "is no kind of file known here, not a network"),
     ],
 )
@@ -211,7 +211,7 @@ def test_a_folder_of_modules_goes_with_verify_and_must_be_there(tmp_path: Path) 
 
 def test_what_a_program_leaves_may_not_fill_the_memory(tmp_path: Path) -> None:
     source = open_source(DATA / "sg1.pkl")
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     network, path = source.networks["G_ema"], tmp_path / "variables.npz"
     arrays: dict[str, Any] = {f"Gs/{name}": value.numpy() for name, value in network.tensors.items()}
     np.savez(path, **arrays)

@@ -17,8 +17,8 @@ import converter
 from stylegan_torch.commands.generate import main
 from stylegan_torch.commands.terminal import parse_seeds
 from stylegan_torch.drawing import draw as generate
-from stylegan_torch.drawing.draw import Style, draw
-from stylegan_torch.drawing.images import to_uint8
+from stylegan_torch.drawing.draw import DrawSettings, draw
+from stylegan_torch.drawing.images import Rounding, to_uint8
 from stylegan_torch.drawing.seeds import latents_from_seeds, noise_from_seeds
 from tests import DATA
 from tests.tools.compare import assert_same_picture
@@ -38,7 +38,7 @@ def floats(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
     """The images that are drawn, before they are rounded."""
     images: list[Tensor] = []
 
-    def record(some: Tensor, rounding: str) -> Tensor:
+    def record(some: Tensor, rounding: Rounding) -> Tensor:
         images.extend(some)
         return to_uint8(some, rounding)
 
@@ -102,7 +102,7 @@ def test_metadata_says_how_to_make_the_picture_again(tmp_path: Path) -> None:
         assert image.info["Software"].startswith("stylegan-torch ")
     assert about["network"]["name"] == "ada-cond.pkl"
     assert len(about["network"]["sha256"]) == 64
-    again = Style(
+    again = DrawSettings(
         about["truncation_psi"], about["truncation_cutoff"], about["class"], about["noise_mode"], about["dtype"]
     )
     [(_, drawn)] = draw(converter.load(network).network(about["weights"]), [about["seed"]], again)

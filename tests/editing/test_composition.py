@@ -16,9 +16,8 @@ from PIL import Image
 
 import converter
 from stylegan_torch.commands.main import main
-from stylegan_torch.drawing.draw import Style
-from stylegan_torch.drawing.draw import draw as draw_seeds
-from stylegan_torch.editing import directions, latents, mixing, pictures
+from stylegan_torch.drawing.draw import DrawSettings, draw, draw_latents
+from stylegan_torch.editing import directions, latents, mixing
 from stylegan_torch.editing.composer import Composer
 from stylegan_torch.editing.composition import Composition, Mix, Move, parse_mix, parse_move
 from stylegan_torch.errors import StyleGANError
@@ -67,8 +66,8 @@ def test_a_seed_alone_is_what_stylegan_generate_draws(name: str) -> None:
     G = converter.load(DATA / name).network("G_ema")
     label = 1 if G.c_dim else None
     found = Composer(G).compose(Composition(5, 0.6, label))
-    [mine] = pictures.draw(G, found.ws, found.noise)
-    [(_, theirs)] = draw_seeds(G, [5], Style(0.6, class_index=label))
+    [mine] = latents.drawn(G, found)
+    [(_, theirs)] = draw(G, [5], DrawSettings(0.6, class_index=label))
     assert np.array_equal(mine, theirs)
 
 
@@ -76,17 +75,17 @@ def test_mixes_come_first_then_moves(G: Any) -> None:
     composer = Composer(G)
     found = composer.compose(Composition(1, 0.5, mixes=(Mix(2, "0-3"),), moves=(Move("pca", 1, 2.0, "4-5"),)))
     one, two = (latents.from_seeds(G, [seed], 0.5).ws for seed in (1, 2))
-    expected = directions.pca(G, 50).apply(mixing.mix(one, two, range(4)), 1, 2.0, (4, 5))
+    expected = directions.pca(G, 50).apply(mixing.mix(one, two, range(4)), 1, 2.0, layers=(4, 5))
     assert torch.equal(found.ws, expected)
 
 
 def test_noise_of_each_kind(G: Any) -> None:
     composer = Composer(G)
     known = {kind: composer.compose(Composition(3, noise=kind)) for kind in ("const", "none", "random")}
-    picture = {kind: next(pictures.draw(G, each.ws, each.noise)) for kind, each in known.items()}
+    picture = {kind: next(latents.drawn(G, each)) for kind, each in known.items()}
     ws = known["const"].ws
-    assert np.array_equal(picture["const"], next(pictures.draw(G, ws)))
-    assert np.array_equal(picture["none"], next(pictures.draw(G, ws, noise_mode="none")))
+    assert np.array_equal(picture["const"], next(draw_latents(G, ws)))
+    assert np.array_equal(picture["none"], next(draw_latents(G, ws, noise_mode="none")))
     assert not np.array_equal(picture["random"], picture["const"])
     again = composer.compose(Composition(3, noise="random"))
     other = composer.compose(Composition(3, noise="random", noise_seed=1))
@@ -123,7 +122,7 @@ def test_arguments_draw_the_composition(G: Any, tmp_path: Path) -> None:
     out, saved = tmp_path / "picture.png", tmp_path / "saved.npz"
     _run("draw", "--network", DATA / "sg2-skip.pkl", *words, "--out", out, "--save-latents", saved, "--exact")
     found = Composer(G).compose(wanted)
-    [picture] = pictures.draw(G, found.ws, found.noise)
+    [picture] = latents.drawn(G, found)
     with Image.open(out) as image:
         assert np.array_equal(np.asarray(image), picture)
     _run("draw", "--network", DATA / "sg2-skip.pkl", "--latents", saved, "--out", tmp_path / "again.png", "--exact")

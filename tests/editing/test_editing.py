@@ -19,10 +19,11 @@ from PIL import Image
 import converter
 import stylegan_torch
 from stylegan_torch.commands.main import main
+from stylegan_torch.drawing.draw import draw_latents
 from stylegan_torch.drawing.seeds import latents_from_seeds
-from stylegan_torch.editing import directions, latents, mixing, pictures
+from stylegan_torch.editing import directions, latents, mixing
 from stylegan_torch.editing import inspect as inspection
-from stylegan_torch.errors import StyleGANError
+from stylegan_torch.errors import NoClassError, StyleGANError
 from stylegan_torch.fast import optimize
 from tests import DATA
 
@@ -163,7 +164,7 @@ def test_wrong_latents_are_refused(G: Any, tmp_path: Path) -> None:
         latents.load(tmp_path / "nowhere.npz", G)
     with pytest.raises(latents.LatentsError, match="ProGAN has no W"):
         latents.from_seeds(_network("pg.pkl"), [0])
-    with pytest.raises(latents.LatentsError, match="no class 10: this network has classes 0 to 9"):
+    with pytest.raises(NoClassError, match="no class 10: this network has classes 0 to 9"):
         latents.from_seeds(_network("ada-cond.pkl"), [0], class_index=10)
 
 
@@ -233,7 +234,7 @@ def test_sefa_of_some_layers(G: Any) -> None:
 
 def test_pca_has_the_variances_of_w(G: Any) -> None:
     found = directions.pca(G, count=G.w_dim)
-    w = directions.sample_w(G)
+    w = latents.sample_w(G)
     along = (w - w.mean(dim=0)) @ found.vectors.t()
     shares = along.var(dim=0) / along.var(dim=0).sum()
     torch.testing.assert_close(found.importances, shares, rtol=1e-3, atol=1e-5)
@@ -243,7 +244,7 @@ def test_pca_has_the_variances_of_w(G: Any) -> None:
 
 
 def test_a_boundary_finds_what_the_labels_say(G: Any) -> None:
-    w = directions.sample_w(G, 400, seed=1)
+    w = latents.sample_w(G, 400, seed=1)
     true = torch.nn.functional.normalize(torch.randn(G.w_dim, generator=torch.Generator().manual_seed(0)), dim=0)
     score = (w - w.mean(dim=0)) @ true
     for labels in ((score > 0).float(), score):  # two kinds, or scores
@@ -273,8 +274,8 @@ def test_moving_along_a_direction(G: Any) -> None:
     moved = found.apply(ws, 1, 2.0)
     assert torch.equal(moved[:, [0, *range(3, G.num_ws)]], ws[:, [0, *range(3, G.num_ws)]])
     torch.testing.assert_close((moved - ws)[0, 1], 2 * found.scales[1] * found.vectors[1])
-    everywhere = found.apply(ws, 1, -1.0, range(G.num_ws))
-    torch.testing.assert_close(found.apply(everywhere, 1, 1.0, range(G.num_ws)), ws)
+    everywhere = found.apply(ws, 1, -1.0, layers=range(G.num_ws))
+    torch.testing.assert_close(found.apply(everywhere, 1, 1.0, layers=range(G.num_ws)), ws)
     assert torch.equal(found.apply(ws, 0, 0.0), ws)
 
 
@@ -350,9 +351,9 @@ def test_nearest_latents() -> None:
 def test_pictures_are_drawn_in_batches_with_their_noise(G: Any) -> None:
     ws = latents.from_seeds(G, range(3)).ws
     noise = [torch.randn(3, 1, *stored.shape) for stored in G.synthesis.noise_buffers()]
-    one, three = (list(pictures.draw(G, ws, noise, batch=batch)) for batch in (1, 3))
+    one, three = (list(draw_latents(G, ws, noise=noise, batch=batch)) for batch in (1, 3))
     assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(one, three, strict=True))
-    plain = list(pictures.draw(G, ws))
+    plain = list(draw_latents(G, ws))
     assert not np.array_equal(plain[0], one[0])
 
 
@@ -408,9 +409,9 @@ def test_mixing_latents_of_files(tmp_path: Path, G: Any) -> None:
     assert torch.equal(found.ws, expected.flatten(0, 1))
     assert all(torch.equal(a, b.repeat_interleave(3, dim=0)) for a, b in zip(found.noise, mine.noise, strict=True))
     cells = _cells(grid)
-    assert np.array_equal(cells[1:, 1:].reshape(6, 32, 32, 3), list(pictures.draw(G, found.ws, found.noise)))
-    assert np.array_equal(cells[1:, 0], list(pictures.draw(G, mine.ws, mine.noise)))
-    assert np.array_equal(cells[0, 1:], list(pictures.draw(G, latents.from_seeds(G, [3, 4, 5], 0.5).ws)))
+    assert np.array_equal(cells[1:, 1:].reshape(6, 32, 32, 3), list(latents.drawn(G, found)))
+    assert np.array_equal(cells[1:, 0], list(latents.drawn(G, mine)))
+    assert np.array_equal(cells[0, 1:], list(latents.drawn(G, latents.from_seeds(G, [3, 4, 5], 0.5))))
     about = _about(single / "me_1-4.png")
     assert (about["row"], about["col"], about["rows"], about["cols"]) == ("me_1", 4, "me.npz", [3, 4, 5])
     assert "me_0-3.png exists" in _run(*common, *more[:4], "--outdir", single, "--out", tmp_path / "b.png", status=1)
@@ -491,7 +492,7 @@ def test_looking_into_latents_of_a_file(what: str, tmp_path: Path, G: Any) -> No
     out = tmp_path / "a.png"
     more = ("--latents", tmp_path / "me.npz", "--psis", "1,0", "--out", out)
     _run("look", what, "--network", DATA / "sg2-skip.pkl", *more)
-    assert np.array_equal(_cells(out, 28)[:, 0], list(pictures.draw(G, mine.ws, mine.noise)))
+    assert np.array_equal(_cells(out, 28)[:, 0], list(latents.drawn(G, mine)))
     assert (_about(out)["seeds"], _about(out)["latents"]) == (None, "me.npz")
 
 
@@ -516,7 +517,7 @@ def test_a_sweep_and_the_average_are_saved(tmp_path: Path, G: Any) -> None:
     assert "1 × 1 pictures" in _run("look", "average", *common, "--force")
     average = latents.load(tmp_path / "b.npz", G)
     assert torch.equal(average.ws, inspection.average_ws(G))
-    assert np.array_equal(_cells(tmp_path / "a.png")[0], list(pictures.draw(G, average.ws)))
+    assert np.array_equal(_cells(tmp_path / "a.png")[0], list(draw_latents(G, average.ws)))
 
 
 def test_look_nearest(tmp_path: Path, G: Any) -> None:
@@ -535,11 +536,11 @@ def test_look_nearest(tmp_path: Path, G: Any) -> None:
     assert _about(out)["among"] == list(range(50))
     assert lines[3] == f"2 × 4 pictures in {out}"
     cells = _cells(out, 28)
-    assert np.array_equal(cells[:, 0], list(pictures.draw(G, mine.ws, mine.noise)))
-    assert np.array_equal(cells[1, 1:], list(pictures.draw(G, set_ws[index[1]])))
+    assert np.array_equal(cells[:, 0], list(latents.drawn(G, mine)))
+    assert np.array_equal(cells[1, 1:], list(draw_latents(G, set_ws[index[1]])))
     lines = _run(*common, "--seeds", 30, "--among", tmp_path / "me.npz").splitlines()  # all there are
     assert [lines[1].split()[i] for i in (0, 1, 3)] == ["30", "me_1", "me_0"]
-    assert np.array_equal(_cells(out, 28)[0, 1], list(pictures.draw(G, mine.ws, mine.noise))[1])
+    assert np.array_equal(_cells(out, 28)[0, 1], list(latents.drawn(G, mine))[1])
 
 
 def test_progan_has_nothing_to_look_into(tmp_path: Path) -> None:
@@ -557,7 +558,7 @@ def test_edited_latents_keep_their_own_noise(tmp_path: Path, G: Any) -> None:
     _run("edit", *network, "--directions", tmp_path / "d.npz", "--latents", tmp_path / "two.npz", *more)
     with Image.open(tmp_path / "a.png") as sheet:
         cells = np.asarray(sheet)[28:, :32].reshape(2, 32, 32, 3)
-    for cell, picture in zip(cells, pictures.draw(G, given.ws, noise), strict=True):
+    for cell, picture in zip(cells, latents.drawn(G, given), strict=True):
         assert np.array_equal(cell, picture)
     edited = latents.load(tmp_path / "edited.npz", G)
     assert all(torch.equal(a, b.repeat_interleave(2, dim=0)) for a, b in zip(edited.noise, noise, strict=True))

@@ -25,22 +25,19 @@ from torch import Tensor
 import converter
 from stylegan_torch import StyleGANError, latents_from_seeds
 from stylegan_torch.commands.main import main
-from stylegan_torch.drawing.draw import Style, draw
+from stylegan_torch.drawing.draw import DrawSettings, draw, draw_latents
+from stylegan_torch.drawing.images import Picture
 from stylegan_torch.editing import latents
 from stylegan_torch.editing.films.encoding import FilmError, encoding_for, write_film
 from stylegan_torch.editing.films.frames import draw_loops, latents_cells
 from stylegan_torch.editing.films.trajectories import (
     arcs,
     loop_noise,
-    loop_ws,
-    loop_z,
     noise_arcs,
     slerp,
     spline,
     turns,
 )
-from stylegan_torch.editing.pictures import Picture
-from stylegan_torch.editing.pictures import draw as draw_ws
 from tests import DATA
 
 SUFFIXES = [".mp4", ".webm", ".gif"]
@@ -108,17 +105,17 @@ def test_loops_pass_through_their_keyframes_and_close(path: Any, count: int) -> 
 
 def test_loops_have_as_many_frames_as_asked_for() -> None:
     z, ws = torch.randn(3, 8), torch.randn(3, 4, 8)
-    assert loop_z(z, 7).shape == (7, 8)
-    assert loop_ws(ws, 7).shape == (7, 4, 8)
-    assert loop_ws(ws[:, 0], 7).shape == (7, 8)
-    torch.testing.assert_close(loop_z(z, 12)[::4], z)
-    torch.testing.assert_close(loop_ws(ws, 12)[::4], ws)
+    assert arcs(z)(turns(7)).shape == (7, 8)
+    assert spline(ws)(turns(7)).shape == (7, 4, 8)
+    assert spline(ws[:, 0])(turns(7)).shape == (7, 8)
+    torch.testing.assert_close(arcs(z)(turns(12))[::4], z)
+    torch.testing.assert_close(spline(ws)(turns(12))[::4], ws)
 
 
 def test_arcs_keep_the_length_and_spend_equal_time() -> None:
     z = latents_from_seeds([1, 2], 64)
     z = z / z.norm(dim=1, keepdim=True)
-    path = loop_z(z.double(), 20)
+    path = arcs(z.double())(turns(20))
     torch.testing.assert_close(path.norm(dim=1), torch.ones(20, dtype=torch.float64))
     steps = [angle(a, b) for a, b in zip(path, path.roll(-1, 0), strict=True)]
     assert np.ptp(steps) < 1e-7
@@ -140,7 +137,7 @@ def test_spline_follows_a_circle() -> None:
     def circle(times: Tensor) -> Tensor:
         return torch.stack([(2 * math.pi * times).cos(), (2 * math.pi * times).sin()], 1)
 
-    torch.testing.assert_close(loop_ws(circle(turns(12)), 100), circle(turns(100)), rtol=0, atol=1e-3)
+    torch.testing.assert_close(spline(circle(turns(12)))(turns(100)), circle(turns(100)), rtol=0, atol=1e-3)
 
 
 def test_random_noise_loops_smoothly_and_keeps_its_variance() -> None:
@@ -201,7 +198,7 @@ def psnr(a: Picture, b: Picture) -> float:
 
 
 def write(path: Path, frames: list[Picture], fps: int = 25, crf: int | None = None) -> None:
-    write_film(path, iter(frames), encoding_for(path, fps, crf), {"seeds": [1]})
+    write_film(path, iter(frames), encoding_for(path, fps, crf), about={"seeds": [1]})
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -294,7 +291,7 @@ def test_an_error_on_the_way_leaves_nothing(suffix: str, tmp_path: Path) -> None
 
     path = tmp_path / f"film{suffix}"
     with pytest.raises(StyleGANError, match="out of frames"):
-        write_film(path, failing(), encoding_for(path), {})
+        write_film(path, failing(), encoding_for(path), about={})
     with pytest.raises(FilmError, match="at least one frame"):
         write(path, [])
     assert not list(tmp_path.iterdir())
@@ -332,7 +329,7 @@ def frames():
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
-write_film(path, frames(), encoding_for(path), {})
+write_film(path, frames(), encoding_for(path), about={})
 """
 
 
@@ -353,9 +350,9 @@ def test_keyframes_are_the_pictures_of_the_seeds(name: str, tmp_path: Path) -> N
     assert "4 frames, 1 s, in " in result.stdout
     found, rate = read(tmp_path / "new" / "film.gif")
     assert (len(found), rate) == (4, 4)
-    style = Style(noise_mode="const", class_index=1 if options else None)
+    settings = DrawSettings(noise_mode="const", class_index=1 if options else None)
     G = converter.load(network, ["G_ema"]).network("G_ema")
-    for frame, (_, expected) in zip(found[::2], draw(G, [1, 5], style), strict=True):
+    for frame, (_, expected) in zip(found[::2], draw(G, [1, 5], settings), strict=True):
         assert psnr(frame, expected) > 30
 
 
@@ -417,7 +414,7 @@ def test_through_latents_with_their_noise(tmp_path: Path) -> None:
     result = run("--network", network, *files, *SHORT, "--out", tmp_path / "film.gif")
     assert result.exit_code == 0, result.output
     frames, _ = read(tmp_path / "film.gif")
-    for frame, expected in zip(frames[::2], draw_ws(G, found.ws, noise), strict=True):
+    for frame, expected in zip(frames[::2], draw_latents(G, found.ws, noise=noise), strict=True):
         assert psnr(frame, expected) > 30
     latents.save(tmp_path / "b.npz", latents.Latents(found.ws[1:]), force=True)
     result = run("--network", network, *files, *SHORT, "--out", tmp_path / "other.gif")
@@ -430,7 +427,7 @@ def test_films_side_by_side_share_one_noise() -> None:
     noise = tuple(torch.randn(1, 1, *stored.shape) for stored in G.synthesis.noise_buffers())
     found = latents.Latents(latents.from_seeds(G, [1, 5]).ws, noise=noise)
     [frame] = draw_loops(G, latents_cells(found, cells=2, frames=1), columns=2, frames=1)
-    for part, expected in zip(np.split(frame, 2, axis=1), draw_ws(G, found.ws, noise), strict=True):
+    for part, expected in zip(np.split(frame, 2, axis=1), draw_latents(G, found.ws, noise=noise), strict=True):
         assert np.array_equal(part, expected)
 
 
@@ -444,7 +441,7 @@ def test_frames_can_be_taken_up_by_other_commands(space: str, tmp_path: Path) ->
     assert (found.noise, found.network) == ((), latents.network_hash(G))
     torch.testing.assert_close(found.ws[::2], latents.from_seeds(G, [1, 5], 0.5).ws)
     frames, _ = read(tmp_path / "film.gif")
-    assert min(psnr(a, b) for a, b in zip(frames, draw_ws(G, found.ws), strict=True)) > 30
+    assert min(psnr(a, b) for a, b in zip(frames, draw_latents(G, found.ws), strict=True)) > 30
 
 
 @pytest.mark.parametrize("noise", ["official", "const", "none"])
@@ -466,7 +463,7 @@ def test_frames_are_saved_with_their_own_noise(count: int, noise: str, tmp_path:
     for mine, theirs in zip(found.noise, maps, strict=True):
         torch.testing.assert_close(mine[::2], theirs)
     frames, _ = read(tmp_path / "film.gif")
-    assert min(psnr(a, b) for a, b in zip(frames, draw_ws(G, found.ws, found.noise), strict=True)) > 30
+    assert min(psnr(a, b) for a, b in zip(frames, latents.drawn(G, found), strict=True)) > 30
 
 
 def test_without_a_class_there_is_a_note(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ class _Callable:
 class _Linear:
     """A generator whose mapping leaves z as it is, and whose images are A w."""
 
+    has_w = True
+
     def __init__(self) -> None:
         self.matrix = torch.randn(3 * 4 * 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
         self.z_dim, self.c_dim, self.device = 6, 0, torch.device("cpu")
@@ -50,7 +52,7 @@ def _squared(a: Tensor, b: Tensor) -> Tensor:
 
 
 def test_path_length_of_a_linear_generator() -> None:
-    G = _Linear()
+    G: Any = _Linear()
     lengths = measures.perceptual_path_length(G, _squared, samples=6, epsilon=1e-3, batch=6)
     a, b = torch.randn(2, 6, 6, generator=torch.Generator().manual_seed(0)).double()
     expected = ((b - a) @ G.matrix.t()).square().sum(dim=1)  # a straight line is walked at an even pace

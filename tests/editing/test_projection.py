@@ -24,11 +24,12 @@ from torch import Tensor
 import checkpoints
 import converter
 from stylegan_torch.commands.main import main
+from stylegan_torch.drawing.draw import labels_of
 from stylegan_torch.drawing.images import to_uint8
 from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.editing import latents as latents_module
 from stylegan_torch.editing.distances import DistanceError
-from stylegan_torch.editing.latents import Latents, LatentsError, labels_of
+from stylegan_torch.editing.latents import Latents, LatentsError, drawn, w_statistics
 from stylegan_torch.editing.perceptual import (
     LpipsDistance,
     PyramidDistance,
@@ -36,7 +37,6 @@ from stylegan_torch.editing.perceptual import (
     open_distance,
     reduced,
 )
-from stylegan_torch.editing.pictures import draw
 from stylegan_torch.editing.projection import (
     Projection,
     ProjectionError,
@@ -47,9 +47,9 @@ from stylegan_torch.editing.projection import (
     normalize,
     save_state,
     w_noise,
-    w_statistics,
 )
 from stylegan_torch.editing.targets import psnr, read_target
+from stylegan_torch.errors import NoClassError
 from stylegan_torch.fast import optimize
 from stylegan_torch.pictures.decode import DataError
 from tests import DATA
@@ -85,7 +85,7 @@ def finished(projection: Projection) -> Projection:
 def quality(projection: Projection) -> float:
     """Return the PSNR of a projection's result, in dB."""
     found = projection.latents()
-    [picture] = draw(projection.G, found.ws, found.noise)
+    [picture] = drawn(projection.G, found)
     return psnr(picture, to_uint8(projection.target[:1])[0].numpy())
 
 
@@ -406,7 +406,7 @@ def test_what_cannot_be_projected() -> None:
         Projection(network("pg"), torch.zeros(3, 32, 32))
     with pytest.raises(ProjectionError, match=r"the target is \[3, 8, 8\], this network draws \[3, 32, 32\]"):
         Projection(network(), torch.zeros(3, 8, 8))
-    with pytest.raises(LatentsError, match="there is no class 1"):
+    with pytest.raises(NoClassError, match="there is no class 1"):
         Projection(network(), torch.zeros(3, 32, 32), class_index=1)
     diverging = Projection(
         network(), torch.zeros(3, 32, 32), ProjectionSettings(steps=9, rampup=0.1, learning_rate=1e30)
@@ -424,7 +424,7 @@ def test_the_command_writes_what_it_says(photo: Path, tmp_path: Path) -> None:
     G = network()
     found = latents_module.load(out / "photo.npz", G)
     assert found.network == latents_module.network_hash(G)
-    [picture] = draw(optimize(G), found.ws, found.noise)
+    [picture] = drawn(optimize(G), found)
     with Image.open(out / "photo.png") as image, Image.open(out / "photo-target.png") as target:
         assert (np.asarray(image) == picture).all()
         assert f"{psnr(picture, np.asarray(target)):.1f} dB" in said
@@ -559,10 +559,11 @@ def test_photographs_of_every_mode(mode: str, color: Any, rgb: tuple[int, ...], 
     assert target.image().shape == (3, 32, 32)
     gray = read_target(path, network("ada5_fp16_nhwc_gray"))
     assert gray.picture.shape == (64, 64, 1)
-    with_alpha = types.SimpleNamespace(img_size=(32, 32), img_channels=4)
+    with_alpha: Any = types.SimpleNamespace(img_size=(32, 32), img_channels=4)
+    with_two: Any = types.SimpleNamespace(img_size=(32, 32), img_channels=2)
     assert read_target(path, with_alpha).picture[0, 0, 3] == (color[-1] if "A" in mode else 255)
     with pytest.raises(DataError, match="draws 2 channels"):
-        read_target(path, types.SimpleNamespace(img_size=(32, 32), img_channels=2))
+        read_target(path, with_two)
 
 
 @pytest.mark.parametrize("values", [0.5, 128.0, 128], ids=["unit floats", "floats", "32-bit integers"])

@@ -1,11 +1,13 @@
-"""The explorer without its page: previews, canvases, and what a visitor keeps."""
+"""The explorer without its page: previews, renderers, and what a visitor keeps."""
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import shlex
 import threading
+import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,13 +28,12 @@ from stylegan_torch.commands.main import main
 from stylegan_torch.editing import latents
 from stylegan_torch.editing.composition import Composition, Mix, Move
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.explorer import renderer as drawing
 from stylegan_torch.explorer.fields import choice, number, text, whole
 from stylegan_torch.explorer.preview import Preview
-from stylegan_torch.explorer.renderer import Canvas, OvertakenError
-from stylegan_torch.explorer.sessions import KEPT, MOST_LATENTS, Source, Studio, Wish, as_set, moves_of
+from stylegan_torch.explorer.renderer import OvertakenError, Renderer
+from stylegan_torch.explorer.sessions import KEPT, MOST_LATENTS, NetworkChoice, Request, Sessions, as_set, moves_of
 from stylegan_torch.fast import optimize
-from tests import DATA
+from tests import DATA, HOME
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +42,14 @@ def demo() -> Any:
 
 
 @pytest.fixture
-def studio() -> Iterator[Studio]:
+def sessions() -> Iterator[Sessions]:
     def opened() -> tuple[Any, Any, dict[str, Any]]:
         G = converter.load(DATA / "sg2-skip.pkl").network("G_ema")
         return G, optimize(G), {"name": "sg2-skip.pkl"}
 
-    studio = Studio({"small": Source(opened, ("--network", str(DATA / "sg2-skip.pkl")))})
-    yield studio
-    studio.close()
+    sessions = Sessions({"small": NetworkChoice(opened, ("--network", str(DATA / "sg2-skip.pkl")))}, visitors=2)
+    yield sessions
+    sessions.close()
 
 
 @torch.inference_mode()
@@ -102,14 +103,13 @@ def test_a_preview_stops_early_in_every_family(name: str) -> None:
     assert 0 < len(drawn) < len(list(G.synthesis.children()))
 
 
-def test_a_slow_network_gets_previews(demo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing, "QUICK", 0.0)
-    slow = Canvas(demo, demo, preview_side=16)
+def test_a_slow_network_gets_previews(demo: Any) -> None:
+    slow = Renderer(demo, demo, preview_side=16, quick_seconds=0.0)
     wanted = slow.compose(Composition(3, 0.7))
     assert not slow.quick
     assert slow.draw(wanted).shape == (64, 64, 3)
     assert slow.glimpse(wanted).shape == (16, 16, 3)
-    monkeypatch.setattr(drawing, "QUICK", 1e9)
+    slow.quick_seconds = 1e9
     assert np.array_equal(slow.glimpse(wanted), slow.draw(wanted))
 
 
@@ -117,15 +117,15 @@ def test_learning_a_preview_does_not_count_as_drawing(demo: Any, monkeypatch: py
     clock = [0.0]
     monkeypatch.setattr("stylegan_torch.explorer.renderer.time", SimpleNamespace(perf_counter=lambda: clock[0]))
     monkeypatch.setattr(Preview, "_fit", lambda self, image: clock.append(clock.pop() + 10))
-    canvas = Canvas(demo, demo)
+    renderer = Renderer(demo, demo)
     assert clock[0] == 10
-    assert canvas.quick
+    assert renderer.quick
 
 
 def test_a_picture_that_is_overtaken_is_given_up(demo: Any) -> None:
-    canvas = Canvas(demo, demo)
-    wanted, asked = canvas.compose(Composition(3)), list[int]()
-    picture = canvas.draw(wanted)
+    renderer = Renderer(demo, demo)
+    wanted, asked = renderer.compose(Composition(3)), list[int]()
+    picture = renderer.draw(wanted)
 
     def enough() -> bool:
         asked.append(1)
@@ -133,19 +133,19 @@ def test_a_picture_that_is_overtaken_is_given_up(demo: Any) -> None:
         return len(asked) == 3
 
     with pytest.raises(OvertakenError):
-        canvas.draw(wanted, enough)
+        renderer.draw(wanted, enough)
     assert len(asked) == 3
-    assert np.array_equal(canvas.draw(wanted), picture)
+    assert np.array_equal(renderer.draw(wanted), picture)
     assert len(asked) == 3
 
 
 def test_a_finished_picture_is_what_its_command_draws(
-    studio: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sitting = studio.sitting("me")
+    session = sessions.of("me")
     picture = Composition(5, 0.6, None, (Mix(8, "0-3"),), (Move("sefa", 1, 0.5, "4-7"),), "random", 2)
-    wish = sitting.wish = Wish("small", picture)
-    result = studio.finish(sitting, wish)
+    request = session.request = Request("small", picture)
+    result = sessions.finish(session, request)
     assert (result.png.name, result.npz.name) == ("seed0005.png", "seed0005.npz")
     program, *words = shlex.split(result.commands)
     assert program == "stylegan"
@@ -158,25 +158,25 @@ def test_a_finished_picture_is_what_its_command_draws(
         assert all(np.array_equal(theirs[name], ours[name]) for name in ours.files)
 
 
-def test_latents_that_were_brought(studio: Studio, tmp_path: Path) -> None:
-    sitting, G = studio.sitting("me"), studio.canvas("small").G
+def test_latents_that_were_brought(sessions: Sessions, tmp_path: Path) -> None:
+    session, G = sessions.of("me"), sessions.renderer("small").G
     latents.save(tmp_path / "two faces.npz", latents.from_seeds(G, [1, 2], 0.5))
-    base = studio.bring(sitting, "small", tmp_path / "two faces.npz")
+    base = sessions.bring(session, "small", tmp_path / "two faces.npz")
     assert (base.network, base.name, base.rows) == ("small", "two faces.npz", 2)
-    assert sitting.base is not None
-    wish = sitting.wish = Wish("small", Composition(sitting.base, 0.7, row=1))
-    result = studio.finish(sitting, wish)
+    assert session.base is not None
+    request = session.request = Request("small", Composition(session.base, 0.7, row=1))
+    result = sessions.finish(session, request)
     assert "--latents 'two faces.npz' --row 1" in result.commands
     assert result.png.name == "two faces-1.png"
     with np.load(result.npz) as content:
         assert content["seeds"].tolist() == [2]
 
 
-def test_latents_that_cannot_be_used(studio: Studio, tmp_path: Path) -> None:
-    sitting, path = studio.sitting("me"), tmp_path / "w.npz"
+def test_latents_that_cannot_be_used(sessions: Sessions, tmp_path: Path) -> None:
+    session, path = sessions.of("me"), tmp_path / "w.npz"
     path.write_bytes(b"not latents")
     with pytest.raises(StyleGANError, match="is damaged, or not a file of latents"):
-        studio.bring(sitting, "small", path)
+        sessions.bring(session, "small", path)
     header = (
         b"\x93NUMPY\x01\x00v\x00"
         + b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000, 8, 16), }".ljust(117)
@@ -185,84 +185,84 @@ def test_latents_that_cannot_be_used(studio: Studio, tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("ws.npy", header + bytes(100_000))
     with pytest.raises(StyleGANError, match="is damaged, or not a file of latents"):
-        studio.bring(sitting, "small", path)
+        sessions.bring(session, "small", path)
     latents.save(path, latents.Latents(torch.zeros(MOST_LATENTS + 1, 8, 16)), force=True)
     with pytest.raises(StyleGANError, match="1000 are the most that can be taken here"):
-        studio.bring(sitting, "small", path)
-    assert not sitting.bases
+        sessions.bring(session, "small", path)
+    assert not session.bases
 
 
-def test_files_that_unpack_to_far_more_than_they_hold_are_refused(studio: Studio, tmp_path: Path) -> None:
+def test_files_that_unpack_to_far_more_than_they_hold_are_refused(sessions: Sessions, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive, archive.open("ws.npy", "w") as f:
         for _ in range(300):
             f.write(bytes(1 << 20))
     with pytest.raises(StyleGANError, match="unpacks to far more"):
-        studio.bring(studio.sitting("me"), "small", tmp_path / "bomb.npz")
+        sessions.bring(sessions.of("me"), "small", tmp_path / "bomb.npz")
 
 
-def test_the_history_keeps_what_differs(studio: Studio) -> None:
-    sitting = studio.sitting("me")
+def test_the_history_keeps_what_differs(sessions: Sessions) -> None:
+    session = sessions.of("me")
     for seed in (1, 2, 1, *range(3, KEPT + 3)):
-        wish = sitting.wish = Wish("small", Composition(seed))
-        studio.finish(sitting, wish)
-    assert [each.wish.picture.base for each in sitting.history] == list(range(3, KEPT + 3))
-    assert sorted(sitting.folder.glob("*/*.png")) == sorted(
-        path for each in sitting.history for path in (each.png, each.thumbnail)
+        request = session.request = Request("small", Composition(seed))
+        sessions.finish(session, request)
+    assert [each.request.picture.base for each in session.history] == list(range(3, KEPT + 3))
+    assert sorted(session.folder.glob("*/*.png")) == sorted(
+        path for each in session.history for path in (each.png, each.thumbnail)
     )
 
 
-def test_a_wish_that_is_no_longer_wanted_is_not_finished(studio: Studio) -> None:
-    sitting, old = studio.sitting("me"), Wish("small", Composition(1))
-    sitting.wish = Wish("small", Composition(1))
+def test_a_request_that_is_no_longer_wanted_is_not_finished(sessions: Sessions) -> None:
+    session, old = sessions.of("me"), Request("small", Composition(1))
+    session.request = Request("small", Composition(1))
     with pytest.raises(OvertakenError):
-        studio.finish(sitting, old)
-    assert not sitting.history
+        sessions.finish(session, old)
+    assert not session.history
 
 
-def test_what_a_visitor_does_overtakes_what_went_before(studio: Studio) -> None:
-    sitting, one, two = studio.sitting("me"), Wish("small", Composition(1)), Wish("small", Composition(2))
-    assert sitting.wish_for(sitting.begin(), one)
-    late, later = sitting.begin(), sitting.begin()
+def test_what_a_visitor_does_overtakes_what_went_before(sessions: Sessions) -> None:
+    session, one, two = sessions.of("me"), Request("small", Composition(1)), Request("small", Composition(2))
+    assert session.ask(session.begin(), one)
+    late, later = session.begin(), session.begin()
     with pytest.raises(OvertakenError):  # nobody knows yet what is wanted, but not that
-        studio.finish(sitting, one)
-    assert not sitting.wish_for(late, two)
-    assert sitting.wish is None
-    assert sitting.wish_for(later, None)  # what was wanted could not be drawn
-    assert sitting.wish is one
-    assert studio.finish(sitting, one) is studio.finish(sitting, one)
+        sessions.finish(session, one)
+    assert not session.ask(late, two)
+    assert session.request is None
+    assert session.ask(later, None)  # what was wanted could not be drawn
+    assert session.request is one
+    assert sessions.finish(session, one) is sessions.finish(session, one)
 
 
-def test_a_picture_that_is_asked_for_twice_is_drawn_once(studio: Studio) -> None:
-    sitting, wish = studio.sitting("me"), Wish("small", Composition(1))
-    sitting.wish_for(sitting.begin(), wish)
-    threads = [threading.Thread(target=studio.finish, args=(sitting, wish)) for _ in range(3)]
+def test_a_picture_that_is_asked_for_twice_is_drawn_once(sessions: Sessions) -> None:
+    session, request = sessions.of("me"), Request("small", Composition(1))
+    session.ask(session.begin(), request)
+    threads = [threading.Thread(target=sessions.finish, args=(session, request)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(sitting.history) == 1
+    assert len(session.history) == 1
 
 
-def test_files_that_cannot_be_written(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_that_cannot_be_written(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("stylegan_torch.explorer.sessions.save_png", full)
-    sitting, wish = studio.sitting("me"), Wish("small", Composition(1))
-    sitting.wish_for(sitting.begin(), wish)
+    session, request = sessions.of("me"), Request("small", Composition(1))
+    session.ask(session.begin(), request)
     with pytest.raises(StyleGANError, match="cannot write seed0001: No space left on device"):
-        studio.finish(sitting, wish)
-    assert not sitting.history
+        sessions.finish(session, request)
+    assert not session.history
 
 
 @pytest.mark.parametrize(
     ("checked", "said"),
     [
-        (lambda: number("Psi", 2, -1, 1.5), "Psi: 2 is not a number from -1 to 1.5"),
-        (lambda: number("Psi", float("nan"), -1, 1.5), "Psi: nan is not a number from -1 to 1.5"),
-        (lambda: whole("Seed", 10**400, 0, 9), f"Seed: 1{'0' * 39} is not a whole number from 0 to 9"),
-        (lambda: whole("Seed", True, 0, 9), "Seed: True is not a whole number from 0 to 9"),
-        (lambda: whole("Seed", None, 0, 9), "Seed is empty: it takes a whole number from 0 to 9"),
+        (lambda: number("Psi", 2, low=-1, high=1.5), "Psi: 2 is not a number from -1 to 1.5"),
+        (lambda: number("Psi", float("nan"), low=-1, high=1.5), "Psi: nan is not a number from -1 to 1.5"),
+        (lambda: whole("Seed", 10**400, low=0, high=9), f"Seed: 1{'0' * 39} is not a whole number from 0 to 9"),
+        (lambda: whole("Seed", True, low=0, high=9), "Seed: True is not a whole number from 0 to 9"),
+        (lambda: whole("Seed", None, low=0, high=9), "Seed is empty: it takes a whole number from 0 to 9"),
         (lambda: choice("Noise", ["none"], ["none"]), "Noise: ['none'] is not one of none"),
         (lambda: text("Layers", "x" * 201), f"Layers: '{'x' * 39} is not a text of at most 200 characters"),
     ],
@@ -274,7 +274,8 @@ def test_fields_say_what_they_take(checked: Callable[[], Any], said: str) -> Non
 
 
 def test_fields_that_hold_what_they_should() -> None:
-    assert (number("", 1, 0, 1), whole("", 3.0, 0, 3), choice("", "a", "ab"), text("", "")) == (1.0, 3, "a", "")
+    assert (number("", 1, low=0, high=1), whole("", 3.0, low=0, high=3)) == (1.0, 3)
+    assert (choice("", "a", "ab"), text("", "")) == ("a", "")
 
 
 def test_an_error_that_nobody_expected_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -285,26 +286,42 @@ def test_an_error_that_nobody_expected_is_a_line(caplog: pytest.LogCaptureFixtur
     assert [bool(each.exc_info) for each in caplog.records] == [False, True]
 
 
-def test_visitors_do_not_share_anything_and_leave_nothing(studio: Studio) -> None:
-    one, other = studio.sitting("one"), studio.sitting("other")
-    assert one is studio.sitting("one") is not other
-    wish = one.wish = Wish("small", Composition(1))
-    files = studio.finish(one, wish)
+def test_a_gradio_without_what_is_replaced_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    gradio, roof = pytest.importorskip("gradio"), pytest.importorskip("stylegan_torch.explorer.roof")
+    monkeypatch.setattr(gradio.processing_utils, "async_ssrf_protected_download", roof.gr.Blocks.process_api)
+    roof.secure_uploads()
+    with pytest.raises(roof.gr.Error, match="x is not fetched"):
+        asyncio.run(gradio.processing_utils.async_ssrf_protected_download("x", ""))
+    monkeypatch.delattr(gradio.processing_utils, "async_ssrf_protected_download")
+    with pytest.raises(StyleGANError, match=r"has no async_ssrf_protected_download, .* install 'gradio>=6\.31,<7'"):
+        roof.secure_uploads()
+
+
+def test_the_gradio_that_is_wanted_is_the_one_that_is_installed_with_the_package() -> None:
+    roof = pytest.importorskip("stylegan_torch.explorer.roof")
+    with (HOME / "pyproject.toml").open("rb") as file:
+        assert tomllib.load(file)["project"]["optional-dependencies"]["explore"] == [roof.REQUIRED]
+
+
+def test_visitors_do_not_share_anything_and_leave_nothing(sessions: Sessions) -> None:
+    one, other = sessions.of("one"), sessions.of("other")
+    assert one is sessions.of("one") is not other
+    request = one.request = Request("small", Composition(1))
+    files = sessions.finish(one, request)
     assert files.png.exists()
-    studio.leave("one")
+    sessions.leave("one")
     assert not files.png.exists()
     assert other.folder.exists()
     assert one.left
-    studio.leave("one")
-    studio.close()
-    assert not studio.folder.exists()
+    sessions.leave("one")
+    sessions.close()
+    assert not sessions.folder.exists()
 
 
-def test_those_who_did_nothing_for_longest_are_forgotten(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stylegan_torch.explorer.sessions.VISITORS", 2)
-    one, two = studio.sitting("one"), studio.sitting("two")
-    assert studio.sitting("one") is one
-    studio.sitting("three")
+def test_those_who_did_nothing_for_longest_are_forgotten(sessions: Sessions) -> None:
+    one, two = sessions.of("one"), sessions.of("two")
+    assert sessions.of("one") is one
+    sessions.of("three")
     assert (one.left, two.left) == (False, True)
     assert not two.folder.exists()
 
@@ -317,11 +334,11 @@ def test_moves_of_several_kinds() -> None:
     assert as_set((), 2) == {}
 
 
-def test_names_of_pictures_do_not_repeat(studio: Studio) -> None:
-    sitting = studio.sitting("me")
+def test_names_of_pictures_do_not_repeat(sessions: Sessions) -> None:
+    session = sessions.of("me")
     for psi, name in ((0.7, "seed0001"), (0.6, "seed0001-2"), (0.5, "seed0001-3")):
-        wish = sitting.wish = Wish("small", Composition(1, psi))
-        result = studio.finish(sitting, wish)
+        request = session.request = Request("small", Composition(1, psi))
+        result = sessions.finish(session, request)
         assert result.png.stem == result.npz.stem == name
         assert f"--out {name}.png --save-latents {name}.npz" in result.commands
 
@@ -331,16 +348,16 @@ def test_a_projection_is_told_with_the_options_that_it_has() -> None:
         G = converter.load(DATA / "sg2-skip.pkl").network("G_ema")
         return G, G, {}
 
-    studio = Studio({"small": Source(opened, ("--network", "a b.pkl"), ("--exact",))})
-    sitting = studio.sitting("me")
-    found = latents.from_seeds(studio.canvas("small").G, [1])
-    studio.take_projection(sitting, "small", found, "-x.png", ["--steps", "9"])
-    assert sitting.base is not None
-    wish = sitting.wish = Wish("small", Composition(sitting.base, 0.7))
-    project, draw = studio.finish(sitting, wish).commands.splitlines()
+    sessions = Sessions({"small": NetworkChoice(opened, ("--network", "a b.pkl"), ("--exact",))})
+    session = sessions.of("me")
+    found = latents.from_seeds(sessions.renderer("small").G, [1])
+    sessions.take_projection(session, "small", found, photo="-x.png", options=["--steps", "9"])
+    assert session.base is not None
+    request = session.request = Request("small", Composition(session.base, 0.7))
+    project, draw = sessions.finish(session, request).commands.splitlines()
     assert project == "stylegan project ./-x.png --network 'a b.pkl' --steps 9 --outdir out"
     assert draw.startswith("stylegan draw --network 'a b.pkl' --exact --latents out/-x.npz ")
-    studio.close()
+    sessions.close()
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ import torch
 from click.testing import CliRunner
 
 import converter
-from converter.errors import ConvertError, UnsafePickleError
-from converter.foreign import Source
+from converter.errors import ConvertError
+from converter.foreign import ForeignFile
 from converter.forms.tensorflow.pickler import fresh_network, write_pickle
 from converter.reading import open_source
 from converter.translate import export_network, import_network
@@ -67,7 +67,7 @@ def test_rosinality_stylegan2(name: str) -> None:
     average = torch.from_numpy(arrays["truncation_latent"]).reshape(-1)
     if "latent_avg" in arrays:
         torch.testing.assert_close(G.mapping.w_avg, average)
-    G.mapping.w_avg.copy_(average)
+    G.get_buffer("mapping.w_avg").copy_(average)
     _close(G(z, truncation_psi=0.7), arrays["img_trunc0.7"])
     for key, count in {"D_b1": 1, "D_b3": 3, "D_b4": 4, "D_b8_group4": 8}.items():
         _close(D(images[:count]), arrays[key], image=False)
@@ -83,7 +83,7 @@ UNTOLD = {
 def test_genforce(name: str) -> None:
     _, arrays = _case(name)
     source = open_source(COMMUNITY / f"{name}.pth")
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     networks: dict[str, Any] = {}
     for role, network in source.networks.items():
         assumed = {**network.header["assumed"], **UNTOLD.get(name, {}).get(role, {})}
@@ -115,7 +115,7 @@ def test_genforce(name: str) -> None:
 def test_yuuho(name: str) -> None:
     checkpoint, arrays = _case(name)
     G, z = checkpoint.network(), torch.from_numpy(arrays["z"])
-    own = {"truncation_psi": G.config.truncation_psi, "truncation_cutoff": G.config.truncation_cutoff}
+    own: dict[str, Any] = {"truncation_psi": G.config.truncation_psi, "truncation_cutoff": G.config.truncation_cutoff}
     _close(G.mapping(z)[:, 0], arrays["w_untruncated"], image=False)
     _close(G.mapping(z, **own), arrays["styles"][:, : G.num_ws], image=False)
     _close(G(z), arrays["image_psi1"])
@@ -209,7 +209,7 @@ def _old_name(name: str, last: int) -> str:
 def test_a_training_file_gets_the_average_its_sampler_would_take() -> None:
     G = converter.load(COMMUNITY / "rosinality_sg2_train_010000.pt").network("G_ema")
     many = G.mapping(torch.randn(40_000, G.z_dim))[:, 0]
-    deviations = (G.mapping.w_avg - many.mean(dim=0)) / (many.std(dim=0) / 64)  # 64² samples
+    deviations = (G.get_buffer("mapping.w_avg") - many.mean(dim=0)) / (many.std(dim=0) / 64)  # 64² samples
     assert float(deviations.abs().max()) < 5
 
 
@@ -218,7 +218,7 @@ def test_a_training_file_gets_the_average_its_sampler_would_take() -> None:
 def test_back_to_its_own_tensors(name: str, suffix: str, tmp_path: Path) -> None:
     path = COMMUNITY / f"{name}{FILES[name]}"
     source = open_source(path)
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     converter.convert(path, tmp_path / f"ours{suffix}")
     ours = converter.load(tmp_path / f"ours{suffix}")
     for role, network in source.networks.items():
@@ -296,10 +296,8 @@ def test_other_pytorch_files_are_refused_in_a_line(new: bool, tmp_path: Path) ->
             "a dict with keys model, args",
         ),
         ([torch.zeros(1)], ConvertError, "is a PyTorch file of a list"),
-        ({"GAN": {}, "version": "1.8"}, ConvertError, "is of lucidrains' stylegan2-pytorch"),
-        ({"g_ema": Stranger()}, UnsafePickleError, r"asks for test_community\.Stranger"),
-        ({"g_ema": {"to_rgb1.conv.weight": torch.zeros(1)}}, ConvertError, "variable conv1.conv.weight is missing"),
-        ({"g_ema": {"to_rgb1.conv.weight": 1}}, ConvertError, "to_rgb1.conv.weight is no tensor of float32 numbers"),
+        ({"g_ema": Stranger()}, ConvertError, "in which is no network known here"),
+        ({"g_ema": {"to_rgb1.conv.weight": torch.zeros(1)}}, ConvertError, "in which is no network known here"),
     ):
         torch.save(content, path, _use_new_zipfile_serialization=new)
         with pytest.raises(kind, match=message):
@@ -344,9 +342,9 @@ def _wide(path: Path, **keywords: Any) -> Path:
                     value.add_(torch.randn_like(value) * 0.1)
 
     networks = [
-        fresh_network("G", "G", "G_main", {**WIDE, **keywords}, PARTS, unsettle),
+        fresh_network("G", "G", "G_main", {**WIDE, **keywords}, components=PARTS, finish=unsettle),
         fresh_network("D", "D", "D_stylegan2", {**WIDE, **keywords}, finish=unsettle),
-        fresh_network("G_ema", "Gs", "G_main", {**WIDE, **keywords}, PARTS, unsettle),
+        fresh_network("G_ema", "Gs", "G_main", {**WIDE, **keywords}, components=PARTS, finish=unsettle),
     ]
     write_pickle(path, networks)
     return path

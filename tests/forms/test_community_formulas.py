@@ -13,6 +13,7 @@ import torch
 
 import converter
 from converter.errors import ConvertError
+from stylegan_torch.networks import progan
 from stylegan_torch.networks.registry import assemble
 from tests import DATA
 from tests.tools import oracle_community as oracle
@@ -161,7 +162,9 @@ def test_genforce_progan_with_labels(tmp_path: Path) -> None:
         assert (G.z_dim, G.c_dim) == (7, 3)
         images = G(torch.from_numpy(z), torch.from_numpy(labels))
         _close(images, oracle.genforce_pggan_generator(_arrays(states[key]), z, labels))
-    score, logits = checkpoint.network("D")(images, torch.from_numpy(labels), return_labels=True)
+    ours = checkpoint.network("D")
+    assert isinstance(ours, progan.Discriminator)
+    score, logits = ours(images, torch.from_numpy(labels), return_labels=True)
     _close(torch.cat([score, logits], dim=1), oracle.genforce_pggan_discriminator(_arrays(D), images.numpy()))
 
 
@@ -172,7 +175,7 @@ def test_genforce_progan_without_its_discriminator_has_latents_only(tmp_path: Pa
 
 def test_genforce_progan_with_more_labels_than_inputs_is_refused(tmp_path: Path) -> None:
     content = {"generator": _pggan_generator(1), "discriminator": _pggan_discriminator(labels=10)}
-    with pytest.raises(ConvertError, match=r"network G: variable layer0\.weight has 10 inputs, .* no latents and 10"):
+    with pytest.raises(ConvertError, match=r"G_ema: variable layer0\.weight has 10 inputs, .* no latents and 10"):
         converter.load(_saved(tmp_path / "pggan.pth", content))
 
 

@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 
 import converter
 from converter.errors import ConvertError
-from converter.foreign import Source
+from converter.foreign import ForeignFile
 from converter.forms.tensorflow.stylegan2 import base_size
 from converter.reading import open_source
 from converter.translate import export_network
@@ -24,6 +24,7 @@ from stylegan_torch.commands.convert import main as convert_command
 from stylegan_torch.commands.generate import main as generate_command
 from stylegan_torch.drawing.seeds import latents_from_seeds, noise_from_seeds
 from stylegan_torch.files.checkpoint import Checkpoint
+from stylegan_torch.networks import stylegan2
 from stylegan_torch.networks.stylegan2 import SpectralConv
 from tests import DATA
 from tests.tools import oracle
@@ -92,7 +93,7 @@ def test_attention_of_skyflynils_fork() -> None:
         _advance(G)
     _close(G(z, truncation_psi=G.config.truncation_psi), arrays["img_default"])
     _advance(G)
-    noise = noise_from_seeds([0], G.z_dim, [tuple(buffer.shape) for buffer in G.synthesis.noise_buffers()])
+    noise = noise_from_seeds([0], G.z_dim, [(each.shape[0], each.shape[1]) for each in G.synthesis.noise_buffers()])
     images = G(latents_from_seeds([0], G.z_dim), truncation_psi=0.7, noise=noise)
     _close(images, arrays["seed0_psi0.7_float"])
     _close(D(torch.from_numpy(arrays["img"])), arrays["d_scores"], image=False)
@@ -116,7 +117,7 @@ def test_official_pictures_of_seeds(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [*SIZES, "fork-skyflynil-att"])
 def test_back_to_the_original_tensors(name: str, suffix: str, tmp_path: Path) -> None:
     source = open_source(NONSQUARE / f"{name}.pkl")
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     converter.convert(NONSQUARE / f"{name}.pkl", tmp_path / f"ours{suffix}")
     ours = converter.load(tmp_path / f"ours{suffix}")
     for role, network in source.networks.items():
@@ -278,6 +279,8 @@ def test_attention(base: tuple[int, int], resolution: int, options: dict[str, An
     write_pickle(tmp_path / "attentive.pkl", [_skyflynil(state, *base) for state in official])
     checkpoint = comes_back(tmp_path / "attentive.pkl")
     G, D = checkpoint.network("G_ema"), checkpoint.network("D")
+    assert isinstance(G.config, stylegan2.GeneratorConfig)
+    assert isinstance(D.config, stylegan2.DiscriminatorConfig)
     assert [G.config.attention, D.config.attention] == [resolution >= 64] * 2
     for _ in range(2):  # u is not advanced
         images = _draws(G, official[2])
@@ -295,6 +298,7 @@ def _attentive(path: Path, without: str = "", **keywords: Any) -> Path:
 
 def test_attention_is_recognised_by_its_variables_and_missing_ones_are_named(tmp_path: Path) -> None:
     D = converter.load(_attentive(tmp_path / "a.pkl", use_attention=False)).network("D")
+    assert isinstance(D.config, stylegan2.DiscriminatorConfig)
     assert D.config.attention
     with pytest.raises(ConvertError, match="network D: variable 64x64/attention_d/h_conv/u is missing"):
         converter.load(_attentive(tmp_path / "b.pkl", without="h_conv/u"))

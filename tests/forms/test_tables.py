@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 
 import converter
 from converter import table
-from converter.foreign import Keywords, Network, Source
+from converter.foreign import ForeignFile, ForeignNetwork, Keywords
 from converter.forms.tensorflow.keywords import feature_maps
 from converter.reading import open_source
 from converter.table import Kept, Row, Table, Transform
 from converter.translate import export_network, import_network, known_kind
 from stylegan_torch.networks.registry import shapes
-from tests.forms import test_options, test_theano, test_torch_release
+from tests.tools import tensorflow_cases, theano_cases, torch_cases
 from tests.tools.official import State, build, theano_networks, write_pickle, write_theano_pickle
 from tests.tools.official_torch import Module, persistence_network
 
@@ -70,7 +70,7 @@ def tensorflow(function: str, release: str | None, options: dict[str, Any]) -> C
         write_pickle(path, state)
         return expected
 
-    return Case(test_options._id((function, release, options)), write)
+    return Case(tensorflow_cases.case_id((function, release, options)), write)
 
 
 def parts(state: State, prefix: str) -> Iterator[tuple[State, str]]:
@@ -79,7 +79,7 @@ def parts(state: State, prefix: str) -> Iterator[tuple[State, str]]:
         yield component, f"{prefix}/{component['name']}"
 
 
-def pytorch(case: test_torch_release.Case) -> Case:
+def pytorch(case: torch_cases.Case) -> Case:
     def write(path: Path) -> Arrays:
         kind, options = case
         module = persistence_network(kind, 1, **options)
@@ -88,11 +88,11 @@ def pytorch(case: test_torch_release.Case) -> Case:
                 for name, value in tensors.items():
                     if name != "resample_filter" and value.ndim:
                         tensors[name] = with_delicate_values(value)
-        test_torch_release.write(path, module)
+        torch_cases.write(path, module)
         role = "G_ema" if kind == "G" else "D"
         return {f"{role}/{name}": value for name, value in module.tensors().items()}
 
-    return Case(test_torch_release.case_id(case), write)
+    return Case(torch_cases.case_id(case), write)
 
 
 def modules(module: Module) -> Iterator[Module]:
@@ -110,16 +110,16 @@ def theano(options: dict[str, Any]) -> Case:
         # Its parameters have no names of their own; test_theano.py tests those that they get.
         return {}
 
-    return Case(f"Theano {test_theano.case_id(options)}", write)
+    return Case(f"Theano {theano_cases.case_id(options)}", write)
 
 
 # The growing state is stored twice, and the two may differ.
-TWO_LODS = {**test_options.SG1, "lod": 1.3, "synthesis_lod": 0.4}
+TWO_LODS = {**tensorflow_cases.SG1, "lod": 1.3, "synthesis_lod": 0.4}
 CASES = [
-    *(tensorflow(*case) for case in (*test_options.GENERATORS, *test_options.DISCRIMINATORS)),
+    *(tensorflow(*case) for case in (*tensorflow_cases.GENERATORS, *tensorflow_cases.DISCRIMINATORS)),
     tensorflow("G_style", None, TWO_LODS),
-    *(pytorch(case) for case in test_torch_release.CASES),
-    *(theano(case) for case in test_theano.CASES),
+    *(pytorch(case) for case in torch_cases.CASES),
+    *(theano(case) for case in theano_cases.CASES),
 ]
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
@@ -128,9 +128,9 @@ def bits(array: np.ndarray[Any, Any]) -> bytes:
     return np.ascontiguousarray(array).tobytes()
 
 
-def networks_of(path: Path) -> dict[str, Network]:
+def networks_of(path: Path) -> dict[str, ForeignNetwork]:
     source = open_source(path)
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     return source.networks
 
 
@@ -160,16 +160,16 @@ def test_files_are_the_same_whichever_way_they_came(case: Case, tmp_path: Path) 
 # Tensors straight from a pickle, and damaged networks: the tensor at fault is named.
 
 FORMS: dict[str, Callable[[Path], object]] = {
-    "ProGAN": tensorflow("G_paper", None, test_options.PG).write,
-    "StyleGAN": tensorflow("G_style", None, test_options.SG1).write,
-    "StyleGAN2": tensorflow("G_main", None, test_options.SG2).write,
-    "ADA": tensorflow("G_main", "ADA", {**test_options.ADA, "label_size": 3}).write,
-    "ProGAN D": tensorflow("D_paper", None, test_options.SMALL).write,
-    "StyleGAN D": tensorflow("D_basic", None, test_options.SMALL).write,
-    "StyleGAN2 D": tensorflow("D_stylegan2", None, test_options.SMALL).write,
-    "ADA D": tensorflow("D_main", None, {**test_options.SMALL, "use_spectral_norm": True}).write,
-    "PyTorch": pytorch(test_torch_release.GENERATORS[1]).write,
-    "PyTorch D": pytorch(test_torch_release.DISCRIMINATORS[1]).write,
+    "ProGAN": tensorflow("G_paper", None, tensorflow_cases.PG).write,
+    "StyleGAN": tensorflow("G_style", None, tensorflow_cases.SG1).write,
+    "StyleGAN2": tensorflow("G_main", None, tensorflow_cases.SG2).write,
+    "ADA": tensorflow("G_main", "ADA", {**tensorflow_cases.ADA, "label_size": 3}).write,
+    "ProGAN D": tensorflow("D_paper", None, tensorflow_cases.SMALL).write,
+    "StyleGAN D": tensorflow("D_basic", None, tensorflow_cases.SMALL).write,
+    "StyleGAN2 D": tensorflow("D_stylegan2", None, tensorflow_cases.SMALL).write,
+    "ADA D": tensorflow("D_main", None, {**tensorflow_cases.SMALL, "use_spectral_norm": True}).write,
+    "PyTorch": pytorch(torch_cases.GENERATORS[1]).write,
+    "PyTorch D": pytorch(torch_cases.DISCRIMINATORS[1]).write,
     "Theano": theano({}).write,
 }
 every_form = pytest.mark.parametrize("form", FORMS)
@@ -195,27 +195,27 @@ def test_tensors_are_fit_for_training(form: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("pack", [bytes, gzip.compress])
 def test_training_step_on_a_network_of_a_pickle(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
     path = tmp_path / "net.pkl"
-    write_pickle(path, build("G_main", seed=1, **test_options.SG2))
+    write_pickle(path, build("G_main", seed=1, **tensorflow_cases.SG2))
     path.write_bytes(pack(path.read_bytes()))
     content = path.read_bytes()
     G = converter.load(path).network().requires_grad_(True)
     z = torch.randn(2, G.z_dim, generator=torch.Generator().manual_seed(0))
     loss = G(z).square().mean()
-    loss.backward()
+    torch.autograd.backward(loss)
     with torch.no_grad():
         for name, value in G.named_parameters():
-            assert value.grad.any(), name
+            assert value.grad is not None and value.grad.any(), name
             value.sub_(value.grad, alpha=1e-3)
     assert G(z).square().mean() < loss
     assert path.read_bytes() == content
 
 
-def foreign(form: str, path: Path) -> Network:
+def foreign(form: str, path: Path) -> ForeignNetwork:
     FORMS[form](path)
     return networks_of(path)["D" if form.endswith("D") else "G_ema"]
 
 
-def carried_along(network: Network) -> set[str]:
+def carried_along(network: ForeignNetwork) -> set[str]:
     """Names of tensors that may be absent: no picture depends on them."""
     return set(import_network(network).source) & set(network.tensors)
 
@@ -227,7 +227,7 @@ def test_every_missing_tensor_is_named(form: str, tmp_path: Path) -> None:
     for name in [name for name in network.tensors if name not in carried]:
         rest = {other: value for other, value in network.tensors.items() if other != name}
         with pytest.raises(converter.ConvertError) as caught:
-            import_network(Network(network.role, network.form, network.header, rest))
+            import_network(ForeignNetwork(network.role, network.form, network.header, rest))
         assert str(caught.value) == f"network {network.role}: variable {name} is missing"
 
 
@@ -241,7 +241,7 @@ def test_every_misshapen_tensor_is_named(form: str, tmp_path: Path) -> None:
         for wrong in (value[None], value.flatten()[1:]):
             changed = {**network.tensors, name: wrong}
             with pytest.raises(converter.ConvertError) as caught:
-                import_network(Network(network.role, network.form, network.header, changed))
+                import_network(ForeignNetwork(network.role, network.form, network.header, changed))
             found = f"variable {name} has shape {list(wrong.shape)}; by the keywords it should be {list(value.shape)}"
             assert str(caught.value) == f"network {network.role}: {found}"
 
@@ -252,7 +252,7 @@ def test_unknown_tensor_is_named(form: str, name: str, tmp_path: Path) -> None:
     network = foreign(form, tmp_path / "net.pkl")
     changed = {**network.tensors, name: torch.zeros(1)}
     with pytest.raises(converter.ConvertError) as caught:
-        import_network(Network(network.role, network.form, network.header, changed))
+        import_network(ForeignNetwork(network.role, network.form, network.header, changed))
     assert str(caught.value) == f"network {network.role}: variable {name} is unknown to this kind of network"
 
 
@@ -296,7 +296,7 @@ def test_a_changed_tensor_is_not_what_was_kept(tmp_path: Path) -> None:
 
 def test_export_names_what_it_cannot_make(tmp_path: Path) -> None:
     path = tmp_path / "net.pkl"
-    tensorflow("D_main", None, {**test_options.SMALL, "use_pagan": True}).write(path)
+    tensorflow("D_main", None, {**tensorflow_cases.SMALL, "use_pagan": True}).write(path)
     network = networks_of(path)["D"]
     ours = import_network(network)
     ours.source.clear()

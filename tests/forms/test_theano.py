@@ -19,23 +19,7 @@ from converter.forms.tensorflow.theano import REQUIRED
 from stylegan_torch.networks import progan
 from tests.tools import oracle
 from tests.tools.official import State, theano_networks, write_theano_pickle
-
-CASES: list[dict[str, Any]] = [
-    {},
-    {"use_wscale": False},
-    {"old_names": True},
-    {"lod": 1.3},
-    {"lod": 2.0, "use_wscale": False},
-    {"resolution": 4},
-    {"resolution": 32, "num_channels": 1, "fmap_base": 64, "fmap_max": 5},
-    {"latent_size": 7, "normalize_latents": False},
-    {"use_pixelnorm": False, "use_leakyrelu": False},
-    {"fmap_decay": 0.5},
-]
-
-
-def case_id(case: dict[str, Any]) -> str:
-    return " ".join(f"{key}={value}" for key, value in case.items()) or "usual"
+from tests.tools.theano_cases import CASES, case_id
 
 
 def assert_close(actual: torch.Tensor, expected: np.ndarray[Any, Any]) -> None:

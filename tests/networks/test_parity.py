@@ -16,8 +16,9 @@ import pytest
 import torch
 
 import converter
-from stylegan_torch.drawing.draw import Style, draw
+from stylegan_torch.drawing.draw import DrawSettings, draw
 from stylegan_torch.files.checkpoint import Checkpoint
+from stylegan_torch.networks import progan, stylegan3
 from tests import DATA
 from tests.tools.compare import assert_same_picture
 
@@ -56,7 +57,10 @@ def test_tensorflow_generator(name: str) -> None:
     _close(G(z, c), arrays["img"])
     # StyleGAN(1) truncates nothing where no cutoff is given.
     psi = 1.0 if name.startswith("sg1") else 0.7
-    defaults = {"truncation_psi": G.config.truncation_psi, "truncation_cutoff": G.config.truncation_cutoff}
+    defaults: dict[str, Any] = {
+        "truncation_psi": G.config.truncation_psi,
+        "truncation_cutoff": G.config.truncation_cutoff,
+    }
     if _has(arrays, "img_psi0.7"):
         _close(G(z, c, truncation_psi=psi), arrays["img_psi0.7"])
         _close(G(z, c, truncation_psi=0.5, truncation_cutoff=4), arrays["img_psi0.5_cut4"])
@@ -79,8 +83,8 @@ def test_tensorflow_discriminator(name: str) -> None:
 def test_official_picture_of_a_seed(name: str, seed: int) -> None:
     checkpoint, arrays = _case(name)
     G = checkpoint.network("G_ema")
-    style = Style(truncation_psi=0.7, class_index=1 if G.c_dim else None)
-    [(drawn, picture)] = draw(G, [seed], style)
+    settings = DrawSettings(truncation_psi=0.7, class_index=1 if G.c_dim else None)
+    [(drawn, picture)] = draw(G, [seed], settings)
     assert drawn == seed
     assert_same_picture(picture, arrays[f"seed{seed}_psi0.7_uint8"], arrays[f"seed{seed}_psi0.7_float"])
 
@@ -92,6 +96,7 @@ def test_progan(name: str) -> None:
     _close(checkpoint.network("G_ema")(z, c), arrays["img"])
     _close(checkpoint.network("G")(z, c), arrays["img_G"])
     D = checkpoint.network("D")
+    assert isinstance(D, progan.Discriminator)
     scores, logits = D(images, return_labels=True)
     _close(scores, arrays["d_scores"], image=False)
     _close(logits, arrays["d_labels"], image=False)
@@ -103,7 +108,7 @@ def test_pytorch_generator(name: str) -> None:
     checkpoint, arrays = _case(name)
     G = checkpoint.network("G_ema")
     z, c = torch.from_numpy(arrays["z"]), torch.from_numpy(arrays["c"])
-    cut = {"truncation_psi": 0.5, "truncation_cutoff": 4}
+    cut: dict[str, Any] = {"truncation_psi": 0.5, "truncation_cutoff": 4}
     _close(G.mapping(z, c), arrays["w"], image=False)
     _close(G.mapping(z, c, truncation_psi=0.7), arrays["w_trunc"], image=False)
     _close(G.mapping(z, c, **cut), arrays["w_cut"], image=False)
@@ -120,6 +125,7 @@ def test_pytorch_generator(name: str) -> None:
 def test_stylegan3_moved_and_turned(name: str) -> None:
     checkpoint, arrays = _case(name)
     G = checkpoint.network("G_ema")
+    assert isinstance(G, stylegan3.Generator)
     z, transform = torch.from_numpy(arrays["z"]), G.synthesis.input.transform
     assert np.array_equal(transform.numpy(), arrays["transform_stored"])
     _close(G.synthesis.input(G.mapping(z[:1])[:, 0]), arrays["input_features_b1"])

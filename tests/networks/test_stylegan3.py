@@ -15,10 +15,10 @@ from PIL import Image
 
 import converter
 from converter.errors import ConvertError
-from converter.foreign import Source
+from converter.foreign import ForeignFile
 from converter.reading import open_source
 from stylegan_torch.commands.generate import main
-from stylegan_torch.drawing.draw import Style, draw
+from stylegan_torch.drawing.draw import DrawSettings, draw
 from stylegan_torch.networks import registry as networks
 from stylegan_torch.networks import stylegan3
 from stylegan_torch.networks.stylegan2 import MappingConfig
@@ -71,7 +71,7 @@ def test_filters_sum_to_one_and_are_symmetric(
     taps: int, cutoff: float, width: float, rate: float, radial: bool
 ) -> None:
     assume(not radial or taps % 2 == 0)
-    f = stylegan3.design_filter(taps, cutoff * rate, width * rate, rate, radial)
+    f = stylegan3.design_filter(taps, cutoff=cutoff * rate, width=width * rate, rate=rate, radial=radial)
     assert f is not None
     assert f.shape == ((taps, taps) if radial else (taps,))
     assert float(f.double().sum()) == pytest.approx(1, abs=1e-5)
@@ -107,7 +107,7 @@ def test_a_fresh_network_draws() -> None:
     assert images.shape == (2, 3, 32, 32)
     assert 0.001 < float(images.detach().std()) < 10
     torch.testing.assert_close(G(z[:1], c[:1]), images[:1], atol=1e-3, rtol=1e-3)
-    images.square().sum().backward()
+    torch.autograd.backward(images.square().sum())
     assert all(parameter.grad is not None for parameter in G.parameters())
 
 
@@ -115,7 +115,7 @@ def test_a_fresh_network_draws() -> None:
 def test_moving_moves(fast: bool) -> None:
     G = converter.load(DATA / "sg3r_64.pkl").network("G_ema")
     [(_, still)] = draw(G, [1], fast=fast)
-    [(_, moved)] = draw(G, [1], Style(translate=(0.25, -0.125)), fast=fast)
+    [(_, moved)] = draw(G, [1], DrawSettings(translate=(0.25, -0.125)), fast=fast)
     shifted = np.abs(moved[8:40, 24:56].astype(int) - still[16:48, 8:40]).mean()
     assert shifted < 3 < np.abs(moved[8:40, 24:56].astype(int) - still[8:40, 24:56]).mean()
 
@@ -124,7 +124,7 @@ def test_moving_moves(fast: bool) -> None:
 def test_turning_turns(fast: bool) -> None:
     G = converter.load(DATA / "sg3r_64.pkl").network("G_ema")
     [(_, still)] = draw(G, [1], fast=fast)
-    [(_, turned)] = draw(G, [1], Style(rotate=90), fast=fast)
+    [(_, turned)] = draw(G, [1], DrawSettings(rotate=90), fast=fast)
     middle = slice(16, 48)
     difference = np.abs(np.rot90(still)[middle, middle].astype(int) - turned[middle, middle]).mean()
     assert difference < 3 < np.abs(still[middle, middle].astype(int) - turned[middle, middle]).mean()
@@ -135,7 +135,7 @@ def test_the_command_moves_and_turns(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["--network", str(DATA / "sg3t_64.pkl"), *options])
     assert result.exit_code == 0, result.output
     G = converter.load(DATA / "sg3t_64.pkl").network("G_ema")
-    [(_, expected)] = draw(G, [1], Style(translate=(0.25, -0.125), rotate=30), fast=True)
+    [(_, expected)] = draw(G, [1], DrawSettings(translate=(0.25, -0.125), rotate=30), fast=True)
     with Image.open(tmp_path / "seed0001.png") as image:
         assert np.array_equal(np.asarray(image), expected)
         assert '"rotate": 30.0' in image.info["stylegan-torch"]
@@ -159,7 +159,7 @@ def test_wrong_transforms(options: list[str], message: str, tmp_path: Path) -> N
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".npz"])
 def test_files_of_ours_lead_back_to_the_same_tensors(case: str, suffix: str, tmp_path: Path) -> None:
     source = open_source(DATA / f"{case}.pkl")
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     converter.convert(DATA / f"{case}.pkl", tmp_path / f"net{suffix}")
     converter.convert(tmp_path / f"net{suffix}", tmp_path / "back.npz", force=True)
     with np.load(tmp_path / "back.npz") as back:
@@ -171,7 +171,7 @@ def test_files_of_ours_lead_back_to_the_same_tensors(case: str, suffix: str, tmp
 @pytest.mark.parametrize("case", CASES)
 def test_format_stylegan3_is_the_official_state_dict(case: str, tmp_path: Path) -> None:
     source = open_source(DATA / f"{case}.pkl")
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     converter.convert(DATA / f"{case}.pkl", tmp_path / "ours.safetensors")
     summary = converter.convert(tmp_path / "ours.safetensors", tmp_path / "theirs.pth", format="stylegan3")
     state, original = torch.load(tmp_path / "theirs.pth", weights_only=True), source.networks["G_ema"].tensors

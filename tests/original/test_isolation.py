@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from converter.errors import ConvertError
-from converter.foreign import Source
+from converter.foreign import ForeignFile
 from converter.forms.tensorflow.pickler import carrying, write_pickle
 from converter.original.export import export
 from converter.reading import open_source
@@ -76,7 +76,7 @@ def G_paper(latents_in, labels_in, **_kwargs):
 def run(code: str, tmp_path: Path, memory: int = 16 * GB, modules: Path | None = None) -> str:
     """Run a source in place of a network's; return the error it ended with."""
     source = open_source(SMALLEST)
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     write_pickle(tmp_path / "in.pkl", [carrying(source.networks["G_ema"], code)])
     with pytest.raises(ConvertError) as caught:
         export(tmp_path / "in.pkl", tmp_path / "out.npz", memory=memory, modules=modules)
@@ -203,7 +203,7 @@ os._exit(0)
 
 def test_it_cannot_say_how_it_is_kept_in(tmp_path: Path) -> None:
     source = open_source(SMALLEST)
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     write_pickle(tmp_path / "in.pkl", [carrying(source.networks["G_ema"], LYING)])
     command = [str(tmp_path / "in.pkl"), str(tmp_path / "out.npz"), "--trust-embedded-code"]
     result = CliRunner().invoke(export_command, command, color=True)

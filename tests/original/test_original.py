@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from filelock import FileLock
 
 import converter
-from converter.foreign import Source
+from converter.foreign import ForeignFile
 from converter.forms.tensorflow.pickler import carrying, write_pickle
 from converter.original.export import export
 from converter.original.run import Recording
@@ -28,7 +28,7 @@ from converter.reading import open_source
 from stylegan_torch.commands.convert import main as convert_command
 from stylegan_torch.commands.export_tf import main as export_command
 from stylegan_torch.commands.verify import main as verify_command
-from stylegan_torch.files.checkpoint import Checkpoint, Network, write
+from stylegan_torch.files.checkpoint import Checkpoint, StoredNetwork, write
 from stylegan_torch.proof.reference import read_reference
 from stylegan_torch.proof.verify import verify
 from tests import DATA, TOOLS
@@ -102,7 +102,7 @@ def _synthesis(name: str) -> str:
 def _with_source(case: str, path: Path) -> Path:
     """Give a file of the original programs, which carries no source, one of ours."""
     source = open_source(DATA / f"{case}.pkl")
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     code = (SOURCES / f"{OFFICIAL[case]}.py").read_text()
     write_pickle(path, [carrying(source.networks[role], code) for role in ("G", "D", "G_ema")])
     return path
@@ -150,7 +150,7 @@ def test_a_kernel_that_is_not_flipped_is_found_and_its_layer_named(made: Path, t
         networks = dict(right.networks)
         state = dict(networks[role].state_dict)
         state[tensor] = state[tensor].flip(2, 3)
-        networks[role] = Network(networks[role].config, state, networks[role].source)
+        networks[role] = StoredNetwork(networks[role].config, state, networks[role].source)
         write(tmp_path / "wrong.pt", Checkpoint(networks, right.provenance), force=True)
         result = run(verify_command, tmp_path / "wrong.pt", reference)
         assert result.exit_code == 1
@@ -210,7 +210,7 @@ def _with_edited_source(original: Path, code: str, edits: list[tuple[str, str]],
         assert old in code, old
         code = code.replace(old, new)
     source = open_source(original)
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     write_pickle(folder / "in.pkl", [carrying(source.networks[role], code) for role in ("G", "D", "G_ema")])
     return folder / "in.pkl"
 
@@ -244,7 +244,7 @@ def test_spectral_norms_are_as_in_the_file_at_every_evaluation(tmp_path: Path) -
 
 def test_layers_that_cannot_be_told_apart_are_noted(tmp_path: Path) -> None:
     source = open_source(DATA / "pg-unfused.pkl")
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     old = '    if structure in ("fixed", "linear"):'
     code = (SOURCES / "progan.py").read_text().replace(old, "    assert structure != 'linear'\n" + old)
     assert "assert structure" in code

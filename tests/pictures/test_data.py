@@ -20,10 +20,10 @@ from PIL import Image
 
 from stylegan_torch.pictures import collections
 from stylegan_torch.pictures.collections import pictures
-from stylegan_torch.pictures.decode import DataError, Form, decode
+from stylegan_torch.pictures.decode import DataError, PictureSize, decode
 from stylegan_torch.training.dataset import Dataset, labels_used, prepare, stream
 
-FORM = Form(16, 16, 3)
+SIZE = PictureSize(16, 16, 3)
 
 
 def _png(color: Any = (200, 100, 50), size: tuple[int, int] = (20, 20), mode: str = "RGB") -> bytes:
@@ -62,7 +62,7 @@ def _tarred(folder: Path) -> Path:
 
 @pytest.mark.parametrize("container", [lambda folder: folder, _zipped, _tarred], ids=["folder", "zip", "webdataset"])
 def test_every_container(container: Any, folder: Path, tmp_path: Path) -> None:
-    data = prepare(container(folder), FORM, tmp_path / "cache")
+    data = prepare(container(folder), SIZE, tmp_path / "cache")
     assert data.pictures[:, 0, 0, 0].tolist() == [10, 10, 200, 200]
     assert data.pictures.shape == (4, 3, 16, 16)
     assert data.classes.tolist() == [0, 0, 1, 1]
@@ -84,7 +84,7 @@ def test_numbered_classes_are_in_the_order_of_numbers(tmp_path: Path) -> None:
     for label in ("10", "9", "2"):
         (tmp_path / "photos" / label).mkdir(parents=True)
         (tmp_path / "photos" / label / "a.png").write_bytes(_png())
-    assert prepare(tmp_path / "photos", FORM, tmp_path / "cache").class_names == ("2", "9", "10")
+    assert prepare(tmp_path / "photos", SIZE, tmp_path / "cache").class_names == ("2", "9", "10")
 
 
 def test_prepared_once(folder: Path, tmp_path: Path) -> None:
@@ -96,11 +96,11 @@ def test_prepared_once(folder: Path, tmp_path: Path) -> None:
             yield picture
 
     for _ in range(2):
-        prepare(folder, FORM, tmp_path / "cache", watch=watch)
+        prepare(folder, SIZE, tmp_path / "cache", watch=watch)
     assert len(seen) == 4
     (folder / "cats" / "9.png").write_bytes(_png())  # a new picture: prepared anew
-    assert len(prepare(folder, FORM, tmp_path / "cache", watch=watch)) == 5
-    assert len(prepare(folder, Form(8, 8, 1), tmp_path / "cache", watch=watch)) == 5
+    assert len(prepare(folder, SIZE, tmp_path / "cache", watch=watch)) == 5
+    assert len(prepare(folder, PictureSize(8, 8, 1), tmp_path / "cache", watch=watch)) == 5
     assert len(seen) == 4 + 5 + 5
 
 
@@ -110,9 +110,9 @@ def test_a_killed_preparation_leaves_nothing_in_the_way(folder: Path, tmp_path: 
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prepare(folder, FORM, tmp_path / "cache", watch=interrupted)
+        prepare(folder, SIZE, tmp_path / "cache", watch=interrupted)
     assert not list((tmp_path / "cache").rglob("*.u8"))
-    assert len(prepare(folder, FORM, tmp_path / "cache")) == 4
+    assert len(prepare(folder, SIZE, tmp_path / "cache")) == 4
 
 
 def test_cut_to_the_middle() -> None:
@@ -120,7 +120,7 @@ def test_cut_to_the_middle() -> None:
     picture.paste("blue", (16, 0, 32, 16))
     file = io.BytesIO()
     picture.save(file, format="PNG")
-    assert (decode(file.getvalue(), FORM)[2] == 255).all()
+    assert (decode(file.getvalue(), SIZE)[2] == 255).all()
 
 
 def test_turned_as_exif_says() -> None:
@@ -130,7 +130,7 @@ def test_turned_as_exif_says() -> None:
     exif[0x0112] = 6  # to be turned a quarter clockwise
     file = io.BytesIO()
     picture.save(file, format="PNG", exif=exif)
-    array = decode(file.getvalue(), FORM)
+    array = decode(file.getvalue(), SIZE)
     assert array[0, 8, 12] == 255
     assert array[0, 8, 4] == 0
 
@@ -149,7 +149,7 @@ def test_turned_as_exif_says() -> None:
     ],
 )
 def test_every_mode(mode: str, color: Any, expected: tuple[int, ...]) -> None:
-    assert tuple(decode(_png(color, mode=mode), FORM)[:, 3, 3]) == expected
+    assert tuple(decode(_png(color, mode=mode), SIZE)[:, 3, 3]) == expected
 
 
 def _tiff(values: Any) -> bytes:
@@ -179,7 +179,7 @@ def _numbers(last: float, dtype: str) -> bytes:
     ],
 )
 def test_numbers_are_scaled_by_their_range(last: float, dtype: str, expected: int) -> None:
-    picture = decode(_numbers(last, dtype), FORM)
+    picture = decode(_numbers(last, dtype), SIZE)
     assert tuple(picture[:, 3, 3]) == (expected,) * 3
     assert picture[0, -1, -1] == {1.0: 255, 255.0: 255, 200: 200, 65535: 255, 51400: 200}[last]
 
@@ -198,18 +198,18 @@ def test_numbers_are_scaled_by_their_range(last: float, dtype: str, expected: in
 )
 def test_numbers_beyond_all_ranges_are_refused(last: float, dtype: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
-        decode(_numbers(last, dtype), FORM)
+        decode(_numbers(last, dtype), SIZE)
 
 
 def test_sixteen_bits_in_a_portable_map() -> None:
     data = b"P5\n16 16\n65535\n" + np.full(256, 100 * 257, ">u2").tobytes()
-    assert (decode(data, FORM) == 100).all()
+    assert (decode(data, SIZE) == 100).all()
 
 
 def test_other_channels() -> None:
-    gray = decode(_png((255, 255, 255)), Form(16, 16, 1))
+    gray = decode(_png((255, 255, 255)), PictureSize(16, 16, 1))
     assert gray.shape == (1, 16, 16)
-    clear = decode(_png((9, 8, 7, 255), mode="RGBA"), Form(16, 16, 4))
+    clear = decode(_png((9, 8, 7, 255), mode="RGBA"), PictureSize(16, 16, 4))
     assert tuple(clear[:, 0, 0]) == (9, 8, 7, 255)
 
 
@@ -232,8 +232,8 @@ BAD = {
 def test_bad_pictures_are_refused_or_skipped(name: str, folder: Path, tmp_path: Path) -> None:
     (folder / "dogs" / name).write_bytes(BAD[name])
     with pytest.raises(DataError, match=rf"dogs/{name} is .*--bad skip"):
-        prepare(folder, FORM, tmp_path / "cache")
-    data = prepare(folder, FORM, tmp_path / "cache", skip_bad=True)
+        prepare(folder, SIZE, tmp_path / "cache")
+    data = prepare(folder, SIZE, tmp_path / "cache", skip_bad=True)
     assert len(data) == 4
     assert [text.split()[0] for text in data.skipped] == [f"dogs/{name}"]
 
@@ -241,15 +241,15 @@ def test_bad_pictures_are_refused_or_skipped(name: str, folder: Path, tmp_path: 
 def test_nothing_to_train_on(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty has no pictures"):
-        prepare(tmp_path / "empty", FORM, tmp_path / "cache")
+        prepare(tmp_path / "empty", SIZE, tmp_path / "cache")
     (tmp_path / "empty" / "a.png").write_bytes(b"")
     with pytest.raises(DataError, match="empty has no usable pictures"):
-        prepare(tmp_path / "empty", FORM, tmp_path / "cache", skip_bad=True)
+        prepare(tmp_path / "empty", SIZE, tmp_path / "cache", skip_bad=True)
     with pytest.raises(DataError, match=r"cannot read .*nowhere"):
-        prepare(tmp_path / "nowhere", FORM, tmp_path / "cache")
+        prepare(tmp_path / "nowhere", SIZE, tmp_path / "cache")
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(DataError, match=r"notes\.txt is not a folder, a \.zip or a WebDataset"):
-        prepare(tmp_path / "notes.txt", FORM, tmp_path / "cache")
+        prepare(tmp_path / "notes.txt", SIZE, tmp_path / "cache")
 
 
 def test_damaged_archives(folder: Path, tmp_path: Path) -> None:
@@ -260,25 +260,25 @@ def test_damaged_archives(folder: Path, tmp_path: Path) -> None:
     content[start + 60 : start + 90] = bytes(30)
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"photos\.zip"):
-        prepare(path, FORM, tmp_path / "cache")
+        prepare(path, SIZE, tmp_path / "cache")
     tar = tmp_path / "broken.tar"
     tar.write_bytes(b"no tar" * 200)
     with pytest.raises(DataError, match=r"broken\.tar"):
-        prepare(tar, FORM, tmp_path / "cache")
+        prepare(tar, SIZE, tmp_path / "cache")
 
 
 @given(st.integers(1, 40), st.integers(0, 5), st.integers(0, 200), st.integers(1, 60))
 def test_the_stream_is_the_same_from_anywhere(count: int, seed: int, start: int, length: int) -> None:
-    whole = stream(count, seed, 0, start + length)
-    assert stream(count, seed, start, length).tolist() == whole[start:].tolist()
+    whole = stream(count, seed=seed, start=0, length=start + length)
+    assert stream(count, seed=seed, start=start, length=length).tolist() == whole[start:].tolist()
     for epoch in range((start + length) // count):
         assert sorted(whole[epoch * count : (epoch + 1) * count]) == list(range(count))
 
 
 def test_epochs_differ() -> None:
-    order = stream(50, 0, 0, 100)
+    order = stream(50, seed=0, start=0, length=100)
     assert order[:50].tolist() != order[50:].tolist()
-    assert order.tolist() != stream(50, 1, 0, 100).tolist()
+    assert order.tolist() != stream(50, seed=1, start=0, length=100).tolist()
 
 
 def test_pictures_are_read_when_asked(folder: Path) -> None:
@@ -286,14 +286,14 @@ def test_pictures_are_read_when_asked(folder: Path) -> None:
     assert [(picture.name, picture.label) for picture in found[:2]] == [("cats/0.png", "cats"), ("cats/1.png", "cats")]
     shutil.rmtree(folder)
     with pytest.raises(DataError, match="cannot be read"):
-        found[0].decoded(FORM)
+        found[0].decoded(SIZE)
 
 
 def test_links_to_folders_are_followed_but_not_in_circles(folder: Path, tmp_path: Path) -> None:
     (folder / "cats").rename(tmp_path / "elsewhere")
     (folder / "cats").symlink_to(tmp_path / "elsewhere")
     (folder / "dogs" / "circle").symlink_to(folder)
-    assert prepare(folder, FORM, tmp_path / "cache").class_names == ("cats", "dogs")
+    assert prepare(folder, SIZE, tmp_path / "cache").class_names == ("cats", "dogs")
 
 
 def test_odd_zip_files(folder: Path, tmp_path: Path) -> None:
@@ -302,14 +302,14 @@ def test_odd_zip_files(folder: Path, tmp_path: Path) -> None:
         archive.mkdir("photos/folder.png")
         for name in ("./photos/cats/a.png", "photos//dogs/b.png"):
             archive.writestr(name, _png())
-    data = prepare(path, FORM, tmp_path / "cache")
+    data = prepare(path, SIZE, tmp_path / "cache")
     assert data.class_names == ("cats", "dogs")  # below what all have in common
 
 
 def test_pictures_beside_shards_are_not_passed_over(folder: Path, tmp_path: Path) -> None:
     shutil.copy(_tarred(folder), folder / "backup.tar")
     with pytest.raises(DataError, match=r"both pictures and a WebDataset \(backup.tar\)"):
-        prepare(folder, FORM, tmp_path / "cache")
+        prepare(folder, SIZE, tmp_path / "cache")
 
 
 def test_no_program_is_started_for_a_picture(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,7 +319,7 @@ def test_no_program_is_started_for_a_picture(folder: Path, tmp_path: Path, monke
     monkeypatch.setattr(subprocess, "Popen", refuse)
     (folder / "dogs" / "z.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 20 20\nshowpage\n")
     with pytest.raises(DataError, match=r"z\.png is broken, or not a picture"):
-        prepare(folder, FORM, tmp_path / "cache")
+        prepare(folder, SIZE, tmp_path / "cache")
 
 
 def _official(path: Path, labels: Any, count: int = 30, shard: int = 10, top: str = "") -> Path:
@@ -350,7 +350,7 @@ def _unpacked(path: Path) -> Path:
 @pytest.mark.parametrize("container", [lambda path: path, _unpacked], ids=["zip", "folder"])
 def test_the_official_labels_are_read(container: Any, tmp_path: Path) -> None:
     shuffled = {"labels": LABELS["labels"][::-1], "other": 1}
-    data = prepare(container(_official(tmp_path / "set.zip", shuffled)), FORM, tmp_path / "cache")
+    data = prepare(container(_official(tmp_path / "set.zip", shuffled)), SIZE, tmp_path / "cache")
     assert data.pictures[:, 0, 0, 0].tolist() == list(range(30))
     assert data.classes.tolist() == CLASSES
     assert data.names == tuple(_names())
@@ -362,7 +362,7 @@ def test_the_official_labels_are_read(container: Any, tmp_path: Path) -> None:
 def test_vectors_are_labels(tmp_path: Path) -> None:
     vectors = [[i, -i / 4, 0.5] for i in range(30)]
     labels = {"labels": [[name, vector] for name, vector in zip(_names(), vectors, strict=True)]}
-    data = prepare(_official(tmp_path / "set.zip", labels), FORM, tmp_path / "cache")
+    data = prepare(_official(tmp_path / "set.zip", labels), SIZE, tmp_path / "cache")
     assert data.labels(np.array([4, 2]), 3).tolist() == [vectors[4], vectors[2]]
     assert data.labels(np.array([4, 2]), 0).shape == (2, 0)
     assert (data.c_dim, data.class_names) == (3, ())
@@ -370,7 +370,7 @@ def test_vectors_are_labels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("labels", [{"labels": None}, None], ids=["null", "no file"])
 def test_shards_are_no_classes(labels: Any, tmp_path: Path) -> None:
-    data = prepare(_official(tmp_path / "set.zip", labels), FORM, tmp_path / "cache")
+    data = prepare(_official(tmp_path / "set.zip", labels), SIZE, tmp_path / "cache")
     assert data.class_names == ()
     with pytest.raises(DataError, match=r"this network has 3 classes, the data set none: label .* dataset\.json"):
         data.fit_labels(3)
@@ -378,15 +378,15 @@ def test_shards_are_no_classes(labels: Any, tmp_path: Path) -> None:
 
 def test_names_of_every_spelling(tmp_path: Path) -> None:
     entries = [[name.replace("/", "\\"), label] for name, label in LABELS["labels"]]
-    data = prepare(_official(tmp_path / "a.zip", {"labels": entries}, top="mine/"), FORM, tmp_path / "cache")
+    data = prepare(_official(tmp_path / "a.zip", {"labels": entries}, top="mine/"), SIZE, tmp_path / "cache")
     assert data.classes.tolist() == CLASSES
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         for i, name in enumerate(_names()):
             archive.writestr(name.replace("/", "\\"), _png((i, 0, 0)))
         archive.writestr("dataset.json", json.dumps(LABELS))
-    assert prepare(tmp_path / "b.zip", FORM, tmp_path / "cache").classes.tolist() == CLASSES
+    assert prepare(tmp_path / "b.zip", SIZE, tmp_path / "cache").classes.tolist() == CLASSES
     one = _official(tmp_path / "one.zip", {"labels": LABELS["labels"][:10]}, count=10)  # all in one folder
-    assert prepare(one, FORM, tmp_path / "cache").classes.tolist() == CLASSES[:10]
+    assert prepare(one, SIZE, tmp_path / "cache").classes.tolist() == CLASSES[:10]
 
 
 @pytest.mark.parametrize("container", [_zipped, lambda folder: folder], ids=["zip", "folder"])
@@ -396,7 +396,7 @@ def test_labels_are_found_in_the_folder_of_all_pictures(container: Any, count: i
     with zipfile.ZipFile(_official(tmp_path / "a.zip", entries, count, top="mine/")) as archive:
         archive.extractall(tmp_path / "set")
     (tmp_path / "set" / "README.txt").write_text("what this is")
-    data = prepare(container(tmp_path / "set"), FORM, tmp_path / "cache")
+    data = prepare(container(tmp_path / "set"), SIZE, tmp_path / "cache")
     assert data.classes.tolist() == CLASSES[:count]
 
 
@@ -405,7 +405,7 @@ def test_labels_of_parts_are_refused(container: Any, folder: Path, tmp_path: Pat
     for name in ("cats", "dogs"):
         (folder / name / "dataset.json").write_text('{"labels": [["0.png", 5], ["1.png", 6]]}')
     with pytest.raises(DataError, match=r"has cats/dataset.json, dogs/dataset.json, and none for all pictures"):
-        prepare(container(folder), FORM, tmp_path / "cache")
+        prepare(container(folder), SIZE, tmp_path / "cache")
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
@@ -464,7 +464,7 @@ def test_spoilt_members_of_a_zip_are_told_or_skipped(method: int, at: int, value
         content = path.read_bytes().replace(b"a.png", b"\xff.png", 1)
         path.write_bytes(content)
     try:
-        data = prepare(path, FORM, tmp_path / "cache", skip_bad=True)
+        data = prepare(path, SIZE, tmp_path / "cache", skip_bad=True)
         assert [text.split()[0] for text in data.skipped] in (["a.png"], [])
         assert len(data) == 2 - len(data.skipped)
         refused = bool(data.skipped)
@@ -472,7 +472,7 @@ def test_spoilt_members_of_a_zip_are_told_or_skipped(method: int, at: int, value
         refused = True
     assert refused
     with pytest.raises(DataError, match=r"a\.zip"):
-        prepare(path, FORM, tmp_path / "cache")
+        prepare(path, SIZE, tmp_path / "cache")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
@@ -481,9 +481,9 @@ def test_spoilt_members_of_a_zip_are_told_or_skipped(method: int, at: int, value
 def test_what_may_have_no_end_is_told(make: Any, name: str, folder: Path, tmp_path: Path) -> None:
     make(folder / name)
     with pytest.raises(DataError, match=rf"{name}.*not a regular file"):
-        prepare(folder, FORM, tmp_path / "cache")
+        prepare(folder, SIZE, tmp_path / "cache")
     if name != "dataset.json":
-        assert len(prepare(folder, FORM, tmp_path / "cache", skip_bad=True).skipped) == 1
+        assert len(prepare(folder, SIZE, tmp_path / "cache", skip_bad=True).skipped) == 1
 
 
 @pytest.mark.parametrize("name", ["dogs/z.png", "dataset.json"])
@@ -494,7 +494,7 @@ def test_files_that_are_too_large(
     monkeypatch.setattr(collections, "LIMIT", 1000)
     (folder / name).write_bytes(bytes(1001))
     with pytest.raises(DataError, match=rf"{name} .*has 1,001 bytes: more than 1,000 are not read"):
-        prepare(container(folder), FORM, tmp_path / "cache")
+        prepare(container(folder), SIZE, tmp_path / "cache")
 
 
 @pytest.mark.parametrize("content", ['{"labels": [["cats/0.png", 1]]}', '{"title": "pets"}', "{"])
@@ -502,7 +502,7 @@ def test_labels_that_no_network_needs(content: str, folder: Path, tmp_path: Path
     (folder / "dataset.json").write_text(content)
     chosen, note = labels_used(folder, 0)
     assert "photos: dataset.json" in str(note)
-    assert len(prepare(folder, FORM, tmp_path / "cache", labels_from=chosen)) == 4
+    assert len(prepare(folder, SIZE, tmp_path / "cache", labels_from=chosen)) == 4
     with pytest.raises(DataError, match=r"photos: dataset\.json"):
         labels_used(folder, 2)
 
@@ -510,7 +510,7 @@ def test_labels_that_no_network_needs(content: str, folder: Path, tmp_path: Path
 def test_labels_in_a_sub_folder_are_none(folder: Path, tmp_path: Path) -> None:
     (folder / "cats" / "dataset.json").write_text('{"labels": [["0.png", 5]]}')
     for path in (folder, _zipped(folder)):
-        assert prepare(path, FORM, tmp_path / "cache").class_names == ("cats", "dogs")
+        assert prepare(path, SIZE, tmp_path / "cache").class_names == ("cats", "dogs")
 
 
 @pytest.mark.parametrize(
@@ -542,14 +542,14 @@ def test_labels_that_are_wrong(content: str, message: str, folder: Path, tmp_pat
     (folder / "dataset.json").write_text(content)
     for path in (folder, _zipped(folder)):
         with pytest.raises(DataError, match=f"{path.name}: dataset.json {message}"):
-            prepare(path, FORM, tmp_path / "cache")
+            prepare(path, SIZE, tmp_path / "cache")
     assert not list((tmp_path / "cache").rglob("*.u8"))
 
 
 def test_whole_floats_and_labels_of_other_pictures(folder: Path, tmp_path: Path) -> None:
     names = ["cats/0.png", "cats/1.png", "dogs/0.png", "dogs/1.png", "gone.png"]
     (folder / "dataset.json").write_text(json.dumps({"labels": [[name, 2.0] for name in names]}))
-    data = prepare(folder, FORM, tmp_path / "cache")
+    data = prepare(folder, SIZE, tmp_path / "cache")
     assert data.classes.tolist() == [2] * 4
     assert data.class_names == ("0", "1", "2")
 
@@ -562,14 +562,14 @@ def test_another_label_is_another_data_set(container: Any, folder: Path, tmp_pat
         os.utime(folder / "dataset.json", (1e9, 1e9))
         path = container(folder)
         os.utime(path, (1e9, 1e9))
-        assert prepare(path, FORM, tmp_path / "cache").classes.tolist() == [label] * 4
+        assert prepare(path, SIZE, tmp_path / "cache").classes.tolist() == [label] * 4
 
 
 def test_labels_of_pictures_that_are_skipped(folder: Path, tmp_path: Path) -> None:
     names = ["cats/0.png", "cats/1.png", "dogs/0.png", "dogs/1.png"]
     (folder / "dataset.json").write_text(json.dumps({"labels": [[name, i] for i, name in enumerate(names)]}))
     (folder / "cats" / "1.png").write_bytes(b"broken")
-    data = prepare(folder, FORM, tmp_path / "cache", skip_bad=True)
+    data = prepare(folder, SIZE, tmp_path / "cache", skip_bad=True)
     assert data.classes.tolist() == [0, 2, 3]
     assert data.names == ("cats/0.png", "dogs/0.png", "dogs/1.png")
 
@@ -582,7 +582,7 @@ def test_numbers_of_a_webdataset_are_classes(folder: Path, tmp_path: Path) -> No
                 info = tarfile.TarInfo(name)
                 info.size = len(content)
                 archive.addfile(info, io.BytesIO(content))
-    data = prepare(path, FORM, tmp_path / "cache")
+    data = prepare(path, SIZE, tmp_path / "cache")
     assert data.classes.tolist() == [3, 0]
     assert data.fit_labels(4) is None
 
@@ -612,10 +612,10 @@ def test_labels_that_do_not_fit_a_network() -> None:
 
 @pytest.mark.parametrize("name", ["pictures.u8", "index.json"])
 def test_a_damaged_cache_is_made_anew(name: str, folder: Path, tmp_path: Path) -> None:
-    prepare(folder, FORM, tmp_path / "cache")
+    prepare(folder, SIZE, tmp_path / "cache")
     (path,) = (tmp_path / "cache").rglob(name)
     path.write_bytes(b"{")
-    assert len(prepare(folder, FORM, tmp_path / "cache")) == 4
+    assert len(prepare(folder, SIZE, tmp_path / "cache")) == 4
 
 
 def test_a_dataset_knows_its_length() -> None:

@@ -197,9 +197,9 @@ def test_rounding_may_decide_any_number_of_values() -> None:
     images = torch.full((1, 3, 2, 2), 20 / 127.5)  # 148 - 1e-5 and 148 + 1e-5 are 147 and 148
     theirs = to_uint8(images + 1e-6)
     ours = theirs - torch.tensor([1, 0, 1], dtype=torch.uint8)
-    assert compare("images_uint8", ours, theirs, images).passed
-    assert not compare("images_uint8", ours, theirs, images + 1e-4).passed
-    assert not compare("images_uint8", ours - 1, theirs, images).passed
+    assert compare("images_uint8", ours, theirs, images=images).passed
+    assert not compare("images_uint8", ours, theirs, images=images + 1e-4).passed
+    assert not compare("images_uint8", ours - 1, theirs, images=images).passed
     assert not compare("images_uint8", ours, theirs).passed
 
 
@@ -279,7 +279,7 @@ def test_what_does_not_differ_is_called_identical(computed: Arrays, tmp_path: Pa
     known = read_reference(reference(tmp_path / "ref.npz", computed))
     verdict = Verdict([compare("images", images, images)], [], images)
     assert "identical" in verdict.table()[1]
-    write_report(tmp_path / "report.html", verdict, known, {"name": "demo", "sha256": "12ab"}, False)
+    write_report(tmp_path / "report.html", verdict, known, network={"name": "demo", "sha256": "12ab"})
     page = Page((tmp_path / "report.html").read_text())
     assert page.text.count("identical") == len(SEEDS) + 2  # and in the table: a heading, a PSNR
     assert "inf" not in page.text

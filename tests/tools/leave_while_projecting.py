@@ -10,7 +10,7 @@ from typing import Any
 
 import converter
 from stylegan_torch.explorer.page import Page
-from stylegan_torch.explorer.sessions import Source, Studio
+from stylegan_torch.explorer.sessions import NetworkChoice, Sessions
 
 
 def _opened() -> tuple[Any, Any, dict[str, Any]]:
@@ -18,13 +18,13 @@ def _opened() -> tuple[Any, Any, dict[str, Any]]:
     return G, G, {}
 
 
-studio = Studio({"small": Source(_opened)})
-page, sitting = Page(studio), studio.sitting("me")
+sessions = Sessions({"small": NetworkChoice(_opened)})
+page, session = Page(sessions), sessions.of("me")
 values = {page.network: "small", page.photo: {"path": sys.argv[2]}, page.steps: 1, page.space: "w+", page.fit: "crop"}
-shown = page._projected({**values, page.label: -1}, sitting)
+shown = page._projected({**values, page.label: -1}, session)
 assert page.target in next(shown)
 assert next(shown)[page.progress] == "Step 1 of 1"
-studio.leave("me")
+sessions.leave("me")
 assert list(shown) == []
-studio.close()
+sessions.close()
 print("left")

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stylegan_torch.drawing.images import on_rounding_edge, to_uint8
+from stylegan_torch.drawing.images import Rounding, on_rounding_edge, to_uint8
 from tests.tools import oracle
 from tests.tools.compare import EDGE, assert_same_picture
 
@@ -31,7 +31,7 @@ def test_what_float_rounding_may_do_to_a_picture(rounding: str, step: int, offse
 @pytest.mark.parametrize(
     ("beside", "passes"), [(0.0, True), (0.9e-3, True), (-0.9e-3, True), (1.1e-3, False), (0.5, False)]
 )
-def test_off_by_one_is_allowed_at_an_edge_only(rounding: str, beside: float, passes: bool) -> None:
+def test_off_by_one_is_allowed_at_an_edge_only(rounding: Rounding, beside: float, passes: bool) -> None:
     images = np.full((1, 3, 2, 2), 0.1)
     images[0, 1, 0, 1] = (17 + beside) / 127.5  # 145 begins at 17
     expected = ROUNDINGS[rounding](images)

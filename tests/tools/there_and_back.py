@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 import converter
-from converter.foreign import Source
+from converter.foreign import ForeignFile
 from converter.reading import open_source
 from converter.translate import export_network
 from stylegan_torch.files.checkpoint import Checkpoint
@@ -16,7 +16,7 @@ from stylegan_torch.files.checkpoint import Checkpoint
 def comes_back(path: Path, resolution: int | None = None) -> Checkpoint:
     """Convert a file to ours, and assert that this gives the original tensors back, bit for bit."""
     source, ours = open_source(path), path.with_name("ours.safetensors")
-    assert isinstance(source, Source)
+    assert isinstance(source, ForeignFile)
     converter.convert(path, ours, assumed={"img_resolution": resolution} if resolution else None, force=True)
     checkpoint = converter.load(ours)
     for role, network in source.networks.items():

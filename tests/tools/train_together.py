@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ def beginning(recipe: Path) -> dict[str, Any]:
 
     Feature maps of a fresh network may be constant, and gradients there nothing but rounding, which Adam makes large.
     """
-    networks = new_networks(read_recipe(recipe)[0])
+    networks = cast(dict[str, Any], new_networks(read_recipe(recipe)[0]))
     generator = torch.Generator().manual_seed(0)
     for network in networks.values():
         network.requires_grad_(False)
@@ -49,7 +49,9 @@ def train(recipe: Path, target: Path, at_once: int | None = None) -> None:
     made = beginning(recipe)
     data = random_pictures(40, networks.resolution, networks.c_dim)
     settings = preset(networks.family, given)
-    trainer = Trainer(made["G"], made["D"], made["G_ema"], data, settings, Accelerator(cpu=True), at_once)
+    trainer = Trainer(
+        made["G"], made["D"], made["G_ema"], data, settings, accelerator=Accelerator(cpu=True), at_once=at_once
+    )
     for _ in range(4):
         trainer.step()
     if trainer.accelerator.is_main_process:

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from stylegan_torch.drawing.random_streams import Draws, Share
+from stylegan_torch.drawing.random_streams import RandomStream, Share
 from stylegan_torch.training import ada
 
 
-def _draws(count: int, seed: int = 0) -> Draws:
-    return Draws((seed,), count, Share())
+def _draws(count: int, seed: int = 0) -> RandomStream:
+    return RandomStream((seed,), count, Share())
 
 
 def _images(count: int = 2, side: int = 16, channels: int = 3) -> Tensor:
@@ -34,14 +34,14 @@ ONE, ZERO = torch.ones(1), torch.zeros(1)
 @pytest.mark.parametrize("groups", [ada.GROUPS, ("blit",), ("geometric",), ("color",)])
 def test_probability_0_changes_nothing(groups: tuple[str, ...]) -> None:
     images = _images(5)
-    torch.testing.assert_close(ada.augment(images, 0.0, _draws(5), groups), images, rtol=0, atol=1e-6)
+    torch.testing.assert_close(ada.augment(images, 0.0, _draws(5), groups=groups), images, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("groups", [("blit",), ("geometric",), ("color",)])
 def test_probability_1_changes_every_picture(groups: tuple[str, ...], channels: int) -> None:
     images = _images(6, channels=channels)
-    changed = ada.augment(images, 1.0, _draws(6), groups)
+    changed = ada.augment(images, 1.0, _draws(6), groups=groups)
     assert changed.shape == images.shape
     assert changed.isfinite().all()
     differs = (changed - images).abs().amax(dim=(1, 2, 3)) > 1e-3
@@ -108,7 +108,7 @@ def test_hue_turns_about_gray() -> None:
     assert _recolored(half, 0.5, 0.5, 0.5) == pytest.approx([0.5, 0.5, 0.5])
 
 
-class _Fixed(Draws):
+class _Fixed(RandomStream):
     """Gives 0.5 sigma for every normal number, and makes the chosen transformations happen."""
 
     def __init__(self, happen: set[int]) -> None:
@@ -141,7 +141,7 @@ def test_colors(which: int, expected: list[float]) -> None:
 
 def test_gray_pictures_keep_one_channel() -> None:
     images = _images(3, channels=1)
-    changed = ada.augment(images, 1.0, _draws(3), ("color",))
+    changed = ada.augment(images, 1.0, _draws(3), groups=("color",))
     slopes = (changed - changed.mean(dim=(2, 3), keepdim=True)) / (images - images.mean(dim=(2, 3), keepdim=True))
     assert (slopes.amax(dim=(2, 3)) - slopes.amin(dim=(2, 3))).max() < 1e-2  # brightness and contrast only
 

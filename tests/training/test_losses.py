@@ -70,7 +70,9 @@ def test_gradient_penalty_of_a_known_slope() -> None:
     norms = between.flatten(1).norm(dim=1)
     for target in (1.0, 750.0):
         expected = ((norms - target) ** 2).mean() / target**2
-        torch.testing.assert_close(losses.gradient_penalty(_quadratic, real, fake, share, target), expected)
+        torch.testing.assert_close(
+            losses.gradient_penalty(_quadratic, real, fake, share=share, target=target), expected
+        )
 
 
 def test_path_lengths_of_a_linear_generator() -> None:
@@ -154,7 +156,7 @@ def test_wgan_penalty_gradient_by_finite_differences() -> None:
         def score(x: Tensor) -> Tensor:
             return torch.tanh(x.flatten(1) @ weight.t()) @ D.out.detach().t()
 
-        return losses.gradient_penalty(score, real, fake, share)
+        return losses.gradient_penalty(score, real, fake, share=share)
 
     parameter = D.weight.detach().clone().requires_grad_(True)
     (slope,) = torch.autograd.grad(penalty(parameter), parameter)

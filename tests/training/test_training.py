@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +24,7 @@ from torch import Tensor
 import converter
 import stylegan_torch
 from stylegan_torch.commands.main import main
-from stylegan_torch.drawing.random_streams import Draws, Share
+from stylegan_torch.drawing.random_streams import RandomStream, Share
 from stylegan_torch.errors import CheckpointError, StyleGANError
 from stylegan_torch.networks import progan, stylegan3
 from stylegan_torch.training.recipes import Networks, networks_of, new_networks
@@ -33,6 +32,7 @@ from stylegan_torch.training.settings import Settings, grown_lod, preset
 from stylegan_torch.training.trainer import Trainer, faded, freeze, set_lod
 from tests import DATA, HOME, TOOLS
 from tests.tools.interrupt import run_interrupted
+from tests.tools.small_trainer import trainer_of
 from tests.tools.train_together import beginning, random_pictures, train
 
 ON_ONE_CORE = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -74,16 +74,6 @@ def _recipe(folder: Path, family: str = "stylegan2", c_dim: int = 0, more: str =
     return path
 
 
-def _trainer(name: str, at_once: int | None = None, **given: Any) -> Trainer:
-    networks = networks_of(converter.load(DATA / name))
-    G = networks["G"]
-    data = random_pictures(24, G.img_resolution, G.c_dim, G.img_channels)
-    family = {progan.Generator: "progan", stylegan3.Generator: "stylegan3"}.get(type(G))
-    family = family or ("stylegan1" if name.startswith("sg1") else "stylegan2")
-    settings = preset(family, {"batch": 4 if family == "stylegan3" else 8, **given})
-    return Trainer(G, networks["D"], networks["G_ema"], data, settings, Accelerator(cpu=True), at_once)
-
-
 def _flat(network: Any) -> Tensor:
     return torch.cat([value.detach().flatten() for value in network.parameters()])
 
@@ -107,10 +97,10 @@ def _tensors(network: Any) -> dict[str, Tensor]:
 @given(st.integers(1, 6), st.integers(1, 5))
 def test_shares_make_up_the_batch(of: int, each: int) -> None:
     batch = of * each
-    whole = Draws((1, 2), batch, Share()).normal(3)
-    parts = [Draws((1, 2), batch, Share(index, of)).normal(3) for index in range(of)]
+    whole = RandomStream((1, 2), batch, Share()).normal(3)
+    parts = [RandomStream((1, 2), batch, Share(index, of)).normal(3) for index in range(of)]
     assert torch.equal(torch.stack(parts, dim=1).flatten(0, 1), whole)
-    assert not torch.equal(Draws((1, 3), batch, Share()).normal(3), whole)
+    assert not torch.equal(RandomStream((1, 3), batch, Share()).normal(3), whole)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +136,7 @@ def test_fine_tuning_lowers_the_losses_on_a_fixed_batch(name: str, tmp_path: Pat
         ({"g_lr": 0.0, "d_lr": 0.003}, "_d_loss"),
     ]
     for rates, objective in steps:
-        trainer = _trainer(name, style_mixing=0.0, r1_gamma=0.0, path_length_weight=0.0, **rates)
+        trainer = trainer_of(name, style_mixing=0.0, r1_gamma=0.0, path_length_weight=0.0, **rates)
 
         def loss(trainer: Trainer = trainer, objective: str = objective) -> float:
             trainer.steps = trainer.shown = 0  # so that latents and pictures are always the same
@@ -166,7 +156,7 @@ def test_fine_tuning_lowers_the_losses_on_a_fixed_batch(name: str, tmp_path: Pat
 
 
 def test_a_fine_tuned_network_becomes_an_official_pickle(tmp_path: Path) -> None:
-    trainer = _trainer("sg2-skip.pkl")
+    trainer = trainer_of("sg2-skip.pkl")
     trainer.step()
     stylegan_torch.save(tmp_path / "tuned.pt", {"G_ema": trainer.G_ema, "G": trainer.G, "D": trainer.D})
     converter.convert(tmp_path / "tuned.pt", tmp_path / "official.pkl")
@@ -177,7 +167,7 @@ def test_a_fine_tuned_network_becomes_an_official_pickle(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("name", FAMILIES.values(), ids=FAMILIES)
 def test_a_step_of_everything(name: str) -> None:
-    trainer = _trainer(name, augment="ada", augment_p=0.5, flip=True)
+    trainer = trainer_of(name, augment="ada", augment_p=0.5, flip=True)
     before = {role: _tensors(getattr(trainer, role)) for role in ("G", "D", "G_ema")}
     values = trainer.step()
     assert values["loss_G"] != 0
@@ -190,9 +180,9 @@ def test_a_step_of_everything(name: str) -> None:
 def _moved_by_regularizers(interval: int, steps: int, weight: float) -> Tensor:
     """Return how far a generator goes for its regulariser, on latents that are always the same."""
     given: dict[str, Any] = {"r1_gamma": 0.0, "path_length_weight": weight, "d_lr": 0.0}
-    trainer = _trainer("sg2-skip.pkl", path_length_interval=interval, **given)
+    trainer = trainer_of("sg2-skip.pkl", path_length_interval=interval, **given)
     _make_linear(trainer, rate=1e-4)
-    trainer._draws = lambda purpose, share, batch=None: Draws((7,), batch or trainer.batch, share)  # type: ignore[method-assign]
+    trainer._draws = lambda purpose, share, batch=None: RandomStream((7,), batch or trainer.batch, share)  # type: ignore[method-assign]
     before = _flat(trainer.G)
     for step in range(steps):
         trainer.steps = step % interval  # a lazy one looks at every interval-th step
@@ -214,33 +204,35 @@ def test_lazy_regularizers_are_the_eager_ones_in_expectation() -> None:
         for interval in (4, 1)
     )
     assert (lazy - eager).norm() < 0.05 * eager.norm()
-    trainer = _trainer("sg2-skip.pkl", r1_interval=4, r1_gamma=3.0)
+    trainer = trainer_of("sg2-skip.pkl", r1_interval=4, r1_gamma=3.0)
     loss, values = trainer._r1_loss(Share())
     torch.testing.assert_close(loss, 4 * 3.0 / 2 * values["r1"])  # every fourth time, four times as much
 
 
 def test_the_average_follows() -> None:
-    trainer = _trainer("sg2-skip.pkl", ema_kimg=0.008)  # half of it is renewed by a batch of 8
+    trainer = trainer_of("sg2-skip.pkl", ema_kimg=0.008)  # half of it is renewed by a batch of 8
     before = _tensors(trainer.G_ema)
     trainer.step()
     for name, value in trainer.G.named_parameters():
         torch.testing.assert_close(trainer.G_ema.get_parameter(name), (before[name] + value) / 2)
-    assert torch.equal(trainer.G_ema.mapping.w_avg, trainer.G.mapping.w_avg)
+    assert torch.equal(trainer.G_ema.get_buffer("mapping.w_avg"), trainer.G.get_buffer("mapping.w_avg"))
 
 
 def test_mean_w_follows() -> None:
-    trainer = _trainer("sg2-skip.pkl", w_avg_beta=0.9, g_lr=0.0)
-    before = trainer.G.mapping.w_avg.clone()
+    trainer = trainer_of("sg2-skip.pkl", w_avg_beta=0.9, g_lr=0.0)
+    average = trainer.G.get_buffer("mapping.w_avg")
+    before = average.clone()
     z = trainer._draws("d", Share()).normal(trainer.G.z_dim)
     mean = trainer.G.mapping(z)[:, 0].mean(dim=0).detach()
     trainer.step()
-    torch.testing.assert_close(trainer.G.mapping.w_avg, 0.9 * before + 0.1 * mean)
+    torch.testing.assert_close(average, 0.9 * before + 0.1 * mean)
 
 
 def test_magnitudes_of_stylegan3_follow() -> None:
-    trainer = _trainer("sg3t_64.pkl", g_lr=0.0)
-    G, beta = trainer.G, trainer.G.config.magnitude_ema_beta
-    layer = G.synthesis.get_submodule(G.synthesis.layer_names[0])
+    trainer = trainer_of("sg3t_64.pkl", g_lr=0.0)
+    G = trainer.G
+    assert isinstance(G, stylegan3.Generator)
+    beta, layer = G.config.magnitude_ema_beta, getattr(G.synthesis, G.synthesis.layer_names[0])
     before = layer.magnitude_ema.clone()
     z = trainer._draws("d", Share()).normal(G.z_dim)
     power = G.synthesis.input(G.mapping(z)[:, 0]).square().mean().detach()
@@ -249,7 +241,7 @@ def test_magnitudes_of_stylegan3_follow() -> None:
 
 
 def test_frozen_layers_stay() -> None:
-    trainer = _trainer("sg2-skip.pkl", freeze_d=4)
+    trainer = trainer_of("sg2-skip.pkl", freeze_d=4)
     before = _tensors(trainer.D)
     for _ in range(2):
         trainer.step()
@@ -307,7 +299,7 @@ def test_progressive_growing(family: str) -> None:
         "learning_rates": {"16": 1e-4},
     }
     settings = preset(family, {"batch": 8, **given})
-    trainer = Trainer(networks["G"], networks["D"], networks["G_ema"], random_pictures(24, 16), settings, Accelerator())
+    trainer = Trainer(networks["G"], networks["D"], networks["G_ema"], random_pictures(24, 16), settings)
     seen = []
     while trainer.shown < 80:
         trainer.step()
@@ -315,7 +307,7 @@ def test_progressive_growing(family: str) -> None:
     assert [lod for _, lod, _, _ in seen] == [2.0, 2.0, 1.0, 1.0, 1.0, 0.5, 0.0, 0.0]
     assert [batch for _, _, batch, _ in seen][:3] == [16, 16, 8]
     assert [rate for _, _, _, rate in seen][-1] == 1e-4
-    assert trainer.G_ema.config.lod == trainer.D.config.lod == 0.0
+    assert [vars(network.config)["lod"] for network in (trainer.G_ema, trainer.D)] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize("name", ["sg2-skip.pkl", "sg1.pkl", "pg.pkl"])
@@ -323,7 +315,7 @@ def test_gradients_are_those_of_the_whole_batch(name: str) -> None:
     given: dict[str, Any] = {"r1_interval": 1, "path_length_interval": 1} if name == "sg2-skip.pkl" else {}
     moves = []
     for at_once in (8, 4):
-        trainer = _trainer(name, at_once=at_once, **given)
+        trainer = trainer_of(name, at_once=at_once, **given)
         _make_linear(trainer, rate=0.01)
         before = torch.cat([_flat(trainer.D), _flat(trainer.G)])
         trainer.step()
@@ -332,7 +324,7 @@ def test_gradients_are_those_of_the_whole_batch(name: str) -> None:
 
 
 def test_a_share_is_never_less_than_a_group() -> None:
-    trainer = _trainer("sg2-skip.pkl")
+    trainer = trainer_of("sg2-skip.pkl")
     for batch, at_once, sizes in ((32, 12, 8), (32, 32, 32), (24, 5, 4), (8, 7, 4)):
         trainer.at_once = at_once
         assert [batch // share.of for share in trainer._split(batch, 4)] == [sizes] * (batch // sizes)
@@ -349,10 +341,11 @@ def test_a_share_is_never_less_than_a_group() -> None:
 def test_magnitudes_follow_once_a_batch() -> None:
     magnitudes = []
     for at_once in (4, None):
-        trainer = _trainer("sg3t_64.pkl", batch=8, g_lr=0.0, at_once=at_once)
+        trainer = trainer_of("sg3t_64.pkl", batch=8, g_lr=0.0, at_once=at_once)
         trainer.step()
-        layer = trainer.G.synthesis.get_submodule(trainer.G.synthesis.layer_names[0])
-        magnitudes.append(layer.magnitude_ema)
+        assert isinstance(trainer.G, stylegan3.Generator)
+        name = trainer.G.synthesis.layer_names[0]
+        magnitudes.append(trainer.G.get_buffer(f"synthesis.{name}.magnitude_ema"))
     torch.testing.assert_close(*magnitudes)
 
 
@@ -367,10 +360,9 @@ def test_half_precision_by_command(photos: Path, tmp_path: Path) -> None:
 
 def test_mixed_precision(tmp_path: Path) -> None:
     program = (
-        "from tests.training.test_training import _trainer, Trainer\n"
-        "from accelerate import Accelerator\n"
+        "from tests.tools.small_trainer import trainer_of\n"
         "for name in ('sg2-skip.pkl', 'sg1.pkl', 'pg.pkl', 'sg3t_64.pkl'):\n"
-        "    t = _trainer(name, augment='ada', augment_p=0.8, blur_sigma=3.0)\n"
+        "    t = trainer_of(name, augment='ada', augment_p=0.8, blur_sigma=3.0)\n"
         "    print(all(v == v for v in t.step().values()), t.accelerator.mixed_precision)\n"
     )
     environment = {**ON_ONE_CORE, "ACCELERATE_MIXED_PRECISION": "bf16", "PYTHONPATH": str(HOME)}
@@ -524,7 +516,9 @@ def test_a_growing_run_goes_on(photos: Path, tmp_path: Path) -> None:
     more = "grow_from = 4\ngrow_kimg = 0.03\nfade_kimg = 0.03\nbatches = {4 = 16}"
     start = ("--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
     _train(photos, "--config", _recipe(tmp_path, "progan", more=more), *start, "--kimg", 0.05)
-    assert stylegan_torch.load(tmp_path / "run" / "network-000000056.pt").config.lod == 1.4
+    config = stylegan_torch.load(tmp_path / "run" / "network-000000056.pt").config
+    assert isinstance(config, progan.GeneratorConfig)
+    assert config.lod == 1.4
     _train(photos, "--resume", *start, "--kimg", 0.09)
     _train(photos, "--config", tmp_path / "recipe.toml", "--outdir", tmp_path / "whole", *start[2:], "--kimg", 0.09)
     for role in ("G", "D", "G_ema"):  # the smaller network's moments are dropped at the right moment

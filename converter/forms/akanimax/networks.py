@@ -4,57 +4,44 @@ after the first layer; sizes follow from the tensors."""
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import replace
 
-from converter.errors import within
-from converter.foreign import Network, mapping
+from converter.contents import Found
+from converter.foreign import ForeignNetwork, mapping
 from converter.forms.akanimax import FORM
-from converter.forms.state_dict import count, float_tensors, shape_of
+from converter.forms.akanimax.header import Header, header_of
+from converter.forms.state_dict import count, shape_of
 from converter.forms.tensorflow.progan import FOUR_TO_DENSE
 from converter.table import SAME, Step, Table, Transform, permute, product
 from stylegan_torch.networks import progan
 from stylegan_torch.networks.layers import log2_resolution
 
-_ROLES = {"shadow_generator": "G_ema", "generator": "G", "discriminator": "D"}
 _BOTH = {"weight": ("weight", SAME), "bias": ("bias", SAME)}
 
 
-def read(top: dict[str, Any]) -> dict[str, Network] | None:
-    """Return the networks of a file; None if it is not of this kind."""
-    found = {role: top[key] for key, role in _ROLES.items() if isinstance(top.get(key), dict)}
-    if found and all("conf" in entry and "state_dict" in entry for entry in found.values()):
-        if "G_ema" not in found and "G" in found:
-            found["G_ema"] = found.pop("G")  # trained without averaging
-        return {role: _network(role, 3, entry["state_dict"], entry["conf"]) for role, entry in found.items()}
-    names = {str(name).removeprefix("module.") for name in top}
-    if "initial_block.conv_1.weight" in names and "rgb_converters.0.weight" in names:
-        return {"G_ema": _network("G_ema", 2, top, {})}
-    if "final_block.conv_1.weight" in names and "rgb_to_features.0.weight" in names:
-        return {"D": _network("D", 2, top, {})}
-    return None
+def read(found: Found) -> ForeignNetwork:
+    """Return a network of a file; versions since 3 have their settings beside the tensors."""
+    use_eql = bool(mapping(found.beside("conf") or {}, "conf").get("use_eql", True))
+    old = {"initial_block.conv_1.weight", "final_block.conv_1.weight"} & set(found.values)
+    network = found.network(FORM.id)
+    header: Header = {
+        "build_func_name": found.kind,
+        "version": 2 if old else 3,
+        "use_eql": use_eql,
+        "variables": list(network.tensors),
+    }
+    return replace(network, header=header)
 
 
-def _network(role: str, version: int, state: Any, conf: Any) -> Network:
-    with within(f"network {role}"):
-        tensors = float_tensors(mapping(state, "state_dict"))
-        header = {
-            "build_func_name": "Discriminator" if role == "D" else "Generator",
-            "version": version,
-            "use_eql": bool(mapping(conf, "conf").get("use_eql", True)),
-            "variables": list(tensors),
-        }
-        return Network(role, FORM.id, header, tensors)
+def _is_old(network: ForeignNetwork) -> bool:
+    return header_of(network)["version"] == 2
 
 
-def _is_old(network: Network) -> bool:
-    return network.header["version"] == 2
+def _scale(network: ForeignNetwork) -> progan.WeightScale:
+    return "equalized" if header_of(network)["use_eql"] else "none"
 
 
-def _scale(network: Network) -> progan.WeightScale:
-    return "equalized" if network.header["use_eql"] else "none"
-
-
-def generator_config(network: Network) -> progan.GeneratorConfig:
+def generator_config(network: ForeignNetwork) -> progan.GeneratorConfig:
     """Return the config of a `Generator`."""
     tensors = network.tensors
     levels = count(tensors, "rgb_converters.{}.weight")
@@ -73,7 +60,7 @@ def generator_config(network: Network) -> progan.GeneratorConfig:
     )
 
 
-def generator_table(network: Network, config: progan.GeneratorConfig) -> Table:
+def generator_table(network: ForeignNetwork, config: progan.GeneratorConfig) -> Table:
     """Return the table of a `Generator`."""
     first, shift = ("initial_block", 1) if _is_old(network) else ("layers.0", 0)
     flat = Transform(Step(lambda x: x.flatten(0, 2), lambda x: x.reshape(-1, 4, 4, config.z_dim)))
@@ -87,7 +74,7 @@ def generator_table(network: Network, config: progan.GeneratorConfig) -> Table:
     return Table(rows, (), lambda r, i: {"level": log2_resolution(r) - 2, "block": log2_resolution(r) - 2 - shift})
 
 
-def discriminator_config(network: Network) -> progan.DiscriminatorConfig:
+def discriminator_config(network: ForeignNetwork) -> progan.DiscriminatorConfig:
     """Return the config of a `Discriminator`."""
     tensors, old = network.tensors, _is_old(network)
     levels = count(tensors, "rgb_to_features.{}.weight" if old else "from_rgb.{}.0.weight")
@@ -109,7 +96,7 @@ def discriminator_config(network: Network) -> progan.DiscriminatorConfig:
     )
 
 
-def discriminator_table(network: Network, config: progan.DiscriminatorConfig) -> Table:
+def discriminator_table(network: ForeignNetwork, config: progan.DiscriminatorConfig) -> Table:
     """Return the table of a `Discriminator`."""
     top, old = log2_resolution(config.img_resolution) - 2, _is_old(network)
     last = "final_block" if old else f"layers.{top}"

@@ -7,13 +7,16 @@ the tensors. What its files don't say is in the header under `assumed`: the prog
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict
 
+from converter.contents import Found
 from converter.errors import ConvertError, within
-from converter.foreign import Network
+from converter.foreign import ForeignNetwork
 from converter.forms.genforce import FORM
-from converter.forms.state_dict import Tensors, count, float_tensors, shape_of, stored_filters, taps_of
+from converter.forms.genforce.header import Assumed, header_of
+from converter.forms.state_dict import Tensors, count, shape_of, stored_filters, taps_of
 from converter.forms.tensorflow.keywords import kept_lod
 from converter.forms.tensorflow.progan import dense_from_4x4
 from converter.table import (
@@ -23,6 +26,7 @@ from converter.table import (
     SAME,
     TRANSPOSE,
     UNBATCH,
+    Fields,
     Row,
     Table,
     Transform,
@@ -33,7 +37,7 @@ from converter.table import (
 from stylegan_torch.networks import progan, stylegan1, stylegan2
 from stylegan_torch.networks.layers import log2_resolution, resolutions
 
-ASSUMED: dict[str, dict[str, Any]] = {
+ASSUMED: dict[str, Assumed] = {
     "StyleGAN2Generator": {},
     "StyleGAN2Discriminator": {"mbstd_group_size": 4},
     "StyleGANGenerator": {"fused_from": 128},
@@ -41,60 +45,34 @@ ASSUMED: dict[str, dict[str, Any]] = {
     "PGGANGenerator": {"label_size": 0, "fused_kernels": False},
     "PGGANDiscriminator": {"mbstd_group_size": 16, "fused_scale": False},
 }
-"""`label_size`: how many inputs of the first layer are labels, by the discriminator in the same file.
-`fused_kernels`: whether those of enlargements are stored [in, out, k, k], which shows unless all widths are the same.
-`fused_from`: the side from which enlargement and convolution are one, whose kernels are then stored rotated."""
-_ROLES = {"generator_smooth": "G_ema", "generator": "G", "discriminator": "D"}
+"""The program's defaults."""
 _BOTH = {"weight": ("weight", SAME), "bias": ("bias", SAME)}
 
 
-def read(top: dict[str, Any]) -> dict[str, Network] | None:
-    """Return the networks of a file; None if it is not of this kind."""
-    models = top.get("models", top)
-    found = {role: models[key] for key, role in _ROLES.items() if isinstance(models, dict) and key in models}
-    if not found or not all(isinstance(state, dict) for state in found.values()):
-        return None
-    networks = {}
-    for role, state in found.items():
-        names = {str(name).removeprefix("module.") for name in state}
-        kind = next((kind for kind, mark in _MARKS[role == "D"].items() if mark <= names), None)
-        if kind is None:
-            return None
-        with within(f"network {role}"):
-            tensors = float_tensors(state)
-            header = {"build_func_name": kind, "variables": list(tensors), "assumed": ASSUMED[kind]}
-            networks[role] = Network(role, FORM.id, header, tensors)
-    return {role: _told(network, networks) for role, network in networks.items()}
+def read(found: Found) -> ForeignNetwork:
+    """Return a network of a file."""
+    return found.network(FORM.id, assumed=ASSUMED[found.kind])
 
 
-def _told(network: Network, networks: dict[str, Network]) -> Network:
-    """Tell a ProGAN's network what only the one beside it shows: a generator its labels, a discriminator its order."""
+def finish(networks: dict[str, ForeignNetwork]) -> dict[str, ForeignNetwork]:
+    """Return networks that know what only the one beside each shows."""
+    return {role: _with_sibling_facts(network, networks) for role, network in networks.items()}
+
+
+def _with_sibling_facts(network: ForeignNetwork, networks: Mapping[str, ForeignNetwork]) -> ForeignNetwork:
+    """Add to a ProGAN's network what only the one beside it shows: a generator's labels, a discriminator's order."""
     others = [other for other in networks.values() if (other.role == "D") != (network.role == "D")]
-    said: dict[str, Any] = {}
+    said: Assumed = {}
     with within(f"network {network.role}"):
-        if network.header["build_func_name"] == "PGGANGenerator":
+        if header_of(network)["build_func_name"] == "PGGANGenerator":
             said["fused_kernels"] = _is_fused(network.tensors)
     for other in others:
         with within(f"network {other.role}"):
-            if other.header["build_func_name"] == "PGGANDiscriminator":
+            if header_of(other)["build_func_name"] == "PGGANDiscriminator":
                 said["label_size"] = pggan_discriminator_config(other).num_label_logits
-            elif other.header["build_func_name"] == "PGGANGenerator":
+            elif header_of(other)["build_func_name"] == "PGGANGenerator":
                 said["fused_scale"] = _is_fused(other.tensors)
-    return replace(network, header={**network.header, "assumed": {**network.header["assumed"], **said}})
-
-
-_MARKS: tuple[dict[str, set[str]], dict[str, set[str]]] = (
-    {
-        "StyleGAN2Generator": {"synthesis.early_layer.const", "truncation.w_avg"},
-        "StyleGANGenerator": {"synthesis.layer0.const", "truncation.w_avg"},
-        "PGGANGenerator": {"layer0.weight", "output0.weight", "lod"},
-    },
-    {
-        "StyleGAN2Discriminator": {"input0.weight", "layer1.filter.kernel"},
-        "StyleGANDiscriminator": {"input0.weight", "layer1.blur.kernel", "lod"},
-        "PGGANDiscriminator": {"input0.weight", "layer1.weight", "lod"},
-    },
-)
+    return replace(network, header={**network.header, "assumed": {**header_of(network)["assumed"], **said}})
 
 
 def _lod(tensors: Tensors, name: str) -> float:
@@ -111,7 +89,7 @@ def _level(r: int) -> int:
 # StyleGAN2 and StyleGAN2-ADA.
 
 
-def stylegan2_generator_config(network: Network) -> stylegan2.GeneratorConfig:
+def stylegan2_generator_config(network: ForeignNetwork) -> stylegan2.GeneratorConfig:
     """Return the config of a `StyleGAN2Generator`."""
     tensors = network.tensors
     levels = (count(tensors, "synthesis.layer{}.weight") + 1) // 2
@@ -146,7 +124,7 @@ def _mapping2(tensors: Tensors) -> stylegan2.MappingConfig:
     )
 
 
-def stylegan2_generator_table(network: Network | None, config: stylegan2.GeneratorConfig) -> Table:
+def stylegan2_generator_table(network: ForeignNetwork, config: stylegan2.GeneratorConfig) -> Table:
     """Return the table of a `StyleGAN2Generator`."""
     styled = {"affine.weight": ("style.weight", SAME), "affine.bias": ("style.bias", PLUS_ONE), "bias": ("bias", SAME)}
     noisy = {**styled, "noise_strength": ("noise_strength", SAME), "noise_const": ("noise", NOISE)}
@@ -168,42 +146,52 @@ def stylegan2_generator_table(network: Network | None, config: stylegan2.Generat
     return Table(rows, [kernels], lambda r, i: {"level": _level(r), "up": 2 * _level(r) - 1, "flat": 2 * _level(r)})
 
 
-def stylegan2_discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
+def stylegan2_discriminator_config(network: ForeignNetwork) -> stylegan2.DiscriminatorConfig:
     """Return the config of a `StyleGAN2Discriminator`."""
     tensors = network.tensors
-    blocks, outputs, final = _discriminator_shapes(tensors, count(tensors, "layer{}.weight"))
+    common, outputs = _discriminator_shapes(tensors)
     cmap = shape_of(tensors, "LabelEmbed.weight", 2) if "LabelEmbed.weight" in tensors else None
     c_dim = cmap[1] if cmap else outputs if outputs > 1 else 0
     mapping = stylegan2.MappingConfig(0, c_dim, outputs, num_layers=0, layer_dim=outputs, embed_dim=outputs)
     skip: stylegan2.Architecture = "skip" if "input1.weight" in tensors else "orig"
     return stylegan2.DiscriminatorConfig(
-        **blocks,
-        fc_dim=final,
+        **common,
         c_dim=c_dim,
         architecture="resnet" if "skip_layer0.weight" in tensors else skip,
         resample_filter=taps_of(tensors, "layer1.filter.kernel"),
-        mbstd_group_size=network.header["assumed"]["mbstd_group_size"],
+        mbstd_group_size=header_of(network)["assumed"]["mbstd_group_size"],
         conditioning="project" if cmap else "select" if c_dim else "none",
         mapping=mapping if cmap else None,
         num_outputs=outputs,
     )
 
 
-def _discriminator_shapes(tensors: Tensors, layers: int) -> tuple[dict[str, Any], int, int]:
-    """Return what the configs of all discriminators have in common, the outputs, and the width of the dense layer."""
-    blocks = (layers - 3) // 2
+class _Shapes(TypedDict):
+    """Fields that the configs of all discriminators have."""
+
+    img_resolution: int
+    img_channels: int
+    channels: tuple[int, ...]
+    fc_dim: int
+    mbstd_num_features: int
+
+
+def _discriminator_shapes(tensors: Tensors) -> tuple[_Shapes, int]:
+    """Return what the configs of all discriminators have in common, and how many outputs there are."""
+    blocks = (count(tensors, "layer{}.weight") - 3) // 2
     conv, fc = shape_of(tensors, f"layer{2 * blocks}.weight", 4), shape_of(tensors, f"layer{2 * blocks + 1}.weight", 2)
     above = [shape_of(tensors, f"layer{2 * b}.weight", 4)[1] for b in range(blocks - 1, -1, -1)]
-    common = {
+    common: _Shapes = {
         "img_resolution": 4 << blocks,
         "img_channels": shape_of(tensors, "input0.weight", 4)[1],
         "channels": (conv[0], *above),
+        "fc_dim": fc[0],
         "mbstd_num_features": conv[1] - conv[0],
     }
-    return common, shape_of(tensors, f"layer{2 * blocks + 2}.weight", 2)[0], fc[0]
+    return common, shape_of(tensors, f"layer{2 * blocks + 2}.weight", 2)[0]
 
 
-def _discriminator_rows(resolution: int) -> tuple[list[Row], Any]:
+def _discriminator_rows(resolution: int) -> tuple[list[Row], Fields]:
     """Return the rows that all discriminators share, and what fills their braces."""
     top = _level(resolution)
     scopes = {
@@ -222,7 +210,7 @@ def _discriminator_rows(resolution: int) -> tuple[list[Row], Any]:
     return product(scopes, _BOTH, "."), fields
 
 
-def stylegan2_discriminator_table(network: Network | None, config: stylegan2.DiscriminatorConfig) -> Table:
+def stylegan2_discriminator_table(network: ForeignNetwork, config: stylegan2.DiscriminatorConfig) -> Table:
     """Return the table of a `StyleGAN2Discriminator`."""
     rows, fields = _discriminator_rows(config.img_resolution)
     rows += [
@@ -236,7 +224,7 @@ def stylegan2_discriminator_table(network: Network | None, config: stylegan2.Dis
 # StyleGAN.
 
 
-def stylegan_generator_config(network: Network) -> stylegan1.GeneratorConfig:
+def stylegan_generator_config(network: ForeignNetwork) -> stylegan1.GeneratorConfig:
     """Return the config of a `StyleGANGenerator`."""
     tensors = network.tensors
     levels = count(tensors, "synthesis.output{}.weight")
@@ -263,7 +251,7 @@ def stylegan_generator_config(network: Network) -> stylegan1.GeneratorConfig:
     )
 
 
-def stylegan_generator_table(network: Network, config: stylegan1.GeneratorConfig) -> Table:
+def stylegan_generator_table(network: ForeignNetwork, config: stylegan1.GeneratorConfig) -> Table:
     """Return the table of a `StyleGANGenerator`; kernels of fused enlargements are stored rotated."""
     leaves = {
         "bias": ("bias", SAME),
@@ -280,7 +268,7 @@ def stylegan_generator_table(network: Network, config: stylegan1.GeneratorConfig
         *(
             Row(f"synthesis.b{r}.conv0.weight", f"synthesis.layer{2 * _level(r)}.weight", FLIP)
             for r in resolutions(config.img_resolution)
-            if 8 <= r >= network.header["assumed"]["fused_from"]
+            if 8 <= r >= header_of(network)["assumed"]["fused_from"]
         ),
         *product({"synthesis.b{r}.conv0": "synthesis.layer{even}"}, {**leaves, "weight": ("weight", SAME)}, "."),
         *product({"synthesis.b{r}.conv1": "synthesis.layer{odd}"}, {**leaves, "weight": ("weight", SAME)}, "."),
@@ -293,21 +281,20 @@ def stylegan_generator_table(network: Network, config: stylegan1.GeneratorConfig
     return Table(rows, kept, lambda r, i: {"level": _level(r), "even": 2 * _level(r), "odd": 2 * _level(r) + 1})
 
 
-def stylegan_discriminator_config(network: Network) -> stylegan1.DiscriminatorConfig:
+def stylegan_discriminator_config(network: ForeignNetwork) -> stylegan1.DiscriminatorConfig:
     """Return the config of a `StyleGANDiscriminator`."""
     tensors = network.tensors
-    common, outputs, final = _discriminator_shapes(tensors, count(tensors, "layer{}.weight"))
+    common, outputs = _discriminator_shapes(tensors)
     return stylegan1.DiscriminatorConfig(
         **common,
-        fc_dim=final,
         c_dim=outputs if outputs > 1 else 0,
         blur_filter=taps_of(tensors, "layer1.blur.kernel"),
-        mbstd_group_size=network.header["assumed"]["mbstd_group_size"],
+        mbstd_group_size=header_of(network)["assumed"]["mbstd_group_size"],
         lod=_lod(tensors, "lod"),
     )
 
 
-def stylegan_discriminator_table(network: Network | None, config: stylegan1.DiscriminatorConfig) -> Table:
+def stylegan_discriminator_table(network: ForeignNetwork, config: stylegan1.DiscriminatorConfig) -> Table:
     """Return the table of a `StyleGANDiscriminator`."""
     rows, fields = _discriminator_rows(config.img_resolution)
     kernels = stored_filters(r"layer\d+\.blur\.kernel", config.blur_filter)
@@ -326,10 +313,10 @@ def _is_fused(tensors: Tensors) -> bool:
     )
 
 
-def pggan_generator_config(network: Network) -> progan.GeneratorConfig:
+def pggan_generator_config(network: ForeignNetwork) -> progan.GeneratorConfig:
     """Return the config of a `PGGANGenerator`."""
     tensors = network.tensors
-    levels, labels = count(tensors, "output{}.weight"), network.header["assumed"].get("label_size", 0)
+    levels, labels = count(tensors, "output{}.weight"), header_of(network)["assumed"].get("label_size", 0)
     inputs = shape_of(tensors, "layer0.weight", 4)[1]
     if inputs <= labels:
         raise ConvertError(f"variable layer0.weight has {inputs} inputs, which are no latents and {labels} labels")
@@ -344,9 +331,9 @@ def pggan_generator_config(network: Network) -> progan.GeneratorConfig:
     )
 
 
-def pggan_generator_table(network: Network, config: progan.GeneratorConfig) -> Table:
+def pggan_generator_table(network: ForeignNetwork, config: progan.GeneratorConfig) -> Table:
     """Return the table of a `PGGANGenerator`; fused enlargements are stored [in, out, k, k] and rotated."""
-    enlarge = chain(permute(1, 0, 2, 3), FLIP) if network.header["assumed"].get("fused_kernels") else SAME
+    enlarge = chain(permute(1, 0, 2, 3), FLIP) if header_of(network)["assumed"].get("fused_kernels") else SAME
     first: Transform = chain(FLIP, dense_from_4x4(config.z_dim + config.c_dim))
     rows = [
         *product({"b4.fc": "layer0"}, {"weight": ("weight", first), "bias": ("bias", SAME)}, "."),
@@ -360,22 +347,21 @@ def pggan_generator_table(network: Network, config: progan.GeneratorConfig) -> T
     )
 
 
-def pggan_discriminator_config(network: Network) -> progan.DiscriminatorConfig:
+def pggan_discriminator_config(network: ForeignNetwork) -> progan.DiscriminatorConfig:
     """Return the config of a `PGGANDiscriminator`."""
     tensors = network.tensors
-    common, outputs, final = _discriminator_shapes(tensors, count(tensors, "layer{}.weight"))
+    common, outputs = _discriminator_shapes(tensors)
     return progan.DiscriminatorConfig(
         **common,
-        fc_dim=final,
         c_dim=outputs - 1,
         num_label_logits=outputs - 1,
-        pool_first=network.header["assumed"]["fused_scale"],
-        mbstd_group_size=network.header["assumed"]["mbstd_group_size"],
+        pool_first=header_of(network)["assumed"]["fused_scale"],
+        mbstd_group_size=header_of(network)["assumed"]["mbstd_group_size"],
         lod=_lod(tensors, "lod"),
     )
 
 
-def pggan_discriminator_table(network: Network | None, config: progan.DiscriminatorConfig) -> Table:
+def pggan_discriminator_table(network: ForeignNetwork, config: progan.DiscriminatorConfig) -> Table:
     """Return the table of a `PGGANDiscriminator`."""
     rows, fields = _discriminator_rows(config.img_resolution)
     return Table(rows, kept_lod(config.lod, "lod"), fields)

@@ -1,6 +1,9 @@
 """Files of the official PyTorch releases, whose pickles and classes are named alike."""
 
 from converter.form import STATE_DICTS, Form, Later, Writer, kind
+from converter.forms.pytorch.header import Header
+
+__all__ = ["STYLEGAN2", "STYLEGAN3", "STYLEGAN3_STATE"]
 
 _PLACE = "converter.forms.pytorch"
 
@@ -12,7 +15,8 @@ STYLEGAN2 = Form(
         "Generator": kind(f"{_PLACE}.stylegan2", "generator"),
         "Discriminator": kind(f"{_PLACE}.stylegan2", "discriminator"),
     },
-    read_pickle=Later(f"{_PLACE}.read:read"),
+    read_objects=Later(f"{_PLACE}.read:read"),
+    header=Header,
     names=Later(f"{_PLACE}.read:names"),
 )
 
@@ -22,6 +26,7 @@ STYLEGAN3 = Form(
     "official StyleGAN3 pickle",
     "also of StyleGAN-Human",
     kinds={"Generator": kind(f"{_PLACE}.stylegan3", "generator")},
+    header=Header,
 )
 
 STYLEGAN3_STATE = Form(

@@ -5,16 +5,19 @@ The source text that such files carry is hashed, never run.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from torch import Tensor
 
+from converter.contents import Contents, roles
 from converter.errors import ConvertError, within
-from converter.foreign import Header, Network, Source, mapping
+from converter.foreign import ForeignFile, ForeignNetwork, mapping
 from converter.forms.official_pickles import add, number, source_hash
 from converter.forms.pytorch import STYLEGAN2, STYLEGAN3
+from converter.forms.pytorch.header import ClassName, Header
 from converter.safe.stand_ins import to_tensor
 from converter.safe.unpickler import Names
+from stylegan_torch.files.checkpoint import ROLES
 from stylegan_torch.files.plain_json import plain, text
 
 ARGS, KWARGS = "constructor arguments init_args", "constructor arguments init_kwargs"
@@ -23,13 +26,13 @@ ARGS, KWARGS = "constructor arguments init_args", "constructor arguments init_kw
 class TorchModule:
     """Stands for a persistent module object of the PyTorch release."""
 
-    def __init__(self, meta: Any) -> None:
+    def __init__(self, meta: Mapping[str, object]) -> None:
         self.class_name = text(meta["class_name"], "class name")
         self.source = meta["module_src"]
         self.state = mapping(meta["state"], "state")
-        self.read = False
 
 
+_CLASSES = ("Generator", "Discriminator")
 _OTHER_CLASSES = {
     "TriPlaneGenerator": "EG3D",
     "SuperresGenerator": "StyleGAN-XL",
@@ -43,33 +46,34 @@ def names() -> Names:
     return {("torch_utils.persistence", "_reconstruct_persistent_obj"): TorchModule}
 
 
-def read(top: Any) -> Source | None:
-    """Return the networks of a pickle, and what of it is passed over; None if it is not of this kind."""
-    roles = ("G", "D", "G_ema")
-    if not isinstance(top, dict) or not any(isinstance(top.get(role), TorchModule) for role in roles):
+def read(contents: Contents) -> ForeignFile | None:
+    """Return the networks of a file, and what of it is passed over; None if it is not of this kind."""
+    modules = contents.of(TorchModule)
+    if not modules:
         return None
-    networks = {}
-    for role in roles:
-        if top.get(role) is not None:
-            if not isinstance(top[role], TorchModule):
-                raise ConvertError(f"network {role} is no network of a known release")
-            expected = "Discriminator" if role == "D" else "Generator"
-            if top[role].class_name in _OTHER_CLASSES:
-                raise ConvertError(
-                    f"network {role} is of {_OTHER_CLASSES[top[role].class_name]}, which is not read here"
-                )
-            if top[role].class_name != expected:
-                raise ConvertError(f"network {role} is of the unknown class {top[role].class_name}, not {expected}")
-            if _has_clip(top[role]):
-                raise ConvertError(f"network {role} is of StyleGAN-T, which is not read here")
-            with within(f"network {role}"):
-                networks[role] = _network(role, top[role])
-    notes = (
-        ("an augment pipe is passed over: drawing and scoring do not need it",)
-        if top.get("augment_pipe") is not None
-        else ()
-    )
-    return Source(networks, notes=notes)
+    for path, module in modules:
+        if module.class_name in _OTHER_CLASSES or _has_clip(module):
+            raise ConvertError(f"is of {_OTHER_CLASSES.get(module.class_name, 'StyleGAN-T')}, which is not read here")
+        key = path.rpartition(".")[2]
+        if key in ROLES and module.class_name != _CLASSES[key == "D"]:
+            raise ConvertError(f"network {key} is of the unknown class {module.class_name}, not {_CLASSES[key == 'D']}")
+    known = [(path, module) for path, module in modules if module.class_name in _CLASSES]
+    if not known:
+        found = ", ".join(f"{path or 'its object'} is of the unknown class {m.class_name}" for path, m in modules)
+        raise ConvertError(f"holds no network known here: {found}")
+    networks, notes = {}, []
+    for (path, module), role in zip(known, roles([(p, m.class_name == _CLASSES[1]) for p, m in known]), strict=True):
+        if not role:
+            notes.append(f"another network at {path} passed over")
+            continue
+        with within(f"network {role}"):
+            networks[role] = _network(role, module)
+    if any("augment_pipe" in path for path, _ in modules):
+        notes.append("an augment pipe is passed over: drawing and scoring do not need it")
+    others = [path for path, module in modules if module.class_name not in _CLASSES and "augment_pipe" not in path]
+    if others:
+        notes.append(f"{', '.join(others)} passed over")
+    return ForeignFile(networks, notes=tuple(notes))
 
 
 def _has_clip(module: TorchModule) -> bool:
@@ -80,13 +84,14 @@ def _has_clip(module: TorchModule) -> bool:
     return isinstance(inner, dict) and "clip" in inner
 
 
-def _network(role: str, module: TorchModule) -> Network:
+def _network(role: str, module: TorchModule) -> ForeignNetwork:
     tensors: dict[str, Tensor] = {}
     buffers: list[str] = []
-    flat_arguments = _collect(module, "", tensors, buffers)
+    flat_arguments = _collect(module, "", tensors, buffers, [])
+    kind: ClassName = "Discriminator" if role == "D" else "Generator"
     header: Header = {
-        "class_name": module.class_name,
-        "build_func_name": module.class_name,
+        "class_name": kind,
+        "build_func_name": kind,
         "init_args": _arguments(module.state.get("_init_args", ())),
         "init_kwargs": plain(mapping(module.state.get("_init_kwargs", {}), KWARGS), KWARGS, number),
         "repository": "stylegan3" if flat_arguments else "stylegan2-ada-pytorch",
@@ -96,22 +101,24 @@ def _network(role: str, module: TorchModule) -> Network:
     }
     # The classes of the two releases have the same names.
     form = STYLEGAN3 if "synthesis.input.freqs" in tensors else STYLEGAN2
-    return Network(role, form.id, header, tensors)
+    return ForeignNetwork(role, form.id, header, tensors)
 
 
-def _arguments(value: Any) -> list[Any]:
+def _arguments(value: object) -> list[object]:
     if not isinstance(value, tuple | list):
         raise ConvertError(f"{ARGS} is a {type(value).__name__}, not a tuple")
     return list(plain(value, ARGS, number))
 
 
-def _collect(module: Any, prefix: str, tensors: dict[str, Tensor], buffers: list[str], depth: int = 0) -> bool:
+def _collect(
+    module: object, prefix: str, tensors: dict[str, Tensor], buffers: list[str], seen: list[TorchModule], depth: int = 0
+) -> bool:
     """Gather the tensors below a module; tell whether its dense layers are those of the StyleGAN3 repository."""
     if not isinstance(module, TorchModule) or depth > 8:
         raise ConvertError(f"holds {prefix.rstrip('.') or 'a network'}, which is no module of a known release")
-    if module.read:
+    if any(module is other for other in seen):
         raise ConvertError(f"holds module {prefix.rstrip('.') or 'of a network'} in two places")
-    module.read = True
+    seen.append(module)
     found = module.class_name == "FullyConnectedLayer" and "in_features" in module.state
     for kind in ("_parameters", "_buffers"):
         for name, value in mapping(module.state.get(kind), f"{prefix}{kind}").items():
@@ -122,5 +129,5 @@ def _collect(module: Any, prefix: str, tensors: dict[str, Tensor], buffers: list
                     buffers.append(full)
     for name, child in mapping(module.state.get("_modules"), f"{prefix}_modules").items():
         if child is not None:
-            found |= _collect(child, f"{prefix}{name}.", tensors, buffers, depth + 1)
+            found |= _collect(child, f"{prefix}{name}.", tensors, buffers, seen, depth + 1)
     return found

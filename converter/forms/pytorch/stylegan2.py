@@ -4,55 +4,56 @@ tables (docs/spec/TORCH.md 5, 6). Our tensors have that release's names and layo
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from converter.errors import ConvertError
-from converter.foreign import Keywords, Network
+from converter.foreign import ForeignNetwork, Keywords
+from converter.forms.pytorch.header import ClassName, Repository, header_of
 from converter.forms.tensorflow.stylegan2 import base_size
 from converter.table import Kept, Row, Table
 from stylegan_torch.networks import stylegan2
 from stylegan_torch.networks.layers import ACTIVATIONS, make_filter, resolutions
 
-SIZE: dict[str, Any] = {"c_dim": 0, "img_resolution": 1024, "img_channels": 3}
-_CHANNELS: dict[str, Any] = {"channel_base": 32768, "channel_max": 512}
-_PRECISION: dict[str, dict[str, Any]] = {
+SIZE: dict[str, object] = {"c_dim": 0, "img_resolution": 1024, "img_channels": 3}
+_CHANNELS: dict[str, object] = {"channel_base": 32768, "channel_max": 512}
+_PRECISION: dict[Repository, dict[str, object]] = {
     "stylegan2-ada-pytorch": {"num_fp16_res": 0, "conv_clamp": None},
     "stylegan3": {"num_fp16_res": 4, "conv_clamp": 256},
 }
-_W_AVG_BETA = {"stylegan2-ada-pytorch": 0.995, "stylegan3": 0.998}
-_LAYERS: dict[str, Any] = {"activation": "lrelu", "resample_filter": [1, 3, 3, 1]}
-_MAPPING: dict[str, Any] = {
+_W_AVG_BETA: dict[Repository, float] = {"stylegan2-ada-pytorch": 0.995, "stylegan3": 0.998}
+_LAYERS: dict[str, object] = {"activation": "lrelu", "resample_filter": [1, 3, 3, 1]}
+_MAPPING: dict[str, object] = {
     "embed_features": None,
     "layer_features": None,
     "activation": "lrelu",
     "lr_multiplier": 0.01,
 }
-_EPILOGUE: dict[str, Any] = {"mbstd_group_size": 4, "mbstd_num_channels": 1, "activation": "lrelu"}
+_EPILOGUE: dict[str, object] = {"mbstd_group_size": 4, "mbstd_num_channels": 1, "activation": "lrelu"}
 FILTERS = r"(synthesis\.)?b[0-9]+\.((conv|conv0|conv1|skip|fromrgb)\.)?resample_filter"
-_POSITIONAL = {
+_POSITIONAL: dict[ClassName, str] = {
     "Generator": "z_dim c_dim w_dim img_resolution img_channels mapping_kwargs synthesis_kwargs",
     "Discriminator": "c_dim img_resolution img_channels",
 }
 
 
-def arguments_of(network: Network) -> dict[str, Any]:
+def arguments_of(network: ForeignNetwork) -> dict[str, object]:
     """Return the arguments that a network's class was given.
 
     Raises:
         ConvertError: if there are more positional ones than the class takes.
     """
-    header = network.header
+    header = header_of(network)
     names = _POSITIONAL[header["class_name"]].split()
     if len(header["init_args"]) > len(names):
         raise ConvertError(f"{header['class_name']} was made with {len(header['init_args'])} positional arguments")
     return dict(zip(names, header["init_args"], strict=False)) | header["init_kwargs"]
 
 
-def _nested(arguments: dict[str, Any], key: str) -> dict[str, Any]:
+def _nested(arguments: Mapping[str, object], key: str) -> dict[str, object]:
     value = arguments.get(key) or {}
     if not isinstance(value, dict):
         raise ConvertError(f"constructor argument {key} is no dict")
@@ -60,7 +61,13 @@ def _nested(arguments: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def mapping_config(
-    arguments: dict[str, Any], z_dim: int, c_dim: int, w_dim: int, num_layers: int = 8, w_avg_beta: float = 0.995
+    arguments: Mapping[str, object],
+    *,
+    z_dim: int,
+    c_dim: int,
+    w_dim: int,
+    num_layers: int = 8,
+    w_avg_beta: float = 0.995,
 ) -> stylegan2.MappingConfig:
     """Return the config of a mapping network; `num_layers` and `w_avg_beta` are what its class assumes."""
     defaults = {**_MAPPING, "num_layers": num_layers, "w_avg_beta": w_avg_beta}
@@ -83,14 +90,14 @@ def _channels(kw: Keywords, resolution: int) -> tuple[int, ...]:
     return tuple(min(base // side, high) for side in resolutions(resolution))
 
 
-def generator_config(network: Network) -> stylegan2.GeneratorConfig:
+def generator_config(network: ForeignNetwork) -> stylegan2.GeneratorConfig:
     """Return the config of a `Generator`."""
     arguments = arguments_of(network)
     top = Keywords("Generator", {**SIZE, "z_dim": 512, "w_dim": 512}, arguments)
     defaults = {
         **_CHANNELS,
         **_LAYERS,
-        **_PRECISION[network.header["repository"]],
+        **_PRECISION[header_of(network)["repository"]],
         "architecture": "skip",
         "use_noise": True,
     }
@@ -100,10 +107,10 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
     return stylegan2.GeneratorConfig(
         mapping=mapping_config(
             arguments,
-            top.integer("z_dim", 0),
-            top.integer("c_dim"),
-            top.integer("w_dim", 1),
-            w_avg_beta=_W_AVG_BETA[network.header["repository"]],
+            z_dim=top.integer("z_dim", 0),
+            c_dim=top.integer("c_dim"),
+            w_dim=top.integer("w_dim", 1),
+            w_avg_beta=_W_AVG_BETA[header_of(network)["repository"]],
         ),
         img_resolution=resolution,
         img_channels=top.integer("img_channels", 1),
@@ -119,10 +126,10 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
     )
 
 
-def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
+def discriminator_config(network: ForeignNetwork) -> stylegan2.DiscriminatorConfig:
     """Return the config of a `Discriminator`."""
     arguments = arguments_of(network)
-    top = Keywords("Discriminator", {**SIZE, **_CHANNELS, **_PRECISION[network.header["repository"]],
+    top = Keywords("Discriminator", {**SIZE, **_CHANNELS, **_PRECISION[header_of(network)["repository"]],
                                      "architecture": "resnet", "cmap_dim": None}, arguments)  # fmt: skip
     kw = Keywords("DiscriminatorBlock", _LAYERS, _nested(arguments, "block_kwargs"))
     end = Keywords("DiscriminatorEpilogue", _EPILOGUE, _nested(arguments, "epilogue_kwargs"))
@@ -150,7 +157,7 @@ def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
         mbstd_group_size=end.optional_integer("mbstd_group_size", 1),
         mbstd_num_features=end.integer("mbstd_num_channels"),
         conditioning="project" if cmap_dim else "none",
-        mapping=mapping_config(arguments, 0, c_dim, cmap_dim) if cmap_dim else None,
+        mapping=mapping_config(arguments, z_dim=0, c_dim=c_dim, w_dim=cmap_dim) if cmap_dim else None,
         num_outputs=cmap_dim or 1,
         base_size=size,
     )
@@ -179,13 +186,13 @@ def _matters(used: str, name: str) -> bool:
     return re.fullmatch(used, name) is not None
 
 
-def generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Table:
+def generator_table(network: ForeignNetwork, config: stylegan2.GeneratorConfig) -> Table:
     """Return the table of a `Generator`."""
     used = r"synthesis\.b(?!4\.)\d+\.(conv0\.|skip\.)?resample_filter"
     return _table(config.resample_filter, used)
 
 
-def discriminator_table(network: Network, config: stylegan2.DiscriminatorConfig) -> Table:
+def discriminator_table(network: ForeignNetwork, config: stylegan2.DiscriminatorConfig) -> Table:
     """Return the table of a `Discriminator`."""
     used = r"b(?!4\.)\d+\.(conv1\.|skip\.)?resample_filter"
     return _table(config.resample_filter, used)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from converter.foreign import Keywords, Network
+from converter.foreign import ForeignNetwork, Keywords
 from converter.forms.pytorch.stylegan2 import SIZE, arguments_of, mapping_config
 from converter.table import Row, Table
 from stylegan_torch.networks import stylegan3
 
-_SYNTHESIS: dict[str, Any] = {
+_SYNTHESIS: dict[str, object] = {
     "channel_base": 32768,
     "channel_max": 512,
     "num_layers": 14,
@@ -29,14 +27,20 @@ _SYNTHESIS: dict[str, Any] = {
 }
 
 
-def generator_config(network: Network) -> stylegan3.GeneratorConfig:
+def generator_config(network: ForeignNetwork) -> stylegan3.GeneratorConfig:
     """Return the config of a `Generator`."""
     arguments = arguments_of(network)
     top = Keywords("Generator", {**SIZE, "z_dim": 512, "w_dim": 512}, arguments)
     kw = Keywords("SynthesisNetwork", _SYNTHESIS, arguments)
-    sizes = (top.integer("z_dim", 0), top.integer("c_dim"), top.integer("w_dim", 1))
     return stylegan3.GeneratorConfig(
-        mapping=mapping_config(arguments, *sizes, num_layers=2, w_avg_beta=0.998),
+        mapping=mapping_config(
+            arguments,
+            z_dim=top.integer("z_dim", 0),
+            c_dim=top.integer("c_dim"),
+            w_dim=top.integer("w_dim", 1),
+            num_layers=2,
+            w_avg_beta=0.998,
+        ),
         img_resolution=top.resolution("img_resolution"),
         img_channels=top.integer("img_channels", 1),
         channel_base=kw.integer("channel_base", 1, 1 << 30),
@@ -59,6 +63,6 @@ def generator_config(network: Network) -> stylegan3.GeneratorConfig:
     )
 
 
-def generator_table(network: Network, config: stylegan3.GeneratorConfig) -> Table:
+def generator_table(network: ForeignNetwork, config: stylegan3.GeneratorConfig) -> Table:
     """Return the table of a `Generator`: every tensor, the filters too, is stored as we have it."""
     return Table([Row("{name}", "{name}")])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import IO, Any
+from typing import IO
 
 from converter.errors import ConvertError
 from converter.form import Options, Written
-from converter.forms.state_dict import write_state_dicts
+from converter.forms.state_dict import Tensors, write_state_dicts
 from stylegan_torch.files.checkpoint import Checkpoint
 from stylegan_torch.networks import stylegan3
 
@@ -22,7 +22,7 @@ def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
     return Written(Checkpoint({"G_ema": checkpoint.networks["G_ema"]}, checkpoint.provenance), notes)
 
 
-def to_stylegan3(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
+def to_stylegan3(checkpoint: Checkpoint) -> tuple[Tensors, list[str]]:
     """Return the tensors of G_ema under the official names, which are ours too, and notes on what is lost.
 
     Raises:
@@ -37,4 +37,4 @@ def to_stylegan3(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
             f"network G_ema has no place in format stylegan3: its images are {height}x{width}, not square"
         )
     others = [role for role in checkpoint.networks if role != "G_ema"]
-    return dict(network.state_dict), [f"{role} is left out: that form has no place for it" for role in others]
+    return network.state_dict, [f"{role} is left out: that form has no place for it" for role in others]

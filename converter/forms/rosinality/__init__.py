@@ -1,6 +1,9 @@
 """Files of rosinality's programs."""
 
 from converter.form import STATE_DICTS, Form, Later, Writer, kind
+from converter.forms.rosinality.header import StyleGAN1Header
+
+__all__ = ["STYLEGAN1", "STYLEGAN2"]
 
 _PLACE = "converter.forms.rosinality"
 
@@ -12,9 +15,12 @@ STYLEGAN2 = Form(
         "Discriminator": kind(f"{_PLACE}.stylegan2", "discriminator"),
     },
     read=Later(f"{_PLACE}.stylegan2:read"),
-    state_keys=("g_ema", "g", "d"),
-    other_keys=("latent_avg",),
-    notes=Later(f"{_PLACE}.stylegan2:made_up"),
+    marks=(
+        ("Generator", "to_rgb1.conv.weight", "input.input", "conv1.conv.modulation.weight"),
+        ("Discriminator", "final_linear.1.weight", "convs.0.0.weight", "final_conv.0.weight"),
+    ),
+    beside=("latent_avg",),
+    notes=Later(f"{_PLACE}.stylegan2:completion_notes"),
     writer=Writer(
         "rosinality",
         STATE_DICTS,
@@ -31,8 +37,15 @@ STYLEGAN1 = Form(
         "StyledGenerator": kind(f"{_PLACE}.stylegan1", "generator", completed=True),
         "Discriminator": kind(f"{_PLACE}.stylegan1", "discriminator"),
     },
+    header=StyleGAN1Header,
     read=Later(f"{_PLACE}.stylegan1:read"),
-    state_keys=("g_running", "generator", "discriminator"),
-    notes=Later(f"{_PLACE}.stylegan1:made_up"),
+    marks=(
+        (
+            "StyledGenerator",
+            "generator.progression.0.conv1.input",
+        ),
+        ("Discriminator", "linear.linear.weight_orig", "progression.0.conv1.0.conv.weight_orig"),
+    ),
+    notes=Later(f"{_PLACE}.stylegan1:completion_notes"),
     assumable={"img_resolution": lambda said, name: said.resolution(name)},
 )

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container
-from typing import Any
 
-from converter.errors import ConvertError, within
-from converter.foreign import Network
+from converter.contents import Found
+from converter.errors import ConvertError
+from converter.foreign import ForeignNetwork
+from converter.forms.completion import with_average_w, with_noise
 from converter.forms.rosinality import STYLEGAN1
-from converter.forms.rosinality.completion import completed
-from converter.forms.state_dict import count, float_tensors, shape_of, stored_filters
+from converter.forms.rosinality.header import header_of
+from converter.forms.state_dict import count, shape_of, stored_filters
 from converter.forms.tensorflow.progan import FOUR_TO_DENSE
 from converter.table import CHANNELS, FLIP, NOISE, SAME, UNBATCH, Kept, Row, Table, chain, permute, product
 from stylegan_torch.networks import stylegan1
@@ -21,35 +22,18 @@ from stylegan_torch.networks.layers import log2_resolution, resolutions
 
 MEAN_SAMPLES = 1024 * 10
 """How many w the sampling script averages."""
-_ROLES = {"g_running": "G_ema", "generator": "G", "discriminator": "D"}
-_KINDS = {"G_ema": "StyledGenerator", "G": "StyledGenerator", "D": "Discriminator"}
-_INPUT = "generator.progression.0.conv1.input"
-_MARKS = {"StyledGenerator": _INPUT, "Discriminator": "linear.linear.weight_orig"}
 _TO_RGB = "generator.to_rgb.{}.conv.weight_orig"
 _FROM_RGB = {True: "from_rgb.{}.0.conv.weight_orig", False: "from_rgb.{}.conv.weight_orig"}
 """By whether an activation follows, which it does since August 2019."""
 
 
-def read(top: dict[str, Any]) -> dict[str, Network] | None:
-    """Return the networks of a file; None if it is not of this kind."""
-    found = {role: top[key] for key, role in _ROLES.items() if isinstance(top.get(key), dict)}
-    found = {"G_ema": top} if _INPUT in top else found
-    if not found or not all(_MARKS[_KINDS[role]] in _names(state) for role, state in found.items()):
-        return None
-    networks = {}
-    for role, state in found.items():
-        with within(f"network {role}"):
-            tensors, kind = float_tensors(state), _KINDS[role]
-            header = {
-                "build_func_name": kind,
-                "variables": list(tensors),
-                "assumed": {"img_resolution": 2 << _stored_levels(tensors)},
-            }
-            networks[role] = Network(role, STYLEGAN1.id, header, tensors)
-    return networks
+def read(found: Found) -> ForeignNetwork:
+    """Return a network of a file."""
+    assumed = {"img_resolution": 2 << _stored_levels(found.values)}
+    return found.network(STYLEGAN1.id, assumed=assumed)
 
 
-def made_up(networks: dict[str, Network]) -> list[str]:
+def completion_notes(networks: dict[str, ForeignNetwork]) -> list[str]:
     """Return notes on what `complete` makes."""
     if all(role == "D" for role in networks):
         return []
@@ -57,24 +41,20 @@ def made_up(networks: dict[str, Network]) -> list[str]:
     return [f"files of this kind have no noise maps, which are always random, and no average w; {mean}; noise is made"]
 
 
-def _names(state: dict[Any, Any]) -> set[str]:
-    return {str(name).removeprefix("module.") for name in state}
-
-
 def _stored_levels(names: Container[str]) -> int:
     """Return how many levels the file has of a network, trained or not."""
     return max(count(names, pattern) for pattern in (_TO_RGB, *_FROM_RGB.values()))
 
 
-def _trained_sides(network: Network) -> list[int]:
+def _trained_sides(network: ForeignNetwork) -> list[int]:
     """Return the sides of the levels that were trained."""
-    side, most = network.header["assumed"]["img_resolution"], _stored_levels(network.tensors)
+    side, most = header_of(network)["assumed"]["img_resolution"], _stored_levels(network.tensors)
     if side not in resolutions(2 << most):
         raise ConvertError(f"has levels to {2 << most}x{2 << most}, and none of {side}x{side}")
     return resolutions(side)
 
 
-def generator_config(network: Network) -> stylegan1.GeneratorConfig:
+def generator_config(network: ForeignNetwork) -> stylegan1.GeneratorConfig:
     """Return the config of a `StyledGenerator`."""
     tensors, sides = network.tensors, _trained_sides(network)
     w_dim, z_dim = shape_of(tensors, "style.1.linear.weight_orig", 2)
@@ -101,21 +81,20 @@ def generator_config(network: Network) -> stylegan1.GeneratorConfig:
     )
 
 
-def complete(network: Network) -> Network:
+def complete(network: ForeignNetwork) -> ForeignNetwork:
     """Make what no file of this kind has: noise maps, which are always random there, and the average w."""
     config = generator_config(network)
-    mapping = stylegan1.MappingNetwork(config.mapping, num_ws=1)
-    table = generator_table(network, config)
-    return completed(network, config, table, mapping, noise="noise.", average="mean_style", samples=MEAN_SAMPLES)
+    table, mapping = generator_table(network, config), stylegan1.MappingNetwork(config.mapping, num_ws=1)
+    return with_average_w(with_noise(network, config, table), table, mapping, samples=MEAN_SAMPLES)
 
 
-def generator_table(network: Network | None, config: stylegan1.GeneratorConfig) -> Table:
+def generator_table(network: ForeignNetwork, config: stylegan1.GeneratorConfig) -> Table:
     """Return the table of a `StyledGenerator`; levels beyond the trained ones are carried along."""
     rows = [
         Row("mapping.w_avg", "mean_style"),
         Row("mapping.fc{i}.weight", "style.{layer}.linear.weight_orig"),
         Row("mapping.fc{i}.bias", "style.{layer}.linear.bias"),
-        Row("synthesis.b4.conv0.const", _INPUT, UNBATCH),
+        Row("synthesis.b4.conv0.const", "generator.progression.0.conv1.input", UNBATCH),
         Row("synthesis.b{r}.conv0.noise_const", "noise.{level}", NOISE),
         Row("synthesis.b{r}.torgb.weight", "generator.to_rgb.{level}.conv.weight_orig"),
         Row("synthesis.b{r}.torgb.bias", "generator.to_rgb.{level}.conv.bias"),
@@ -148,7 +127,7 @@ def generator_table(network: Network | None, config: stylegan1.GeneratorConfig) 
     )
 
 
-def discriminator_config(network: Network) -> stylegan1.DiscriminatorConfig:
+def discriminator_config(network: ForeignNetwork) -> stylegan1.DiscriminatorConfig:
     """Return the config of a `Discriminator`."""
     tensors, sides = network.tensors, _trained_sides(network)
     activated, last = _FROM_RGB[True].format(0) in tensors, _stored_levels(tensors) - 1
@@ -166,12 +145,12 @@ def discriminator_config(network: Network) -> stylegan1.DiscriminatorConfig:
     )
 
 
-def discriminator_table(network: Network, config: stylegan1.DiscriminatorConfig) -> Table:
+def discriminator_table(network: ForeignNetwork, config: stylegan1.DiscriminatorConfig) -> Table:
     """Return the table of a `Discriminator`, whose finest level is number 0; untrained levels are carried along.
 
     Fused and unfused convolutions do the same and differ in name only.
     """
-    names, rgb = set(network.header["variables"]), _FROM_RGB[config.rgb_activation].removesuffix(".weight_orig")
+    names, rgb = set(header_of(network)["variables"]), _FROM_RGB[config.rgb_activation].removesuffix(".weight_orig")
     last = _stored_levels(names) - 1
     layers = {
         "b4.out": "linear.linear",

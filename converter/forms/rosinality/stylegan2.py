@@ -4,40 +4,42 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import replace
 
-from converter.errors import within
-from converter.foreign import Network
+from torch import Tensor
+
+from converter.contents import Found, plain_tensor
+from converter.errors import ConvertError
+from converter.foreign import ForeignNetwork
+from converter.forms.completion import with_average_w, with_noise
 from converter.forms.rosinality import STYLEGAN2
-from converter.forms.rosinality.completion import completed
-from converter.forms.state_dict import count, float_tensors, shape_of, stored_filters, taps_of
+from converter.forms.state_dict import count, shape_of, stored_filters, taps_of
 from converter.table import CHANNELS, NOISE, SAME, UNBATCH, Row, Table, product
 from stylegan_torch.networks import stylegan2
 
-_ROLES = {"g_ema": "G_ema", "g": "G", "d": "D"}
 MEAN_SAMPLES = 4096
 """How many w the sampling script averages where a file has no average."""
 
 
-def read(top: dict[str, Any]) -> dict[str, Network] | None:
-    """Return the networks of a file; None if it is not of this kind."""
-    found = {role: top[key] for key, role in _ROLES.items() if isinstance(top.get(key), dict)}
-    if not any("to_rgb1.conv.weight" in state or "final_linear.1.weight" in state for state in found.values()):
-        return None
-    networks = {}
-    for role, state in found.items():
-        with within(f"network {role}"):
-            tensors = float_tensors(state)
-            kind = "Discriminator" if role == "D" else "Generator"
-            if kind == "Generator" and "latent_avg" in top:
-                average = float_tensors({"latent_avg": top["latent_avg"]})
-                tensors["latent_avg"] = average["latent_avg"].clone()  # each generator has its own
-            header = {"build_func_name": kind, "variables": list(tensors)}
-            networks[role] = Network(role, STYLEGAN2.id, header, tensors)
-    return networks
+def read(found: Found) -> ForeignNetwork:
+    """Return a network of a file, a generator with the average w that stands beside it."""
+    network = found.network(STYLEGAN2.id)
+    average = None if found.is_discriminator else found.beside("latent_avg")
+    if average is None or "latent_avg" in network.tensors:
+        return network
+    tensors = {**network.tensors, "latent_avg": average_w(plain_tensor(average, "latent_avg"))}
+    return replace(network, tensors=tensors, header={**network.header, "variables": list(tensors)})
 
 
-def made_up(networks: dict[str, Network]) -> list[str]:
+def average_w(value: Tensor) -> Tensor:
+    """Return an average w [w] that a program stores once, [1, w], or for every layer, [num_ws, w]."""
+    rows = value.reshape(-1, value.shape[-1]) if value.ndim in (1, 2) and value.numel() else value[None]
+    if value.ndim > 2 or not bool((rows == rows[0]).all()):
+        raise ConvertError(f"variable latent_avg has shape {list(value.shape)} and is not the same for every layer")
+    return rows[0].clone()  # each generator has its own
+
+
+def completion_notes(networks: dict[str, ForeignNetwork]) -> list[str]:
     """Return notes on what `complete` makes."""
     generator = next((network for role, network in networks.items() if role != "D"), None)
     if generator is None:
@@ -50,15 +52,14 @@ def made_up(networks: dict[str, Network]) -> list[str]:
     return notes
 
 
-def complete(network: Network) -> Network:
+def complete(network: ForeignNetwork) -> ForeignNetwork:
     """Make what older and training files lack: noise maps (which were always random then), and the average w."""
     config = generator_config(network)
-    mapping = stylegan2.MappingNetwork(config.mapping, num_ws=1)
-    table = generator_table(network, config)
-    return completed(network, config, table, mapping, noise="noises.", average="latent_avg", samples=MEAN_SAMPLES)
+    table, mapping = generator_table(network, config), stylegan2.MappingNetwork(config.mapping, num_ws=1)
+    return with_average_w(with_noise(network, config, table), table, mapping, samples=MEAN_SAMPLES)
 
 
-def generator_config(network: Network) -> stylegan2.GeneratorConfig:
+def generator_config(network: ForeignNetwork) -> stylegan2.GeneratorConfig:
     """Return the config of a `Generator`, read off its tensors."""
     tensors = network.tensors
     levels = count(tensors, "to_rgbs.{}.conv.weight") + 1
@@ -79,7 +80,7 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
     )
 
 
-def generator_table(network: Network | None, config: stylegan2.GeneratorConfig) -> Table:
+def generator_table(network: ForeignNetwork, config: stylegan2.GeneratorConfig) -> Table:
     """Return the table of a `Generator`."""
     convs = {
         "synthesis.b4.conv1": "conv1",
@@ -121,7 +122,7 @@ def _indices(r: int, i: int) -> dict[str, int]:
     }
 
 
-def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
+def discriminator_config(network: ForeignNetwork) -> stylegan2.DiscriminatorConfig:
     """Return the config of a `Discriminator`, read off its tensors."""
     tensors = network.tensors
     levels = count(tensors, "convs.{}.conv1.0.weight", 1)
@@ -137,7 +138,7 @@ def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
     )
 
 
-def discriminator_table(network: Network | None, config: stylegan2.DiscriminatorConfig) -> Table:
+def discriminator_table(network: ForeignNetwork, config: stylegan2.DiscriminatorConfig) -> Table:
     """Return the table of a `Discriminator`."""
     top = int(math.log2(config.img_resolution))
     rows = [

@@ -4,41 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import IO, Any
 
 import torch
 from torch import Tensor
 
 from converter import foreign
 from converter.errors import ConvertError
-from converter.form import Options, Written
-from converter.forms.fit import note_clamp, placing, refuse_others
+from converter.forms.fit import made_anew, networks_in
 from converter.forms.rosinality import STYLEGAN2
-from converter.forms.rosinality import stylegan2 as rosinality2
-from converter.forms.state_dict import write_state_dicts
+from converter.forms.state_dict import writer_of
+from converter.header import Header
 from converter.table import same_bits
-from converter.translate import export_network, known_kind
-from stylegan_torch.files.checkpoint import Checkpoint, Network
+from stylegan_torch.files.checkpoint import Checkpoint, StoredNetwork
 from stylegan_torch.networks import stylegan2
-from stylegan_torch.networks.registry import kind_of, shapes
+from stylegan_torch.networks.registry import Config, kind_of, shapes
 
 _KEYS = {"G_ema": "g_ema", "G": "g", "D": "d"}
+_AVERAGE = "latent_avg"
 _WIDTHS = (512, 512, 512, 512)
 """Feature maps of the levels 4² to 32²; from 64² on they are 256·m, halved at every level."""
 
 
-def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
-    """Write a file.
-
-    Raises:
-        ConvertError: saying why the form cannot hold a network.
-    """
-    content, notes = to_rosinality(checkpoint)
-    write_state_dicts(file, content)
-    return Written(checkpoint, notes)
-
-
-def to_rosinality(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
+def to_rosinality(checkpoint: Checkpoint) -> tuple[dict[str, object], list[str]]:
     """Return the content of a file, and notes on what is lost.
 
     Networks that came from such a file get their tensors back bit for bit.
@@ -48,60 +35,46 @@ def to_rosinality(checkpoint: Checkpoint) -> tuple[dict[str, Any], list[str]]:
     """
     if "G_ema" not in checkpoint.networks:
         raise ConvertError("format rosinality needs network G_ema")
-    content: dict[str, Any] = {}
+    states: dict[str, dict[str, Tensor]] = {}
     notes: list[str] = []
-    records = checkpoint.provenance.get("networks", {})
-    for role, network in checkpoint.networks.items():
-        record = records.get(role, {})
-        if record.get("form") == STYLEGAN2.id:
-            tensors = export_network(role, network, record).tensors
-        else:
-            tensors = _export(role, network, notes)
-        average = tensors.pop("latent_avg", None)
-        if role == "G_ema" and average is not None:
-            content["latent_avg"] = average
-        elif average is not None and not same_bits(average, content.get("latent_avg", average)):
-            notes.append(f"the average w of {role} is lost: that form has one for all, which is that of G_ema")
-        content[_KEYS[role]] = tensors
-    order = [key for key in ("g_ema", "latent_avg", "g", "d") if key in content]
-    return {key: content[key] for key in order}, notes
+    shared: dict[str, Tensor] = {}
+    for network in networks_in(STYLEGAN2, checkpoint, _anew, notes=notes):
+        tensors = dict(network.tensors)
+        average = tensors.pop(_AVERAGE, None)
+        if network.role == "G_ema" and average is not None:
+            shared[_AVERAGE] = average
+        elif average is not None and not same_bits(average, shared.get(_AVERAGE, average)):
+            notes.append(f"the average w of {network.role} is lost: that form has one for all, which is that of G_ema")
+        states[_KEYS[network.role]] = tensors
+    return {"g_ema": states.pop("g_ema"), **shared, **states}, notes
 
 
-def _export(role: str, network: Network, notes: list[str]) -> dict[str, Tensor]:
-    with placing(role, "rosinality"):
-        for reason in _obstacles(network.config):
-            raise ConvertError(reason)
-    config: Any = network.config
-    note_clamp(role, config, notes)
-    state = dict(network.state_dict)
+write = writer_of(to_rosinality)
+
+
+def _anew(role: str, network: StoredNetwork, notes: list[str]) -> foreign.ForeignNetwork:
+    for reason in _obstacles(network.config):
+        raise ConvertError(reason)
+    config = network.config
     if isinstance(config, stylegan2.GeneratorConfig):
-        state |= _silence(config, state)
-        table = rosinality2.generator_table(None, config)
-        order = list(_generator_variables(config))
-        config = replace(config, use_noise=True)
-    else:
-        table = rosinality2.discriminator_table(None, config)
-        order = list(_discriminator_variables(config))
-    tensors = table.export_tensors(state, {}, order)
-    header = {"build_func_name": kind_of(config)[1], "variables": order}
-    written = foreign.Network(role, STYLEGAN2.id, header, tensors)
-    with placing(role, "rosinality"):
-        refuse_others(config, known_kind(written).config(written))
-    return tensors
+        network = _with_noise(network, config)
+        order = _generator_variables(config)
+    elif isinstance(config, stylegan2.DiscriminatorConfig):
+        order = _discriminator_variables(config)
+    header: Header = {"build_func_name": kind_of(config)[1], "variables": []}
+    return made_anew(foreign.ForeignNetwork(role, STYLEGAN2.id, header, {}), network, notes, order=order)
 
 
-def _silence(config: stylegan2.GeneratorConfig, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return noise of strength 0 for a network that has none."""
-    if config.use_noise:
-        return {}
-    wanted = shapes(replace(config, use_noise=True))
-    return {name: torch.zeros(shape) for name, shape in wanted.items() if name not in state}
+def _with_noise(network: StoredNetwork, config: stylegan2.GeneratorConfig) -> StoredNetwork:
+    """Return a network with noise of strength 0, if it has none."""
+    noisy = replace(config, use_noise=True)
+    silence = {name: torch.zeros(shape) for name, shape in shapes(noisy).items() if name not in network.state_dict}
+    return replace(network, config=noisy, state_dict={**network.state_dict, **silence})
 
 
-def _obstacles(config: Any) -> Iterator[str]:
+def _obstacles(config: Config) -> Iterator[str]:
     """Yield why a network does not fit."""
-    is_generator = isinstance(config, stylegan2.GeneratorConfig)
-    if not is_generator and not isinstance(config, stylegan2.DiscriminatorConfig):
+    if not isinstance(config, stylegan2.GeneratorConfig | stylegan2.DiscriminatorConfig):
         yield "it is no StyleGAN2"
         return
     if config.c_dim:
@@ -113,7 +86,7 @@ def _obstacles(config: Any) -> Iterator[str]:
         yield "it has self-attention"
     if config.img_channels != 3:
         yield f"its images have {config.img_channels} channels, not 3"
-    architecture = "skip" if is_generator else "resnet"
+    architecture = "skip" if isinstance(config, stylegan2.GeneratorConfig) else "resnet"
     if config.architecture != architecture:
         yield f"its architecture is {config.architecture}, not {architecture}"
     if config.activation != "lrelu":
@@ -124,7 +97,10 @@ def _obstacles(config: Any) -> Iterator[str]:
     expected = (*_WIDTHS, *(wide >> i for i in range(12)))[: len(config.channels)]
     if config.channels != expected or wide % 256:
         yield f"its levels have {list(config.channels)} feature maps, not 512 up to 32x32 and then 256·m, 128·m …"
-    yield from _generator_obstacles(config) if is_generator else _discriminator_obstacles(config)
+    if isinstance(config, stylegan2.GeneratorConfig):
+        yield from _generator_obstacles(config)
+    else:
+        yield from _discriminator_obstacles(config)
 
 
 def _generator_obstacles(config: stylegan2.GeneratorConfig) -> Iterator[str]:
@@ -166,7 +142,7 @@ def _generator_variables(config: stylegan2.GeneratorConfig) -> Iterator[str]:
     for j in range(levels):
         yield from (f"to_rgbs.{j}.{leaf}" for leaf in ("bias", "upsample.kernel", *styled))
     yield from (f"noises.noise_{k}" for k in range(2 * levels + 1))
-    yield "latent_avg"
+    yield _AVERAGE
 
 
 def _discriminator_variables(config: stylegan2.DiscriminatorConfig) -> Iterator[str]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import torch
 
 from converter.errors import ConvertError
-from converter.foreign import Header, Keywords, Network
+from converter.foreign import ForeignNetwork, Header, Keywords
 from converter.forms.dump import all_variables
+from converter.forms.tensorflow.header import TFHeader, header_of
 from converter.table import Kept
 from stylegan_torch.networks.layers import log2_resolution
 
@@ -49,7 +50,7 @@ def level_names(header: Header) -> list[str]:
     return ["x".join(sides) for sides in sorted(found, key=lambda sides: int(sides[0]) * int(sides[1]))]
 
 
-def picture_side(network: Network, kw: Keywords) -> int:
+def picture_side(network: ForeignNetwork, kw: Keywords) -> int:
     """Return the keyword `resolution`; where a file lacks it, what its variables say, never what a program assumes.
 
     Raises:
@@ -63,7 +64,18 @@ def picture_side(network: Network, kw: Keywords) -> int:
     return 2 << len(levels)
 
 
-def growing_state(network: Network, kw: Keywords, variable: str = "lod") -> dict[str, Any]:
+class Growing(TypedDict):
+    """Config fields of a progressively grown network."""
+
+    growing: bool
+    lod: float
+
+
+NOT_GROWN: Growing = {"growing": True, "lod": 0.0}
+"""Those fields of other networks."""
+
+
+def growing_state(network: ForeignNetwork, kw: Keywords, variable: str = "lod") -> Growing:
     """Return the config fields `growing` and `lod` of a progressively grown network."""
     structure = kw.choice("structure", None, "auto", "linear", "recursive", "fixed")
     lod = network.tensors.get(variable)
@@ -75,15 +87,16 @@ def kept_lod(lod: float, *names: str) -> list[Kept]:
     return [Kept("|".join(map(re.escape, names)), default=lambda _: torch.tensor(np.float32(lod)))]
 
 
-def component(network: Network, key: str, functions: tuple[str, ...]) -> dict[str, Any]:
+def component(network: ForeignNetwork, key: str, functions: tuple[str, ...]) -> TFHeader:
     """Return the header of a generator's component.
 
     Raises:
         ConvertError: if it is absent or built by an unknown function.
     """
-    header = network.header["components"].get(key)
+    whole = header_of(network)
+    header = whole["components"].get(key)
     if header is None:
-        raise ConvertError(f"{network.header['build_func_name']} has no component {key}")
+        raise ConvertError(f"{whole['build_func_name']} has no component {key}")
     if header["build_func_name"] not in functions:
         raise ConvertError(f"component {key} has the unknown build function {header['build_func_name']}")
     return header

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 
-from converter.foreign import Keywords, Network
+from converter.foreign import ForeignNetwork, Keywords
+from converter.forms.tensorflow import TF, THEANO
+from converter.forms.tensorflow.header import built_header_of, header_of
 from converter.forms.tensorflow.keywords import feature_maps, growing_state, kept_lod, level_channels, picture_side
 from converter.table import (
     FLIP,
@@ -16,6 +16,7 @@ from converter.table import (
     HWOI_FLIPPED,
     SAME,
     TRANSPOSE,
+    Fields,
     Kept,
     Row,
     Step,
@@ -28,7 +29,7 @@ from converter.table import (
 from stylegan_torch.networks import progan
 from stylegan_torch.networks.layers import log2_resolution
 
-_SHARED: dict[str, Any] = {
+_SHARED: dict[str, object] = {
     "num_channels": 1,
     "resolution": None,
     "label_size": 0,
@@ -39,7 +40,7 @@ _SHARED: dict[str, Any] = {
     "fused_scale": True,
     "structure": None,
 }
-DEFAULTS: dict[str, dict[str, Any]] = {
+DEFAULTS: dict[str, dict[str, object]] = {
     "G_paper": {
         **_SHARED,
         "latent_size": None,
@@ -50,27 +51,31 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "D_paper": {**_SHARED, "mbstd_group_size": 4},
 }
-THEANO = {"fused_scale": False, "mbstd_group_size": 16}
+_THEANO_DEFAULTS = {"fused_scale": False, "mbstd_group_size": 16}
 
 
-def keywords(network: Network) -> Keywords:
+def keywords(network: ForeignNetwork) -> Keywords:
     """Return the keywords of the build function."""
-    function = network.header["build_func_name"]
-    extra = THEANO if network.form == "theano" else {}
-    return Keywords(function, DEFAULTS[function], network.header["static_kwargs"], extra)
+    header = built_header_of(network)
+    function, extra = header["build_func_name"], _THEANO_DEFAULTS if _is_theano(network) else {}
+    return Keywords(function, DEFAULTS[function], header["static_kwargs"], extra)
 
 
-def _lod(network: Network) -> str:
-    return "cur_lod" if network.form == "theano" else "lod"
+def _is_theano(network: ForeignNetwork) -> bool:
+    return network.form == THEANO.id
 
 
-def _weight_scale(network: Network, kw: Keywords) -> progan.WeightScale:
+def _lod(network: ForeignNetwork) -> str:
+    return "cur_lod" if _is_theano(network) else "lod"
+
+
+def _weight_scale(network: ForeignNetwork, kw: Keywords) -> progan.WeightScale:
     if not kw.flag("use_wscale"):
         return "none"
-    return "stored" if network.form == "theano" else "equalized"
+    return "stored" if _is_theano(network) else "equalized"
 
 
-def generator_config(network: Network) -> progan.GeneratorConfig:
+def generator_config(network: ForeignNetwork) -> progan.GeneratorConfig:
     """Return the config of a `G_paper` network."""
     kw = keywords(network)
     resolution = picture_side(network, kw)
@@ -89,7 +94,7 @@ def generator_config(network: Network) -> progan.GeneratorConfig:
     )
 
 
-def discriminator_config(network: Network) -> progan.DiscriminatorConfig:
+def discriminator_config(network: ForeignNetwork) -> progan.DiscriminatorConfig:
     """Return the config of a `D_paper` network."""
     kw = keywords(network)
     resolution = picture_side(network, kw)
@@ -109,15 +114,15 @@ def discriminator_config(network: Network) -> progan.DiscriminatorConfig:
     )
 
 
-def _ships_with_stylegan(network: Network) -> bool:
-    return network.form == "tf" and network.header["class"] == "dnnlib.tflib.network.Network"
+def _ships_with_stylegan(network: ForeignNetwork) -> bool:
+    return network.form == TF.id and header_of(network)["class"] == "dnnlib.tflib.network.Network"
 
 
-def _fields(resolution: int) -> Any:
+def _fields(resolution: int) -> Fields:
     return lambda r, i: {"lod": log2_resolution(resolution) - log2_resolution(r)}
 
 
-def generator_table(network: Network, config: progan.GeneratorConfig) -> Table:
+def generator_table(network: ForeignNetwork, config: progan.GeneratorConfig) -> Table:
     """Return the table of a `G_paper` network.
 
     The fused enlargement applies a kernel rotated with respect to the unfused one, and stores it [k, k, out, in] in
@@ -129,7 +134,7 @@ def generator_table(network: Network, config: progan.GeneratorConfig) -> Table:
     if kw.flag("fused_scale") and not _ships_with_stylegan(network):
         enlarge = HWOI_FLIPPED
     dense, rgb = TRANSPOSE, HWIO
-    if network.form == "theano":
+    if _is_theano(network):
         conv = enlarge = FLIP  # Theano convolves where TensorFlow correlates
         dense, rgb = dense_from_4x4(config.z_dim), _IO_TO_1X1
     rows = [
@@ -145,12 +150,12 @@ def generator_table(network: Network, config: progan.GeneratorConfig) -> Table:
     )
 
 
-def discriminator_table(network: Network, config: progan.DiscriminatorConfig) -> Table:
+def discriminator_table(network: ForeignNetwork, config: progan.DiscriminatorConfig) -> Table:
     """Return the table of a `D_paper` network."""
     kw = keywords(network)
     conv, rgb, fc, out = HWIO, HWIO, TRANSPOSE, TRANSPOSE
     kept = kept_lod(config.lod, _lod(network))
-    if network.form == "theano":
+    if _is_theano(network):
         conv, rgb, fc, out = FLIP, _IO_TO_1X1, _4X4_TO_DENSE, TRANSPOSE
         kept = [*kept, Kept("gdrop_strength", default=lambda _: torch.tensor(0.0))]
     second = "Conv1_down" if kw.flag("fused_scale") else "Conv1"

@@ -6,16 +6,18 @@ The source text that such files carry is hashed and handed on as text, never run
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
+from converter.contents import Contents
 from converter.errors import ConvertError
-from converter.foreign import Header, Network, Source, mapping
+from converter.foreign import ForeignFile, ForeignNetwork, mapping
 from converter.forms.official_pickles import add, number, source_hash
 from converter.forms.tensorflow import TF
+from converter.forms.tensorflow.header import Interface, TFHeader
 from converter.forms.tensorflow.theano import network_from_theano
 from converter.safe.stand_ins import to_tensor
 from converter.safe.unpickler import Names
@@ -28,16 +30,15 @@ class TFNetwork:
     def __init__(self, module: str) -> None:
         self.module = module
         self.state: dict[str, Any] = {}
-        self.read = False
 
-    def build(self, state: Any) -> None:
+    def build(self, state: object) -> None:
         """Take the state."""
         if not isinstance(state, dict):
             raise TypeError("state")
         self.state = state
 
 
-def _tf_class(module: str) -> Any:
+def _tf_class(module: str) -> Callable[[], TFNetwork]:
     return lambda: TFNetwork(module)
 
 
@@ -46,39 +47,59 @@ def names() -> Names:
     return {(module, "Network"): _tf_class(module) for module in ("dnnlib.tflib.network", "tfutil", "network")}
 
 
-def read(top: Any) -> Source | None:
-    """Return the networks of a pickle; None if it is not of this kind."""
-    objects = top if isinstance(top, tuple | list) else [top]
-    if not objects or not all(isinstance(item, TFNetwork) for item in objects):
+def read(contents: Contents) -> ForeignFile | None:
+    """Return the networks of a pickle; None if it is not of this kind.
+
+    Official files are (G, D, Gs), old ones also Gs alone. What others put beside them (encoders, clones, numbers) is
+    passed over.
+    """
+    objects = list({id(item): item for _, item in contents.of(TFNetwork)}.values())
+    if not objects:
         return None
-    return Source(_networks(objects))
+    known = [item for item in objects if _function(item)[:2] in ("G_", "D_")]
+    notes = [
+        f"a network of the build function {_function(item)[:60]} passed over" for item in objects if item not in known
+    ]
+    generators = [item for item in known if _function(item).startswith("G")]
+    if not known:
+        raise ConvertError(f"holds no generator; its networks are of {', '.join(_function(o)[:60] for o in objects)}")
+    averaged = next(
+        (item for item in reversed(generators) if item.state.get("name") == "Gs"), (generators or [None])[-1]
+    )
+    chosen = {
+        "G": next((item for item in generators if item is not averaged), None),
+        "G_ema": averaged,
+        "D": next((item for item in known if item not in generators), None),
+    }
+    networks = {role: replace(_network(item), role=role) for role, item in chosen.items() if item is not None}
+    if len(networks) < len(known):
+        notes.append(f"{len(known) - len(networks)} more networks of the same kinds passed over")
+    return ForeignFile(networks, notes=tuple(notes))
 
 
-def _networks(objects: Iterable[TFNetwork]) -> dict[str, Network]:
-    networks = []
-    for item in objects:
-        if "build_func_spec" in item.state:
-            networks.append(network_from_theano(item.state, source_hash(item.state.get("build_module_src"))))
-        else:
-            tensors: dict[str, Tensor] = {}
-            code: dict[str, str] = {}
-            header = _header(item, "", tensors, code)
-            networks.append(Network("", TF.id, header, tensors, code))
-    generators = [net for net in networks if net.header["build_func_name"].startswith("G")]
-    others = [net for net in networks if not net.header["build_func_name"].startswith("G")]
-    if len(generators) > 2 or len(others) > 1:
-        raise ConvertError(f"holds {len(generators)} generators and {len(others)} other networks; expected G, D and Gs")
-    named = dict(zip(["G", "G_ema"] if len(generators) == 2 else ["G_ema"], generators, strict=False))
-    named.update(zip(["D"], others, strict=False))
-    return {role: replace(net, role=role) for role, net in named.items()}
+def _function(item: TFNetwork) -> str:
+    spec = item.state.get("build_func_spec")
+    named = spec.get("func") if isinstance(spec, dict) else item.state.get("build_func_name")
+    return named if isinstance(named, str) else ""
 
 
-def _header(item: Any, prefix: str, tensors: dict[str, Tensor], code: dict[str, str], depth: int = 0) -> Header:
+def _network(item: TFNetwork) -> ForeignNetwork:
+    if "build_func_spec" in item.state:
+        return network_from_theano(item.state, source_hash(item.state.get("build_module_src")))
+    tensors: dict[str, Tensor] = {}
+    code: dict[str, str] = {}
+    header = _header(item, "", tensors, code, [])
+    return ForeignNetwork("", TF.id, header, tensors, code)
+
+
+def _header(
+    item: object, prefix: str, tensors: dict[str, Tensor], code: dict[str, str], seen: list[TFNetwork], depth: int = 0
+) -> TFHeader:
     if not isinstance(item, TFNetwork) or depth > 1:
         raise ConvertError("holds a network whose components are no networks")
-    if item.read:
+    if any(item is other for other in seen):
         raise ConvertError("holds one network in two places")
-    item.read = True
+    seen.append(item)
     state = item.state
     missing = [key for key in ("name", "static_kwargs", "build_func_name", "variables") if key not in state]
     if missing:
@@ -89,7 +110,9 @@ def _header(item: Any, prefix: str, tensors: dict[str, Tensor], code: dict[str, 
     for name, value in variables:
         names.append(text(name, "name of a variable"))
         add(tensors, prefix + name, to_tensor(value, prefix + name))
-    header: Header = {
+    interface = {key: plain(state[key], key) for key in Interface.__annotations__ if key in state}
+    components = mapping(state.get("components") or {}, "components")
+    return {
         "class": f"{item.module}.Network",
         "version": plain(state.get("version"), "version"),
         "name": _scope(state["name"]),
@@ -97,21 +120,15 @@ def _header(item: Any, prefix: str, tensors: dict[str, Tensor], code: dict[str, 
         "static_kwargs": plain(mapping(state["static_kwargs"], "static_kwargs"), "static_kwargs", number),
         "variables": names,
         "source_sha256": source_hash(state.get("build_module_src"), code),
+        **cast(Interface, interface),
+        "components": {
+            str(key): _header(part, f"{getattr(part, 'state', {}).get('name')}/", tensors, code, seen, depth + 1)
+            for key, part in components.items()
+        },
     }
-    header |= {
-        key: plain(state[key], key)
-        for key in ("input_shapes", "output_shapes", "input_names", "output_names")
-        if key in state
-    }
-    components = mapping(state.get("components") or {}, "components")
-    header["components"] = {
-        str(key): _header(part, f"{getattr(part, 'state', {}).get('name')}/", tensors, code, depth + 1)
-        for key, part in components.items()
-    }
-    return header
 
 
-def _scope(value: Any) -> str:
+def _scope(value: object) -> str:
     name = text(value, "name of a network")
     if not re.fullmatch(r"[\w.-]+", name):
         raise ConvertError(f"holds a network with the improper name {name!r}")

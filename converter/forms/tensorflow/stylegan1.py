@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from converter.foreign import Keywords, Network
+from converter.foreign import ForeignNetwork, Keywords
+from converter.forms.tensorflow.header import header_of
 from converter.forms.tensorflow.keywords import (
     component,
     feature_maps,
@@ -27,7 +26,7 @@ from converter.table import (
 from stylegan_torch.networks import stylegan1
 from stylegan_torch.networks.layers import log2_resolution, resolutions
 
-_SHARED: dict[str, Any] = {
+_SHARED: dict[str, object] = {
     "fmap_base": 8192,
     "fmap_decay": 1.0,
     "fmap_max": 512,
@@ -37,7 +36,7 @@ _SHARED: dict[str, Any] = {
     "blur_filter": [1, 2, 1],
     "structure": "auto",
 }
-DEFAULTS: dict[str, dict[str, Any]] = {
+DEFAULTS: dict[str, dict[str, object]] = {
     "G_style": {"truncation_psi": 0.7, "truncation_cutoff": 8},
     "G_mapping": {
         "latent_size": 512,
@@ -72,9 +71,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def _keywords(network: Network, key: str, function: str) -> Keywords:
+def _keywords(network: ForeignNetwork, key: str, function: str) -> Keywords:
     part = component(network, key, (function,))
-    return Keywords(function, DEFAULTS[function], part["static_kwargs"], network.header["static_kwargs"])
+    return Keywords(function, DEFAULTS[function], part["static_kwargs"], header_of(network)["static_kwargs"])
 
 
 def _fused_from(kw: Keywords, base_size: tuple[int, int]) -> float:
@@ -82,23 +81,21 @@ def _fused_from(kw: Keywords, base_size: tuple[int, int]) -> float:
     return {"auto": 512 / min(base_size), True: 8, False: 1 << 30}[kw.choice("fused_scale", "auto", True, False)]
 
 
-def _base_size(network: Network) -> tuple[int, int]:
+def _base_size(network: ForeignNetwork) -> tuple[int, int]:
     """Return height and width of the first level; StyleGAN-Human has no keyword for it (docs/spec/NONSQUARE.md 3)."""
-    const = network.tensors.get(f"{network.header['components']['synthesis']['name']}/4x4/Const/const")
+    const = network.tensors.get(f"{header_of(network)['components']['synthesis']['name']}/4x4/Const/const")
     return (const.shape[2], const.shape[3]) if const is not None and const.ndim == 4 else (4, 4)
 
 
-def generator_config(network: Network) -> stylegan1.GeneratorConfig:
+def generator_config(network: ForeignNetwork) -> stylegan1.GeneratorConfig:
     """Return the config of a `G_style` network."""
-    top = Keywords("G_style", DEFAULTS["G_style"], network.header["static_kwargs"])
+    top = Keywords("G_style", DEFAULTS["G_style"], header_of(network)["static_kwargs"])
     kw, mapping = _keywords(network, "synthesis", "G_synthesis"), _keywords(network, "mapping", "G_mapping")
     resolution = picture_side(network, kw)
     psi = top.optional_number("truncation_psi")
     cutoff = top.optional_integer("truncation_cutoff", -(1 << 20))
     size = _base_size(network)
-    own: dict[str, Any] = {"truncation_psi": 1.0 if psi is None else psi}
-    if size != (4, 4):  # what the script of StyleGAN-Human does
-        own = {"truncation_psi": 1.0, "official_noise": "stored"}
+    is_human = size != (4, 4)  # the script of StyleGAN-Human neither truncates nor draws noise anew
     return stylegan1.GeneratorConfig(
         mapping=stylegan1.MappingConfig(
             z_dim=mapping.integer("latent_size", 1),
@@ -124,14 +121,15 @@ def generator_config(network: Network) -> stylegan1.GeneratorConfig:
         equalized=kw.flag("use_wscale"),
         base_size=size,
         truncation_cutoff=max(cutoff or 0, 0),  # the original truncates nothing where it is given no cutoff
-        **own,
+        truncation_psi=1.0 if is_human or psi is None else psi,
+        official_noise="stored" if is_human else "seeded",
         **growing_state(network, kw),
     )
 
 
-def discriminator_config(network: Network) -> stylegan1.DiscriminatorConfig:
+def discriminator_config(network: ForeignNetwork) -> stylegan1.DiscriminatorConfig:
     """Return the config of a `D_basic` network."""
-    kw = Keywords("D_basic", DEFAULTS["D_basic"], network.header["static_kwargs"])
+    kw = Keywords("D_basic", DEFAULTS["D_basic"], header_of(network)["static_kwargs"])
     resolution = picture_side(network, kw)
     group, channels = kw.integer("mbstd_group_size"), level_channels(kw, resolution)
     dense = network.tensors.get("4x4/Dense0/weight")
@@ -152,11 +150,11 @@ def discriminator_config(network: Network) -> stylegan1.DiscriminatorConfig:
     )
 
 
-def generator_table(network: Network, config: stylegan1.GeneratorConfig) -> Table:
+def generator_table(network: ForeignNetwork, config: stylegan1.GeneratorConfig) -> Table:
     """Return the table of a `G_style` network; kernels of fused enlargements are stored rotated."""
     fused_from = _fused_from(_keywords(network, "synthesis", "G_synthesis"), config.base_size)
     levels = log2_resolution(config.img_resolution)
-    parts = network.header["components"]
+    parts = header_of(network)["components"]
     m, s = parts["mapping"]["name"], parts["synthesis"]["name"]
     first = f"{s}/4x4/" + ("Const" if config.const_input else "Dense")
     scopes = {
@@ -208,7 +206,7 @@ def generator_table(network: Network, config: stylegan1.GeneratorConfig) -> Tabl
     )
 
 
-def discriminator_table(network: Network, config: stylegan1.DiscriminatorConfig) -> Table:
+def discriminator_table(network: ForeignNetwork, config: stylegan1.DiscriminatorConfig) -> Table:
     """Return the table of a `D_basic` network."""
     levels = log2_resolution(config.img_resolution)
     scopes = {

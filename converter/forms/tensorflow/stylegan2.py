@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
-import torch
 
 from converter.errors import ConvertError
-from converter.foreign import Keywords, Network
-from converter.forms.state_dict import bounded
+from converter.foreign import ForeignNetwork, Keywords
+from converter.forms.completion import with_noise
+from converter.forms.tensorflow.header import header_of
 from converter.forms.tensorflow.keywords import (
+    NOT_GROWN,
     component,
     feature_maps,
     growing_state,
@@ -37,16 +36,15 @@ from converter.table import (
 )
 from stylegan_torch.networks import stylegan2
 from stylegan_torch.networks.layers import ACTIVATIONS, log2_resolution
-from stylegan_torch.networks.registry import shapes
 
-_MAPS: dict[str, Any] = {"fmap_base": 16384, "fmap_decay": 1.0, "fmap_min": 1, "fmap_max": 512}
-_IMAGE: dict[str, Any] = {
+_MAPS: dict[str, object] = {"fmap_base": 16384, "fmap_decay": 1.0, "fmap_min": 1, "fmap_max": 512}
+_IMAGE: dict[str, object] = {
     "num_channels": 3,
     "resolution": None,
     "nonlinearity": "lrelu",
     "resample_kernel": [1, 3, 3, 1],
 }
-_MAPPING: dict[str, Any] = {
+_MAPPING: dict[str, object] = {
     "latent_size": 512,
     "label_size": 0,
     "dlatent_size": 512,
@@ -55,11 +53,11 @@ _MAPPING: dict[str, Any] = {
     "mapping_nonlinearity": "lrelu",
     "normalize_latents": True,
 }
-_GROWN: dict[str, Any] = {"structure": "auto"}
-_SG2_D: dict[str, Any] = {**_MAPS, **_IMAGE, "label_size": 0, "mbstd_group_size": 4, "mbstd_num_features": 1}
+_GROWN: dict[str, object] = {"structure": "auto"}
+_SG2_D: dict[str, object] = {**_MAPS, **_IMAGE, "label_size": 0, "mbstd_group_size": 4, "mbstd_num_features": 1}
 
 # (build function, whether it is ADA's) -> keywords it knows and what it assumes
-DEFAULTS: dict[tuple[str, bool], dict[str, Any]] = {
+DEFAULTS: dict[tuple[str, bool], dict[str, object]] = {
     ("G_main", False): {"truncation_psi": 0.5, "truncation_cutoff": None},
     ("G_main", True): {"truncation_psi": 0.5, "truncation_cutoff": None},
     ("G_mapping", False): {**_MAPPING, "mapping_fmaps": 512},
@@ -97,38 +95,34 @@ def _taps(kw: Keywords) -> tuple[float, ...]:
     return kw.taps("resample_kernel") or (1.0, 1.0)
 
 
-def _is_ada(network: Network) -> bool:
-    synthesis = network.header["components"].get("synthesis", {}).get("build_func_name")
-    return bool(synthesis == "G_synthesis" or network.header["build_func_name"] == "D_main")
+def _is_ada(network: ForeignNetwork) -> bool:
+    header = header_of(network)
+    synthesis = header["components"].get("synthesis")
+    return header["build_func_name"] == "D_main" or (
+        synthesis is not None and synthesis["build_func_name"] == "G_synthesis"
+    )
 
 
-def _component_keywords(network: Network, key: str, functions: tuple[str, ...]) -> Keywords:
+def _component_keywords(network: ForeignNetwork, key: str, functions: tuple[str, ...]) -> Keywords:
     part = component(network, key, functions)
     function = part["build_func_name"]
     defaults = DEFAULTS[function, _is_ada(network)]
-    return Keywords(function, defaults, part["static_kwargs"], network.header["static_kwargs"])
+    return Keywords(function, defaults, part["static_kwargs"], header_of(network)["static_kwargs"])
 
 
-def _synthesis_keywords(network: Network) -> Keywords:
+def _synthesis_keywords(network: ForeignNetwork) -> Keywords:
     functions = ("G_synthesis_stylegan2", "G_synthesis_stylegan_revised", "G_synthesis")
     return _component_keywords(network, "synthesis", functions)
 
 
-def generator_config(network: Network) -> stylegan2.GeneratorConfig:
+def generator_config(network: ForeignNetwork) -> stylegan2.GeneratorConfig:
     """Return the config of a `G_main` network."""
     kw = _synthesis_keywords(network)
     ada = _is_ada(network)
-    top = Keywords("G_main", DEFAULTS["G_main", ada], network.header["static_kwargs"])
+    top = Keywords("G_main", DEFAULTS["G_main", ada], header_of(network)["static_kwargs"])
     low, resolution = kw.integer("fmap_min"), _nominal_resolution(network, kw)
     revised = kw.function == "G_synthesis_stylegan_revised"
     psi = top.optional_number("truncation_psi")
-    options: dict[str, Any] = {}
-    if ada:
-        options = {
-            "use_noise": kw.flag("use_noise"),
-            "conv_clamp": kw.optional_number("conv_clamp"),
-            "num_fp16_res": kw.integer("num_fp16_res"),
-        }
     return stylegan2.GeneratorConfig(
         mapping=_mapping_config(_component_keywords(network, "mapping", ("G_mapping",)), ada),
         img_resolution=resolution,
@@ -138,20 +132,22 @@ def generator_config(network: Network) -> stylegan2.GeneratorConfig:
         architecture="revised" if revised else kw.choice("architecture", "skip", "resnet", "orig"),
         resample_filter=_taps(kw),
         activation=kw.choice("nonlinearity", *ACTIVATIONS),
+        use_noise=kw.flag("use_noise") if ada else True,
+        conv_clamp=kw.optional_number("conv_clamp") if ada else None,
+        num_fp16_res=kw.integer("num_fp16_res") if ada else 0,
         equalized_modulation=True,
         truncation_psi=1.0 if psi is None else psi,
         truncation_cutoff=top.optional_integer("truncation_cutoff", -(1 << 20)),
-        official_noise="stored" if "init_res" in network.header["static_kwargs"] else "seeded",
+        official_noise="stored" if "init_res" in header_of(network)["static_kwargs"] else "seeded",
         base_size=_first_level(network),
         attention=_has_attention(network, resolution),
-        **options,
-        **(growing_state(network, kw) if revised else {}),
+        **(growing_state(network, kw) if revised else NOT_GROWN),
     )
 
 
-def _nominal_resolution(network: Network, kw: Keywords) -> int:
+def _nominal_resolution(network: ForeignNetwork, kw: Keywords) -> int:
     """Return the side that a square network with as many levels has; forks say it in ways of their own."""
-    keywords = network.header["static_kwargs"]
+    keywords = header_of(network)["static_kwargs"]
     if set(keywords) >= _REAL_SIZES:
         return 4 << Keywords(kw.function, {"res_log2": 8}, keywords).integer("res_log2", 0, 12)
     if set(keywords) >= _BOTH_SIDES:
@@ -159,15 +155,17 @@ def _nominal_resolution(network: Network, kw: Keywords) -> int:
     return picture_side(network, kw)
 
 
+Scopes = Callable[[int], Mapping[str, object]]
+"""What fills the brace `{scope}` of source names, from a resolution."""
 _REAL_SIZES = {"min_h", "min_w"}
 """Keywords of skyflynil's fork, whose scopes are named by real sizes (docs/spec/NONSQUARE.md 1)."""
 _BOTH_SIDES = {"resolution_h", "resolution_w"}
 """Keywords of aydao's fork, in place of `resolution` (docs/spec/NONSQUARE.md 4)."""
 
 
-def _first_level(network: Network) -> tuple[int, int]:
+def _first_level(network: ForeignNetwork) -> tuple[int, int]:
     """Return height and width of the first level, by the keywords of public forks."""
-    keywords = network.header["static_kwargs"]
+    keywords = header_of(network)["static_kwargs"]
     if not set(keywords) >= _BOTH_SIDES:
         return base_size(keywords)
     kw, levels = Keywords("aydao's fork", dict.fromkeys(_BOTH_SIDES), keywords), level_names(network.header)
@@ -180,12 +178,12 @@ def _first_level(network: Network) -> tuple[int, int]:
     return height // step, width // step
 
 
-def lacks_noise(network: Network) -> bool:
+def lacks_noise(network: ForeignNetwork) -> bool:
     """Tell whether the stored noise maps do not fit the pictures: in aydao's fork they are square whatever those are.
 
     Its program can then draw with random noise or none.
     """
-    header = network.header
+    header = header_of(network)
     if not (set(header["static_kwargs"]) >= _BOTH_SIDES and "synthesis" in header["components"]):
         return False
     noise = network.tensors.get(f"{header['components']['synthesis']['name']}/noise0")
@@ -193,7 +191,7 @@ def lacks_noise(network: Network) -> bool:
     return noise is not None and noise.ndim == 4 and height != width and noise.shape[2] == noise.shape[3]
 
 
-def made_up(networks: dict[str, Network]) -> list[str]:
+def completion_notes(networks: dict[str, ForeignNetwork]) -> list[str]:
     """Return notes on what `complete` makes."""
     if not any(lacks_noise(network) for network in networks.values()):
         return []
@@ -203,23 +201,15 @@ def made_up(networks: dict[str, Network]) -> list[str]:
     ]
 
 
-def complete(network: Network) -> Network:
+def complete(network: ForeignNetwork) -> ForeignNetwork:
     """Make noise maps that fit the pictures, where the stored ones do not."""
     if not lacks_noise(network):
         return network
-    config, tensors = generator_config(network), dict(network.tensors)
-    bounded(*config.img_size)
-    table, random = generator_table(network, config), np.random.RandomState(0)
-    wanted = shapes(config)
-    table.check(wanted, tensors, table.optional)
-    for ours, shape in wanted.items():
-        theirs, transform = table.source_name(ours)
-        if theirs not in tensors:
-            tensors[theirs] = torch.from_numpy(random.randn(*transform.source_shape(shape)).astype(np.float32))
-    return replace(network, tensors=tensors)
+    config = generator_config(network)
+    return with_noise(network, config, generator_table(network, config))
 
 
-def base_size(keywords: dict[str, Any]) -> tuple[int, int]:
+def base_size(keywords: Mapping[str, object]) -> tuple[int, int]:
     """Return height and width of the first level, by the keywords of public forks (docs/spec/NONSQUARE.md 1 to 3)."""
     sides = keywords.get("init_res", [keywords.get("min_h", 4), keywords.get("min_w", 4)])
     if keywords.get("square") is False:
@@ -229,9 +219,9 @@ def base_size(keywords: dict[str, Any]) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def _has_attention(network: Network, resolution: int) -> bool:
+def _has_attention(network: ForeignNetwork, resolution: int) -> bool:
     """Tell whether the network has self-attention, as skyflynil's may, and is deep enough for it."""
-    function, keywords = network.header["build_func_name"], network.header["static_kwargs"]
+    function, keywords = header_of(network)["build_func_name"], header_of(network)["static_kwargs"]
     asked = Keywords(function, {"use_attention": False}, keywords).flag("use_attention")
     found = any("/attention_" in name for name in network.tensors)
     return (asked or found) and resolution >= 4 << stylegan2.ATTENTION_LEVEL
@@ -244,14 +234,14 @@ def _attention_rows(ours: str, theirs: str) -> list[Row]:
     return [Row(f"{ours}.gamma", f"{theirs}/gamma"), *product(scopes, leaves)]
 
 
-def _averages(network: Network, channels: int) -> bool:
+def _averages(network: ForeignNetwork, channels: int) -> bool:
     dense = network.tensors.get("4x4/Dense0/weight")
     return dense is not None and dense.ndim == 2 and dense.shape[0] == channels
 
 
-def _real_names(network: Network, rows: list[Row], size: tuple[int, int]) -> tuple[list[Row], Any]:
+def _real_names(network: ForeignNetwork, rows: list[Row], size: tuple[int, int]) -> tuple[list[Row], Scopes]:
     """Return rows whose scopes are named as in the fork that made the network, and what fills their braces."""
-    keywords = set(network.header["static_kwargs"])
+    keywords = set(header_of(network)["static_kwargs"])
     if keywords >= _REAL_SIZES:
         names = [f"{size[0] << level}x{size[1] << level}" for level in range(13)]
     elif keywords >= _BOTH_SIDES:
@@ -287,25 +277,20 @@ def _mapping_config(kw: Keywords, ada: bool) -> stylegan2.MappingConfig:
     )
 
 
-def _discriminator_keywords(network: Network) -> Keywords:
-    function = network.header["build_func_name"]
-    return Keywords(function, DEFAULTS[function, _is_ada(network)], network.header["static_kwargs"])
+def _discriminator_keywords(network: ForeignNetwork) -> Keywords:
+    function = header_of(network)["build_func_name"]
+    return Keywords(function, DEFAULTS[function, _is_ada(network)], header_of(network)["static_kwargs"])
 
 
-def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
+def discriminator_config(network: ForeignNetwork) -> stylegan2.DiscriminatorConfig:
     """Return the config of a `D_stylegan`, `D_stylegan2` or `D_main` network."""
     kw = _discriminator_keywords(network)
     low, resolution = kw.integer("fmap_min"), _nominal_resolution(network, kw)
     labels = kw.integer("label_size")
     group = kw.optional_integer("mbstd_group_size")
     features = kw.integer("mbstd_num_features")
-    if kw.function == "D_main":
-        options = _ada_discriminator_options(kw, labels, feature_maps(kw, 0, low))
-    else:
-        features = features if group is None or group > 1 else 0
-        options = {"conditioning": "select" if labels else "none", "num_outputs": max(labels, 1)}
     revised = kw.function == "D_stylegan"
-    return stylegan2.DiscriminatorConfig(
+    config = stylegan2.DiscriminatorConfig(
         img_resolution=resolution,
         img_channels=kw.integer("num_channels", 1),
         channels=level_channels(kw, resolution, low),
@@ -315,16 +300,19 @@ def discriminator_config(network: Network) -> stylegan2.DiscriminatorConfig:
         resample_filter=_taps(kw),
         activation=kw.choice("nonlinearity", *ACTIVATIONS),
         mbstd_group_size=group,
-        mbstd_num_features=features,
+        mbstd_num_features=features if group is None or group > 1 else 0,
+        conditioning="select" if labels else "none",
+        num_outputs=max(labels, 1),
         base_size=_first_level(network),
         average_pooling=_averages(network, feature_maps(kw, 1, low)),
         attention=_has_attention(network, resolution),
-        **options,
-        **(growing_state(network, kw) if revised else {}),
+        **(growing_state(network, kw) if revised else NOT_GROWN),
     )
+    return _with_ada_fields(config, kw) if kw.function == "D_main" else config
 
 
-def _ada_discriminator_options(kw: Keywords, labels: int, width: int) -> dict[str, Any]:
+def _with_ada_fields(config: stylegan2.DiscriminatorConfig, kw: Keywords) -> stylegan2.DiscriminatorConfig:
+    labels, width = config.c_dim, config.fc_dim
     dim = width if kw.get("mapping_fmaps") is None else kw.integer("mapping_fmaps", 1)
     mapping = stylegan2.MappingConfig(
         z_dim=0,
@@ -336,22 +324,24 @@ def _ada_discriminator_options(kw: Keywords, labels: int, width: int) -> dict[st
         lr_multiplier=kw.number("mapping_lrmul"),
         activation=kw.choice("nonlinearity", *ACTIVATIONS),
     )
-    return {
-        "conv_clamp": kw.optional_number("conv_clamp"),
-        "clamp_last_fromrgb": True,
-        "num_fp16_res": kw.integer("num_fp16_res"),
-        "conditioning": "project" if labels else "none",
-        "mapping": mapping if labels else None,
-        "num_outputs": dim if labels else kw.integer("score_max", 1),
-        "num_scores": kw.integer("score_size", 1),
-        "spectral_norm": kw.flag("use_spectral_norm"),
-    }
+    return replace(
+        config,
+        mbstd_num_features=kw.integer("mbstd_num_features"),
+        conv_clamp=kw.optional_number("conv_clamp"),
+        clamp_last_fromrgb=True,
+        num_fp16_res=kw.integer("num_fp16_res"),
+        conditioning="project" if labels else "none",
+        mapping=mapping if labels else None,
+        num_outputs=dim if labels else kw.integer("score_max", 1),
+        num_scores=kw.integer("score_size", 1),
+        spectral_norm=kw.flag("use_spectral_norm"),
+    )
 
 
-def generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Table:
+def generator_table(network: ForeignNetwork, config: stylegan2.GeneratorConfig) -> Table:
     """Return the table of a `G_main` network; kernels of enlarging convolutions are rotated for ours."""
     levels = log2_resolution(config.img_resolution)
-    parts = network.header["components"]
+    parts = header_of(network)["components"]
     m, s = parts["mapping"]["name"], parts["synthesis"]["name"]
     label = "LabelEmbed" if config.mapping.labels == "embed" else "LabelConcat"
     made = lacks_noise(network)
@@ -395,7 +385,7 @@ def generator_table(network: Network, config: stylegan2.GeneratorConfig) -> Tabl
     )
 
 
-def discriminator_table(network: Network, config: stylegan2.DiscriminatorConfig) -> Table:
+def discriminator_table(network: ForeignNetwork, config: stylegan2.DiscriminatorConfig) -> Table:
     """Return the table of a `D_stylegan`, `D_stylegan2` or `D_main` network."""
     levels = log2_resolution(config.img_resolution)
     fromrgb = "FromRGB_lod{lod}" if config.architecture == "revised" else "{r}x{r}/FromRGB"
@@ -419,6 +409,6 @@ def discriminator_table(network: Network, config: stylegan2.DiscriminatorConfig)
     ]
     # PA-GAN's vectors add to the first layer in proportion to its augmentation strength, which is 0 outside training.
     pagan = Kept(r"\d+x\d+/FromRGB/PAGAN/weight", default=lambda name: None)
-    kept = [*kept_lod(config.lod, "lod"), *([pagan] if network.header["build_func_name"] == "D_main" else [])]
+    kept = [*kept_lod(config.lod, "lod"), *([pagan] if header_of(network)["build_func_name"] == "D_main" else [])]
     rows, scopes = _real_names(network, rows, config.base_size)
     return Table(rows, kept, lambda r, i: {"lod": levels - log2_resolution(r), **scopes(r)})

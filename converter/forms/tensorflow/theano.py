@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 from torch import Tensor
 
 from converter.errors import ConvertError
-from converter.foreign import Header, Network, mapping
+from converter.foreign import ForeignNetwork, mapping
+from converter.forms.tensorflow import THEANO
+from converter.forms.tensorflow.header import TheanoHeader
 from converter.safe.stand_ins import to_tensor
 from stylegan_torch.files.plain_json import plain, text
 
@@ -19,7 +21,7 @@ FUNCTIONS = {
 }
 
 # What the TensorFlow networks cannot express must have this value, or be absent.
-REQUIRED = {
+REQUIRED: dict[str, object] = {
     "label_size": 0,
     "use_batchnorm": False,
     "tanh_at_end": None,
@@ -42,16 +44,17 @@ def layer_names(function: str, levels: int) -> list[str]:
     return ["FromRGB_lod0", *down, "4x4/Conv", "4x4/Dense0", "4x4/Dense1"]
 
 
-def network_from_theano(state: dict[str, Any], source_sha256: str | None) -> Network:
+def network_from_theano(state: Mapping[str, object], source_sha256: str | None) -> ForeignNetwork:
     """Name the parameters of one network; role is left to the caller.
 
     Raises:
         ConvertError: if it is not a network that the TensorFlow release could import, naming the keyword or parameter.
     """
-    spec = plain(mapping(state["build_func_spec"], "build_func_spec"), "build_func_spec")
+    stored = plain(mapping(state["build_func_spec"], "build_func_spec"), "build_func_spec")
+    spec = dict(stored)
     function = FUNCTIONS.get(str(spec.pop("func", None)))
     if function is None:
-        raise ConvertError(f"holds a network of the unknown build function {state['build_func_spec'].get('func')}")
+        raise ConvertError(f"holds a network of the unknown build function {stored.get('func')}")
     for key, value in REQUIRED.items():
         if spec.get(key, value) != value:
             raise ConvertError(f"{function}: keyword {key} is {spec[key]!r}; only {value!r} can be read")
@@ -69,12 +72,12 @@ def network_from_theano(state: dict[str, Any], source_sha256: str | None) -> Net
     toplevel = mapping(state.get("toplevel_params") or {}, "toplevel_params")
     for key, value in toplevel.items():
         tensors[text(key, "name in toplevel_params")] = to_tensor(value, key)
-    header: Header = {
+    header: TheanoHeader = {
         "build_func_name": function,
         "static_kwargs": spec,
-        "build_func_spec": plain(dict(state["build_func_spec"]), "build_func_spec"),
+        "build_func_spec": stored,
         "toplevel_params": list(toplevel),
         "variables": list(tensors),
         "source_sha256": source_sha256,
     }
-    return Network("", "theano", header, tensors)
+    return ForeignNetwork("", THEANO.id, header, tensors)

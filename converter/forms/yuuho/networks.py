@@ -5,16 +5,17 @@ bilinearly."""
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict
 
 import torch
 
-from converter.foreign import Network, Source
-from converter.forms.state_dict import count, float_tensors, shape_of
-from converter.forms.tensorflow import stylegan1 as stylegan1_pages
-from converter.forms.tensorflow import stylegan2 as stylegan2_pages
+from converter.foreign import ForeignNetwork
+from converter.forms.state_dict import count, shape_of
+from converter.forms.tensorflow import TF
+from converter.forms.tensorflow import stylegan1 as tf_stylegan1
+from converter.forms.tensorflow import stylegan2 as tf_stylegan2
+from converter.forms.tensorflow.header import bare_header
 from converter.forms.yuuho import ARRAYS, STATE
-from converter.safe.stand_ins import Array, to_tensor
 from converter.table import FLIP, NOISE, PLUS_ONE, SAME, UNBATCH, Kept, Row, Table, chain, permute, product
 from stylegan_torch.networks import stylegan1, stylegan2
 from stylegan_torch.networks.layers import log2_resolution, resolutions
@@ -26,29 +27,21 @@ _ENLARGING = permute(1, 0, 2, 3)
 """[in, out, k, k] to [out, in, k, k]."""
 
 
-def read_arrays(top: Any) -> Source | None:
-    """Return the network of a pickled dict of arrays; None if it is not of this kind."""
-    if not isinstance(top, dict) or not {"G_synthesis/4x4/Const/const", "dlatent_avg"} <= set(top):
-        return None
-    if not all(isinstance(value, Array) for value in top.values()):
-        return None
-    tensors = {str(name): to_tensor(value, str(name)) for name, value in top.items()}
-    kind = "StyleGAN2" if "G_synthesis/4x4/Conv/mod_weight" in tensors else "StyleGAN"
-    header = {"build_func_name": kind, "variables": list(tensors)}
-    return Source({"G_ema": Network("G_ema", ARRAYS.id, header, tensors)})
+class _Sizes(TypedDict):
+    img_resolution: int
+    img_channels: int
+    channels: tuple[int, ...]
 
 
-def read(top: dict[str, Any]) -> dict[str, Network] | None:
-    """Return the network of a state dict; None if it is not of this kind."""
-    marks = {"StyleGAN": "adains.0.0.fc.weight", "StyleGAN2": "const_input"}
-    kind = next((kind for kind, mark in marks.items() if mark in top and "toRGBs.0.0.weight" in top), None)
-    if kind is None:
-        return None
-    tensors = float_tensors(top)
-    return {"G_ema": Network("G_ema", STATE.id, {"build_func_name": kind, "variables": list(tensors)}, tensors)}
+class _MappingSizes(TypedDict):
+    z_dim: int
+    c_dim: int
+    w_dim: int
+    num_layers: int
+    layer_dim: int
 
 
-def _sizes(network: Network) -> dict[str, Any]:
+def _sizes(network: ForeignNetwork) -> _Sizes:
     """Return the fields that the configs of both generations share."""
     tensors = network.tensors
     if network.form == STATE.id:
@@ -65,7 +58,7 @@ def _sizes(network: Network) -> dict[str, Any]:
 _RGB2 = "G_synthesis/{1}x{1}/ToRGB/weight"
 
 
-def _mapping_sizes(network: Network) -> dict[str, Any]:
+def _mapping_sizes(network: ForeignNetwork) -> _MappingSizes:
     tensors = network.tensors
     if network.form == STATE.id:
         depth = sum(f"mapping.{4 * i + 1}.weight" in tensors for i in range(256))
@@ -78,23 +71,22 @@ def _mapping_sizes(network: Network) -> dict[str, Any]:
     return {"z_dim": z_dim, "c_dim": 0, "w_dim": w_dim, "num_layers": depth, "layer_dim": width}
 
 
-def _as_official(network: Network) -> Network:
+def _as_official(network: ForeignNetwork) -> ForeignNetwork:
     """Return the network with a header as the official file's, for the official table."""
-    functions = {"StyleGAN": "G_synthesis", "StyleGAN2": "G_synthesis_stylegan2"}
-    parts = {
-        key: {"name": f"G_{key}", "build_func_name": function, "static_kwargs": {}}
-        for key, function in (
-            ("mapping", "G_mapping"),
-            ("synthesis", functions[network.header["build_func_name"]]),
-        )
-    }
-    return replace(network, form="tf", header={**network.header, "components": parts, "static_kwargs": {}})
+    function, synthesis = _OFFICIAL[network.header["build_func_name"]]
+    parts = {"mapping": "G_mapping", "synthesis": synthesis}
+    components = {key: bare_header(f"G_{key}", part, {}) for key, part in parts.items()}
+    return replace(network, form=TF.id, header=bare_header(network.role, function, {}, components=components))
+
+
+_OFFICIAL = {"StyleGAN": ("G_style", "G_synthesis"), "StyleGAN2": ("G_main", "G_synthesis_stylegan2")}
+"""The official build functions of generator and synthesis."""
 
 
 # StyleGAN.
 
 
-def stylegan_config(network: Network) -> stylegan1.GeneratorConfig:
+def stylegan_config(network: ForeignNetwork) -> stylegan1.GeneratorConfig:
     """Return the config of a `StyleGAN` generator."""
     lod = network.tensors.get("style_mixing_rate" if network.form == STATE.id else "lod")
     return stylegan1.GeneratorConfig(
@@ -106,10 +98,10 @@ def stylegan_config(network: Network) -> stylegan1.GeneratorConfig:
     )
 
 
-def stylegan_table(network: Network, config: stylegan1.GeneratorConfig) -> Table:
+def stylegan_table(network: ForeignNetwork, config: stylegan1.GeneratorConfig) -> Table:
     """Return the table of a `StyleGAN` generator."""
     if network.form == ARRAYS.id:
-        return stylegan1_pages.generator_table(_as_official(network), config)
+        return tf_stylegan1.generator_table(_as_official(network), config)
     rows = [
         *_mapping_rows(config.mapping.num_layers, bias=3),
         Row("synthesis.b4.conv0.const", "const", UNBATCH),
@@ -149,7 +141,7 @@ def _rates(lod: float) -> Kept:
 # StyleGAN2.
 
 
-def stylegan2_config(network: Network) -> stylegan2.GeneratorConfig:
+def stylegan2_config(network: ForeignNetwork) -> stylegan2.GeneratorConfig:
     """Return the config of a `StyleGAN2` generator."""
     sizes = _sizes(network)
     return stylegan2.GeneratorConfig(
@@ -163,10 +155,10 @@ def stylegan2_config(network: Network) -> stylegan2.GeneratorConfig:
     )
 
 
-def stylegan2_table(network: Network, config: stylegan2.GeneratorConfig) -> Table:
+def stylegan2_table(network: ForeignNetwork, config: stylegan2.GeneratorConfig) -> Table:
     """Return the table of a `StyleGAN2` generator."""
     if network.form == ARRAYS.id:
-        return stylegan2_pages.generator_table(_as_official(network), config)
+        return tf_stylegan2.generator_table(_as_official(network), config)
     rows = [
         *_mapping_rows(config.mapping.num_layers, bias=2),
         Row("synthesis.b4.const", "const_input", UNBATCH),

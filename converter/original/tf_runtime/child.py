@@ -7,7 +7,6 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
 
 from .advice import advice
 from .isolation import isolate
@@ -22,24 +21,24 @@ def main() -> None:
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
-    def tell(**what: Any) -> None:
+    def report(**what: object) -> None:
         print(json.dumps(what), file=channel, flush=True)
 
-    tell(isolation=isolate(folder, memory))
+    report(isolation=isolate(folder, memory))
     try:
         from .work import work
 
-        work(folder, lambda text: tell(progress=text))
+        work(folder, lambda text: report(progress=text))
     except BaseException as error:  # a source may raise anything
         traceback.print_exc()
-        tell(error=_describe(error))
+        report(error=_describe(error))
         sys.exit(1)
 
 
 def _describe(error: BaseException) -> str:
     """Say in a line what went wrong, and where in the embedded source."""
-    told = ("<source of", "<module ")
-    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(told)]
+    embedded = ("<source of", "<module ")
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename.startswith(embedded)]
     where = f" (line {lines[-1].lineno} of {_place(lines[-1].filename)})" if lines else ""
     text = advice(error) or traceback.format_exception_only(error)[-1].strip()  # survives what cannot be printed
     return " ".join(text.split())[:2000].removeprefix("ValueError: ") + where

@@ -10,19 +10,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from . import tensorflow1
-from .tensorflow1 import StandIn
+from .tensorflow1 import StandIn, Value
 
-PACKAGES: dict[str, Any] = dict(tensorflow1.PACKAGES)
+PACKAGES: dict[str, ModuleType] = dict(tensorflow1.PACKAGES)
 """Stand-ins by name of the package; `packages.install` adds those that need networks."""
 
 _count = itertools.count()
 _supplied: dict[str, ModuleType] = {}
 
 
-def find_module(name: str) -> Any:
+def find_module(name: str) -> ModuleType | None:
     """Return the module that an embedded source gets for a dotted name; None where it is neither a stand-in nor the
     user's.
 
@@ -30,8 +29,10 @@ def find_module(name: str) -> Any:
         ModuleNotFoundError: if one of them has no such part.
     """
     top, *parts = name.split(".")
-    module: Any = PACKAGES.get(top) or _supply(top)
-    for part in parts if module is not None else []:
+    module = PACKAGES.get(top) or _supply(top)
+    for part in parts:
+        if module is None:
+            break
         try:
             module = getattr(module, part)
         except AttributeError as error:
@@ -43,7 +44,7 @@ def find_module(name: str) -> Any:
     return module
 
 
-def load_source(source: str, name: str) -> dict[str, Any]:
+def load_source(source: str, name: str) -> dict[str, Value]:
     """Run a source, and return the names it defines.
 
     Args:
@@ -66,7 +67,7 @@ def _run(module: ModuleType, source: str, filename: str) -> None:
 def take_modules(folder: Path) -> None:
     """Let sources find the modules in a folder, which may also have what stand-ins lack, such as `dnnlib/config.py`."""
 
-    def supply(name: str) -> Any:
+    def supply(name: str) -> ModuleType | None:
         if name not in _supplied:
             path = folder.joinpath(*name.split("."))
             package, single = path / "__init__.py", path.with_name(f"{path.name}.py")
@@ -79,7 +80,7 @@ def take_modules(folder: Path) -> None:
     StandIn.supplied = supply
 
 
-def _supply(name: str) -> Any:
+def _supply(name: str) -> ModuleType | None:
     return StandIn.supplied(name)
 
 
@@ -107,7 +108,7 @@ def _import(
     locals: Mapping[str, object] | None = None,
     fromlist: Sequence[str] | None = (),
     level: int = 0,
-) -> Any:
+) -> ModuleType | None:
     """Import as the `import` statement does: stand-ins first, then the user's modules, then what is installed."""
     package = (globals or {}).get("__package__")
     if level and package:
@@ -121,21 +122,21 @@ def _import(
     return module if fromlist else find_module(name.partition(".")[0])
 
 
-def find_object(name: str) -> Any:
+def find_object(name: str) -> Value:
     """Return what a dotted name stands for: as many parts of it as can be are a module, the rest attributes."""
     parts = name.split(".")
     for count in range(len(parts), 0, -1):
         path = ".".join(parts[:count])
         module = find_module(path) or sys.modules.get(path) or _try_import(path)
         if module is not None:
-            found: Any = module
+            found: Value = module
             for part in parts[count:]:
                 found = getattr(found, part)
             return found
     raise ImportError(f"there is no module of the name {name}")
 
 
-def _try_import(name: str) -> Any:
+def _try_import(name: str) -> ModuleType | None:
     try:
         return importlib.import_module(name)
     except ImportError:

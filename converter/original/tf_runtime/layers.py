@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from .network import Network
-from .tensorflow1 import noting_variables, tf
+from .tensorflow1 import Value, noting_variables, tf
 
 _PASSING = ("Identity", "IdentityN", "StopGradient")
 _SUMS = ("Add", "AddV2", "AddN")
@@ -15,8 +14,8 @@ _VARIABLES = ("Variable", "VariableV2", "VarHandleOp", "ReadVariableOp")
 
 
 def outputs_and_layers(
-    network: Network, inputs: Sequence[Any], keywords: dict[str, Any]
-) -> tuple[list[Any], dict[str, Any]]:
+    network: Network, inputs: Sequence[Value], keywords: Mapping[str, object]
+) -> tuple[list[Value], dict[str, Value]]:
     """Build a network on the inputs; return its outputs, and the result of every layer by the scope of its variables.
 
     Scopes are those of the dump, such as "G_synthesis/8x8/Conv0_up", in the order in which the source builds them.
@@ -30,7 +29,7 @@ def outputs_and_layers(
     owners: dict[str, set[str]] = {}
     for variable, scope in uses:
         owners.setdefault(scope, set()).add(variable.rpartition("/")[0])
-    results: dict[str, Any] = {}
+    results: dict[str, Value] = {}
     for variable, scope in uses:
         name = _dumped_name(network, variable.rpartition("/")[0])
         if name is not None and name not in results and scope and len(owners[scope]) == 1:
@@ -40,7 +39,7 @@ def outputs_and_layers(
     return outputs, results
 
 
-def _ancestors(outputs: Sequence[Any]) -> set[Any]:
+def _ancestors(outputs: Sequence[Value]) -> set[Value]:
     """Return the operations that the outputs depend on."""
     found, waiting = set(), [output.op for output in outputs]
     while waiting:
@@ -61,7 +60,7 @@ def _dumped_name(network: Network, scope: str) -> str | None:
     return None
 
 
-def _result(prefix: str, outputs: Sequence[Any], needed: set[Any]) -> Any:
+def _result(prefix: str, outputs: Sequence[Value], needed: set[Value]) -> Value:
     """Return the last needed tensor that leaves a scope; None if there is none."""
     found = None
     for operation in tf.get_default_graph().get_operations():
@@ -77,7 +76,7 @@ def _result(prefix: str, outputs: Sequence[Any], needed: set[Any]) -> Any:
     return None if found is None else _own_part(found, prefix)
 
 
-def _own_part(tensor: Any, prefix: str) -> Any:
+def _own_part(tensor: Value, prefix: str) -> Value:
     """Undo the joining of a layer's result with a branch from outside, which some sources do within the scope.
 
     That is: result + branch, or (result + branch) times or divided by a constant.
@@ -95,19 +94,19 @@ def _own_part(tensor: Any, prefix: str) -> Any:
     return tensor
 
 
-def _skip_passing(tensor: Any, prefix: str) -> Any:
+def _skip_passing(tensor: Value, prefix: str) -> Value:
     while tensor.op.type in _PASSING and tensor.op.name.startswith(prefix):
         tensor = tensor.op.inputs[tensor.value_index if tensor.op.type == "IdentityN" else 0]
     return tensor
 
 
-def _is_constant(tensor: Any) -> bool:
+def _is_constant(tensor: Value) -> bool:
     while tensor.op.type in _OF_CONSTANTS:
         tensor = tensor.op.inputs[0]
     return bool(tensor.op.type == "Const")
 
 
-def _is_variable(tensor: Any) -> bool:
+def _is_variable(tensor: Value) -> bool:
     while tensor.op.type == "Identity":
         tensor = tensor.op.inputs[0]
     return bool(tensor.op.type in _VARIABLES)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from . import tflib
 from .easydict import EasyDict
 from .embedded import find_object, load_source
-from .tensorflow1 import tf
+from .tensorflow1 import Value, tf
 
 VERSIONS = (2, 3, 4, 5)
 """Of pickled states (docs/spec/TF.md 1.1)."""
@@ -30,7 +29,7 @@ class Network:
         static_kwargs: keywords that the build function always gets.
     """
 
-    def __init__(self, name: str, func_name: Callable[..., Any] | str, **static_kwargs: Any) -> None:
+    def __init__(self, name: str, func_name: Callable[..., Value] | str, **static_kwargs: object) -> None:
         function = find_object(func_name) if isinstance(func_name, str) else func_name
         module = function.__globals__
         self._init_fields(name, function, module.get("__embedded_source__", ""), EasyDict(static_kwargs), EasyDict())
@@ -38,7 +37,7 @@ class Network:
         self.reset_own_vars()
 
     def _init_fields(
-        self, name: str, function: Callable[..., Any], source: str, static_kwargs: EasyDict, components: EasyDict
+        self, name: str, function: Callable[..., Value], source: str, static_kwargs: EasyDict, components: EasyDict
     ) -> None:
         self.name = name
         self.static_kwargs = static_kwargs
@@ -46,9 +45,9 @@ class Network:
         self.version = 4
         self._build_func = function
         self._build_module_src = source
-        self._runs: dict[str, tuple[list[Any], list[Any]]] = {}
+        self._runs: dict[str, tuple[list[Value], list[Value]]] = {}
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Return what the releases pickle."""
         values = tflib.run(self.own_vars)
         state = {
@@ -71,7 +70,7 @@ class Network:
             }
         return state
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, Value]) -> None:
         """Build the network that a state describes, by running the source in it.
 
         Raises:
@@ -123,7 +122,7 @@ class Network:
             self.vars.update((f"{part.name}/{name}", variable) for name, variable in part.vars.items())
         self.trainables = {name: variable for name, variable in self.vars.items() if variable.trainable}
 
-    def _call(self, inputs: Sequence[Any], keywords: dict[str, Any], is_template_graph: bool) -> Any:
+    def _call(self, inputs: Sequence[Value], keywords: Mapping[str, object], is_template_graph: bool) -> Value:
         about = {"is_template_graph": is_template_graph, "components": self.components}
         keywords = {**keywords, **{name: value for name, value in about.items() if self.takes(name, swallowed=True)}}
         outputs = self._build_func(*inputs, **keywords)
@@ -134,7 +133,7 @@ class Network:
                 )
         return outputs
 
-    def get_output_for(self, *in_expr: Any, return_as_list: bool = False, **dynamic_kwargs: Any) -> Any:
+    def get_output_for(self, *in_expr: Value, return_as_list: bool = False, **dynamic_kwargs: object) -> Value:
         """Build the network once more, on the given inputs; its variables are shared.
 
         Args:
@@ -167,16 +166,16 @@ class Network:
 
     def run(
         self,
-        *in_arrays: Any,
-        input_transform: dict[str, Any] | None = None,
-        output_transform: dict[str, Any] | None = None,
+        *in_arrays: Value,
+        input_transform: dict[str, Value] | None = None,
+        output_transform: dict[str, Value] | None = None,
         return_as_list: bool = False,
         minibatch_size: int | None = None,
         num_gpus: int = 1,
         print_progress: bool = False,
         assume_frozen: bool = False,
-        **dynamic_kwargs: Any,
-    ) -> Any:
+        **dynamic_kwargs: object,
+    ) -> Value:
         """Evaluate the network on arrays, `minibatch_size` rows at a time.
 
         Args:
@@ -195,7 +194,7 @@ class Network:
         if key not in self._runs:
             with tf.name_scope(None), tf.control_dependencies(None):
                 placeholders = [tf.placeholder(tf.float32, template.shape) for template in self.input_templates]
-                expressions: list[Any] = [x if used else None for x, used in zip(placeholders, given, strict=True)]
+                expressions: list[Value] = [x if used else None for x, used in zip(placeholders, given, strict=True)]
                 if input_transform:
                     expressions = list(_transform(input_transform, expressions))
                 outputs = self.get_output_for(*expressions, return_as_list=True, **dynamic_kwargs)
@@ -222,7 +221,7 @@ class Network:
         """Give all variables, those of the components too, their initial values."""
         tflib.run([variable.initializer for variable in self.vars.values()])
 
-    def _set_own_vars(self, values: dict[str, Any]) -> None:
+    def _set_own_vars(self, values: Mapping[str, Value]) -> None:
         for name in values:
             if name not in self.own_vars:
                 raise ValueError(f"the source of network {self.name} makes no variable {name}, which the file has")
@@ -240,25 +239,25 @@ class Network:
             return keyword in parameters or any(p.kind == p.VAR_KEYWORD for p in parameters.values())
         return keyword in parameters or any(part.takes(keyword) for part in self.components.values())
 
-    def defaults(self) -> dict[str, Any]:
+    def defaults(self) -> dict[str, object]:
         """Return the keywords that the build function assumes, and their values."""
         parameters = inspect.signature(self._build_func).parameters.values()
         return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
-    def find_var(self, var_or_local_name: Any) -> Any:
+    def find_var(self, var_or_local_name: Value) -> Value:
         """Return a variable by its local name."""
         return self.vars[var_or_local_name] if isinstance(var_or_local_name, str) else var_or_local_name
 
-    def get_var(self, var_or_local_name: Any) -> Any:
+    def get_var(self, var_or_local_name: Value) -> Value:
         """Return the value of a variable."""
         return tflib.run(self.find_var(var_or_local_name))
 
-    def set_var(self, var_or_local_name: Any, new_value: Any) -> None:
+    def set_var(self, var_or_local_name: Value, new_value: Value) -> None:
         """Give a variable a value."""
         tflib.set_vars({self.find_var(var_or_local_name): new_value})
 
 
-def _transform(transform: dict[str, Any], expressions: Sequence[Any]) -> Sequence[Any]:
+def _transform(transform: dict[str, Value], expressions: Sequence[Value]) -> Sequence[Value]:
     keywords = dict(transform)
     result = keywords.pop("func")(*expressions, **keywords)
     return result if isinstance(result, list | tuple) else [result]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 from . import resampling, tf_layers, tflib
 from .easydict import EasyDict
@@ -11,11 +11,11 @@ from .network import Network
 from .tensorflow1 import TENSORFLOW, StandIn
 
 
-def _call_by_name(*args: Any, func_name: str, **kwargs: Any) -> Any:
+def _call_by_name(*args: object, func_name: str, **kwargs: object) -> object:
     return find_object(func_name)(*args, **kwargs)
 
 
-def _public(module: Any) -> dict[str, Any]:
+def _public(module: ModuleType) -> dict[str, object]:
     return {
         name: value
         for name, value in vars(module).items()

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
-from .tensorflow1 import TO_NCHW, TO_NHWC, tf
+from .tensorflow1 import TO_NCHW, TO_NHWC, Array, Value, tf
 
-Filter = Sequence[float] | np.ndarray[Any, Any] | None
+Filter = Sequence[float] | Array | None
 
 
 def upfirdn_2d(
-    x: Any,
-    k: Any,
+    x: Value,
+    k: Value,
     upx: int = 1,
     upy: int = 1,
     downx: int = 1,
@@ -25,7 +24,7 @@ def upfirdn_2d(
     pady0: int = 0,
     pady1: int = 0,
     impl: str = "ref",
-) -> Any:
+) -> Value:
     """Insert zeros, pad or crop, convolve with `k`, keep every `down`-th sample of x [major, H, W, minor]."""
     k = np.asarray(k, dtype=np.float32)
     if k.ndim != 2:
@@ -39,7 +38,7 @@ def upfirdn_2d(
     return x[:, ::downy, ::downx, :]
 
 
-def _insert_zeros(x: Any, axis: int, factor: int) -> Any:
+def _insert_zeros(x: Value, axis: int, factor: int) -> Value:
     """Put factor - 1 zeros after every sample."""
     if factor == 1:
         return x
@@ -51,13 +50,13 @@ def _insert_zeros(x: Any, axis: int, factor: int) -> Any:
     return tf.reshape(x, sizes)
 
 
-def _pad(x: Any, vertical: tuple[int, int], horizontal: tuple[int, int]) -> Any:
+def _pad(x: Value, vertical: tuple[int, int], horizontal: tuple[int, int]) -> Value:
     pads = [(0, 0), vertical, horizontal, (0, 0)]
     x = tf.pad(x, [[max(before, 0), max(after, 0)] for before, after in pads])
     return x[tuple(slice(max(-before, 0), -max(-after, 0) or None) for before, after in pads)]
 
 
-def _kernel(k: Filter, factor: int, gain: float) -> np.ndarray[Any, Any]:
+def _kernel(k: Filter, factor: int, gain: float) -> Array:
     """Return a filter of two dimensions whose sum is `gain`; None is a box of `factor`."""
     taps = np.asarray([1] * factor if k is None else k, dtype=np.float32)
     taps = np.outer(taps, taps) if taps.ndim == 1 else taps
@@ -66,7 +65,7 @@ def _kernel(k: Filter, factor: int, gain: float) -> np.ndarray[Any, Any]:
     return taps / np.sum(taps) * np.float32(gain)
 
 
-def _filter(x: Any, k: np.ndarray[Any, Any], data_format: str, up: int, down: int, pad0: int, pad1: int) -> Any:
+def _filter(x: Value, k: Array, data_format: str, up: int, down: int, pad0: int, pad1: int) -> Value:
     _check_format(data_format)
     nchw = data_format == "NCHW"
     y = tf.transpose(x, TO_NHWC) if nchw else tf.convert_to_tensor(x)
@@ -80,8 +79,8 @@ def _check_format(data_format: str) -> None:
 
 
 def filter_2d(
-    x: Any, k: Filter, gain: float = 1, padding: int = 0, data_format: str = "NCHW", impl: str = "ref"
-) -> Any:
+    x: Value, k: Filter, gain: float = 1, padding: int = 0, data_format: str = "NCHW", impl: str = "ref"
+) -> Value:
     """Convolve every channel with `k`, keeping the size."""
     kernel = _kernel(k, 1, gain)
     n = kernel.shape[0]
@@ -89,14 +88,14 @@ def filter_2d(
 
 
 def upsample_2d(
-    x: Any,
+    x: Value,
     k: Filter = None,
     factor: int = 2,
     gain: float = 1,
     padding: int = 0,
     data_format: str = "NCHW",
     impl: str = "ref",
-) -> Any:
+) -> Value:
     """Enlarge by `factor` with filter `k`."""
     kernel = _kernel(k, factor, gain * factor**2)
     p = kernel.shape[0] - factor
@@ -104,14 +103,14 @@ def upsample_2d(
 
 
 def downsample_2d(
-    x: Any,
+    x: Value,
     k: Filter = None,
     factor: int = 2,
     gain: float = 1,
     padding: int = 0,
     data_format: str = "NCHW",
     impl: str = "ref",
-) -> Any:
+) -> Value:
     """Reduce by `factor` with filter `k`."""
     kernel = _kernel(k, factor, gain)
     p = kernel.shape[0] - factor
@@ -119,15 +118,15 @@ def downsample_2d(
 
 
 def upsample_conv_2d(
-    x: Any,
-    w: Any,
+    x: Value,
+    w: Value,
     k: Filter = None,
     factor: int = 2,
     gain: float = 1,
     padding: int = 0,
     data_format: str = "NCHW",
     impl: str = "ref",
-) -> Any:
+) -> Value:
     """Enlarge by `factor`: zeros between the samples, convolution with w [c, c, in, out], then filter `k`.
 
     Grouped where the input channels of w divide those of x.
@@ -148,15 +147,15 @@ def upsample_conv_2d(
 
 
 def conv_downsample_2d(
-    x: Any,
-    w: Any,
+    x: Value,
+    w: Value,
     k: Filter = None,
     factor: int = 2,
     gain: float = 1,
     padding: int = 0,
     data_format: str = "NCHW",
     impl: str = "ref",
-) -> Any:
+) -> Value:
     """Reduce by `factor`: filter `k`, then a strided convolution with w [c, c, in, out], grouped as above."""
     kernel = _kernel(k, factor, gain)
     w = tf.convert_to_tensor(w)
@@ -171,7 +170,7 @@ def conv_downsample_2d(
 _SQRT2 = math.sqrt(2.0)
 
 # name -> (function of the value and alpha, default alpha, default gain)
-_ACTIVATIONS: dict[str, tuple[Callable[[Any, Any], Any], float | None, float]] = {
+_ACTIVATIONS: dict[str, tuple[Callable[[Value, Value], Value], float | None, float]] = {
     "linear": (lambda x, alpha: x, None, 1.0),
     "relu": (lambda x, alpha: tf.nn.relu(x), None, _SQRT2),
     "lrelu": (tf.nn.leaky_relu, 0.2, _SQRT2),
@@ -185,15 +184,15 @@ _ACTIVATIONS: dict[str, tuple[Callable[[Any, Any], Any], float | None, float]] =
 
 
 def fused_bias_act(
-    x: Any,
-    b: Any = None,
+    x: Value,
+    b: Value = None,
     axis: int = 1,
     act: str = "linear",
     alpha: float | None = None,
     gain: float | None = None,
     clamp: float | None = None,
     impl: str = "ref",
-) -> Any:
+) -> Value:
     """Return clamp(gain · act(x + b)); b runs along `axis`."""
     x = tf.convert_to_tensor(x)
     if act not in _ACTIVATIONS:

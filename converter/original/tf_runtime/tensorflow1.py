@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, ClassVar
@@ -18,7 +18,11 @@ import tensorflow.compat.v1
 
 from .advice import MissingPartError
 
-tf: Any = tensorflow.compat.v1
+Value = Any
+"""What has no type to name: a tensor, variable or operation, and whatever may stand for one."""
+Array = np.ndarray[Any, Any]
+Function = Callable[..., Value]
+tf: Value = tensorflow.compat.v1
 tf.disable_v2_behavior()
 tf.disable_v2_tensorshape()
 tf.logging.set_verbosity(tf.logging.ERROR)
@@ -49,15 +53,15 @@ class StandIn(ModuleType):
         adapted: what becomes of that, given its whole name and itself.
     """
 
-    supplied: ClassVar[Callable[[str], Any]] = lambda name: None
+    supplied: ClassVar[Callable[[str], ModuleType | None]] = lambda name: None
     """Gives the module that the user supplies under a whole name, where a stand-in lacks it; None if there is none."""
 
     def __init__(
         self,
         name: str,
-        names: dict[str, Any],
-        other: Any = None,
-        adapted: Callable[[str, Any], Any] = lambda name, value: value,
+        names: Mapping[str, object],
+        other: object = None,
+        adapted: Callable[[str, Value], object] = lambda name, value: value,
     ) -> None:
         super().__init__(name)
         self.__dict__.update(names)
@@ -82,7 +86,7 @@ class StandIn(ModuleType):
         )
 
 
-def whole(value: Any) -> Any:
+def whole(value: Value) -> Value:
     """Return a size, or a list of them, in Python's integers where TensorFlow 1 took another kind of number for one.
 
     That is: truth values, numpy's integers, floats without a fraction, `Dimension`s. All else stays as it is.
@@ -103,7 +107,7 @@ def _let_dimensions_be_whole() -> None:
     make = tf.Dimension.__init__
 
     @functools.wraps(make)
-    def wrapper(self: Any, value: Any) -> None:
+    def wrapper(self: object, value: object) -> None:
         make(self, whole(value))
 
     tf.Dimension.__init__ = wrapper
@@ -112,12 +116,12 @@ def _let_dimensions_be_whole() -> None:
 _let_dimensions_be_whole()
 
 
-def _taking_sizes(function: Callable[..., Any]) -> Callable[..., Any]:
+def _taking_sizes(function: Function) -> Function:
     """Let a function take sizes as TensorFlow 1 did."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: Value, **kwargs: Value) -> Value:
         call = signature.bind(*args, **kwargs)
         call.arguments.update({name: whole(value) for name, value in call.arguments.items() if name in _SIZES})
         return function(*call.args, **call.kwargs)
@@ -125,12 +129,12 @@ def _taking_sizes(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-def _nchw_on_cpu(function: Callable[..., Any]) -> Callable[..., Any]:
+def _nchw_on_cpu(function: Function) -> Function:
     """Let a function of `tf.nn` take NCHW tensors, which TensorFlow's CPU kernels do not."""
     signature = inspect.signature(function)
 
     @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
+    def wrapper(*args: Value, **kwargs: Value) -> Value:
         call = signature.bind(*args, **kwargs)
         if call.arguments.get("data_format") != "NCHW":
             return function(*args, **kwargs)
@@ -169,7 +173,7 @@ def noting_variables() -> Iterator[list[tuple[str, str]]]:
 
 
 @functools.wraps(tf.get_variable)
-def _get_variable(*args: Any, **kwargs: Any) -> Any:
+def _get_variable(*args: Value, **kwargs: Value) -> Value:
     variable = tf.get_variable(*args, **kwargs)
     if _uses is not None:
         scope, current = tf.get_variable_scope().original_name_scope or "", tf.get_default_graph().get_name_scope()
@@ -179,7 +183,7 @@ def _get_variable(*args: Any, **kwargs: Any) -> Any:
     return variable
 
 
-def _adapted(name: str, value: Any) -> Any:
+def _adapted(name: str, value: Value) -> object:
     """Return what sources get for a part of TensorFlow."""
     if isinstance(value, ModuleType):
         return StandIn(name, {}, value, _adapted)

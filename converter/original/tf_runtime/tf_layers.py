@@ -6,16 +6,14 @@ and left alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from .tensorflow1 import TENSORFLOW, whole
+from .tensorflow1 import TENSORFLOW, Function, Value, whole
 
-tf: Any = TENSORFLOW
+tf: Value = TENSORFLOW
 Sizes = int | Sequence[int]
-Function = Callable[..., Any]
 
 ZEROS = tf.zeros_initializer()
 
@@ -38,22 +36,22 @@ def _per_axis(form: str, sizes: Sizes) -> list[int]:
     return [1, 1, height, width] if form == "NCHW" else [1, height, width, 1]
 
 
-def _channels(x: Any, form: str) -> int:
+def _channels(x: Value, form: str) -> int:
     return int(x.shape[1 if form == "NCHW" else -1])
 
 
-def _along_channels(vector: Any, x: Any, form: str) -> Any:
+def _along_channels(vector: Value, x: Value, form: str) -> Value:
     """Let a vector run along the channels of x."""
     axis = 1 if form == "NCHW" else x.shape.ndims - 1
     return tf.reshape(vector, [-1 if i == axis else 1 for i in range(x.shape.ndims)])
 
 
-def _finish(y: Any, bias: Any, form: str, activation: Function | None) -> Any:
+def _finish(y: Value, bias: Value, form: str, activation: Function | None) -> Value:
     y = y if bias is None else y + _along_channels(bias, y, form)
     return y if activation is None else activation(y)
 
 
-def _bias(use: bool, name: str, size: int, initializer: Any) -> Any:
+def _bias(use: bool, name: str, size: int, initializer: Value) -> Value:
     return tf.get_variable(name, [size], initializer=initializer or ZEROS) if use else None
 
 
@@ -61,16 +59,16 @@ def _bias(use: bool, name: str, size: int, initializer: Any) -> Any:
 
 
 def dense(
-    inputs: Any,
+    inputs: Value,
     units: int,
     activation: Function | None = None,
     use_bias: bool = True,
-    kernel_initializer: Any = None,
-    bias_initializer: Any = None,
+    kernel_initializer: Value = None,
+    bias_initializer: Value = None,
     name: str | None = None,
     reuse: bool | None = None,
-    **_training: Any,
-) -> Any:
+    **_training: object,
+) -> Value:
     """Multiply the last axis by a matrix."""
     with tf.variable_scope(name, "dense", reuse=reuse):
         kernel = tf.get_variable("kernel", [int(inputs.shape[-1]), units], initializer=kernel_initializer)
@@ -79,7 +77,7 @@ def dense(
 
 
 def conv2d(
-    inputs: Any,
+    inputs: Value,
     filters: int,
     kernel_size: Sizes,
     strides: Sizes = 1,
@@ -88,12 +86,12 @@ def conv2d(
     dilation_rate: Sizes = 1,
     activation: Function | None = None,
     use_bias: bool = True,
-    kernel_initializer: Any = None,
-    bias_initializer: Any = None,
+    kernel_initializer: Value = None,
+    bias_initializer: Value = None,
     name: str | None = None,
     reuse: bool | None = None,
-    **_training: Any,
-) -> Any:
+    **_training: object,
+) -> Value:
     """Convolve."""
     form = _format(data_format)
     with tf.variable_scope(name, "conv2d", reuse=reuse):
@@ -106,7 +104,7 @@ def conv2d(
 
 
 def conv2d_transpose(
-    inputs: Any,
+    inputs: Value,
     filters: int,
     kernel_size: Sizes,
     strides: Sizes = 1,
@@ -114,12 +112,12 @@ def conv2d_transpose(
     data_format: str = "channels_last",
     activation: Function | None = None,
     use_bias: bool = True,
-    kernel_initializer: Any = None,
-    bias_initializer: Any = None,
+    kernel_initializer: Value = None,
+    bias_initializer: Value = None,
     name: str | None = None,
     reuse: bool | None = None,
-    **_training: Any,
-) -> Any:
+    **_training: object,
+) -> Value:
     """Convolve backwards, which enlarges by the strides."""
     form, kernel_sides, steps = _format(data_format), _pair(kernel_size), _pair(strides)
     with tf.variable_scope(name, "conv2d_transpose", reuse=reuse):
@@ -140,7 +138,7 @@ def conv2d_transpose(
 
 
 def separable_conv2d(
-    inputs: Any,
+    inputs: Value,
     filters: int,
     kernel_size: Sizes,
     strides: Sizes = 1,
@@ -149,13 +147,13 @@ def separable_conv2d(
     depth_multiplier: int = 1,
     activation: Function | None = None,
     use_bias: bool = True,
-    depthwise_initializer: Any = None,
-    pointwise_initializer: Any = None,
-    bias_initializer: Any = None,
+    depthwise_initializer: Value = None,
+    pointwise_initializer: Value = None,
+    bias_initializer: Value = None,
     name: str | None = None,
     reuse: bool | None = None,
-    **_training: Any,
-) -> Any:
+    **_training: object,
+) -> Value:
     """Convolve each channel by itself, then mix the channels."""
     form = _format(data_format)
     with tf.variable_scope(name, "separable_conv2d", reuse=reuse):
@@ -172,13 +170,13 @@ def separable_conv2d(
 
 
 def max_pooling2d(
-    inputs: Any,
+    inputs: Value,
     pool_size: Sizes,
     strides: Sizes,
     padding: str = "valid",
     data_format: str = "channels_last",
     name: str | None = None,
-) -> Any:
+) -> Value:
     """Take the largest value of each window."""
     form = _format(data_format)
     window, steps = _per_axis(form, pool_size), _per_axis(form, strides)
@@ -186,20 +184,20 @@ def max_pooling2d(
 
 
 def average_pooling2d(
-    inputs: Any,
+    inputs: Value,
     pool_size: Sizes,
     strides: Sizes,
     padding: str = "valid",
     data_format: str = "channels_last",
     name: str | None = None,
-) -> Any:
+) -> Value:
     """Take the mean of each window."""
     form = _format(data_format)
     window, steps = _per_axis(form, pool_size), _per_axis(form, strides)
     return tf.nn.avg_pool(inputs, window, steps, padding.upper(), data_format=form, name=name)
 
 
-def flatten(inputs: Any, name: str | None = None, data_format: str = "channels_last") -> Any:
+def flatten(inputs: Value, name: str | None = None, data_format: str = "channels_last") -> Value:
     """Make a vector of each sample, with the channels innermost whatever the format is."""
     if _format(data_format) == "NCHW" and inputs.shape.ndims > 2:
         inputs = tf.transpose(inputs, [0, *range(2, inputs.shape.ndims), 1])
@@ -207,37 +205,42 @@ def flatten(inputs: Any, name: str | None = None, data_format: str = "channels_l
 
 
 def dropout(
-    inputs: Any, rate: float = 0.5, noise_shape: Any = None, seed: Any = None, training: Any = False, name: Any = None
-) -> Any:
+    inputs: Value,
+    rate: float = 0.5,
+    noise_shape: Value = None,
+    seed: Value = None,
+    training: Value = False,
+    name: Value = None,
+) -> Value:
     """Return the inputs; in training with some of them zero."""
     return _if(training, lambda: tf.nn.dropout(inputs, rate=rate, noise_shape=noise_shape, seed=seed), lambda: inputs)
 
 
 def batch_normalization(
-    inputs: Any,
+    inputs: Value,
     axis: int = -1,
     momentum: float = 0.99,
     epsilon: float = 1e-3,
     center: bool = True,
     scale: bool = True,
-    training: Any = False,
+    training: Value = False,
     name: str | None = None,
     reuse: bool | None = None,
-    **_training: Any,
-) -> Any:
+    **_training: object,
+) -> Value:
     """Normalise each channel by its stored mean and variance; in training by those of the batch."""
     form = "NCHW" if inputs.shape.ndims == 4 and whole(axis) in (1, -3) else "NHWC"
     with tf.variable_scope(name, "batch_normalization", reuse=reuse):
         return _normalized(inputs, form, epsilon, center, scale, training)
 
 
-def _if(condition: Any, then: Function, otherwise: Function) -> Any:
+def _if(condition: Value, then: Function, otherwise: Function) -> Value:
     if isinstance(condition, bool | int | np.bool_):
         return then() if condition else otherwise()
     return tf.cond(condition, then, otherwise)
 
 
-def _normalized(x: Any, form: str, epsilon: float, center: bool, scale: bool, training: Any) -> Any:
+def _normalized(x: Value, form: str, epsilon: float, center: bool, scale: bool, training: Value) -> Value:
     channels = _channels(x, form)
     gamma = tf.get_variable("gamma", [channels], initializer=tf.ones_initializer()) if scale else None
     beta = tf.get_variable("beta", [channels], initializer=ZEROS) if center else None
@@ -269,23 +272,23 @@ LAYERS = {
 # tf.contrib.layers
 
 
-def _xavier(uniform: bool = True, seed: Any = None, dtype: Any = tf.float32) -> Any:
+def _xavier(uniform: bool = True, seed: Value = None, dtype: Value = tf.float32) -> Value:
     return (tf.glorot_uniform_initializer if uniform else tf.glorot_normal_initializer)(seed=seed, dtype=dtype)
 
 
 def _variance_scaling(
-    factor: float = 2.0, mode: str = "FAN_IN", uniform: bool = False, seed: Any = None, dtype: Any = tf.float32
-) -> Any:
+    factor: float = 2.0, mode: str = "FAN_IN", uniform: bool = False, seed: Value = None, dtype: Value = tf.float32
+) -> Value:
     shape = "uniform" if uniform else "truncated_normal"
     return tf.variance_scaling_initializer(factor, mode.lower(), shape, seed, dtype)
 
 
-def _after(y: Any, normalizer: Function | None, parameters: dict[str, Any] | None, bias: Any, form: str) -> Any:
+def _after(y: Value, normalizer: Function | None, parameters: dict[str, Value] | None, bias: Value, form: str) -> Value:
     return _finish(y, bias, form, None) if normalizer is None else normalizer(y, **(parameters or {}))
 
 
 def _contrib_conv2d(
-    inputs: Any,
+    inputs: Value,
     num_outputs: int,
     kernel_size: Sizes,
     stride: Sizes = 1,
@@ -294,13 +297,13 @@ def _contrib_conv2d(
     rate: Sizes = 1,
     activation_fn: Function | None = tf.nn.relu,
     normalizer_fn: Function | None = None,
-    normalizer_params: dict[str, Any] | None = None,
-    weights_initializer: Any = None,
-    biases_initializer: Any = ZEROS,
+    normalizer_params: dict[str, Value] | None = None,
+    weights_initializer: Value = None,
+    biases_initializer: Value = ZEROS,
     reuse: bool | None = None,
     scope: str | None = None,
-    **_training: Any,
-) -> Any:
+    **_training: object,
+) -> Value:
     form = _format(data_format)
     with tf.variable_scope(scope, "Conv", reuse=reuse):
         shape = [*_pair(kernel_size), _channels(inputs, form), num_outputs]
@@ -314,17 +317,17 @@ def _contrib_conv2d(
 
 
 def _fully_connected(
-    inputs: Any,
+    inputs: Value,
     num_outputs: int,
     activation_fn: Function | None = tf.nn.relu,
     normalizer_fn: Function | None = None,
-    normalizer_params: dict[str, Any] | None = None,
-    weights_initializer: Any = None,
-    biases_initializer: Any = ZEROS,
+    normalizer_params: dict[str, Value] | None = None,
+    weights_initializer: Value = None,
+    biases_initializer: Value = ZEROS,
     reuse: bool | None = None,
     scope: str | None = None,
-    **_training: Any,
-) -> Any:
+    **_training: object,
+) -> Value:
     with tf.variable_scope(scope, "fully_connected", reuse=reuse):
         shape = [int(inputs.shape[-1]), num_outputs]
         weights = tf.get_variable("weights", shape, initializer=weights_initializer or _xavier())
@@ -334,45 +337,45 @@ def _fully_connected(
         return y if activation_fn is None else activation_fn(y)
 
 
-def _linear(*args: Any, **kwargs: Any) -> Any:
+def _linear(*args: Value, **kwargs: Value) -> Value:
     return _fully_connected(*args, **{"activation_fn": None, **kwargs})
 
 
 def _pool(function: Function) -> Function:
     def pool(
-        inputs: Any,
+        inputs: Value,
         kernel_size: Sizes,
         stride: Sizes = 2,
         padding: str = "VALID",
         data_format: str | None = None,
         scope: str | None = None,
-        **_collections: Any,
-    ) -> Any:
+        **_collections: Value,
+    ) -> Value:
         return function(inputs, kernel_size, stride, padding, data_format)
 
     return pool
 
 
 def _batch_norm(
-    inputs: Any,
+    inputs: Value,
     decay: float = 0.999,
     center: bool = True,
     scale: bool = False,
     epsilon: float = 1e-3,
     activation_fn: Function | None = None,
-    is_training: Any = True,
+    is_training: Value = True,
     reuse: bool | None = None,
     data_format: str | None = None,
     scope: str | None = None,
-    **_training: Any,
-) -> Any:
+    **_training: object,
+) -> Value:
     with tf.variable_scope(scope, "BatchNorm", reuse=reuse):
         y = _normalized(inputs, _format(data_format), epsilon, center, scale, is_training)
         return y if activation_fn is None else activation_fn(y)
 
 
 def _instance_norm(
-    inputs: Any,
+    inputs: Value,
     center: bool = True,
     scale: bool = True,
     epsilon: float = 1e-6,
@@ -380,8 +383,8 @@ def _instance_norm(
     reuse: bool | None = None,
     data_format: str | None = None,
     scope: str | None = None,
-    **_training: Any,
-) -> Any:
+    **_training: object,
+) -> Value:
     form = _format(data_format)
     axes = list(range(2, inputs.shape.ndims)) if form == "NCHW" else list(range(1, inputs.shape.ndims - 1))
     with tf.variable_scope(scope, "InstanceNorm", reuse=reuse):
@@ -389,7 +392,7 @@ def _instance_norm(
 
 
 def _layer_norm(
-    inputs: Any,
+    inputs: Value,
     center: bool = True,
     scale: bool = True,
     activation_fn: Function | None = None,
@@ -397,8 +400,8 @@ def _layer_norm(
     scope: str | None = None,
     begin_norm_axis: int = 1,
     begin_params_axis: int = -1,
-    **_training: Any,
-) -> Any:
+    **_training: object,
+) -> Value:
     rank = inputs.shape.ndims
     axes, shape = list(range(begin_norm_axis % rank, rank)), inputs.shape.as_list()[begin_params_axis % rank :]
     with tf.variable_scope(scope, "LayerNorm", reuse=reuse):
@@ -406,7 +409,7 @@ def _layer_norm(
 
 
 def _standardized(
-    x: Any,
+    x: Value,
     axes: list[int],
     form: str | None,
     epsilon: float,
@@ -414,7 +417,7 @@ def _standardized(
     center: bool,
     scale: bool,
     activation: Function | None,
-) -> Any:
+) -> Value:
     beta = tf.get_variable("beta", shape, initializer=ZEROS) if center else None
     gamma = tf.get_variable("gamma", shape, initializer=tf.ones_initializer()) if scale else None
     mean, variance = tf.nn.moments(x, axes, keep_dims=True)
@@ -424,7 +427,7 @@ def _standardized(
     return y if activation is None else activation(y)
 
 
-def _regularizer(*args: Any, **kwargs: Any) -> None:
+def _regularizer(*args: Value, **kwargs: Value) -> None:
     """Stand for a regulariser, which is a part of the loss."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from . import embedded, packages, tflib
 from .easydict import EasyDict
 from .layers import outputs_and_layers
 from .network import Network
-from .tensorflow1 import tf
+from .tensorflow1 import Array, Value, tf
 
 Arrays = dict[str, Any]
 """Numpy arrays by name."""
+Entry = dict[str, Any]
+"""An object in `job.json` or `result.json`."""
 Progress = Callable[[str], None]
 
 PRECISION = {"num_fp16_res": 0, "dtype": "float32"}
@@ -33,7 +35,7 @@ def work(folder: Path, progress: Progress) -> None:
     packages.install()
     embedded.take_modules(folder / "modules")
     job = json.loads((folder / "job.json").read_text())
-    result: dict[str, Any] = {"tensorflow": tf.version.VERSION, "numpy": np.__version__, "networks": {}}
+    result: Entry = {"tensorflow": tf.version.VERSION, "numpy": np.__version__, "networks": {}}
     result["half_precision"] = []
     dumped: Arrays = {}
     recorded: Arrays = {}
@@ -53,12 +55,12 @@ def work(folder: Path, progress: Progress) -> None:
 
 
 @contextmanager
-def _built(folder: Path, header: dict[str, Any]) -> Iterator[Network]:
+def _built(folder: Path, header: Entry) -> Iterator[Network]:
     with np.load(folder / "values.npz") as values, tf.Graph().as_default(), tflib.new_session():
         yield _network(folder, header, header["prefix"], values)
 
 
-def _network(folder: Path, header: dict[str, Any], prefix: str, values: Any) -> Network:
+def _network(folder: Path, header: Entry, prefix: str, values: Mapping[str, Array]) -> Network:
     parts = {
         key: _network(folder, part, f"{prefix}/{part['name']}", values) for key, part in header["components"].items()
     }
@@ -76,13 +78,13 @@ def _network(folder: Path, header: dict[str, Any], prefix: str, values: Any) -> 
     return network
 
 
-def _attributes(value: Any) -> Any:
+def _attributes(value: Value) -> Value:
     if isinstance(value, dict):
         return EasyDict({key: _attributes(item) for key, item in value.items()})
     return value
 
 
-def _dump(network: Network, header: dict[str, Any], dumped: Arrays) -> dict[str, Any]:
+def _dump(network: Network, header: Entry, dumped: Arrays) -> Entry:
     """Read all variables back; return their names, and which the file had no value for."""
     names = [*header["variables"], *network.without_value]
     prefix = header["prefix"]
@@ -95,15 +97,13 @@ def _dump(network: Network, header: dict[str, Any], dumped: Arrays) -> dict[str,
     return {"variables": names, "without_value": network.without_value, "components": parts}
 
 
-def _record_generator(
-    network: Network, options: dict[str, Any], recorded: Arrays, progress: Progress
-) -> dict[str, Any]:
+def _record_generator(network: Network, options: Entry, recorded: Arrays, progress: Progress) -> Entry:
     seeds, noise = options["seeds"], _noise_variables(network)
     z_dim, c_dim = ([shape[1] or 0 for shape in network.input_shapes] + [0])[:2]
     z, labels = tf.placeholder(tf.float32, [None, z_dim]), tf.placeholder(tf.float32, [None, c_dim])
     inputs = [z, labels][: network.num_inputs]
     without_noise = options["noise"] == "none"
-    keywords: dict[str, Any] = {"randomize_noise": without_noise} if network.components else {}
+    keywords: dict[str, object] = {"randomize_noise": without_noise} if network.components else {}
     keywords |= _precision(network)
     if without_noise:
         noise = {}
@@ -135,7 +135,7 @@ def _record_generator(
         recorded |= {name: tflib.run(variable) for name, variable in noise.items()}
     recorded["images_uint8"] = _to_uint8(recorded["images"], rounding=mapping is None)
     by_number = sorted(noise, key=lambda name: (len(name), name))
-    record: dict[str, Any] = {"noise": by_number, "layers": []}
+    record: Entry = {"noise": by_number, "layers": []}
     if options["layers"]:
         tflib.set_vars({**kept, **{noise[name]: recorded[name][:1] for name in noise}})
         feeds = {z: recorded["z"][:1], labels: recorded["labels"][:1]}
@@ -143,19 +143,19 @@ def _record_generator(
     return record
 
 
-def _precision(network: Network) -> dict[str, Any]:
+def _precision(network: Network) -> dict[str, object]:
     """Return the keywords that make a source compute in float32 that would not by its own defaults."""
     return {key: value for key, value in PRECISION.items() if network.takes(key)}
 
 
-def _is_half(network: Network, header: dict[str, Any]) -> bool:
+def _is_half(network: Network, header: Entry) -> bool:
     """Tell whether a network computes in half precision by itself, by the file's keywords or its source's defaults."""
     asked = {**network.defaults(), **header["static_kwargs"]}
     parts = [_is_half(network.components[key], part) for key, part in header["components"].items()]
     return any(asked.get(key, value) not in (value, None) for key, value in PRECISION.items()) or any(parts)
 
 
-def _overwritten(network: Network) -> dict[Any, Any]:
+def _overwritten(network: Network) -> dict[Value, Value]:
     """Return the values of variables that evaluations overwrite, such as the vectors of a spectral norm.
 
     Call it when all that will be evaluated is built.
@@ -170,13 +170,13 @@ def _overwritten(network: Network) -> dict[Any, Any]:
     return {owners[op]: tflib.run(owners[op]) for op in targets & set(owners)}
 
 
-def _run_afresh(kept: dict[Any, Any], *args: Any) -> Any:
+def _run_afresh(kept: dict[Value, Value], *args: Value) -> Value:
     """Evaluate with the values that evaluations overwrite as they were at first."""
     tflib.set_vars(kept)
     return tflib.run(*args)
 
 
-def _noise_variables(network: Network) -> dict[str, Any]:
+def _noise_variables(network: Network) -> dict[str, Value]:
     """Return the noise maps of the synthesis by name, in stored order, which is the order of drawing."""
     synthesis = network.components.get("synthesis")
     if synthesis is None:
@@ -184,20 +184,18 @@ def _noise_variables(network: Network) -> dict[str, Any]:
     return {name: variable for name, variable in synthesis.own_vars.items() if name.startswith("noise")}
 
 
-def _noise_strengths(network: Network) -> list[Any]:
+def _noise_strengths(network: Network) -> list[Value]:
     return [v for name, v in network.vars.items() if name.endswith(("/noise_strength", "/Noise/weight"))]
 
 
-def _to_uint8(images: np.ndarray[Any, Any], rounding: bool) -> np.ndarray[Any, Any]:
+def _to_uint8(images: Array, rounding: bool) -> Array:
     """Make NHWC pictures as the scripts of the releases do: ProGAN's rounds, the others cut off (docs/spec/TF.md 5)."""
     x = images.astype(np.float32) * np.float32(127.5) + np.float32(127.5 if rounding else 128)
     x = np.rint(x) if rounding else x
     return np.clip(x, 0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
 
 
-def _record_discriminator(
-    network: Network, options: dict[str, Any], recorded: Arrays, progress: Progress
-) -> dict[str, Any]:
+def _record_discriminator(network: Network, options: Entry, recorded: Arrays, progress: Progress) -> Entry:
     images = tf.placeholder(tf.float32, [None, *recorded["images"].shape[1:]])
     labels = tf.placeholder(tf.float32, [None, recorded["labels"].shape[1]])
     inputs = [images, labels][: network.num_inputs]
@@ -215,7 +213,7 @@ def _record_discriminator(
     for name, column in zip(("d_scores", "d_labels"), zip(*parts, strict=True), strict=False):
         if column[0].size:
             recorded[name] = np.concatenate(column)
-    record: dict[str, Any] = {"batch": batch, "layers": []}
+    record: Entry = {"batch": batch, "layers": []}
     if options["layers"]:
         tflib.set_vars(kept)
         feeds = {images: recorded["images"][:batch], labels: recorded["labels"][:batch]}
@@ -225,13 +223,13 @@ def _record_discriminator(
 
 def _record_layers(
     network: Network,
-    inputs: Sequence[Any],
-    keywords: dict[str, Any],
-    feeds: dict[Any, Any],
+    inputs: Sequence[Value],
+    keywords: Mapping[str, object],
+    feeds: dict[Value, Value],
     role: str,
     recorded: Arrays,
     progress: Progress,
-) -> list[dict[str, Any]]:
+) -> list[Entry]:
     """Record a sample of every layer's result; return where each comes from."""
     progress(f"recording the layers of {network.name}")
     try:

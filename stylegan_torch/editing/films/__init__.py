@@ -1,1 +1,3 @@
 """Films through latents."""
+
+__all__ = ["encoding", "frames", "trajectories"]

@@ -7,17 +7,14 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
 
-from stylegan_torch.drawing.images import to_pil
+from stylegan_torch.drawing.images import Picture, to_pil
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import new_file
-
-if TYPE_CHECKING:
-    from stylegan_torch.editing.pictures import Picture
 
 MAX_GIF_FPS = 50
 """Programs that show GIFs slow down what is faster."""
@@ -116,7 +113,7 @@ def _codec(suffix: str) -> Codec:
 
 
 def write_film(
-    path: Path, frames: Iterable[Picture], encoding: Encoding, about: Mapping[str, Any], force: bool = False
+    path: Path, frames: Iterable[Picture], encoding: Encoding, *, about: Mapping[str, object], force: bool = False
 ) -> None:
     """Write a film frame by frame; only those of a `.gif` are all kept in memory.
 

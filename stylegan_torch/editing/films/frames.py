@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from stylegan_torch.drawing.images import to_uint8
+from stylegan_torch.drawing.draw import Resolved, draw_latents, labels_of, noise_sizes
+from stylegan_torch.drawing.images import Picture
 from stylegan_torch.drawing.seeds import latents_from_seeds
+from stylegan_torch.drawing.sheets import tiled
 from stylegan_torch.editing.films.trajectories import Loop, NoiseLoop, arcs, loop_noise, noise_arcs, spline, turns
-from stylegan_torch.editing.latents import Latents, chosen, labels_of, require_w
-from stylegan_torch.editing.pictures import Picture, draw
-from stylegan_torch.networks import progan
+from stylegan_torch.editing.latents import Latents, chosen, require_w
+from stylegan_torch.networks.interface import Generator
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Cell:
 
 
 def seed_cells(
-    G: Any, seeds: Sequence[int], cells: int, frames: int, space: str, settings: Mapping[str, Any]
+    G: Generator, seeds: Sequence[int], *, cells: int, frames: int, space: str, settings: Resolved
 ) -> list[Cell]:
     """Return films through the pictures of seeds, which are dealt out to them in turn.
 
@@ -54,17 +53,17 @@ def seed_cells(
     return [Cell(through(G, every[some], settings)) for some in _deal(len(seeds), cells, frames)]
 
 
-def _w_loop(G: Any, z: Tensor, settings: Mapping[str, Any]) -> Loop:
+def _w_loop(G: Generator, z: Tensor, settings: Resolved) -> Loop:
     return spline(_mapped(G, z, settings))
 
 
-def _z_loop(G: Any, z: Tensor, settings: Mapping[str, Any]) -> Loop:
+def _z_loop(G: Generator, z: Tensor, settings: Resolved) -> Loop:
     path = arcs(z)
-    return path if isinstance(G, progan.Generator) else lambda times: _mapped(G, path(times), settings)
+    return path if not G.has_w else lambda times: _mapped(G, path(times), settings)
 
 
 @torch.inference_mode()
-def _mapped(G: Any, z: Tensor, settings: Mapping[str, Any]) -> Tensor:
+def _mapped(G: Generator, z: Tensor, settings: Resolved) -> Tensor:
     device = G.device
     c = labels_of(G, settings.get("class"), len(z)).to(device)
     return G.mapping(z.to(device), c, settings["truncation_psi"], settings["truncation_cutoff"]).cpu()
@@ -98,17 +97,17 @@ def frame_latents(cell: Cell, frames: int) -> list[Latents]:
     return [Latents(ws[None], noise=maps) for ws, maps in zip(cell.latents(times), noise, strict=True)]
 
 
-def with_random_noise(G: Any, cells: Sequence[Cell], steps: int) -> list[Cell]:
+def with_random_noise(G: Generator, cells: Sequence[Cell], steps: int) -> list[Cell]:
     """Return films whose noise changes smoothly, `steps` (3 or more) times in a turn, the same in all of them."""
-    buffers = [] if isinstance(G, progan.Generator) else G.synthesis.noise_buffers()
-    noise = loop_noise(steps, [tuple(stored.shape) for stored in buffers])
+    noise = loop_noise(steps, noise_sizes(G))
     return [replace(cell, noise=noise) for cell in cells]
 
 
 @torch.inference_mode()
 def draw_loops(
-    G: Any,
+    G: Generator,
     cells: Sequence[Cell],
+    *,
     columns: int,
     frames: int,
     noise_mode: str = "const",
@@ -130,25 +129,9 @@ def draw_loops(
     for start in range(0, frames, at_once):
         times = every[start : start + at_once]
         latents = torch.stack([cell.latents(times) for cell in cells], 1).flatten(0, 1)
-        if isinstance(G, progan.Generator):
-            pictures = _draw_z(G, latents, class_index, batch)
-        else:
-            drawn = [cell.noise(float(time)) for time in times for cell in cells if cell.noise]
-            noise = [torch.cat(layer) for layer in zip(*drawn, strict=True)]
-            pictures = draw(G, latents, noise, noise_mode, batch)
+        drawn = [cell.noise(float(time)) for time in times for cell in cells if cell.noise]
+        noise = [torch.cat(layer) for layer in zip(*drawn, strict=True)]
+        c = labels_of(G, class_index, len(latents))
+        pictures = draw_latents(G, latents, c=c, noise=noise, noise_mode=noise_mode, batch=batch)
         for _ in times:
-            yield _tiled([next(pictures) for _ in cells], columns)
-
-
-def _draw_z(G: progan.Generator, z: Tensor, class_index: int | None, batch: int) -> Iterator[Picture]:
-    device = next(G.parameters()).device
-    c = labels_of(G, class_index, len(z))
-    for start in range(0, len(z), batch):
-        some = slice(start, start + batch)
-        images = G(z[some].to(device), c[some].to(device))
-        yield from to_uint8(images, "nearest").numpy()
-
-
-def _tiled(pictures: Sequence[Picture], columns: int) -> Picture:
-    rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
-    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
+            yield tiled([[next(pictures) for _ in range(columns)] for _ in range(len(cells) // columns)])

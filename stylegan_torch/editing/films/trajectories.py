@@ -90,16 +90,6 @@ def spline(ws: Tensor) -> Loop:
     return at
 
 
-def loop_z(z: Tensor, frames: int) -> Tensor:
-    """Return z [frames, z_dim] along `arcs` through keyframes [K, z_dim]; frame `frames` would be frame 0 again."""
-    return arcs(z)(turns(frames))
-
-
-def loop_ws(ws: Tensor, frames: int) -> Tensor:
-    """Return ws [frames, …] along the `spline` through keyframes [K, …]: of W, or W+ [K, num_ws, w_dim]."""
-    return spline(ws)(turns(frames))
-
-
 def loop_noise(steps: int, sizes: Sequence[tuple[int, int]], seed: int = 0) -> NoiseLoop:
     """Return random noise that changes smoothly: N(0, 1) at any time, and new after about one step.
 

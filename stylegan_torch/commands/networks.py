@@ -1,0 +1,88 @@
+"""The networks that commands draw with: opened where they are to be drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from stylegan_torch.commands.inputs import Pictures
+from stylegan_torch.commands.terminal import quick_imports
+
+if TYPE_CHECKING:
+    from stylegan_torch.files.checkpoint import Checkpoint
+    from stylegan_torch.networks.interface import Discriminator, Generator
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A generator to edit with: its plain form, the form to draw with, and what to say of its origin."""
+
+    G: Generator
+    drawer: Generator
+    origin: dict[str, object]
+
+
+def open_generator(network: str | None, device: str | None = None, exact: bool = False) -> Opened:
+    """Return a generator's moving average on a device; by default the bundled network.
+
+    Raises:
+        StyleGANError: if it cannot be read.
+    """
+    from stylegan_torch.drawing.draw import set_transform
+    from stylegan_torch.fast import optimize
+
+    device = usable_device(device)
+    checkpoint = read_networks(network, "G_ema")
+    G = checkpoint.network("G_ema").to(device)
+    set_transform(G)  # upright whatever transform the file has, as stylegan-generate draws
+    return Opened(
+        G, G if exact or device != "cpu" else optimize(G), origin_of(checkpoint, network and Path(network).name)
+    )
+
+
+def open_discriminator(network: str | None, device: str | None = None) -> Discriminator:
+    """Return a network's discriminator."""
+    device = usable_device(device)
+    return read_networks(network, "D").network("D").to(device)
+
+
+def read_networks(network: str | None, role: str) -> Checkpoint:
+    """Read one network of a file, by default of the bundled one.
+
+    Raises:
+        StyleGANError: if it cannot be read.
+    """
+    # Only a command may reach up to the converter, and only when it runs.
+    import checkpoints
+    import converter
+
+    with quick_imports():
+        return converter.load(network or str(checkpoints.DEMO), [role])
+
+
+def origin_of(checkpoint: Checkpoint, name: str | None) -> dict[str, object]:
+    """Return what pictures say of the network they are of: the file that it came from, or else a name."""
+    origin = checkpoint.provenance.get("origin", {})
+    return {"name": origin.get("name", name), "sha256": origin.get("sha256")}
+
+
+def usable_device(name: str | None) -> str:
+    """Return the device asked for, by default the best there is; BadParameter if it is not here."""
+    from stylegan_torch.drawing import devices
+
+    try:
+        return devices.usable_device(name) if name else devices.best_device()
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--device") from error
+
+
+def note_no_class(
+    network: Generator | Discriminator, class_index: int | None, given: Iterable[Pictures | None] = ([],)
+) -> None:
+    """Say that a conditional network does what it does for no class, unless one is given, or no seeds are."""
+    if network.c_dim and class_index is None and any(isinstance(each, list) for each in given):
+        click.echo(f"Note: no --class given; taking an all-zero label ({network.c_dim} classes).", err=True)
