@@ -12,8 +12,10 @@ import onnxruntime
 import pytest
 import torch
 from click.testing import CliRunner
+from torch.torch_version import TorchVersion
 
 import converter
+import stylegan_torch
 from converter.errors import ConvertError
 from converter.form import Options
 from stylegan_torch.commands.convert import main
@@ -98,7 +100,8 @@ def test_noise_of_onnx(noise: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["pg", "sg1", "ada"])
 def test_torch_export_draws_the_same(name: str, tmp_path: Path) -> None:
-    converter.convert(DATA / f"{name}.pkl", tmp_path / "net.pt2", ["G_ema"])
+    summary = converter.convert(DATA / f"{name}.pkl", tmp_path / "net.pt2")
+    assert set(summary.configs) == {"G_ema"}
     G = converter.load(DATA / f"{name}.pkl").network("G_ema")
     extra = {"stylegan_torch.json": ""}
     module = torch.export.load(tmp_path / "net.pt2", extra_files=extra).module()
@@ -116,6 +119,20 @@ def test_other_networks_are_left_out(tmp_path: Path) -> None:
     with pytest.raises(ConvertError, match=r"sg1\.pkl: has no generator to make a graph of"):
         converter.convert(DATA / "sg1.pkl", tmp_path / "D.onnx", ["D"])
     assert not (tmp_path / "D.onnx").exists()
+
+
+def test_images_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    G = converter.load(DATA / "sg2-skip.pkl").network("G_ema")
+    next(G.synthesis.parameters()).fill_(float("nan"))
+    stylegan_torch.save(tmp_path / "nan.pt", {"G_ema": G})
+    with pytest.raises(ConvertError, match="the network's own images are not finite numbers"):
+        converter.convert(tmp_path / "nan.pt", tmp_path / "net.pt2")
+
+
+def test_an_old_pytorch_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.__version__", TorchVersion("2.9.1+cu128"))
+    with pytest.raises(ConvertError, match=r"a graph needs PyTorch 2\.10 or later, this is 2\.9\.1\+cu128"):
+        converter.convert(DATA / "pg.pkl", tmp_path / "net.pt2")
 
 
 def test_missing_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

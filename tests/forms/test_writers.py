@@ -288,8 +288,6 @@ def test_nan_is_written_as_it_is(tmp_path: Path) -> None:
     path = _changed(spoil, tmp_path / "nan.pt")
     for name, format in (("a.pkl", "nvidia"), ("b.pth", "genforce"), ("c.pt", "rosinality")):
         converter.convert(path, tmp_path / name, format=format)
-    with pytest.raises(ConvertError, match="the network's own images are not finite numbers"):
-        converter.convert(path, tmp_path / "d.pt2")
 
 
 @pytest.mark.parametrize(
@@ -327,7 +325,6 @@ def test_options_that_would_do_nothing(arguments: list[str], words: str) -> None
 def test_the_summary_is_of_what_was_written(tmp_path: Path) -> None:
     summary = converter.convert(DATA / "ada.pkl", tmp_path / "a.pkl", ["g_ema"], options=Options(fresh_d=True))
     assert set(summary.configs) == {"G_ema", "G", "D"}
-    assert set(converter.convert(DATA / "pg.pkl", tmp_path / "a.pt2").configs) == {"G_ema"}
 
 
 def test_other_sizes_than_a_program_makes_are_refused(tmp_path: Path) -> None:

@@ -31,7 +31,9 @@ _D_KEYWORDS = {
 }
 
 
-_NUMPY = np.float32(0).__reduce__()[0].__module__  # what this numpy calls the module that numpy 1 calls numpy.core.multiarray
+_NUMPY = (
+    np.float32(0).__reduce__()[0].__module__
+)  # what this numpy calls the module that numpy 1 calls numpy.core.multiarray
 
 
 class _Stub(dict[str, Any]):

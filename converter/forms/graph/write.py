@@ -27,6 +27,7 @@ from typing import IO, Any
 
 import torch
 from torch import Tensor, nn
+from torch.torch_version import TorchVersion
 
 from converter.errors import ConvertError
 from converter.form import Options, Written
@@ -42,6 +43,8 @@ _BATCHES = {
 }
 """What the first dimensions of inputs and outputs are called."""
 _TOLERANCE = 1e-4
+_PYTORCH = TorchVersion("2.10")
+"""From which release on `torch.export` takes all that networks do."""
 
 
 class Drawing(nn.Module):
@@ -96,7 +99,7 @@ def write_onnx(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Wri
     """Write an ONNX model after a check with onnxruntime.
 
     Raises:
-        ConvertError: if packages are missing, there is no generator, or the model draws something else.
+        ConvertError: if packages are missing or too old, there is no generator, or the model draws something else.
     """
     _need("onnx", "onnxscript", "onnxruntime")
     import onnx
@@ -130,7 +133,7 @@ def write_pt2(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Writ
     """Write what `torch.export` makes, after it was loaded again and checked.
 
     Raises:
-        ConvertError: if there is no generator, or what was written draws something else.
+        ConvertError: if PyTorch is too old, there is no generator, or what was written draws something else.
     """
     job = _job(checkpoint, options.noise)
     content = io.BytesIO()
@@ -144,6 +147,8 @@ def write_pt2(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Writ
 
 
 def _job(checkpoint: Checkpoint, noise: str) -> _Job:
+    if torch.__version__ < _PYTORCH:
+        raise ConvertError(f"a graph needs PyTorch {_PYTORCH} or later, this is {torch.__version__}")
     role = next((role for role in ("G_ema", "G") if role in checkpoint.networks), None)
     if role is None:
         raise ConvertError("has no generator to make a graph of")
