@@ -80,8 +80,16 @@ def _plan(config: Config) -> tuple[dict[str, torch.Size], int]:
 
 
 def shapes(config: Config) -> dict[str, torch.Size]:
-    """Return name and shape of every tensor of the network that belongs in a file, in their order; makes none."""
-    return dict(_plan(config)[0])
+    """Return name and shape of every tensor of the network that belongs in a file, in their order; makes none.
+
+    Raises:
+        CheckpointError: if no network has such a config.
+    """
+    try:
+        return dict(_plan(config)[0])
+    except (RuntimeError, ArithmeticError) as error:  # what torch makes of impossible sizes
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"a config of a network is impossible: {reason}") from error
 
 
 def count_parameters(config: Config) -> int:
