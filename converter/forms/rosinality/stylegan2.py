@@ -66,6 +66,11 @@ def generator_config(network: ForeignNetwork) -> stylegan2.GeneratorConfig:
     convs = ["conv1", *(f"convs.{2 * j + 1}" for j in range(levels - 1))]
     channels = tuple(shape_of(tensors, f"{conv}.conv.weight", 5)[1] for conv in convs)
     w_dim, z_dim = shape_of(tensors, "style.1.weight", 2)
+    if z_dim == 2 * w_dim:
+        raise ConvertError(
+            f"variable style.1.weight takes {z_dim} numbers for a w of {w_dim}: this network had labels, whose "
+            "embedding was lost when it was converted, so it cannot draw what it drew; convert the original file instead"
+        )
     _, const_channels, height, width = shape_of(tensors, "input.input", 4)
     depth = count(tensors, "style.{}.weight", 1)
     return stylegan2.GeneratorConfig(
