@@ -65,8 +65,8 @@ class Foreign:
 class Inline(Protocol):
     """A stand-in whose data follow its state in the stream, as joblib's arrays do."""
 
-    def take(self, read: Callable[[int], memoryview], position: int) -> None:
-        """Read the data; `position` is where they start."""
+    def take(self, read: Callable[[int], memoryview]) -> None:
+        """Read the data."""
 
 
 @runtime_checkable
@@ -300,7 +300,7 @@ class _Machine:
             raise TypeError("an object that takes no state is given one")
         target.build(state)
         if isinstance(target, Inline):
-            target.take(self.read, self.position)
+            target.take(self.read)
 
     def set_items(self, items: list[Any]) -> None:
         target = self.stack[-1].entries if isinstance(self.stack[-1], Foreign) else self.stack[-1]

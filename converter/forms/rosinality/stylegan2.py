@@ -69,7 +69,7 @@ def generator_config(network: ForeignNetwork) -> stylegan2.GeneratorConfig:
     if z_dim == 2 * w_dim:
         raise ConvertError(
             f"variable style.1.weight takes {z_dim} numbers for a w of {w_dim}: this network had labels, whose "
-            "embedding was lost when it was converted, so it cannot draw what it drew; convert the original file instead"
+            "embedding was lost when it was converted, so it cannot draw what it drew; convert the original instead"
         )
     _, const_channels, height, width = shape_of(tensors, "input.input", 4)
     depth = count(tensors, "style.{}.weight", 1)
