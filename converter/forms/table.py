@@ -40,6 +40,8 @@ def _known_by(form: Form) -> str:
         return f"objects of {', '.join(classes)}"
     if form.suffix:
         return "the record in it"
+    if not form.marks:
+        return "objects of official pickles, by their functions and tensors" if form.kinds else ""
     return "<br>".join(f"{kind}: {', '.join(f'`{name}`' for name in names)}" for kind, *names in form.marks)
 
 
