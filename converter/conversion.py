@@ -51,6 +51,7 @@ def convert(
     src: str | Path,
     dst: str | Path,
     networks: Iterable[str] | None = None,
+    *,
     force: bool = False,
     format: str | None = None,
     assumed: Mapping[str, Any] | None = None,
