@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from converter.errors import ConvertError
+from stylegan_torch.files.checkpoint import same_bits
 
 Change = Callable[[Tensor], Tensor]
 Fields = Callable[[int, int], Mapping[str, object]]
@@ -255,11 +256,6 @@ class Table:
 
     def _kept(self, name: str) -> Kept | None:
         return next((rule for rule in self.kept if re.fullmatch(rule.pattern, name)), None)
-
-
-def same_bits(a: Tensor, b: Tensor) -> bool:
-    """Tell whether two float32 tensors are the same bit for bit, which NaN is too."""
-    return a.shape == b.shape and torch.equal(_bits(a), _bits(b))
 
 
 def _bits(x: Tensor) -> Tensor:

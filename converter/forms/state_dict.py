@@ -10,8 +10,8 @@ from torch import Tensor
 
 from converter.errors import ConvertError
 from converter.form import Options, Written
-from converter.table import Kept, same_bits
-from stylegan_torch.files.checkpoint import Checkpoint
+from converter.table import Kept
+from stylegan_torch.files.checkpoint import Checkpoint, same_bits
 from stylegan_torch.networks.layers import make_filter
 
 USUAL_TAPS = (1.0, 3.0, 3.0, 1.0)

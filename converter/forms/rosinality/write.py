@@ -14,8 +14,7 @@ from converter.forms.fit import made_anew, networks_in
 from converter.forms.rosinality import STYLEGAN2
 from converter.forms.state_dict import writer_of
 from converter.header import Header
-from converter.table import same_bits
-from stylegan_torch.files.checkpoint import Checkpoint, StoredNetwork
+from stylegan_torch.files.checkpoint import Checkpoint, StoredNetwork, same_bits
 from stylegan_torch.networks import stylegan2
 from stylegan_torch.networks.registry import Config, kind_of, shapes
 
