@@ -1,4 +1,4 @@
-"""Hammer: StyleGAN and StyleGAN2 (docs/spec/COMMUNITY.md 6), by most names and sizes genforce's.
+"""Hammer: StyleGAN and StyleGAN2 (docs/spec/COMMUNITY.md 11), by most names and sizes genforce's.
 
 StyleGAN2's values are those of StyleGAN2-ADA's PyTorch release, which are ours: nothing is rotated, and styles are
 around 1. Its StyleGAN is read by its names alone: values are taken as genforce's.

@@ -1,14 +1,16 @@
-"""Writer of Hammer files: generators of StyleGAN and StyleGAN2 (docs/spec/COMMUNITY.md 6)."""
+"""Writer of Hammer files: generators of StyleGAN and StyleGAN2 (docs/spec/COMMUNITY.md 11)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import IO
 
 import torch
 from torch import Tensor
 
 from converter.errors import ConvertError
 from converter.foreign import ForeignNetwork
+from converter.form import Options, Written
 from converter.forms.fit import channel_base, made_anew, networks_in
 from converter.forms.hammer import FORM
 from converter.forms.hammer.header import Header
@@ -32,14 +34,19 @@ def to_hammer(checkpoint: Checkpoint) -> tuple[dict[str, dict[str, Tensors]], li
     Raises:
         ConvertError: saying why the form cannot hold a network.
     """
-    if not _KEYS.keys() & checkpoint.networks.keys():
-        raise ConvertError("format hammer needs a generator")
-    said = ["D is left out: what Hammer calls its tensors is not known here"] if "D" in checkpoint.networks else []
+    said: list[str] = []
     networks = {made.role: made for made in networks_in(FORM, checkpoint, _anew, notes=said, roles=_KEYS)}
     return {"models": {_KEYS[role]: made.tensors for role, made in networks.items()}}, [*said, *notes(networks)]
 
 
-write = writer_of(to_hammer)
+def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
+    """Write the generators; arguments as of `Writer`."""
+    generators = {role: network for role, network in checkpoint.networks.items() if role in _KEYS}
+    if not generators:
+        raise ConvertError("format hammer needs a generator")
+    left_out = ["D is left out: what Hammer calls its tensors is not known here"] if "D" in checkpoint.networks else []
+    written = writer_of(to_hammer)(file, Checkpoint(generators, checkpoint.provenance), options)
+    return Written(written.checkpoint, [*left_out, *written.notes])
 
 
 def _anew(role: str, network: StoredNetwork, said: list[str]) -> ForeignNetwork:
