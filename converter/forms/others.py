@@ -24,6 +24,7 @@ class Other:
 
 
 _OTHERS = (
+    Other("Hammer's StyleGAN3", r"synthesis\.early_layer\.frequency$"),
     Other("SWAGAN", r"(iwt|dwt)\.(ll|lh|hl|hh)|to_rgbs\.\d+\.iwt\."),
     Other("DualStyleGAN", r"res\.\d+\.conv\.|generator\.to_rgb1\..*|style\.\d+\.weight(?!)"),
 )
