@@ -61,7 +61,7 @@ def read_contents(contents: Contents, what: str) -> ForeignFile:
     for form in FORMS.values():
         source = form.read_objects(contents) if form.read_objects else None
         if source is None and form.marks:
-            found = contents.find(form.marks)
+            found = [one for one in contents.find(form.marks) if form.accepts is None or form.accepts(one)]
             source = _networks(form, contents, found) if found else None
         if source is not None:
             return replace(source, notes=(*source.notes, *_foreign_notes(contents)))

@@ -41,6 +41,7 @@ _AROUND_KNOWN_ONES = (
 )
 """Their files hold what looks like a network that is read, but is a part of theirs."""
 _ALL_THEIR_OWN = (
+    Other("Hammer's StyleGAN3", (r"synthesis\.early_layer\.frequency$",)),
     Other("EG3D", classes=r"training\.(volumetric_rendering|triplane)"),
     Other("Projected GAN (FastGAN)", classes=r"pg_modules\.networks_fastgan"),
     Other("StyleGAN-T", classes=r"^networks\.generator\.Generator$"),

@@ -8,7 +8,19 @@ import warnings
 from collections.abc import Iterator, Mapping
 
 from converter.form import Form
-from converter.forms import akanimax, genforce, graph, ours, pytorch, rosinality, tensorflow, yuuho
+from converter.forms import (
+    akanimax,
+    gan_zoo,
+    genforce,
+    graph,
+    hammer,
+    ours,
+    paddlegan,
+    pytorch,
+    rosinality,
+    tensorflow,
+    yuuho,
+)
 
 GROUP = "stylegan_torch.forms"
 """Entry points by which an installed package brings forms of its own; each is a `Form`."""
@@ -83,10 +95,13 @@ FORMS = Forms(
     tensorflow.TF,
     pytorch.STYLEGAN2,
     pytorch.STYLEGAN3,
+    paddlegan.FORM,
     rosinality.STYLEGAN2,
     rosinality.STYLEGAN1,
+    hammer.FORM,
     genforce.FORM,
     akanimax.FORM,
+    gan_zoo.FORM,
     yuuho.ARRAYS,
     yuuho.STATE,
     pytorch.STYLEGAN3_STATE,

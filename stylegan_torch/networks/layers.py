@@ -51,11 +51,12 @@ def instance_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
     return x * torch.rsqrt(x.square().mean(dim=(2, 3), keepdim=True) + eps)
 
 
-def minibatch_stddev(x: Tensor, group_size: int | None, num_features: int = 1) -> Tensor:
+def minibatch_stddev(x: Tensor, group_size: int | None, num_features: int = 1, *, unbiased: bool = False) -> Tensor:
     """Append `num_features` constant maps with the spread inside groups of samples (ProGAN section 3).
 
     `x` is [N, C, H, W]; the result is [N, C + num_features, H, W]. A group has min(`group_size`, N) members (None:
-    the whole batch), which stand N / group apart in the batch, as in the original programs.
+    the whole batch), which stand N / group apart in the batch, as in the original programs. An `unbiased` variance is
+    divided by the members less 1.
 
     Raises:
         ValueError: if N is not a multiple of the group size.
@@ -66,6 +67,8 @@ def minibatch_stddev(x: Tensor, group_size: int | None, num_features: int = 1) -
         raise ValueError(f"a batch of {N} cannot be split into minibatch-stddev groups of {group}")
     y = x.reshape(group, -1, num_features, C // num_features, H, W)
     y = (y - y.mean(dim=0)).square().mean(dim=0)
+    if unbiased and group > 1:
+        y = y * (group / (group - 1))
     y = (y + 1e-8).sqrt().mean(dim=(2, 3, 4))
     y = y.reshape(-1, num_features, 1, 1).repeat(group, 1, H, W)
     return torch.cat([x, y], dim=1)

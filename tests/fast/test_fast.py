@@ -35,6 +35,7 @@ NETWORKS = [
     *(f"community/yuuho_stylegan{v}_ndarray.pkl" for v in (1, 2)),
     "community/akanimax_v3_depth_5_epoch_1.bin",
     "community/rosinality_sg2_convert.pt",
+    "wild/gan-zoo/pytorch_GAN_zoo_pgan.pth",
 ]
 
 

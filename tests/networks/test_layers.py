@@ -196,6 +196,13 @@ def test_minibatch_stddev_of_a_small_batch_takes_it_as_one_group() -> None:
     agree(layers.minibatch_stddev(tensor(x), 8), oracle.mbstd(x, 3, 1))
 
 
+def test_minibatch_stddev_of_unbiased_variances() -> None:
+    x = torch.randn(4, 3, 4, 4)
+    spread = (x.var(dim=0, correction=1) + 1e-8).sqrt().mean()
+    torch.testing.assert_close(layers.minibatch_stddev(x, 4, unbiased=True)[:, 3], spread.expand(4, 4, 4))
+    assert bool((layers.minibatch_stddev(x[:1], 4, unbiased=True)[:, 3] == 1e-4).all())
+
+
 def test_minibatch_stddev_refuses_a_batch_that_cannot_be_split() -> None:
     with pytest.raises(ValueError, match="batch of 6 cannot be split into minibatch-stddev groups of 4"):
         layers.minibatch_stddev(torch.zeros(6, 2, 4, 4), 4)

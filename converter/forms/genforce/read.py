@@ -86,6 +86,11 @@ def _level(r: int) -> int:
     return log2_resolution(r) - 2
 
 
+def _w_dim(tensors: Tensors) -> int:
+    """Return the width of the average w, which Hammer's files have at the top."""
+    return shape_of(tensors, "w_avg" if "w_avg" in tensors else "truncation.w_avg", 1)[0]
+
+
 # StyleGAN2 and StyleGAN2-ADA.
 
 
@@ -116,7 +121,7 @@ def _mapping2(tensors: Tensors) -> stylegan2.MappingConfig:
     return stylegan2.MappingConfig(
         z_dim=z_dim - embed_dim,
         c_dim=c_dim,
-        w_dim=shape_of(tensors, "truncation.w_avg", 1)[0],
+        w_dim=_w_dim(tensors),
         num_layers=count(tensors, "mapping.dense{}.weight"),
         layer_dim=shape_of(tensors, "mapping.dense0.weight", 2)[0],
         embed_dim=embed_dim or z_dim,
@@ -235,7 +240,7 @@ def stylegan_generator_config(network: ForeignNetwork) -> stylegan1.GeneratorCon
     mapping = stylegan1.MappingConfig(
         z_dim=z_dim,
         c_dim=c_dim,
-        w_dim=shape_of(tensors, "truncation.w_avg", 1)[0],
+        w_dim=_w_dim(tensors),
         num_layers=count(tensors, "mapping.dense{}.weight"),
         layer_dim=shape_of(tensors, "mapping.dense0.weight", 2)[0],
     )
