@@ -8,7 +8,19 @@ import warnings
 from collections.abc import Iterator, Mapping
 
 from converter.form import Form
-from converter.forms import akanimax, genforce, graph, ours, pytorch, rosinality, tensorflow, yuuho
+from converter.forms import (
+    akanimax,
+    genforce,
+    graph,
+    huangzh13,
+    interfacegan,
+    lernapparat,
+    ours,
+    pytorch,
+    rosinality,
+    tensorflow,
+    yuuho,
+)
 
 GROUP = "stylegan_torch.forms"
 """Entry points by which an installed package brings forms of its own; each is a `Form`."""
@@ -86,9 +98,12 @@ FORMS = Forms(
     rosinality.STYLEGAN2,
     rosinality.STYLEGAN1,
     genforce.FORM,
+    interfacegan.FORM,
     akanimax.FORM,
     yuuho.ARRAYS,
     yuuho.STATE,
+    lernapparat.FORM,
+    huangzh13.FORM,
     pytorch.STYLEGAN3_STATE,
     graph.ONNX,
     graph.PT2,
