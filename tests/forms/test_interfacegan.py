@@ -39,7 +39,7 @@ def test_stylegan() -> None:
     arrays, G = _arrays(STYLEGAN), converter.load(STYLEGAN).network()
     _close(G(arrays["z"]), arrays["image"])
     _close(fast.optimize(G)(arrays["z"]), arrays["image"])
-    own = {"truncation_psi": G.config.truncation_psi, "truncation_cutoff": G.config.truncation_cutoff}
+    own: dict[str, Any] = {"truncation_psi": G.config.truncation_psi, "truncation_cutoff": G.config.truncation_cutoff}
     _close(G(arrays["z"], **own), arrays["image_default_psi07_cut8"])
 
 
