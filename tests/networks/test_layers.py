@@ -183,6 +183,14 @@ def test_instance_norm(h: int, w: int, seed: int) -> None:
     agree(layers.instance_norm(tensor(x)), oracle.instance_norm(x), 1e-9)
 
 
+@given(sides, sides, seeds)
+def test_instance_norm_of_pytorch(h: int, w: int, seed: int) -> None:
+    x = random(seed, 2, 3, 1 + h, w)
+    centred = x - x.mean(axis=(2, 3), keepdims=True)
+    expected = centred / np.sqrt((centred**2).mean(axis=(2, 3), keepdims=True) + 1e-5)
+    agree(layers.instance_norm(tensor(x), 1e-5), expected, 1e-9)
+
+
 @given(st.integers(1, 4), st.integers(1, 4), st.booleans(), st.integers(1, 3), st.integers(1, 2), seeds)
 @EXAMPLES
 def test_minibatch_stddev(groups: int, group: int, whole: bool, features: int, width: int, seed: int) -> None:

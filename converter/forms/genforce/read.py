@@ -75,7 +75,8 @@ def _with_sibling_facts(network: ForeignNetwork, networks: Mapping[str, ForeignN
     return replace(network, header={**network.header, "assumed": {**header_of(network)["assumed"], **said}})
 
 
-def _lod(tensors: Tensors, name: str) -> float:
+def lod_of(tensors: Tensors, name: str) -> float:
+    """Return the level of detail that a file says, 0 if it says none; raises ConvertError if it is none."""
     lod = float(tensors[name]) if name in tensors and tensors[name].numel() == 1 else 0.0
     if not 0 <= lod <= 16:
         raise ConvertError(f"variable {name} is {lod:g}, which is no level of detail")
@@ -251,7 +252,7 @@ def stylegan_generator_config(network: ForeignNetwork) -> stylegan1.GeneratorCon
         img_channels=shape_of(tensors, "synthesis.output0.weight", 4)[0],
         channels=tuple(shape_of(tensors, f"synthesis.output{b}.weight", 4)[1] for b in range(levels)),
         blur_filter=taps_of(tensors, blur) if blur in tensors or levels == 1 else None,
-        lod=_lod(tensors, "synthesis.lod"),
+        lod=lod_of(tensors, "synthesis.lod"),
         official_noise="stored",
     )
 
@@ -295,7 +296,7 @@ def stylegan_discriminator_config(network: ForeignNetwork) -> stylegan1.Discrimi
         c_dim=outputs if outputs > 1 else 0,
         blur_filter=taps_of(tensors, "layer1.blur.kernel"),
         mbstd_group_size=header_of(network)["assumed"]["mbstd_group_size"],
-        lod=_lod(tensors, "lod"),
+        lod=lod_of(tensors, "lod"),
     )
 
 
@@ -332,7 +333,7 @@ def pggan_generator_config(network: ForeignNetwork) -> progan.GeneratorConfig:
         img_channels=shape_of(tensors, "output0.weight", 4)[0],
         channels=tuple(shape_of(tensors, f"output{b}.weight", 4)[1] for b in range(levels)),
         normalize_z_first=labels > 0,
-        lod=_lod(tensors, "lod"),
+        lod=lod_of(tensors, "lod"),
     )
 
 
@@ -362,7 +363,7 @@ def pggan_discriminator_config(network: ForeignNetwork) -> progan.DiscriminatorC
         num_label_logits=outputs - 1,
         pool_first=header_of(network)["assumed"]["fused_scale"],
         mbstd_group_size=header_of(network)["assumed"]["mbstd_group_size"],
-        lod=_lod(tensors, "lod"),
+        lod=lod_of(tensors, "lod"),
     )
 
 
