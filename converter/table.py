@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -107,6 +107,22 @@ PLUS_ONE = Transform(Step(lambda x: x + 1, lambda x: x - 1, reshape=lambda x: x,
 """Style biases around 0, of programs that add 1 to every style, to ours around 1."""
 
 
+def scaled(factor: float) -> Transform:
+    """Multiply by a factor."""
+    return Transform(Step(lambda x: x * factor, lambda x: x / factor, reshape=lambda x: x, rounds=True))
+
+
+def repeated(count: int) -> Transform:
+    """Number [1] to the same number `count` times."""
+    return Transform(Step(lambda x: x.repeat(count), _only))
+
+
+def _only(x: Tensor) -> Tensor:
+    if not x.is_meta and not bool((x == x[0]).all()):
+        raise ConvertError("has numbers for every feature map where its program has one for all")
+    return x[:1]
+
+
 @dataclass(frozen=True)
 class Row:
     """Our name ↔ their name. Fields in braces: `{r}` a resolution, `{i}` an index, `{name}` anything."""
@@ -141,6 +157,11 @@ class Table:
     kept: Sequence[Kept] = ()
     fields: Fields = lambda r, i: {}
     optional: str = "(?!)"
+
+    def renamed(self, rename: Callable[[str], str]) -> Table:
+        """Return the table of a program that calls the same tensors otherwise."""
+        rows = [replace(row, theirs=rename(row.theirs)) for row in self.rows]
+        return replace(self, rows=rows, optional=rename(self.optional))
 
     def source_name(self, ours: str) -> tuple[str, Transform]:
         """Return what one of our tensors is called in the source, and the transform."""

@@ -25,7 +25,8 @@ class Other:
 
 _OTHERS = (
     Other("SWAGAN", r"(iwt|dwt)\.(ll|lh|hl|hh)|to_rgbs\.\d+\.iwt\."),
-    Other("DualStyleGAN", r"res\.\d+\.conv\.|generator\.to_rgb1\..*|style\.\d+\.weight(?!)"),
+    Other("DualStyleGAN", r"res\.\d+\.conv\."),
+    Other("GFPGAN", r"stylegan_decoder\."),
 )
 
 

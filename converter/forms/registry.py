@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 
 from converter.form import Form
-from converter.forms import akanimax, genforce, graph, ours, pytorch, rosinality, tensorflow, yuuho
+from converter.forms import akanimax, basicsr, genforce, graph, mmgen, ours, pytorch, rosinality, tensorflow, yuuho
 
 GROUP = "stylegan_torch.forms"
 """Entry points by which an installed package brings forms of its own; each is a `Form`."""
@@ -85,6 +85,8 @@ FORMS = Forms(
     pytorch.STYLEGAN3,
     rosinality.STYLEGAN2,
     rosinality.STYLEGAN1,
+    basicsr.FORM,
+    mmgen.FORM,
     genforce.FORM,
     akanimax.FORM,
     yuuho.ARRAYS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import types
@@ -115,7 +116,17 @@ def assemble(config: Config, state: dict[str, Tensor]) -> AnyNetwork:
 def config_to_json(config: Config) -> JsonObject:
     """Return the config as plain JSON data, with its family and kind."""
     family, kind = kind_of(config)
-    return {"family": family, "kind": kind, **dataclasses.asdict(config)}
+    return {"family": family, "kind": kind, **_stated(config)}
+
+
+def _stated(data: DataclassInstance) -> JsonObject:
+    """Return the fields of a dataclass, without those that are told only where they are not as usual."""
+    values = {field: getattr(data, field.name) for field in dataclasses.fields(data)}
+    return {
+        field.name: _stated(value) if dataclasses.is_dataclass(value) else copy.deepcopy(value)
+        for field, value in values.items()
+        if not (field.metadata.get("if_unusual") and value == field.default)
+    }
 
 
 def config_from_json(data: JsonObject) -> Config:
