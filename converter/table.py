@@ -54,6 +54,12 @@ class Transform:
             x = step.to_theirs(x)
         return x
 
+    def placed(self, flags: Tensor) -> Tensor:
+        """Move flags of values of our tensor to where those values are in theirs. Nothing that rounds moves any."""
+        for step in reversed(self.steps):
+            flags = flags if step.rounds else step.to_theirs(flags)
+        return flags
+
     def source_shape(self, shape: torch.Size) -> torch.Size:
         """Return the shape of their tensor, given that of ours."""
         x = torch.empty(shape, device="meta")
@@ -257,8 +263,9 @@ class Table:
             theirs, transform = self.source_name(ours)
             made, original = transform.to_theirs(value), exported.pop(ours, None) if transform.rounds else None
             if original is not None and original.shape == made.shape:
-                # Value by value: what was changed since is not what was kept. Nothing that rounds moves values.
-                made = torch.where(_bits(transform.to_ours(original)) == _bits(value), original, made)
+                # Value by value: what was changed since is not what was kept.
+                unchanged = transform.placed(_bits(transform.to_ours(original)) == _bits(value))
+                made = torch.where(unchanged, original, made)
             exported[theirs] = _usual_strides(made.contiguous())
         result: dict[str, Tensor] = {}
         for name in order:

@@ -22,7 +22,7 @@ MappingNetwork = stylegan1.MappingNetwork | stylegan2.MappingNetwork
 def completed(network: ForeignNetwork, config: GeneratorConfig, table: Table, *, samples: int) -> ForeignNetwork:
     """Return a generator with the noise maps and the average w that it lacks; arguments as of the functions below."""
     family = stylegan1 if isinstance(config, stylegan1.GeneratorConfig) else stylegan2
-    mapping: MappingNetwork = family.MappingNetwork(config.mapping, num_ws=1)  # type: ignore[arg-type]
+    mapping: MappingNetwork = family.MappingNetwork(config.mapping, num_ws=1)
     return with_average_w(with_noise(network, config, table), table, mapping, samples=samples)
 
 

@@ -1,4 +1,4 @@
-"""mmgeneration, mmagic: how files are read, and the order of channels, which they don't tell (docs/spec/COMMUNITY.md 7)."""
+"""mmgeneration, mmagic: the order of channels, which files don't tell, and the average w (docs/spec/COMMUNITY.md 7)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from converter.table import Table, chain, flip
 
 MEAN_SAMPLES = 4096
 """How many w its programs average, as files have no average."""
+_ORDER = (
+    "the file does not tell the order of channels: blue, green, red is assumed, and turned round, "
+    "unless --assume channel_order=rgb says otherwise"
+)
 _AXIS = {"torgb.weight": 0, "torgb.bias": 0, "fromrgb.weight": 1}
 """Which axis of a tensor of ours is that of the channels of pictures."""
 
@@ -25,12 +29,12 @@ def read(found: Found) -> ForeignNetwork:
 
 def notes(networks: dict[str, ForeignNetwork]) -> list[str]:
     """Return notes on what is assumed and made."""
-    order = "the file does not tell the order of channels: blue, green, red, which is turned round, unless --assume "
-    notes = [f"{order}channel_order=rgb says otherwise"]
+    notes = [_ORDER]
     if any(header_of(network)["build_func_name"].startswith("StyleGANv") for network in networks.values()):
-        notes += completion.completion_notes(
+        made = completion.completion_notes(
             networks, average="latent_avg", noise="injected_noise_", samples=MEAN_SAMPLES
         )
+        notes += made
     return notes
 
 

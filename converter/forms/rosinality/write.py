@@ -71,9 +71,7 @@ def to_rosinality(checkpoint: Checkpoint) -> tuple[dict[str, object], list[str]]
 write = writer_of(to_rosinality)
 
 
-def anew(
-    role: str, network: StoredNetwork, notes: list[str], template: Template = _TEMPLATE
-) -> foreign.ForeignNetwork:
+def anew(role: str, network: StoredNetwork, notes: list[str], template: Template = _TEMPLATE) -> foreign.ForeignNetwork:
     """Return a network of ours in this form, or in that of a program with the same networks.
 
     Raises:
