@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from converter.form import Form
 from converter.forms import (
     akanimax,
+    basicsr,
     gan_zoo,
     genforce,
     graph,
@@ -17,6 +18,7 @@ from converter.forms import (
     huangzh13,
     interfacegan,
     lernapparat,
+    mmgen,
     ours,
     paddlegan,
     pytorch,
@@ -102,6 +104,8 @@ FORMS = Forms(
     rosinality.STYLEGAN2,
     rosinality.STYLEGAN1,
     hammer.FORM,
+    basicsr.FORM,
+    mmgen.FORM,
     genforce.FORM,
     interfacegan.FORM,
     akanimax.FORM,
