@@ -24,6 +24,7 @@ class Other:
 
 
 _OTHERS = (
+    Other("EG3D", r"backbone\.synthesis\.|superresolution\.block"),
     Other("SWAGAN", r"(iwt|dwt)\.(ll|lh|hl|hh)|to_rgbs\.\d+\.iwt\."),
     Other("DualStyleGAN", r"res\.\d+\.conv\.|generator\.to_rgb1\..*|style\.\d+\.weight(?!)"),
 )
