@@ -6,6 +6,7 @@ from converter.forms.pytorch.header import Header, StateHeader
 __all__ = ["MAKE_PICKLE", "STATE", "STYLEGAN2", "STYLEGAN3", "STYLEGAN3_STATE"]
 
 _PLACE = "converter.forms.pytorch"
+_ACTIVATIONS = ("activation", "mapping_activation", "epilogue_activation")
 
 STYLEGAN2 = Form(
     "torch",
@@ -46,7 +47,7 @@ STATE = Form(
     read=Later(f"{_PLACE}.state:read"),
     finish=Later(f"{_PLACE}.state:finish"),
     assumable={
-        "activation": Later(f"{_PLACE}.state:said_activation"),
+        **dict.fromkeys(_ACTIVATIONS, Later(f"{_PLACE}.state:said_activation")),
         "base_size": Later(f"{_PLACE}.state:said_size"),
         "conv_clamp": lambda said, name: said.optional_number(name),
         "lr_multiplier": lambda said, name: said.number(name),

@@ -10,44 +10,47 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import pickle
 import sys
-from typing import Any, Dict
+from pathlib import Path
+from typing import Any
 
-Arguments = Dict[str, Any]  # noqa: UP006
-
-NETWORKS: Dict[str, Arguments] = {}  # noqa: UP006
+NETWORKS: dict[str, dict[str, Any]] = {}
 """By role: family, class name, and what the class takes."""
 
 
-def made(network: Arguments) -> Any:
-    """Return a network, untrained."""
-    arguments = dict(network["arguments"])
+def place(network: dict[str, Any]) -> str:
+    """Return the module of a network's class."""
     name = "training.networks_" + network["family"]
     if importlib.util.find_spec("training") is None:
         sys.exit("There are no classes here: this belongs into the folder of stylegan2-ada-pytorch or stylegan3.")
-    if importlib.util.find_spec(name):  # in stylegan3, where arguments stand by themselves that the other nests
+    if importlib.util.find_spec(name):
+        return name
+    if network["family"] == "stylegan2":
+        return "training.networks"  # stylegan2-ada-pytorch's
+    sys.exit("There is no " + name + " here: this belongs into the folder of stylegan3.")
+
+
+def made(network: dict[str, Any], module: str) -> Any:
+    """Return a network, untrained."""
+    arguments = dict(network["arguments"])
+    if module != "training.networks":  # in stylegan3, what the other nests stands by itself
         arguments.update(arguments.pop("synthesis_kwargs", {}))
-    elif network["family"] == "stylegan2":
-        name = "training.networks"
-    else:
-        sys.exit("There is no " + name + " here: this belongs into the folder of stylegan3.")
-    module = importlib.import_module(name)
-    return getattr(module, network["class"])(**arguments).eval().requires_grad_(False)
+    return getattr(importlib.import_module(module), network["class"])(**arguments).eval().requires_grad_(False)
 
 
 def main(state: str, target: str) -> None:
     """Write the pickle `target` of the networks in `state`."""
+    sys.path.insert(0, str(Path.cwd()))
+    places = {role: place(network) for role, network in NETWORKS.items()}
+    if Path(target).exists():
+        sys.exit(target + " exists")
     import torch
 
-    if os.path.exists(target):
-        sys.exit(target + " exists")
-    sys.path.insert(0, os.getcwd())
     states = torch.load(state, map_location="cpu")
     if "G_ema" not in states:
         states = {"G_ema": states}
-    networks = {role: made(network) for role, network in NETWORKS.items()}
+    networks = {role: made(network, places[role]) for role, network in NETWORKS.items()}
     for role, network in networks.items():
         if role in states:
             network.load_state_dict(states[role], strict=True)
@@ -56,7 +59,7 @@ def main(state: str, target: str) -> None:
         else:
             print("There is no D in", state + "; an untrained one is put in, as those programs ask for one.")
     networks.setdefault("G", networks["G_ema"])
-    with open(target, "wb") as file:
+    with Path(target).open("wb") as file:
         pickle.dump(dict(networks, training_set_kwargs=None, augment_pipe=None), file)
     print("Wrote", target)
 

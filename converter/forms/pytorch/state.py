@@ -22,12 +22,27 @@ from converter.table import Table
 from stylegan_torch.networks import stylegan2 as networks
 from stylegan_torch.networks.layers import ACTIVATIONS, resolutions
 
-_TRAINED: dict[str, object] = {"activation": "lrelu", "lr_multiplier": 0.01, "conv_clamp": 256.0, "num_fp16_res": 4}
-_UNTOLD = ("num_critical", "first_cutoff", "first_stopband", "last_stopband_rel", "margin_size", "lrelu_upsampling",
-           "output_scale", "conv_clamp", "num_fp16_res")  # fmt: skip
+_TRAINED: dict[str, object] = {
+    "activation": "lrelu",
+    "mapping_activation": "lrelu",
+    "lr_multiplier": 0.01,
+    "conv_clamp": 256.0,
+    "num_fp16_res": 4,
+}
+_UNTOLD = (
+    "num_critical",
+    "first_cutoff",
+    "first_stopband",
+    "last_stopband_rel",
+    "margin_size",
+    "lrelu_upsampling",
+    "output_scale",
+    "conv_clamp",
+    "num_fp16_res",
+)
 ASSUMED: dict[str, dict[str, object]] = {
     "Generator": _TRAINED,
-    "Discriminator": {**_TRAINED, "mbstd_group_size": 4},
+    "Discriminator": {**_TRAINED, "epilogue_activation": "lrelu", "mbstd_group_size": 4},
     "StyleGAN3": {"lr_multiplier": 0.01, **{name: stylegan3.SYNTHESIS[name] for name in _UNTOLD}},
 }
 """By kind of network, the constructor arguments that its tensors don't tell."""
@@ -66,18 +81,20 @@ def said_size(said: Keywords, name: str) -> object:
 def assumed_of(network: ForeignNetwork) -> Keywords:
     """Return what is assumed of a network."""
     header = cast(StateHeader, network.header)
-    usual = {**ASSUMED[header["build_func_name"]], "base_size": list(_SQUARE)}
+    # A filter is said only of a network that is about to be written, whose stored ones are held against it.
+    more = {"mapping_activation": "lrelu", "base_size": list(_SQUARE), "resample_filter": None}
+    usual = {**more, **ASSUMED[header["build_func_name"]]}
     return Keywords("what is assumed", usual, header["assumed"])
 
 
 def mapping_config(
-    tensors: Tensors, assumed: Keywords, *, w_dim: int, activation: str = "lrelu", w_avg_beta: float = 0.995
+    tensors: Tensors, assumed: Keywords, *, w_dim: int, w_avg_beta: float = 0.995
 ) -> networks.MappingConfig:
     """Return the config of a mapping network, a discriminator's too."""
     depth = count(tensors, "mapping.fc{}.weight")
     embedded = "mapping.embed.weight" in tensors
     embed_dim, c_dim = shape_of(tensors, "mapping.embed.weight", 2) if embedded else (0, 0)
-    inputs = shape_of(tensors, "mapping.fc0.weight", 2)[1] if depth else embed_dim
+    inputs = shape_of(tensors, "mapping.fc0.weight", 2)[1] if depth else w_dim
     return networks.MappingConfig(
         z_dim=inputs - embed_dim,
         c_dim=c_dim,
@@ -86,7 +103,7 @@ def mapping_config(
         layer_dim=shape_of(tensors, f"mapping.fc{depth - 1}.weight", 2)[1] if depth > 1 else w_dim,
         embed_dim=embed_dim if embedded else w_dim,
         lr_multiplier=assumed.number("lr_multiplier"),
-        activation=activation,
+        activation=assumed.choice("mapping_activation", *ACTIVATIONS),
         w_avg_beta=w_avg_beta if "mapping.w_avg" in tensors else None,
     )
 
@@ -97,18 +114,17 @@ def generator_config(network: ForeignNetwork) -> networks.GeneratorConfig:
     sides = _sides(tensors, "synthesis.b{}.conv1.weight")
     const_channels, height, width = shape_of(tensors, "synthesis.b4.const", 3)
     bounded(height * sides[-1] // 4, width * sides[-1] // 4)
-    activation = assumed.choice("activation", *ACTIVATIONS)
     w_dim = shape_of(tensors, "synthesis.b4.conv1.affine.weight", 2)[1]
     return networks.GeneratorConfig(
-        mapping=mapping_config(tensors, assumed, w_dim=w_dim, activation=activation),
+        mapping=mapping_config(tensors, assumed, w_dim=w_dim),
         img_resolution=sides[-1],
         img_channels=shape_of(tensors, f"synthesis.b{sides[-1]}.torgb.weight", 4)[0],
         channels=tuple(shape_of(tensors, f"synthesis.b{r}.conv1.weight", 4)[0] for r in sides),
         const_channels=const_channels,
         base_size=(height, width),
         architecture=_architecture(tensors, "synthesis.b8.skip.weight", "synthesis.b4.torgb.weight"),
-        resample_filter=_taps(tensors, "synthesis.b8.resample_filter"),
-        activation=activation,
+        resample_filter=assumed.taps("resample_filter") or _taps(tensors, "synthesis.b8.resample_filter"),
+        activation=assumed.choice("activation", *ACTIVATIONS),
         use_noise="synthesis.b4.conv1.noise_strength" in tensors,
         conv_clamp=assumed.optional_number("conv_clamp"),
         num_fp16_res=assumed.integer("num_fp16_res"),
@@ -127,10 +143,9 @@ def discriminator_config(network: ForeignNetwork) -> networks.DiscriminatorConfi
     bounded(sides[-1], sides[-1])
     width, inputs = shape_of(tensors, "b4.conv.weight", 4)[:2]
     levels = [width, *(shape_of(tensors, f"b{r}.conv0.weight", 4)[0] for r in sides[1:])]
-    activation = assumed.choice("activation", *ACTIVATIONS)
     outputs = shape_of(tensors, "b4.out.weight", 2)[0]
     conditional = "mapping.embed.weight" in tensors
-    mapping = mapping_config(tensors, assumed, w_dim=outputs, activation=activation) if conditional else None
+    mapping = mapping_config(tensors, assumed, w_dim=outputs) if conditional else None
     return networks.DiscriminatorConfig(
         img_resolution=sides[-1],
         img_channels=shape_of(tensors, f"b{sides[-1]}.fromrgb.weight", 4)[1],
@@ -138,9 +153,9 @@ def discriminator_config(network: ForeignNetwork) -> networks.DiscriminatorConfi
         fc_dim=shape_of(tensors, "b4.fc.weight", 2)[0],
         c_dim=mapping.c_dim if mapping else 0,
         architecture=_architecture(tensors, "b8.skip.weight", "b4.fromrgb.weight"),
-        resample_filter=_taps(tensors, "b8.resample_filter"),
-        activation=activation,
-        epilogue_activation=activation,
+        resample_filter=assumed.taps("resample_filter") or _taps(tensors, "b8.resample_filter"),
+        activation=assumed.choice("activation", *ACTIVATIONS),
+        epilogue_activation=assumed.choice("epilogue_activation", *ACTIVATIONS),
         conv_clamp=assumed.optional_number("conv_clamp"),
         num_fp16_res=assumed.integer("num_fp16_res"),
         mbstd_group_size=assumed.optional_integer("mbstd_group_size", 1),

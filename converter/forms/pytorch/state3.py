@@ -103,16 +103,19 @@ def _differences(config: networks.GeneratorConfig, names: list[str], tensors: Te
         if name != spec.name:
             yield f"layer {name} is not the {spec.name}"
         radial = config.use_radial_filters and not spec.is_critical
-        for kind, wanted in zip(("up", "down"), networks.layer_filters(spec, radial), strict=True):
-            stored = tensors.get(f"synthesis.{name}.{kind}_filter")
-            if stored is not None and wanted is not None and not _same(stored, wanted):
+        sizes = {"up": (spec.up_taps,), "down": (spec.down_taps,) * (2 if radial else 1)}
+        stored = {kind: tensors.get(f"synthesis.{name}.{kind}_filter") for kind in sizes}
+        for kind, size in sizes.items():
+            value = stored[kind]
+            if size[0] > 1 and (value is None or value.shape != size):  # before filters of any size are made
+                yield f"variable synthesis.{name}.{kind}_filter is not the filter"
+        for (kind, value), wanted in zip(stored.items(), networks.layer_filters(spec, radial), strict=True):
+            if value is not None and wanted is not None and not _same(value, wanted):
                 yield f"variable synthesis.{name}.{kind}_filter is not the filter"
 
 
 def _same(stored: Tensor, wanted: Tensor) -> bool:
-    return stored.shape == wanted.shape and torch.allclose(
-        stored, wanted, rtol=0, atol=_TOLERANCE * float(wanted.abs().max())
-    )
+    return torch.allclose(stored, wanted, rtol=0, atol=_TOLERANCE * float(wanted.abs().max()))
 
 
 def _positive(value: float, name: str) -> float:

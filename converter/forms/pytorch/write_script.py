@@ -18,7 +18,7 @@ from stylegan_torch.types import Arguments
 
 _Official = stylegan2.GeneratorConfig | stylegan2.DiscriminatorConfig | stylegan3.GeneratorConfig
 _SCRIPT = Path(__file__).with_name("make_pickle.py")
-_PLACE = "NETWORKS: Dict[str, Arguments] = {}  # noqa: UP006\n"
+_PLACE = "NETWORKS: dict[str, dict[str, Any]] ="
 
 
 def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
@@ -30,11 +30,9 @@ def write(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
     written, format = _held(checkpoint)
     networks = {role: _entry(network.config) for role, network in written.networks.items()}
     networks.setdefault("D", _untrained(written.networks["G_ema"].config))
-    # Lists for tuples, as the classes take them.
-    text = (
-        f"NETWORKS: Dict[str, Arguments] = {pformat(json.loads(json.dumps(networks)), sort_dicts=False, width=118)}\n"
-    )
-    script = _SCRIPT.read_text(encoding="utf-8").replace(_PLACE, text)
+    plain = json.loads(json.dumps(networks))  # lists, as the classes take them, and no tuples
+    text = pformat(plain, sort_dicts=False, width=118)
+    script = _SCRIPT.read_text(encoding="utf-8").replace(f"{_PLACE} {{}}", f"{_PLACE} {text}")
     ast.parse(script)
     file.write(script.encode())
     return Written(written, [f"the script takes what --format {format} writes of the same network"])

@@ -96,9 +96,17 @@ def _refuse_sizes(config: Config) -> None:
 def _assumed(config: Config) -> dict[str, object]:
     """Return what a state dict doesn't tell of a network."""
     assert isinstance(config, stylegan2.GeneratorConfig | stylegan2.DiscriminatorConfig)
-    values: dict[str, object] = {name: getattr(config, name) for name in ("activation", "conv_clamp", "num_fp16_res")}
-    values["lr_multiplier"] = config.mapping.lr_multiplier if config.mapping else 0.01
+    mapping = config.mapping or stylegan2.MappingConfig(0, 0, 0)
+    values: dict[str, object] = {
+        "activation": config.activation,
+        "mapping_activation": mapping.activation,
+        "lr_multiplier": mapping.lr_multiplier,
+        "conv_clamp": config.conv_clamp,
+        "num_fp16_res": config.num_fp16_res,
+        "resample_filter": list(config.resample_filter),
+    }
     if isinstance(config, stylegan2.DiscriminatorConfig):
+        values["epilogue_activation"] = config.epilogue_activation or config.activation
         values["mbstd_group_size"] = config.mbstd_group_size
     return values
 
