@@ -37,6 +37,8 @@ _AROUND_KNOWN_ONES = (
     Other("SWAGAN", (r"iwt\.ll",)),
     Other("DualStyleGAN", (r"generator\.to_rgb1\.conv\.weight", r"res\.\d+\.")),
     Other("GFPGAN", (r"stylegan_decoder\.",)),
+    Other("EG3D", (r"backbone\.synthesis\.",)),
+    Other("EG3D", (r"superresolution\.block",)),
     Other("StyleMapGAN", keys=frozenset({"g_ema", "e_ema"})),
 )
 """Their files hold what looks like a network that is read, but is a part of theirs."""

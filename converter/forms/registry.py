@@ -101,6 +101,8 @@ FORMS = Forms(
     pytorch.STYLEGAN2,
     pytorch.STYLEGAN3,
     paddlegan.FORM,
+    pytorch.STATE,
+    pytorch.STYLEGAN3_STATE,
     rosinality.STYLEGAN2,
     rosinality.STYLEGAN1,
     hammer.FORM,
@@ -114,7 +116,7 @@ FORMS = Forms(
     yuuho.STATE,
     lernapparat.FORM,
     huangzh13.FORM,
-    pytorch.STYLEGAN3_STATE,
+    pytorch.MAKE_PICKLE,
     graph.ONNX,
     graph.PT2,
 )

@@ -59,8 +59,8 @@ def generator_config(network: ForeignNetwork, name: Rename = str) -> stylegan2.G
     w_dim, z_dim = shape_of(tensors, name("style.1.weight"), 2)
     if z_dim == 2 * w_dim:
         raise ConvertError(
-            f"variable {name('style.1.weight')} takes {z_dim} numbers for a w of {w_dim}: this network had labels, whose "
-            "embedding was lost when it was converted, so it cannot draw what it drew; convert the original instead"
+            f"variable {name('style.1.weight')} takes {z_dim} numbers for a w of {w_dim}: this network had labels, "
+            "whose embedding was lost on the way, so it cannot draw what it drew; convert the original instead"
         )
     _, const_channels, height, width = shape_of(tensors, name("input.input"), 4)
     depth = count(tensors, name("style.{}.weight"), 1)
