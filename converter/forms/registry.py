@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 
 from converter.form import Form
-from converter.forms import akanimax, genforce, graph, ours, pytorch, rosinality, tensorflow, yuuho
+from converter.forms import akanimax, genforce, graph, lucidrains, ours, pytorch, rosinality, tensorflow, yuuho
 
 GROUP = "stylegan_torch.forms"
 """Entry points by which an installed package brings forms of its own; each is a `Form`."""
@@ -89,6 +89,7 @@ FORMS = Forms(
     akanimax.FORM,
     yuuho.ARRAYS,
     yuuho.STATE,
+    lucidrains.FORM,
     pytorch.STYLEGAN3_STATE,
     graph.ONNX,
     graph.PT2,
