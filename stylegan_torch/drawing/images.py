@@ -36,7 +36,8 @@ def to_uint8(images: Tensor, rounding: Rounding = "truncate") -> Tensor:
     Args:
         images: any dtype; values beyond the range are clipped.
         rounding: "truncate" maps x to ⌊127.5·x + 128⌋ as the StyleGAN releases do, "nearest" to 127.5·x + 127.5
-            rounded half to even as ProGAN's does; they differ only at exact ties. "unit" maps to ⌊255·x + ½⌋, as torchvision does.
+            rounded half to even as ProGAN's does; they differ only at exact ties. "unit" maps it to ⌊255·x + ½⌋, as
+            torchvision does.
 
     Raises:
         ValueError: for another rounding.

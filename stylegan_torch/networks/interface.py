@@ -126,6 +126,10 @@ class SynthesisNetwork(nn.Module):
         """Turn noise of N(0, 1) into noise of the kind that this network takes, which is the same for most."""
         return x
 
+    def normal_of(self, noise: Tensor) -> Tensor:
+        """Undo `noise_of`."""
+        return noise
+
     if TYPE_CHECKING:
 
         @overload
@@ -218,7 +222,7 @@ class StyleGenerator(Generator):
     """A generator with a w: a mapping and a synthesis network, which work by themselves too."""
 
     has_w = True
-    rounding = "truncate"
+    rounding: ClassVar[Literal["truncate", "nearest", "unit"]] = "truncate"
     config: StyleConfig
 
     def __init__(self, config: StyleConfig, mapping: MappingNetwork, synthesis: SynthesisNetwork) -> None:

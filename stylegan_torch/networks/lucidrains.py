@@ -2,8 +2,8 @@
 
     z ─► mapping ─► ws [N, num_ws, w_dim] ─► synthesis: b4 → b8 → … ─► image in [0, 1]
 
-A level reads one row of ws: two modulated convolutions and an RGB layer. Features and pictures are enlarged bilinearly, and
-all layers get the same noise map, cut to their size. Weights are not equalized, but for the mapping network's.
+A level reads one row of ws: two modulated convolutions and an RGB layer. Features and pictures are enlarged bilinearly,
+and all layers get the same noise map, cut to their size. Weights are not equalized, but for the mapping network's.
 """
 
 from __future__ import annotations
@@ -231,10 +231,7 @@ class SynthesisBlock(nn.Module):
             noise: [1 or N, 1, size, size], of which the corner counts; None = zeros.
         """
         w = ws[:, 0] if ws.ndim == 3 else ws
-        if x is None:
-            x = self.conv(self._beginning(ws))
-        else:
-            x = enlarge(x)
+        x = self.conv(self._beginning(ws)) if x is None else enlarge(x)
         if noise is not None:
             # The program has maps as [N, height, width, 1], cuts them, and takes their first axis for the width.
             noise = noise[:, :, : self.resolution, : self.resolution].transpose(2, 3)
@@ -247,7 +244,7 @@ class SynthesisBlock(nn.Module):
 
     def _beginning(self, ws: Tensor) -> Tensor:
         if hasattr(self, "const"):
-            return self.const.expand(len(ws), -1, -1, -1)
+            return self.const.expand(ws.shape[0], -1, -1, -1)
         return F.conv_transpose2d(ws.mean(dim=1)[:, :, None, None], self.dense)
 
 
@@ -273,6 +270,10 @@ class SynthesisNetwork(interface.SynthesisNetwork):
     def noise_of(self, x: Tensor) -> Tensor:
         """Turn noise of N(0, 1) into the uniform noise in [0, 1) that this network takes."""
         return torch.special.ndtr(x)
+
+    def normal_of(self, noise: Tensor) -> Tensor:
+        """Undo `noise_of`, for values far out about."""
+        return torch.special.ndtri(noise.clamp(1e-6, 1 - 1e-6))
 
     def forward(
         self,
@@ -309,9 +310,9 @@ class SynthesisNetwork(interface.SynthesisNetwork):
         return image
 
     def _noise(self, ws: Tensor, noise_mode: str, noise: Sequence[Tensor] | None) -> Tensor | None:
-        check_noise(noise, [self.noise_const.shape], len(ws))
+        check_noise(noise, [self.noise_const.shape], ws.shape[0])
         if noise is None and noise_mode == "random":
-            return torch.rand(len(ws), 1, *self.noise_const.shape, dtype=ws.dtype, device=ws.device)
+            return torch.rand(ws.shape[0], 1, *self.noise_const.shape, dtype=ws.dtype, device=ws.device)
         return layer_noise(self.noise_const, ws, noise_mode, noise[0] if noise else None)
 
 

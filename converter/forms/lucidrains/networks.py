@@ -1,5 +1,5 @@
-"""lucidrains/stylegan2-pytorch (docs/spec/COMMUNITY.md 14): its generators, of two parts that stand side by side, S and G
-or, averaged, SE and GE. The arithmetic is a family of its own; sizes follow from the tensors."""
+"""lucidrains/stylegan2-pytorch (docs/spec/COMMUNITY.md 14): its generators, of two parts that stand side by side, S and
+G or, averaged, SE and GE. The arithmetic is a family of its own; sizes follow from the tensors."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def read(found: Found) -> ForeignNetwork:
         ConvertError: if there is none, or the generator has layers whose arithmetic is not known here.
     """
     before, _, synthesis = found.path.removesuffix(".").rpartition(".")
-    if not synthesis.startswith("G"):
-        raise ConvertError(f"its generator is called {synthesis or 'nothing'}, not G or GE, and its mapping network is lost")
+    if synthesis not in ("G", "GE"):
+        raise ConvertError("the generator is without its mapping network: S stands beside G, or SE beside GE")
     mapping = "S" + synthesis[1:]
     start = f"{before}.{mapping}." if before else f"{mapping}."
     values = {path: value for path, value in found.contents.tensors.items() if path.startswith(start)}
