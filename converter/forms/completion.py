@@ -12,11 +12,11 @@ from torch import Tensor
 from converter.foreign import ForeignNetwork
 from converter.forms.state_dict import bounded
 from converter.table import Table
-from stylegan_torch.networks import stylegan1, stylegan2
+from stylegan_torch.networks import lucidrains, stylegan1, stylegan2
 from stylegan_torch.networks.registry import shapes
 
 GeneratorConfig = stylegan1.GeneratorConfig | stylegan2.GeneratorConfig
-MappingNetwork = stylegan1.MappingNetwork | stylegan2.MappingNetwork
+MappingNetwork = stylegan1.MappingNetwork | stylegan2.MappingNetwork | lucidrains.MappingNetwork
 
 
 def completed(network: ForeignNetwork, config: GeneratorConfig, table: Table, *, samples: int) -> ForeignNetwork:

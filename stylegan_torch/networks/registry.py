@@ -14,14 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from stylegan_torch.errors import CheckpointError
-from stylegan_torch.networks import progan, stylegan1, stylegan2, stylegan3
+from stylegan_torch.networks import lucidrains, progan, stylegan1, stylegan2, stylegan3
 from stylegan_torch.networks.interface import AnyNetwork
 from stylegan_torch.types import Json, JsonObject
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-FAMILIES = {module.__name__.rpartition(".")[2]: module for module in (progan, stylegan1, stylegan2, stylegan3)}
+FAMILIES = {
+    module.__name__.rpartition(".")[2]: module for module in (progan, stylegan1, stylegan2, lucidrains, stylegan3)
+}
 """The families by name, oldest first."""
 
 MAX_LAYERS = 1024
@@ -34,6 +36,7 @@ Config = (
     | stylegan1.DiscriminatorConfig
     | stylegan2.GeneratorConfig
     | stylegan2.DiscriminatorConfig
+    | lucidrains.GeneratorConfig
     | stylegan3.GeneratorConfig
 )
 """The config of any network; the network is rebuilt from it alone."""
