@@ -178,7 +178,8 @@ def main(
     if with_proof:
         _verify(src, trust, modules)
     with working(f"Converting {src}"):
-        summary = convert(src, dst, networks, force, format, assumed, Options(fresh_d, noise or NOISES[0]))
+        options = Options(fresh_d, noise or NOISES[0])
+        summary = convert(src, dst, networks, force=force, format=format, assumed=assumed, options=options)
     for note in summary.notes:
         click.echo(f"Note: {one_line(note)}.", err=True)
     click.echo("\n".join(table(summary)))

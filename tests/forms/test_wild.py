@@ -84,7 +84,10 @@ def _tensors(*names: str) -> Callable[[Path], None]:
 
 
 def _written(content: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(content) and None  # type: ignore[func-returns-value]
+    def write(path: Path) -> None:
+        path.write_bytes(content)
+
+    return write
 
 
 def _text_mode(path: Path) -> None:
