@@ -134,7 +134,9 @@ def _stated(data: DataclassInstance) -> JsonObject:
     """Return the fields of a dataclass, without those that are told only where they are not as usual."""
     values = {field: getattr(data, field.name) for field in dataclasses.fields(data)}
     return {
-        field.name: _stated(value) if dataclasses.is_dataclass(value) else copy.deepcopy(value)
+        field.name: _stated(value)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type)
+        else copy.deepcopy(value)
         for field, value in values.items()
         if not (field.metadata.get("if_unusual") and value == field.default)
     }

@@ -89,14 +89,16 @@ def test_half_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     full = converter.load(ZOO)
     for role, network in full.networks.items():
         assert half.networks[role].config == network.config
-    assert torch.equal(half.network("D").b4.out.bias, full.network("D").b4.out.bias.half().float())
+    bias = full.networks["D"].state_dict["b4.out.bias"]
+    assert torch.equal(half.networks["D"].state_dict["b4.out.bias"], bias.half().float())
 
 
 def test_growing_settings_say_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = _content()
     content["config"].alpha = 0.75
     checkpoint = converter.load(_write(tmp_path / "growing.pth", content, monkeypatch))
-    G, z = checkpoint.network("G_ema"), torch.randn(2, 32)
+    G: Any = checkpoint.network("G_ema")
+    z = torch.randn(2, 32)
     x = G.b16(G.b8(G.b4(z / z.square().mean(dim=1, keepdim=True).sqrt())))
     coarse = torch.nn.functional.interpolate(G.b16.torgb(x), scale_factor=2)
     assert_close(G(z), 0.75 * coarse + 0.25 * G.b32.torgb(G.b32(x)))
@@ -146,7 +148,8 @@ def test_its_discriminator_may_look_at_the_batch(tmp_path: Path) -> None:
     weight = state["groupScaleZero.0.module.weight"]
     state["groupScaleZero.0.module.weight"] = torch.cat([weight, torch.randn(32, 1, 3, 3)], dim=1)
     torch.save({"netD": state}, tmp_path / "stddev.pth")
-    D, images = converter.load(tmp_path / "stddev.pth").network("D"), torch.randn(4, 3, 32, 32)
+    D: Any = converter.load(tmp_path / "stddev.pth").network("D")
+    images = torch.randn(4, 3, 32, 32)
     x = D.b8(D.b16(D.b32(D.b32.fromrgb(images))))
     spread = (x.var(dim=0, correction=1) + 1e-8).sqrt().mean().expand(4, 1, 4, 4)
     b4 = D.b4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from converter.reading import open_source
 from converter.translate import export_network
 from stylegan_torch.files.checkpoint import Checkpoint
 
-WRAPPINGS = {
+State = dict[str, torch.Tensor]
+WRAPPINGS: dict[str, Callable[[State], Any]] = {
     "bare": lambda state: state,
     "parallel": lambda state: {f"module.{name}": value for name, value in state.items()},
     "lightning": lambda state: {"state_dict": {f"model.{name}": value for name, value in state.items()}, "epoch": 3},
