@@ -14,8 +14,7 @@ from converter.forms.basicsr.networks import discriminator_name, generator_name
 from converter.forms.fit import networks_in
 from converter.forms.rosinality.write import AVERAGE, Template, anew
 from converter.forms.state_dict import write_state_dicts
-from converter.table import same_bits
-from stylegan_torch.files.checkpoint import Checkpoint
+from stylegan_torch.files.checkpoint import Checkpoint, same_bits
 
 _KEYS = {"G_ema": "params_ema", "G": "params", "D": "params"}
 
