@@ -121,7 +121,7 @@ def test_what_the_network_has_not_cannot_be_recorded(
     [
         ("sg1.pkl", "network Gs carries no source; stylegan-convert reads its variables without"),
         ("ada1_skip64.pkl", "network G_ema is of no TensorFlow release; only their programs can be run"),
-        ("README.md", "is no kind of file known here, not a network"),
+        ("README.md", "is a text file, not a network"),
     ],
 )
 def test_files_without_a_program(name: str, message: str, tmp_path: Path) -> None:
