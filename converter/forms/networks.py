@@ -68,7 +68,8 @@ def read_contents(contents: Contents, what: str) -> ForeignFile:
     refuse_known(contents)
     if len(contents.all) == 1:
         raise ConvertError(f"is {what} of {described(contents.top)}, not of networks")
-    *programs, last = dict.fromkeys(form.title.partition("/")[0] for form in FORMS.values() if form.marks)
+    titles = (form.title for form in FORMS.values() if form.marks and "official" not in form.title)
+    *programs, last = dict.fromkeys(title.partition("/")[0] for title in titles)
     raise ConvertError(
         f"is {what} of {described(contents.top)}, in which is no network known here; "
         f"files of the official releases, {', '.join(programs)} and {last} are read, and our own"

@@ -34,6 +34,7 @@ class Other:
 
 
 _AROUND_KNOWN_ONES = (
+    Other("Hammer's StyleGAN3", (r"synthesis\.early_layer\.frequency$",)),
     Other("SWAGAN", (r"iwt\.ll",)),
     Other("DualStyleGAN", (r"generator\.to_rgb1\.conv\.weight", r"res\.\d+\.")),
     Other("GFPGAN", (r"stylegan_decoder\.",)),
@@ -43,7 +44,6 @@ _AROUND_KNOWN_ONES = (
 )
 """Their files hold what looks like a network that is read, but is a part of theirs."""
 _ALL_THEIR_OWN = (
-    Other("Hammer's StyleGAN3", (r"synthesis\.early_layer\.frequency$",)),
     Other("EG3D", classes=r"training\.(volumetric_rendering|triplane)"),
     Other("Projected GAN (FastGAN)", classes=r"pg_modules\.networks_fastgan"),
     Other("StyleGAN-T", classes=r"^networks\.generator\.Generator$"),
