@@ -140,10 +140,10 @@ def _is_inert(module: str, name: str) -> bool:
     """Tell whether a name may have a stand-in that does nothing, so that what a network needs can still be read."""
     if len(module) + len(name) > _LONGEST_NAME:
         return False
-    if not all(part.isidentifier() for part in module.split(".")) or not name.isidentifier() or name.startswith("__"):
-        return False
     if _HARMLESS.fullmatch(f"{module}.{name}"):
         return True
+    if not all(part.isidentifier() for part in module.split(".")) or not name.isidentifier() or name.startswith("__"):
+        return False
     package = module.partition(".")[0]
     return package not in _PYTHON and (package not in _STRICT or name[0].isupper())
 

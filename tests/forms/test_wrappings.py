@@ -252,6 +252,21 @@ def test_whole_modules_of_unknown_classes_are_read_by_their_tensors(name: str, t
     check(name, tmp_path / "module.pt")
 
 
+def test_what_training_leaves_beside_networks_is_passed_over_and_said(tmp_path: Path) -> None:
+    name = "rosinality_sg2_convert.pt"
+    g = generator(name)
+    content = {"g_ema": g.state, **g.beside, "folder": PurePosixPath("runs/1"), "random": np.random.RandomState(3)}
+    content["schedule"] = functools.partial(max, 0.1)
+    torch.save({**content, "hook": Net}, tmp_path / "training.pt")
+    with pytest.raises(ConvertError, match=r"asks for __builtin__\.max"):
+        converter.load(tmp_path / "training.pt")
+    torch.save({**content, "hook": Net, "schedule": None}, tmp_path / "training.pt")
+    check(name, tmp_path / "training.pt")
+    notes = " ".join(converter.inspect(tmp_path / "training.pt").notes)
+    assert "folder, random, schedule, hook of the training passed over" in notes
+    assert "pathlib.PurePosixPath" in notes
+
+
 AVERAGES: dict[str, Callable[[Tensor], Any]] = {
     "[1, w]": lambda w: w[None],
     "[num_ws, w]": lambda w: w[None].repeat(10, 1),
