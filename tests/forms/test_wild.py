@@ -135,6 +135,10 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
         "index of a TensorFlow checkpoint",
     ),
     "an ONNX model": (_written(b"\x08\x08\x12\x07pytorch\x1a\x032.0" + bytes(range(256))), "ONNX model"),
+    "a module": (
+        lambda path: torch.save(torch.nn.Linear(2, 2), path),
+        r"an object of torch\.nn\.modules\.linear\.Linear",
+    ),
     "a pickle of something": (_written(pickle.dumps({"a": [1, 2]})), "in which is no network known here"),
 }
 

@@ -329,6 +329,7 @@ def test_an_archive_of_several_networks_lists_them(archive: Path) -> None:
 def test_one_of_an_archive_is_taken_by_name(archive: Path, member: str) -> None:
     found = converter.load(f"{archive}!{member}").networks["G_ema"]
     assert found.config == expected("genforce_pggan32.pth").config
+    assert converter.inspect(f"{archive}!{member}").origin["name"] == f"networks.zip!{member}"
 
 
 def test_a_name_that_is_not_in_an_archive_is_refused_with_those_that_are(archive: Path) -> None:
