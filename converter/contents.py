@@ -26,7 +26,7 @@ _TENSORS = (Array, StoredTensor, NotPlain, Tensor)
 _MODULE = ("_parameters", "_buffers", "_modules")
 """Where an `nn.Module` has what its state dict is of."""
 _AVERAGED = re.compile(
-    r"(?i)(^|[._])([gs]e|gs|g_?ema|ema|\w*_ema|ema_\w+|\w*_smooth|g_running|shadow\w*|avg_?g)(?=[._]|$)"
+    r"(?i)(^|[._])([gs]e|gs|g_?ema|ema|averaged?|\w*_ema|ema_\w+|\w*_smooth|g_running|shadow\w*|avg_?g)(?=[._]|$)"
 )
 """In a path, what programs call the moving average of a generator."""
 

@@ -51,6 +51,7 @@ def convert(
     src: str | Path,
     dst: str | Path,
     networks: Iterable[str] | None = None,
+    *,
     force: bool = False,
     format: str | None = None,
     assumed: Mapping[str, Any] | None = None,
@@ -136,7 +137,7 @@ def opened(
     with naming(path, member), ThreadPoolExecutor(1) as hasher:
         unneeded = Event()
         try:
-            source = hasher.submit(file_origin, path, unneeded)
+            source = hasher.submit(file_origin, path, unneeded, member)
             file = open_contents(open_source(path, member), source).select(networks).assuming(assumed)
             if file.known_origin:
                 unneeded.set()
@@ -145,13 +146,17 @@ def opened(
             unneeded.set()
 
 
-def file_origin(path: Path, unneeded: Event) -> dict[str, Any]:
-    """Return name, sha256 and size in bytes of a file; stops halfway once the answer is unneeded."""
+def file_origin(path: Path, unneeded: Event, member: str | None = None) -> dict[str, Any]:
+    """Return name, sha256 and size in bytes of a file; stops halfway once the answer is unneeded.
+
+    The name tells which `member` of an archive is meant.
+    """
     digest, buffer = hashlib.sha256(), memoryview(bytearray(HASH_CHUNK))
     with path.open("rb", buffering=0) as file:
         while (count := file.readinto(buffer)) and not unneeded.is_set():
             digest.update(buffer[:count])
-    return {"name": spelled(path.name), "sha256": digest.hexdigest(), "size": path.stat().st_size}
+    name = f"{path.name}!{member}" if member else path.name
+    return {"name": spelled(name), "sha256": digest.hexdigest(), "size": path.stat().st_size}
 
 
 def _summarize(file: OpenedFile) -> Summary:

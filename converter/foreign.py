@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from converter.errors import ConvertError
+from converter.safe.unpickler import Foreign
 from stylegan_torch.files.checkpoint import ROLES
 
 Header = Mapping[str, Any]
@@ -45,6 +46,8 @@ def described(top: Any) -> str:
     """Return in words what kind of object a file holds."""
     if isinstance(top, dict):
         return "a dict with keys " + ", ".join(str(key)[:40] for key in list(top)[:8])
+    if isinstance(top, Foreign):
+        return f"an object of {top.module}.{top.name}"
     return f"a {type(top).__name__}"
 
 

@@ -128,6 +128,7 @@ class Form:
     kinds: by build function or class, which the header of every network gives as `build_func_name`.
     marks: kinds that are known by their tensors, each with the names of some that no other program's network has all
         of. Such networks are found wherever in a file they stand, and under whatever prefix.
+    accepts: given a network that was `Found` by its marks, tells whether it is of this form; None = it is.
     read: given a network that was `Found` by its marks, returns it; None = its tensors as they are.
     beside: what it reads beside the network in the file.
     finish: given the networks by role, returns them with what only the one shows of the other.
@@ -149,6 +150,7 @@ class Form:
     more: str = ""
     kinds: Mapping[str, Kind] = field(default_factory=dict)
     marks: tuple[Mark, ...] = ()
+    accepts: Callable[[Found], bool] | None = None
     read: Callable[[Found], ForeignNetwork] | None = None
     beside: tuple[str, ...] = ()
     finish: Callable[[dict[str, ForeignNetwork]], dict[str, ForeignNetwork]] | None = None

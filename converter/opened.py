@@ -6,16 +6,26 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict
 
 from converter.errors import ConvertError, sound, within
 from converter.foreign import ForeignFile, ForeignNetwork, Keywords, mapping, walk
 from converter.forms.registry import FORMS
+from converter.header import check
 from converter.translate import check_network, export_network, import_network, known_kind
 from stylegan_torch import __version__
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.checkpoint import ROLES, Checkpoint
 from stylegan_torch.networks.registry import Config
+
+
+class Origin(TypedDict):
+    """Which file networks came from."""
+
+    name: str
+    sha256: str
+    size: int
+
 
 Record = Mapping[str, Any]
 """How the original wrote a network: its form, build function, keywords and so on."""
@@ -166,4 +176,7 @@ def open_contents(content: ForeignFile | Checkpoint, source: Future[dict[str, An
         if role in content.networks
     }
     origin = content.provenance.get("origin") or {}
+    if origin:
+        with within("what it says of its origin"):
+            check(origin, Origin)
     return OpenedFile(ours, source, provenance=content.provenance, known_origin=origin)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from converter.errors import ConvertError
+from stylegan_torch.files.checkpoint import same_bits
 
 Change = Callable[[Tensor], Tensor]
 Fields = Callable[[int, int], Mapping[str, object]]
@@ -53,6 +54,12 @@ class Transform:
         for step in reversed(self.steps):
             x = step.to_theirs(x)
         return x
+
+    def placed(self, flags: Tensor) -> Tensor:
+        """Move flags of values of our tensor to where those values are in theirs. Nothing that rounds moves any."""
+        for step in reversed(self.steps):
+            flags = flags if step.rounds else step.to_theirs(flags)
+        return flags
 
     def source_shape(self, shape: torch.Size) -> torch.Size:
         """Return the shape of their tensor, given that of ours."""
@@ -107,6 +114,22 @@ PLUS_ONE = Transform(Step(lambda x: x + 1, lambda x: x - 1, reshape=lambda x: x,
 """Style biases around 0, of programs that add 1 to every style, to ours around 1."""
 
 
+def scaled(factor: float) -> Transform:
+    """Multiply by a factor."""
+    return Transform(Step(lambda x: x * factor, lambda x: x / factor, reshape=lambda x: x, rounds=True))
+
+
+def repeated(count: int) -> Transform:
+    """Number [1] to the same number `count` times."""
+    return Transform(Step(lambda x: x.repeat(count), _only))
+
+
+def _only(x: Tensor) -> Tensor:
+    if not x.is_meta and not bool((x == x[0]).all()):
+        raise ConvertError("has numbers for every feature map where its program has one for all")
+    return x[:1]
+
+
 @dataclass(frozen=True)
 class Row:
     """Our name ↔ their name. Fields in braces: `{r}` a resolution, `{i}` an index, `{name}` anything."""
@@ -141,6 +164,11 @@ class Table:
     kept: Sequence[Kept] = ()
     fields: Fields = lambda r, i: {}
     optional: str = "(?!)"
+
+    def renamed(self, rename: Callable[[str], str]) -> Table:
+        """Return the table of a program that calls the same tensors otherwise."""
+        rows = [replace(row, theirs=rename(row.theirs)) for row in self.rows]
+        return replace(self, rows=rows, optional=rename(self.optional))
 
     def source_name(self, ours: str) -> tuple[str, Transform]:
         """Return what one of our tensors is called in the source, and the transform."""
@@ -236,8 +264,9 @@ class Table:
             theirs, transform = self.source_name(ours)
             made, original = transform.to_theirs(value), exported.pop(ours, None) if transform.rounds else None
             if original is not None and original.shape == made.shape:
-                # Value by value: what was changed since is not what was kept. Nothing that rounds moves values.
-                made = torch.where(_bits(transform.to_ours(original)) == _bits(value), original, made)
+                # Value by value: what was changed since is not what was kept.
+                unchanged = transform.placed(_bits(transform.to_ours(original)) == _bits(value))
+                made = torch.where(unchanged, original, made)
             exported[theirs] = _usual_strides(made.contiguous())
         result: dict[str, Tensor] = {}
         for name in order:
@@ -255,11 +284,6 @@ class Table:
 
     def _kept(self, name: str) -> Kept | None:
         return next((rule for rule in self.kept if re.fullmatch(rule.pattern, name)), None)
-
-
-def same_bits(a: Tensor, b: Tensor) -> bool:
-    """Tell whether two float32 tensors are the same bit for bit, which NaN is too."""
-    return a.shape == b.shape and torch.equal(_bits(a), _bits(b))
 
 
 def _bits(x: Tensor) -> Tensor:

@@ -101,7 +101,7 @@ def test_all_that_derives_knows_it(form: Form, tmp_path: Path) -> None:
     assert suffixes_of("tinygan") == (".pt", ".pth")
     assert programs()[-1] == "ada/tinygan"
     torch.save({"a": 1}, tmp_path / "other.pth")
-    with pytest.raises(ConvertError, match=r"of the official releases, rosinality, .*, yuuho and ada are read"):
+    with pytest.raises(ConvertError, match=r"of the official releases, PaddleGAN, rosinality, .* and ada are read"):
         converter.inspect(tmp_path / "other.pth")
 
 

@@ -12,11 +12,38 @@ from torch import Tensor
 from converter.foreign import ForeignNetwork
 from converter.forms.state_dict import bounded
 from converter.table import Table
-from stylegan_torch.networks import stylegan1, stylegan2
+from stylegan_torch.networks import lucidrains, stylegan1, stylegan2
 from stylegan_torch.networks.registry import shapes
 
 GeneratorConfig = stylegan1.GeneratorConfig | stylegan2.GeneratorConfig
-MappingNetwork = stylegan1.MappingNetwork | stylegan2.MappingNetwork
+MappingNetwork = stylegan1.MappingNetwork | stylegan2.MappingNetwork | lucidrains.MappingNetwork
+
+
+def completed(network: ForeignNetwork, config: GeneratorConfig, table: Table, *, samples: int) -> ForeignNetwork:
+    """Return a generator with the noise maps and the average w that it lacks; arguments as of the functions below."""
+    family = stylegan1 if isinstance(config, stylegan1.GeneratorConfig) else stylegan2
+    mapping: MappingNetwork = family.MappingNetwork(config.mapping, num_ws=1)
+    return with_average_w(with_noise(network, config, table), table, mapping, samples=samples)
+
+
+def completion_notes(networks: Mapping[str, ForeignNetwork], *, average: str, noise: str, samples: int) -> list[str]:
+    """Return notes on what is made for the generator of a file.
+
+    Args:
+        networks: by role.
+        average: name of the average w.
+        noise: what names of noise maps begin with.
+        samples: as of `with_average_w`.
+    """
+    generator = next((network for role, network in networks.items() if role != "D"), None)
+    if generator is None:
+        return []
+    notes = []
+    if average not in generator.tensors:
+        notes.append(f"the file has no average w; that of {samples} z is taken, as its program does")
+    if not any(name.startswith(noise) for name in generator.tensors):
+        notes.append("the file has no noise maps, which were always random then; some are made")
+    return notes
 
 
 def with_noise(network: ForeignNetwork, config: GeneratorConfig, table: Table) -> ForeignNetwork:

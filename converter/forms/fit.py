@@ -27,6 +27,7 @@ _FREE = {
     "official_noise",
     "num_fp16_res",
     "equalized_modulation",
+    "magnitude_ema_beta",
     "clamp_last_fromrgb",
     "conv_clamp",
 }

@@ -9,7 +9,7 @@ from converter.contents import Contents, Found, look, roles
 from converter.errors import ConvertError, sound, within
 from converter.foreign import ForeignFile, ForeignNetwork, described
 from converter.form import Form
-from converter.forms.others import refuse_known
+from converter.forms.others import refuse_around, refuse_known
 from converter.forms.registry import FORMS
 from converter.safe.stand_ins import CONTAINER_NAMES, NUMPY_NAMES
 from converter.safe.torch_file import load_torch
@@ -57,17 +57,19 @@ def read_contents(contents: Contents, what: str) -> ForeignFile:
     Raises:
         ConvertError: if there are none that a form knows.
     """
-    refuse_known(contents)
+    refuse_around(contents)
     for form in FORMS.values():
         source = form.read_objects(contents) if form.read_objects else None
         if source is None and form.marks:
-            found = contents.find(form.marks)
+            found = [one for one in contents.find(form.marks) if form.accepts is None or form.accepts(one)]
             source = _networks(form, contents, found) if found else None
         if source is not None:
             return replace(source, notes=(*source.notes, *_foreign_notes(contents)))
+    refuse_known(contents)
     if len(contents.all) == 1:
         raise ConvertError(f"is {what} of {described(contents.top)}, not of networks")
-    *programs, last = dict.fromkeys(form.title.partition("/")[0] for form in FORMS.values() if form.marks)
+    titles = (form.title for form in FORMS.values() if form.marks and "official" not in form.title)
+    *programs, last = dict.fromkeys(title.partition("/")[0] for title in titles)
     raise ConvertError(
         f"is {what} of {described(contents.top)}, in which is no network known here; "
         f"files of the official releases, {', '.join(programs)} and {last} are read, and our own"

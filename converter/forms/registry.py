@@ -8,7 +8,25 @@ import warnings
 from collections.abc import Iterator, Mapping
 
 from converter.form import Form
-from converter.forms import akanimax, genforce, graph, ours, pytorch, rosinality, tensorflow, yuuho
+from converter.forms import (
+    akanimax,
+    basicsr,
+    gan_zoo,
+    genforce,
+    graph,
+    hammer,
+    huangzh13,
+    interfacegan,
+    lernapparat,
+    lucidrains,
+    mmgen,
+    ours,
+    paddlegan,
+    pytorch,
+    rosinality,
+    tensorflow,
+    yuuho,
+)
 
 GROUP = "stylegan_torch.forms"
 """Entry points by which an installed package brings forms of its own; each is a `Form`."""
@@ -83,13 +101,24 @@ FORMS = Forms(
     tensorflow.TF,
     pytorch.STYLEGAN2,
     pytorch.STYLEGAN3,
+    paddlegan.FORM,
+    pytorch.STATE,
+    pytorch.STYLEGAN3_STATE,
     rosinality.STYLEGAN2,
     rosinality.STYLEGAN1,
+    hammer.FORM,
+    basicsr.FORM,
+    mmgen.FORM,
     genforce.FORM,
+    interfacegan.FORM,
     akanimax.FORM,
+    gan_zoo.FORM,
     yuuho.ARRAYS,
     yuuho.STATE,
-    pytorch.STYLEGAN3_STATE,
+    lernapparat.FORM,
+    huangzh13.FORM,
+    lucidrains.FORM,
+    pytorch.MAKE_PICKLE,
     graph.ONNX,
     graph.PT2,
 )

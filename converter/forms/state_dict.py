@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Container, Mapping
 from typing import IO
 
@@ -10,8 +11,8 @@ from torch import Tensor
 
 from converter.errors import ConvertError
 from converter.form import Options, Written
-from converter.table import Kept, same_bits
-from stylegan_torch.files.checkpoint import Checkpoint
+from converter.table import Kept
+from stylegan_torch.files.checkpoint import Checkpoint, same_bits
 from stylegan_torch.networks.layers import make_filter
 
 USUAL_TAPS = (1.0, 3.0, 3.0, 1.0)
@@ -39,6 +40,21 @@ def count(names: Container[str], pattern: str, start: int = 0) -> int:
     while pattern.format(index) in names:
         index += 1
     return index - start
+
+
+Rename = Callable[[str], str]
+"""Gives the name of a tensor, or a pattern of such, that one program has for that of another."""
+
+
+def renaming(*changes: tuple[str, str]) -> Rename:
+    """Return what makes replacements of regular expressions one after the other."""
+
+    def rename(name: str) -> str:
+        for pattern, replacement in changes:
+            name = re.sub(pattern, replacement, name)
+        return name
+
+    return rename
 
 
 def bounded(height: int, width: int) -> None:

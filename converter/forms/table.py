@@ -1,6 +1,6 @@
-"""Which forms are read and written, as the README's table: made from the forms themselves.
+"""Which forms are read and written, and how they are known: tables of the documents, made from the forms themselves.
 
-python -m converter.forms.table README.md      (puts the table between its marks)
+python -m converter.forms.table README.md docs/FORMS.md      (puts the tables between their marks)
 """
 
 from __future__ import annotations
@@ -15,12 +15,38 @@ from converter.forms.registry import FORMS
 from stylegan_torch.files.checkpoint import ROLES
 from stylegan_torch.networks.registry import FAMILIES, kind_of_type
 
-BEGIN, END = "<!-- formats: python -m converter.forms.table README.md -->", "<!-- end of formats -->"
+Rows = list[tuple[str, ...]]
+BEGIN, END = "<!-- {}: python -m converter.forms.table README.md docs/FORMS.md -->", "<!-- end of {} -->"
 
 
-def rows() -> list[tuple[str, ...]]:
-    """Return the lines of the table: format, read, write, networks, families."""
-    return [_row(form) for form in FORMS.values()]
+def rows() -> Rows:
+    """Return the lines of the README's table: format, read, write, networks, families."""
+    return [("format", "read", "write", "networks", "families"), *(_row(form) for form in FORMS.values())]
+
+
+def details() -> Rows:
+    """Return the lines of the table of how forms are known, what they leave open, and who opens what is written."""
+    return [("form", "known by", "left open", "opens what we write"), *(_detail(form) for form in FORMS.values())]
+
+
+def _detail(form: Form) -> tuple[str, ...]:
+    opens = form.writer.opens if form.writer else "this package" if form.suffix else ""
+    return _title(form, form.more), _known_by(form), ", ".join(f"`{name}`" for name in form.assumable), opens
+
+
+def _known_by(form: Form) -> str:
+    classes = [f"`{module}.{name}`" for module, name in (form.names() if form.names else {})]
+    if classes:
+        return f"objects of {', '.join(classes)}"
+    if form.suffix:
+        return "the record in it"
+    if not form.marks:
+        return "objects of official pickles, by their functions and tensors" if form.kinds else ""
+    return "<br>".join(f"{kind}: {', '.join(f'`{name}`' for name in names)}" for kind, *names in form.marks)
+
+
+TABLES = {"formats": rows, "how forms are known": details}
+"""The tables by what their marks call them."""
 
 
 def _row(form: Form) -> tuple[str, ...]:
@@ -60,25 +86,28 @@ def _option(writer: Writer, readable: tuple[str, ...]) -> str:
     return option if writer.families == readable else f"{option} ({_list(writer.families)})"
 
 
-def markdown() -> str:
-    """Return the table."""
-    table = [("format", "read", "write", "networks", "families"), ("---",) * 5, *rows()]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in table)
+def markdown(rows: Rows) -> str:
+    """Return a table."""
+    head, *body = rows
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *body))
 
 
 def renewed(text: str) -> str:
-    """Return a document with the table between its marks made anew.
+    """Return a document with the tables between their marks made anew.
 
     Raises:
-        ValueError: if the marks are not there.
+        ValueError: if there are no marks.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError("there are no marks for the table of formats")
-    return f"{before}{begin}\n\n{markdown()}\n\n{end}{after}"
+    found = {name: make for name, make in TABLES.items() if BEGIN.format(name) in text and END.format(name) in text}
+    if not found:
+        raise ValueError("there are no marks for a table of forms")
+    for name, make in found.items():
+        before, begin, rest = text.partition(BEGIN.format(name))
+        _, end, after = rest.partition(END.format(name))
+        text = f"{before}{begin}\n\n{markdown(make())}\n\n{end}{after}"
+    return text
 
 
 if __name__ == "__main__":
-    readme = Path(sys.argv[1])
-    readme.write_text(renewed(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in map(Path, sys.argv[1:]):
+        path.write_text(renewed(path.read_text(encoding="utf-8")), encoding="utf-8")

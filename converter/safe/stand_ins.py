@@ -93,12 +93,12 @@ class InlineArray(Array):
             raise TypeError("array")
         self.state = state
 
-    def take(self, read: Callable[[int], memoryview], position: int) -> None:
+    def take(self, read: Callable[[int], memoryview]) -> None:
         """Take the data."""
         shape, dtype = self.state["shape"], self.state["dtype"]
         if not isinstance(dtype, DType) or not _is_shape(shape):
             raise TypeError("array")
-        if self.state.get("numpy_array_alignment_in_bytes"):
+        if self.state.get("numpy_array_alignment_bytes"):
             read(read(1)[0])
         raw = read(math.prod(shape) * dtype.numpy().itemsize)
         self.value = _array(raw, dtype, shape, str(self.state["order"]))
@@ -123,8 +123,9 @@ def _reconstruct(kind: Any, shape: Any, code: Any) -> Array:
     return Array()
 
 
-def _frombuffer(raw: Any, dtype: Any, shape: Any, order: str) -> Array:
-    return Array(_array(raw, dtype, shape, order))
+def _frombuffer(raw: Any, dtype: Any, shape: Any, order: str, axes: Any = None) -> Array:
+    array = _array(raw, dtype, shape, order)
+    return Array(array if axes is None else array.transpose(axes))
 
 
 def _scalar(dtype: Any, raw: Any) -> Array:

@@ -65,8 +65,8 @@ class Foreign:
 class Inline(Protocol):
     """A stand-in whose data follow its state in the stream, as joblib's arrays do."""
 
-    def take(self, read: Callable[[int], memoryview], position: int) -> None:
-        """Read the data; `position` is where they start."""
+    def take(self, read: Callable[[int], memoryview]) -> None:
+        """Read the data."""
 
 
 @runtime_checkable
@@ -140,10 +140,10 @@ def _is_inert(module: str, name: str) -> bool:
     """Tell whether a name may have a stand-in that does nothing, so that what a network needs can still be read."""
     if len(module) + len(name) > _LONGEST_NAME:
         return False
-    if not all(part.isidentifier() for part in module.split(".")) or not name.isidentifier() or name.startswith("__"):
-        return False
     if _HARMLESS.fullmatch(f"{module}.{name}"):
         return True
+    if not all(part.isidentifier() for part in module.split(".")) or not name.isidentifier() or name.startswith("__"):
+        return False
     package = module.partition(".")[0]
     return package not in _PYTHON and (package not in _STRICT or name[0].isupper())
 
@@ -300,7 +300,7 @@ class _Machine:
             raise TypeError("an object that takes no state is given one")
         target.build(state)
         if isinstance(target, Inline):
-            target.take(self.read, self.position)
+            target.take(self.read)
 
     def set_items(self, items: list[Any]) -> None:
         target = self.stack[-1].entries if isinstance(self.stack[-1], Foreign) else self.stack[-1]

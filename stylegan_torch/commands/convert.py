@@ -46,9 +46,10 @@ def _help() -> str:
 
     No code in SRC is run, unless you ask for it with --trust-embedded-code.
 
-    SRC is an official pickle of ProGAN, StyleGAN, StyleGAN2, StyleGAN2-ADA or StyleGAN3 (.pkl, also .xz, .gz, .bz2), a
-    file of {", ".join(others)} or {last}, a .npz dump, a file of ours, a URL, or a name in the catalogue of published
-    networks; - is what comes through standard input.
+    SRC is an official pickle of ProGAN, StyleGAN, StyleGAN2, StyleGAN2-ADA or StyleGAN3, a file of
+    {", ".join(others)} or {last}, a .npz dump, a file of ours, a URL, or a name in the catalogue of published networks;
+    - is what comes through standard input. It may be compressed, or the only network in a zip or tar archive;
+    nets.zip!ffhq.pkl is one of several.
 
     DST ends in {", ".join(our_suffixes())} (the original tensors under their original names), or is of another
     program's form: {", ".join(by_name)}, or as --format says: {", ".join(by_option)}. A network that a form can't hold
@@ -178,7 +179,8 @@ def main(
     if with_proof:
         _verify(src, trust, modules)
     with working(f"Converting {src}"):
-        summary = convert(src, dst, networks, force, format, assumed, Options(fresh_d, noise or NOISES[0]))
+        options = Options(fresh_d, noise or NOISES[0])
+        summary = convert(src, dst, networks, force=force, format=format, assumed=assumed, options=options)
     for note in summary.notes:
         click.echo(f"Note: {one_line(note)}.", err=True)
     click.echo("\n".join(table(summary)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,28 +19,32 @@ if TYPE_CHECKING:
 
 Picture = np.ndarray[Any, np.dtype[np.uint8]]
 """[H, W, C] uint8."""
-Rounding = Literal["truncate", "nearest"]
+Rounding = Literal["truncate", "nearest", "unit"]
+_TO_255: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "truncate": lambda x: x * 127.5 + 128,
+    "nearest": lambda x: (x * 127.5 + 127.5).round(),
+    "unit": lambda x: x * 255 + 0.5,
+}
 EDGE = 1e-3
 """Of an 8-bit step."""
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
 def to_uint8(images: Tensor, rounding: Rounding = "truncate") -> Tensor:
-    """Turn images [N, C, H, W] in [-1, 1] into uint8 [N, H, W, C] on the CPU.
+    """Turn images [N, C, H, W] in [-1, 1], for "unit" in [0, 1], into uint8 [N, H, W, C] on the CPU.
 
     Args:
         images: any dtype; values beyond the range are clipped.
         rounding: "truncate" maps x to ⌊127.5·x + 128⌋ as the StyleGAN releases do, "nearest" to 127.5·x + 127.5
-            rounded half to even as ProGAN's does. They differ only at exact ties.
+            rounded half to even as ProGAN's does; they differ only at exact ties. "unit" maps it to ⌊255·x + ½⌋, as
+            torchvision does.
 
     Raises:
         ValueError: for another rounding.
     """
-    if rounding not in ("truncate", "nearest"):
-        raise ValueError(f"rounding must be 'truncate' or 'nearest', not {rounding!r}")
-    x = images.float().permute(0, 2, 3, 1)
-    x = (x * 127.5 + 128).clamp(0, 255) if rounding == "truncate" else (x * 127.5 + 127.5).round().clamp(0, 255)
-    return x.byte().cpu()
+    if rounding not in _TO_255:
+        raise ValueError(f"rounding must be 'truncate', 'nearest' or 'unit', not {rounding!r}")
+    return _TO_255[rounding](images.float().permute(0, 2, 3, 1)).clamp(0, 255).byte().cpu()
 
 
 def on_rounding_edge(images: Tensor) -> Tensor:

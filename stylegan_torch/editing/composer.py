@@ -114,5 +114,6 @@ class Composer:
         if picture.noise == "const":
             return ()
         random = torch.Generator().manual_seed(picture.noise_seed)
-        maps = [torch.randn(1, 1, *size, generator=random) for size in noise_sizes(self.G)]
+        drawn = [torch.randn(1, 1, *size, generator=random) for size in noise_sizes(self.G)]
+        maps = [self.G.synthesis.noise_of(each) for each in drawn]
         return tuple(torch.zeros_like(each) if picture.noise == "none" else each for each in maps)

@@ -16,7 +16,7 @@ from stylegan_torch.editing.latents import network_hash, require_w, sample_w
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import new_file, opened_by_name
 from stylegan_torch.files.npz_record import Array, file_errors, read_npz, record_of, write_npz
-from stylegan_torch.networks import stylegan1, stylegan2, stylegan3
+from stylegan_torch.networks import lucidrains, stylegan1, stylegan2, stylegan3
 from stylegan_torch.networks.interface import Generator
 from stylegan_torch.networks.layers import Linear
 
@@ -80,12 +80,21 @@ def style_weights(G: Generator, layers: Sequence[int] = ()) -> Tensor:
     return torch.cat(chosen)
 
 
+_CONVOLUTIONS = (
+    stylegan1.SynthesisLayer,
+    stylegan2.SynthesisLayer,
+    lucidrains.SynthesisLayer,
+    stylegan3.SynthesisInput,
+    stylegan3.SynthesisLayer,
+)
+
+
 def _affine_layers(G: Generator) -> list[tuple[int, Linear]]:
     """Return the affine layers of a generator's convolutions with the rows of ws that they read."""
-    kinds = (stylegan1.SynthesisLayer, stylegan2.SynthesisLayer, stylegan3.SynthesisInput, stylegan3.SynthesisLayer)
-    convolutions = [layer for layer in G.synthesis.modules() if isinstance(layer, kinds)]
+    convolutions = [layer for layer in G.synthesis.modules() if isinstance(layer, _CONVOLUTIONS)]
     affines = [getattr(layer, "affine", None) for layer in convolutions]
-    return [(i, affine) for i, affine in enumerate(affines) if isinstance(affine, Linear)]
+    each = 2 if isinstance(G, lucidrains.Generator) else 1  # convolutions that read a row
+    return [(i // each, affine) for i, affine in enumerate(affines) if isinstance(affine, Linear)]
 
 
 def sefa(G: Generator, count: int = 10, *, layers: Sequence[int] = ()) -> Directions:

@@ -61,7 +61,8 @@ def noise_variance(G: Generator, ws: Tensor, *, draws: int = 50, seed: int = 0) 
     for each in ws:
         images = []
         for _ in range(draws):
-            noise = [torch.randn(1, 1, *size, generator=generator, device=device) for size in sizes]
+            drawn = [torch.randn(1, 1, *size, generator=generator, device=device) for size in sizes]
+            noise = [G.synthesis.noise_of(each) for each in drawn]
             images.append(G.synthesis(each[None], noise=noise or None)[0])
         result.append(torch.stack(images).std(dim=0).mean(dim=0))
     return torch.stack(result)

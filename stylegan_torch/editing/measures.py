@@ -53,7 +53,7 @@ def perceptual_path_length(
         near = _between(G, a, b, t, c, space)
         far = _between(G, a, b, t + epsilon, c, space)
         noise = [stored[None, None] for stored in G.synthesis.noise_buffers()] or None
-        images, others = (G.synthesis(ws, noise=noise) for ws in (near, far))
+        images, others = (G.signed(G.synthesis(ws, noise=noise)) for ws in (near, far))
         lengths.append(distance(images, others).cpu() / epsilon**2)
     return torch.cat(lengths)
 

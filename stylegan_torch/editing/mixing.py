@@ -18,7 +18,7 @@ RANGES = {"coarse": (4, 8), "middle": (16, 32), "fine": (64, 1 << 20)}
 def layers_of(G: Generator, text: str) -> list[int]:
     """Read a choice of layers: "0-6", "1,3,5-7", "coarse", "middle", "fine", "all", or several with commas between.
 
-    Named ranges are of networks whose levels have two layers each (StyleGAN and StyleGAN2).
+    Named ranges are of networks whose levels have as many layers each (all but StyleGAN3's).
 
     Raises:
         ValueError: for another text, or layers that the network does not have.
@@ -39,10 +39,11 @@ def layers_of(G: Generator, text: str) -> list[int]:
 
 
 def _named(G: Generator, name: str) -> list[int]:
-    if not hasattr(G.synthesis, "block_resolutions"):
+    sides = getattr(G.synthesis, "block_resolutions", None)
+    if sides is None:
         raise ValueError(f"{name} is a range of StyleGAN and StyleGAN2; name layers of this network by number")
     low, high = RANGES[name]
-    return [i for i in range(G.num_ws) if low <= 4 << (i // 2) <= high]
+    return [i for i in range(G.num_ws) if low <= sides[i * len(sides) // G.num_ws] <= high]
 
 
 def official_psi(G: Generator) -> float:

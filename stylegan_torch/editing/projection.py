@@ -111,7 +111,7 @@ class Projection:
 
     On the CPU the same arguments always give the same bits, also if `state` was saved and gone on from.
 
-    w: [starts, 1 or num_ws, w_dim]; noise: maps [starts, 1, H, W], one a noisy layer. taken: steps made.
+    w: [starts, 1 or num_ws, w_dim]; noise: maps [starts, 1, H, W] of N(0, 1), one a noisy layer. taken: steps made.
     path: what w was every so often, [points, *w.shape].
     """
 
@@ -165,6 +165,7 @@ class Projection:
         maps = [stored.detach() for stored in G.synthesis.noise_buffers()]
         if self._begin and self._begin.noise:
             maps = [each.to(self.device) for each in self._begin.noise]
+        maps = [G.synthesis.normal_of(each) for each in maps]
         self.noise = tuple(each.repeat(settings.starts, 1, 1, 1).requires_grad_() for each in maps)
         self.optimizer = torch.optim.Adam([self.w, *self.noise], betas=(0.9, 0.999), eps=1e-8)
         if state:
@@ -223,7 +224,8 @@ class Projection:
 
     def _distances(self, w: Tensor) -> Tensor:
         ws = w.expand(-1, self.G.num_ws, -1)
-        return self.distance(self.G.synthesis(ws, noise=self.noise or None), self.target)
+        noise = [self.G.synthesis.noise_of(each) for each in self.noise]
+        return self.distance(self.G.signed(self.G.synthesis(ws, noise=noise or None)), self.target)
 
     @torch.no_grad()
     def latents(self) -> Latents:
@@ -234,7 +236,8 @@ class Projection:
         """
         best = self._best()
         ws = self.w[best].expand(1, self.G.num_ws, -1)
-        noise = tuple(each[best : best + 1].detach().cpu().clone() for each in self.noise)
+        chosen_maps = [self.G.synthesis.noise_of(each[best : best + 1]) for each in self.noise]
+        noise = tuple(each.detach().cpu().clone() for each in chosen_maps)
         c = self.c.cpu() if self.G.c_dim else None
         return Latents(ws.detach().cpu().clone(), c=c, noise=noise, network=self._identity["network"])
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+import stylegan_torch.networks.lucidrains as plain_lucidrains
 import stylegan_torch.networks.progan as plain_progan
 import stylegan_torch.networks.stylegan1 as plain_stylegan1
 import stylegan_torch.networks.stylegan2 as plain_stylegan2
@@ -47,6 +48,7 @@ _FORMS: dict[type[Generator], _Make] = {
     plain_stylegan1.Generator: _style_generator(StyleGANSynthesis),
     plain_stylegan2.Generator: _style_generator(StyleGAN2Synthesis),
     plain_stylegan3.Generator: _style_generator(StyleGAN3Synthesis),
+    plain_lucidrains.Generator: lambda G, _: copy.deepcopy(G),  # there is none yet
 }
 
 

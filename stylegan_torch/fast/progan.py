@@ -33,9 +33,9 @@ class PlainConv(nn.Module):
 
     def __init__(self, layer: progan.Layer, dtype: torch.dtype) -> None:
         super().__init__()
-        weight = layer.weight.detach() * (layer.weight_scale if layer.stored else layer.weight_gain)
-        self.register_buffer("kernel", weight.to(dtype))  # not the plain form's tensor, so not of its name either
-        self.register_buffer("bias", own(layer.bias, dtype))
+        weight, bias = layer.scaled()
+        self.register_buffer("kernel", own(weight, dtype))  # not the plain form's tensor, so not of its name either
+        self.register_buffer("bias", own(bias, dtype))
         self.kind, self.activation, self.eps, self.dtype = layer.stage, layer.activation, layer.eps, dtype
 
     def stage(self) -> Stage:

@@ -22,7 +22,7 @@ from stylegan_torch.fast.folding import (
     own,
     plain_conv,
 )
-from stylegan_torch.fast.strips import Depthwise, Finish
+from stylegan_torch.fast.strips import Depthwise, Finish, Stage
 from stylegan_torch.networks import stylegan1
 from stylegan_torch.networks.layers import layer_noise, pixel_norm
 
@@ -89,12 +89,15 @@ class StyledConv(DrawsOnly):
                 (y if early is None else y + early[:, None, None]).contiguous(memory_format=torch.channels_last), 0
             )
         assert x is not None
+        activated = self.kind == "up" and self.config.activate_before_blur
+        first = finisher(self.config.activation) if activated else lambda y, start: y
         if self.blur is None:
-            return assemble(
-                [plain_conv(self.weight, self.kind, early, end)], x.to(self.dtype), len(self.weight), self.size
-            )
-        taps = self.blur.expand(len(self.weight), 1, *self.blur.shape).contiguous()
-        stages = [plain_conv(self.weight, self.kind, early, lambda y, start: y), Depthwise(taps, end)]
+            stages: list[Stage] = [
+                plain_conv(self.weight, self.kind, early, lambda y, start: end(first(y, start), start))
+            ]
+        else:
+            taps = self.blur.expand(len(self.weight), 1, *self.blur.shape).contiguous()
+            stages = [plain_conv(self.weight, self.kind, early, first), Depthwise(taps, end)]
         return assemble(stages, x.to(self.dtype), len(self.weight), self.size)
 
     def _style(self, y: Tensor, w: Tensor) -> Tensor:

@@ -407,6 +407,8 @@ def _as_read(value: Tensor) -> Tensor:
 
 
 def _network(version: int, data: JsonObject, state: dict[str, Tensor], source: dict[str, Tensor]) -> StoredNetwork:
+    for name, value in (*state.items(), *source.items()):
+        _check_plain(value, name)
     if version == 1:
         data = dict(data)
         added = data.pop("style_bias", 0.0) if data.get("family") == "stylegan2" else 0.0
@@ -415,6 +417,17 @@ def _network(version: int, data: JsonObject, state: dict[str, Tensor], source: d
         source = source | biases
     state = {name: _as_read(value) for name, value in state.items()}
     return StoredNetwork(config_from_json(data), state, source)
+
+
+def _check_plain(value: object, name: str) -> None:
+    """Raise CheckpointError unless a tensor is of plain numbers, all of which the file has."""
+    if not isinstance(value, Tensor):
+        raise CheckpointError(f"tensor {name} is a {type(value).__name__}")
+    plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+    if not plain or value.is_neg() or value.dtype not in (torch.float32, *_HALVES):
+        raise CheckpointError(f"tensor {name} is not of plain numbers ({value.dtype}, {value.layout}, {value.device})")
+    if value.numel() * value.itemsize > value.untyped_storage().nbytes():
+        raise CheckpointError(f"tensor {name} claims more numbers than the file has")
 
 
 def _check_format(content: Json) -> None:

@@ -122,6 +122,14 @@ class SynthesisNetwork(nn.Module):
         """Return the stored noise maps [H, W] in layer order; empty if the network has no noise."""
         return []
 
+    def noise_of(self, x: Tensor) -> Tensor:
+        """Turn noise of N(0, 1) into noise of the kind that this network takes, which is the same for most."""
+        return x
+
+    def normal_of(self, noise: Tensor) -> Tensor:
+        """Undo `noise_of`."""
+        return noise
+
     if TYPE_CHECKING:
 
         @overload
@@ -153,16 +161,18 @@ class SynthesisNetwork(nn.Module):
 
 
 class Generator(nn.Module):
-    """Maps latents z [N, z_dim] and labels c [N, c_dim] to images [N, img_channels, H, W] in about [-1, 1].
+    """Maps latents z [N, z_dim] and labels c [N, c_dim] to images [N, img_channels, H, W] in about `image_range`.
 
     has_w: whether there is a w between z and images; if not (ProGAN), there are no `mapping`, `synthesis`, `num_ws` and
         `w_dim`.
     rounding: how the release's script makes 8-bit values, as of `to_uint8`.
+    image_range: what is black and what is white in images.
     img_size: height and width; `img_resolution` is the larger.
     """
 
     has_w: ClassVar[bool]
-    rounding: ClassVar[Literal["truncate", "nearest"]]
+    rounding: ClassVar[Literal["truncate", "nearest", "unit"]]
+    image_range: ClassVar[tuple[float, float]] = (-1.0, 1.0)
     init_args: tuple[()] = ()
     config: GeneratorConfig
     z_dim: int
@@ -184,6 +194,11 @@ class Generator(nn.Module):
     def init_kwargs(self) -> Arguments:
         """The sizes as official PyTorch classes name them."""
         return {name: getattr(self, name) for name in ("z_dim", "c_dim", "img_resolution", "img_channels")}
+
+    def signed(self, images: Tensor) -> Tensor:
+        """Return images of this network in [-1, 1]."""
+        low, high = self.image_range
+        return images if (low, high) == (-1.0, 1.0) else (images - low) * (2 / (high - low)) - 1
 
     if TYPE_CHECKING:
 
@@ -207,7 +222,7 @@ class StyleGenerator(Generator):
     """A generator with a w: a mapping and a synthesis network, which work by themselves too."""
 
     has_w = True
-    rounding = "truncate"
+    rounding: ClassVar[Literal["truncate", "nearest", "unit"]] = "truncate"
     config: StyleConfig
 
     def __init__(self, config: StyleConfig, mapping: MappingNetwork, synthesis: SynthesisNetwork) -> None:

@@ -17,6 +17,8 @@ from stylegan_torch.errors import NoAverageError
 from stylegan_torch.types import Arguments
 
 _SQRT2 = math.sqrt(2.0)
+_OWN_EPS = 1e-5
+"""PyTorch's own epsilon. Programs that have it use PyTorch's own layer: so do we, as a constant map is all rounding."""
 
 # name -> (function, gain that keeps the variance of a unit normal input about 1)
 ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
@@ -47,15 +49,18 @@ def pixel_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
 
 def instance_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
     """Give every feature map of every sample zero mean and unit variance (the AdaIN of StyleGAN section 2)."""
+    if eps == _OWN_EPS:
+        return F.instance_norm(x, eps=eps)
     x = x - x.mean(dim=(2, 3), keepdim=True)
     return x * torch.rsqrt(x.square().mean(dim=(2, 3), keepdim=True) + eps)
 
 
-def minibatch_stddev(x: Tensor, group_size: int | None, num_features: int = 1) -> Tensor:
+def minibatch_stddev(x: Tensor, group_size: int | None, num_features: int = 1, *, unbiased: bool = False) -> Tensor:
     """Append `num_features` constant maps with the spread inside groups of samples (ProGAN section 3).
 
     `x` is [N, C, H, W]; the result is [N, C + num_features, H, W]. A group has min(`group_size`, N) members (None:
-    the whole batch), which stand N / group apart in the batch, as in the original programs.
+    the whole batch), which stand N / group apart in the batch, as in the original programs. An `unbiased` variance is
+    divided by the members less 1.
 
     Raises:
         ValueError: if N is not a multiple of the group size.
@@ -66,6 +71,8 @@ def minibatch_stddev(x: Tensor, group_size: int | None, num_features: int = 1) -
         raise ValueError(f"a batch of {N} cannot be split into minibatch-stddev groups of {group}")
     y = x.reshape(group, -1, num_features, C // num_features, H, W)
     y = (y - y.mean(dim=0)).square().mean(dim=0)
+    if unbiased and group > 1:
+        y = y * (group / (group - 1))
     y = (y + 1e-8).sqrt().mean(dim=(2, 3, 4))
     y = y.reshape(-1, num_features, 1, 1).repeat(group, 1, H, W)
     return torch.cat([x, y], dim=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, overload
 
 import torch
@@ -47,6 +47,8 @@ class GeneratorConfig:
     normalize_z, normalize_z_first: normalise z and labels together; normalise z alone before labels join it.
     first_gain, rgb_gain: of the equalized dense layer and RGB layers.
     first_pixel_norm: whether pixel normalisation follows the dense layer too.
+    first_pixel_bias: whether the dense layer has a bias for every pixel, not one for every feature map.
+    scaled_bias: whether what multiplies weights multiplies biases too.
     growing: False if only the finest RGB layer exists.
     lod: level of detail of a snapshot saved mid-growth, 0 = finished.
     """
@@ -67,6 +69,8 @@ class GeneratorConfig:
     normalize_z_first: bool = False
     growing: bool = True
     lod: float = 0.0
+    first_pixel_bias: bool = field(default=False, metadata={"if_unusual": True})
+    scaled_bias: bool = field(default=False, metadata={"if_unusual": True})
 
     @property
     def img_size(self) -> tuple[int, int]:
@@ -99,6 +103,8 @@ class DiscriminatorConfig:
     rgb_activation: whether RGB layers end in one.
     pool_first: average before bias and activation ("fused scale") rather than after.
     mbstd_group_size: members of a minibatch-stddev group; None = the whole batch. mbstd_num_features 0 = no such layer.
+    mbstd_unbiased: whether its variances are divided by the members less 1.
+    scaled_bias: whether what multiplies weights multiplies biases too.
     """
 
     img_resolution: int
@@ -115,6 +121,8 @@ class DiscriminatorConfig:
     rgb_activation: bool = True
     growing: bool = True
     lod: float = 0.0
+    mbstd_unbiased: bool = field(default=False, metadata={"if_unusual": True})
+    scaled_bias: bool = field(default=False, metadata={"if_unusual": True})
 
     @property
     def img_size(self) -> tuple[int, int]:
@@ -135,37 +143,46 @@ _STAGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 class Layer(nn.Module):
     """One layer: its stage, bias, activation, and pixel normalisation if `eps` is given (ProGAN section 4.2).
 
-    A dense stage makes a vector, "latents" features of 4×4; "up" and "down" change the size twofold.
+    A dense stage makes a vector, "latents" features of 4×4; "up" and "down" change the size twofold. `pixel_bias`
+    has a bias for every pixel of "latents".
     """
 
     weight_scale: Tensor
 
     def __init__(
         self,
-        scale: WeightScale,
+        config: GeneratorConfig | DiscriminatorConfig,
         *shape: int,
         stage: str = "conv",
         activation: str = "linear",
         gain: float = math.sqrt(2.0),
         eps: float | None = None,
+        pixel_bias: bool = False,
     ) -> None:
         super().__init__()
         self.weight = normal(*shape)
-        self.bias = nn.Parameter(torch.zeros(shape[0] // 16 if stage == "latents" else shape[0]))
+        self.bias = nn.Parameter(torch.zeros(shape[0] // 16 if stage == "latents" and not pixel_bias else shape[0]))
+        self.bias_shape = (-1,) if stage == "dense" else (-1, 4, 4) if pixel_bias else (-1, 1, 1)
         gain /= math.sqrt(math.prod(shape[1:]))
-        self.weight_gain = gain if scale == "equalized" else 1.0
-        self.stored = scale == "stored"
+        self.weight_gain = gain if config.weight_scale == "equalized" else 1.0
+        self.stored = config.weight_scale == "stored"
         if self.stored:
             self.register_buffer("weight_scale", torch.tensor(gain))
         self.stage = stage
         self.activation = activation
         self.eps = eps
+        self.scaled_bias = config.scaled_bias
+
+    def scaled(self) -> tuple[Tensor, Tensor]:
+        """Return weight and bias as they are used, the bias [O]."""
+        scale = self.weight_scale if self.stored else self.weight_gain
+        return self.weight * scale, self.bias * scale if self.scaled_bias else self.bias
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, I] or [N, I, H, W] to [N, O] or [N, O, H', W']."""
         x = like_weight(x, self.weight)
-        x = _STAGES[self.stage](x, self.weight * (self.weight_scale if self.stored else self.weight_gain))
-        x = x + (self.bias if x.ndim == 2 else self.bias[:, None, None])
+        weight, bias = self.scaled()
+        x = _STAGES[self.stage](x, weight) + bias.reshape(self.bias_shape)
         x = activate(x, self.activation, with_gain=False)
         return x if self.eps is None else pixel_norm(x, self.eps)
 
@@ -175,17 +192,25 @@ class SynthesisBlock(nn.Module):
 
     def __init__(self, config: GeneratorConfig, level: int) -> None:
         super().__init__()
-        scale, out, act = config.weight_scale, config.channels[level], config.activation
+        out, act = config.channels[level], config.activation
         eps = config.pixel_norm_eps if config.use_pixel_norm else None
         if level == 0:
-            features, gain = config.z_dim + config.c_dim, config.first_gain
-            first_eps = eps if config.first_pixel_norm else None
-            self.fc = Layer(scale, out * 16, features, stage="latents", activation=act, gain=gain, eps=first_eps)
+            features = config.z_dim + config.c_dim
+            self.fc = Layer(
+                config,
+                out * 16,
+                features,
+                stage="latents",
+                activation=act,
+                gain=config.first_gain,
+                eps=eps if config.first_pixel_norm else None,
+                pixel_bias=config.first_pixel_bias,
+            )
         else:
-            self.conv0 = Layer(scale, out, config.channels[level - 1], 3, 3, stage="up", activation=act, eps=eps)
-        self.conv1 = Layer(scale, out, out, 3, 3, activation=act, eps=eps)
+            self.conv0 = Layer(config, out, config.channels[level - 1], 3, 3, stage="up", activation=act, eps=eps)
+        self.conv1 = Layer(config, out, out, 3, 3, activation=act, eps=eps)
         if config.growing or level == len(config.channels) - 1:
-            self.torgb = Layer(scale, config.img_channels, out, 1, 1, gain=config.rgb_gain)
+            self.torgb = Layer(config, config.img_channels, out, 1, 1, gain=config.rgb_gain)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the features of the level below (at 4×4: the latents [N, z_dim + c_dim]) to this level's."""
@@ -259,7 +284,7 @@ class Generator(interface.Generator):
 
 def _from_rgb(config: DiscriminatorConfig, channels: int) -> Layer:
     act = "lrelu" if config.rgb_activation else "linear"
-    return Layer(config.weight_scale, channels, config.img_channels, 1, 1, activation=act)
+    return Layer(config, channels, config.img_channels, 1, 1, activation=act)
 
 
 class DiscriminatorBlock(nn.Module):
@@ -267,13 +292,13 @@ class DiscriminatorBlock(nn.Module):
 
     def __init__(self, config: DiscriminatorConfig, level: int) -> None:
         super().__init__()
-        scale, channels, out = config.weight_scale, config.channels[level], config.channels[level - 1]
+        channels, out = config.channels[level], config.channels[level - 1]
         if config.growing or level == len(config.channels) - 1:
             self.fromrgb = _from_rgb(config, channels)
-        self.conv0 = Layer(scale, channels, channels, 3, 3, activation="lrelu")
+        self.conv0 = Layer(config, channels, channels, 3, 3, activation="lrelu")
         self.pool_first = config.pool_first
         stage = "down" if config.pool_first else "conv"
-        self.conv1 = Layer(scale, out, channels, 3, 3, stage=stage, activation="lrelu")
+        self.conv1 = Layer(config, out, channels, 3, 3, stage=stage, activation="lrelu")
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the features of this level to those of the next coarser one."""
@@ -287,18 +312,19 @@ class DiscriminatorEpilogue(interface.DiscriminatorEpilogue):
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
         self.config = config
-        scale, channels = config.weight_scale, config.channels[0]
+        channels = config.channels[0]
         if config.growing or len(config.channels) == 1:
             self.fromrgb = _from_rgb(config, channels)
         self.mbstd_group_size = config.mbstd_group_size
-        self.conv = Layer(scale, channels, channels + config.mbstd_num_features, 3, 3, activation="lrelu")
-        self.fc = Layer(scale, config.fc_dim, channels * 16, stage="dense", activation="lrelu")
-        self.out = Layer(scale, 1 + config.num_label_logits, config.fc_dim, stage="dense", gain=config.score_gain)
+        self.conv = Layer(config, channels, channels + config.mbstd_num_features, 3, 3, activation="lrelu")
+        self.fc = Layer(config, config.fc_dim, channels * 16, stage="dense", activation="lrelu")
+        self.out = Layer(config, 1 + config.num_label_logits, config.fc_dim, stage="dense", gain=config.score_gain)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features [N, C, 4, 4] to [N, 1 + num_label_logits]."""
         if self.config.mbstd_num_features:
-            x = minibatch_stddev(x, self.mbstd_group_size, self.config.mbstd_num_features)
+            cfg = self.config
+            x = minibatch_stddev(x, self.mbstd_group_size, cfg.mbstd_num_features, unbiased=cfg.mbstd_unbiased)
         return self.out(self.fc(self.conv(x).flatten(1)))
 
 

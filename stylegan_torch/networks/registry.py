@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import types
@@ -13,14 +14,16 @@ import torch
 from torch import Tensor, nn
 
 from stylegan_torch.errors import CheckpointError
-from stylegan_torch.networks import progan, stylegan1, stylegan2, stylegan3
+from stylegan_torch.networks import lucidrains, progan, stylegan1, stylegan2, stylegan3
 from stylegan_torch.networks.interface import AnyNetwork
 from stylegan_torch.types import Json, JsonObject
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-FAMILIES = {module.__name__.rpartition(".")[2]: module for module in (progan, stylegan1, stylegan2, stylegan3)}
+FAMILIES = {
+    module.__name__.rpartition(".")[2]: module for module in (progan, stylegan1, stylegan2, lucidrains, stylegan3)
+}
 """The families by name, oldest first."""
 
 MAX_LAYERS = 1024
@@ -33,6 +36,7 @@ Config = (
     | stylegan1.DiscriminatorConfig
     | stylegan2.GeneratorConfig
     | stylegan2.DiscriminatorConfig
+    | lucidrains.GeneratorConfig
     | stylegan3.GeneratorConfig
 )
 """The config of any network; the network is rebuilt from it alone."""
@@ -80,8 +84,16 @@ def _plan(config: Config) -> tuple[dict[str, torch.Size], int]:
 
 
 def shapes(config: Config) -> dict[str, torch.Size]:
-    """Return name and shape of every tensor of the network that belongs in a file, in their order; makes none."""
-    return dict(_plan(config)[0])
+    """Return name and shape of every tensor of the network that belongs in a file, in their order; makes none.
+
+    Raises:
+        CheckpointError: if no network has such a config.
+    """
+    try:
+        return dict(_plan(config)[0])
+    except (RuntimeError, ArithmeticError) as error:  # what torch makes of impossible sizes
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"a config of a network is impossible: {reason}") from error
 
 
 def count_parameters(config: Config) -> int:
@@ -115,7 +127,19 @@ def assemble(config: Config, state: dict[str, Tensor]) -> AnyNetwork:
 def config_to_json(config: Config) -> JsonObject:
     """Return the config as plain JSON data, with its family and kind."""
     family, kind = kind_of(config)
-    return {"family": family, "kind": kind, **dataclasses.asdict(config)}
+    return {"family": family, "kind": kind, **_stated(config)}
+
+
+def _stated(data: DataclassInstance) -> JsonObject:
+    """Return the fields of a dataclass, without those that are told only where they are not as usual."""
+    values = {field: getattr(data, field.name) for field in dataclasses.fields(data)}
+    return {
+        field.name: _stated(value)
+        if dataclasses.is_dataclass(value) and not isinstance(value, type)
+        else copy.deepcopy(value)
+        for field, value in values.items()
+        if not (field.metadata.get("if_unusual") and value == field.default)
+    }
 
 
 def config_from_json(data: JsonObject) -> Config:

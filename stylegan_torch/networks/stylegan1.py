@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -87,6 +87,7 @@ class GeneratorConfig:
     shared_noise: both layers of a level get one noise map.
     const_bias: whether the constant has a bias.
     bias_first: add biases of convolutions before blur and noise.
+    activate_before_blur: an activation also ends the enlarging convolution, before blur and noise.
     average_from: side from which the four copies of an enlarging kernel are averaged rather than summed; None = never.
     growing: False if only the finest RGB layer exists.
     lod: level of detail of a snapshot saved mid-growth, 0 = finished.
@@ -121,6 +122,7 @@ class GeneratorConfig:
     truncation_psi: float = 0.7
     truncation_cutoff: int | None = 8
     official_noise: Literal["seeded", "stored"] = "seeded"
+    activate_before_blur: bool = field(default=False, metadata={"if_unusual": True})
 
     @property
     def c_dim(self) -> int:
@@ -341,6 +343,8 @@ class SynthesisLayer(nn.Module):
         if self.stage == "conv":
             return early(conv2d(x, weight))
         x = early(conv2d_nearest_up(x, weight))
+        if self.config.activate_before_blur:
+            x = activate(x, self.config.activation, with_gain=False)
         return x if self.blur_filter is None else blur2d(x, self.blur_filter)
 
 

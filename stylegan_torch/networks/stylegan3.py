@@ -218,6 +218,14 @@ def design_filter(taps: int, *, cutoff: float, width: float, rate: float, radial
     return torch.from_numpy((f / f.sum()).astype(np.float32))
 
 
+def layer_filters(spec: LayerSpec, radial: bool) -> tuple[Tensor | None, Tensor | None]:
+    """Return the filters before and after the non-linearity of a layer; `radial` is whether the second is."""
+    before, after, rate = spec.before, spec.after, spec.rate
+    up = design_filter(spec.up_taps, cutoff=before.cutoff, width=before.half_width * 2, rate=rate)
+    down = design_filter(spec.down_taps, cutoff=after.cutoff, width=after.half_width * 2, rate=rate, radial=radial)
+    return up, down
+
+
 def _kaiser_beta(taps: int, width: float) -> float:
     """Return the window's parameter; `width` of the transition is relative to half the sampling rate."""
     attenuation = 2.285 * (taps - 1) * math.pi * width + 7.95
@@ -328,10 +336,7 @@ class SynthesisLayer(nn.Module):
         self.weight = normal(after.channels, before.channels, spec.kernel, spec.kernel)
         self.bias = nn.Parameter(torch.zeros(after.channels))
         self.register_buffer("magnitude_ema", torch.ones([]))
-        up = design_filter(spec.up_taps, cutoff=before.cutoff, width=before.half_width * 2, rate=spec.rate)
-        down = design_filter(
-            spec.down_taps, cutoff=after.cutoff, width=after.half_width * 2, rate=spec.rate, radial=self.down_radial
-        )
+        up, down = layer_filters(spec, radial=self.down_radial)
         self.register_buffer("up_filter", up)
         self.register_buffer("down_filter", down)
 

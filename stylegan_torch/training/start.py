@@ -19,7 +19,7 @@ from stylegan_torch.pictures.decode import PictureSize
 from stylegan_torch.training.dataset import Dataset, labels_used, prepare
 from stylegan_torch.training.recipes import Trio, networks_of, new_networks, read_recipe
 from stylegan_torch.training.run import Run
-from stylegan_torch.training.settings import Settings, preset
+from stylegan_torch.training.settings import PRESETS, Settings, preset
 from stylegan_torch.training.trainer import Trainer
 from stylegan_torch.types import JsonObject
 
@@ -143,6 +143,8 @@ def _beginning(
     if not generators:
         raise StyleGANError(f"{plan.network}: there is no generator in it")
     family, _ = kind_of(generators[0])
+    if family not in PRESETS:
+        raise StyleGANError(f"{plan.network}: networks of the family {family} are drawn with, but not trained")
     settings = _settings(family, plan.given, "--set")
     try:
         networks = networks_of(content, plan.fresh_d, settings.seed)

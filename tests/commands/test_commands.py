@@ -336,7 +336,7 @@ def test_a_network_through_process_substitution(tmp_path: Path) -> None:
     ("data", "words"),
     [
         (b"", "Error: standard input is empty"),
-        (b"hello", "Error: standard input: is no kind of file known here"),
+        (b"hello", 'Error: standard input: is only the text "hello"'),
         (NETWORK.read_bytes()[:5000], "Error: standard input: "),
     ],
 )

@@ -35,6 +35,7 @@ NETWORKS = [
     *(f"community/yuuho_stylegan{v}_ndarray.pkl" for v in (1, 2)),
     "community/akanimax_v3_depth_5_epoch_1.bin",
     "community/rosinality_sg2_convert.pt",
+    "wild/gan-zoo/pytorch_GAN_zoo_pgan.pth",
 ]
 
 
@@ -124,6 +125,7 @@ OPTIONS: list[tuple[str, dict[str, Any]]] = [
         for name in ("use_styles", "const_input", "use_noise", "use_instance_norm", "equalized")
     ),
     *(("sg1.pkl", {name: True}) for name in ("use_pixel_norm", "bias_first", "shared_noise", "equalized_noise")),
+    *(("sg1.pkl", {"activate_before_blur": True, "blur_filter": taps}) for taps in (None, (1.0, 2.0, 1.0))),
     ("sg1.pkl", {"average_from": 16, "const_bias": False, "activation": "relu"}),
     *(("pg.pkl", {name: False}) for name in ("use_pixel_norm", "growing", "first_pixel_norm", "normalize_z")),
     ("pg.pkl", {"weight_scale": "stored", "activation": "relu"}),

@@ -1,4 +1,4 @@
-"""The README's table of formats is what the code can do."""
+"""The tables of forms in the documents are what the code can do."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from converter.forms.registry import FORMS
 from converter.forms.table import BEGIN, END, markdown, renewed, rows
 from tests import HOME
 
-README = HOME / "README.md"
+DOCUMENTS = ["README.md", "docs/FORMS.md"]
 
 
-def test_the_readme_is_up_to_date() -> None:
-    text = README.read_text(encoding="utf-8")
-    assert renewed(text) == text, "run: python -m converter.forms.table README.md"
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_the_documents_are_up_to_date(document: str) -> None:
+    text = (HOME / document).read_text(encoding="utf-8")
+    assert renewed(text) == text, f"run: python -m converter.forms.table {' '.join(DOCUMENTS)}"
 
 
 def test_the_table_has_every_form_and_writer() -> None:
-    table = markdown()
-    assert len(rows()) == len(FORMS)
+    table = markdown(rows())
+    assert len(rows()) == len(FORMS) + 1
     for name, writer in writers().items():
         assert f"`--format {name}`" in table or f"`{writer.suffixes[0]}`" in table
     assert "| genforce | yes | `--format genforce` | G, D | progan, stylegan1, stylegan2 |" in table
@@ -46,6 +47,7 @@ def test_what_is_imported_later_is_there() -> None:
 
 
 def test_a_stale_table_is_renewed() -> None:
-    assert renewed(f"a{BEGIN}old{END}b") == f"a{BEGIN}\n\n{markdown()}\n\n{END}b"
+    begin, end = BEGIN.format("formats"), END.format("formats")
+    assert renewed(f"a{begin}old{end}b") == f"a{begin}\n\n{markdown(rows())}\n\n{end}b"
     with pytest.raises(ValueError, match="no marks"):
         renewed("nothing")

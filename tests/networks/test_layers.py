@@ -183,6 +183,14 @@ def test_instance_norm(h: int, w: int, seed: int) -> None:
     agree(layers.instance_norm(tensor(x)), oracle.instance_norm(x), 1e-9)
 
 
+@given(sides, sides, seeds)
+def test_instance_norm_of_pytorch(h: int, w: int, seed: int) -> None:
+    x = random(seed, 2, 3, 1 + h, w)
+    centred = x - x.mean(axis=(2, 3), keepdims=True)
+    expected = centred / np.sqrt((centred**2).mean(axis=(2, 3), keepdims=True) + 1e-5)
+    agree(layers.instance_norm(tensor(x), 1e-5), expected, 1e-9)
+
+
 @given(st.integers(1, 4), st.integers(1, 4), st.booleans(), st.integers(1, 3), st.integers(1, 2), seeds)
 @EXAMPLES
 def test_minibatch_stddev(groups: int, group: int, whole: bool, features: int, width: int, seed: int) -> None:
@@ -194,6 +202,13 @@ def test_minibatch_stddev(groups: int, group: int, whole: bool, features: int, w
 def test_minibatch_stddev_of_a_small_batch_takes_it_as_one_group() -> None:
     x = random(0, 3, 2, 4, 4)
     agree(layers.minibatch_stddev(tensor(x), 8), oracle.mbstd(x, 3, 1))
+
+
+def test_minibatch_stddev_of_unbiased_variances() -> None:
+    x = torch.randn(4, 3, 4, 4)
+    spread = (x.var(dim=0, correction=1) + 1e-8).sqrt().mean()
+    torch.testing.assert_close(layers.minibatch_stddev(x, 4, unbiased=True)[:, 3], spread.expand(4, 4, 4))
+    assert bool((layers.minibatch_stddev(x[:1], 4, unbiased=True)[:, 3] == 1e-4).all())
 
 
 def test_minibatch_stddev_refuses_a_batch_that_cannot_be_split() -> None:

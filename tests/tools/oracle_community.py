@@ -197,3 +197,38 @@ def genforce_stylegan2_discriminator_as_ada(t: Tensors) -> dict[str, npt.NDArray
         else:
             ada[f"{ours}.{leaf}"] = value
     return ada
+
+
+# mmgeneration's ProGAN.
+
+
+def mmgen_pggan_generator(tensors: Tensors, z: npt.ArrayLike) -> Array:
+    """Pictures in the order of channels of the file; a kernel of an enlargement is scaled by its second axis."""
+    net = Net(tensors)
+    levels = sum(name.startswith("torgb_layers.") for name in tensors) // 2
+
+    def plain(scope: str, x: Array, padding: int, gain: float) -> Array:
+        y = conv(x, _scaled(net[f"{scope}.conv.weight_orig"], gain), padding)
+        return y + channels(net[f"{scope}.conv.bias"], y)
+
+    x = norm2(np.asarray(z, np.float64)) @ _scaled(net["noise2feat.linear.weight_orig"], math.sqrt(2) / 4).T
+    x = norm2(lrelu(x.reshape(len(x), -1, 4, 4) + net["noise2feat.bias"]))
+    for block in range(2 * levels - 1):
+        if block % 2:
+            weight = _scaled(net[f"conv_blocks.{block}.conv.weight_orig"])
+            y = _transposed(x, 4 * _mean_of_shifts(weight))
+            y += channels(net[f"conv_blocks.{block}.conv.bias"], y)
+        else:
+            y = plain(f"conv_blocks.{block}", x, 1, math.sqrt(2))
+        x = norm2(lrelu(y))
+    return plain(f"torgb_layers.{levels - 1}", x, 0, 1.0)
+
+
+def _transposed(x: Array, kernel: Array) -> Array:
+    """Transposed convolution of stride 2, padding 1 by a kernel [in, out, 4, 4]."""
+    n, _, h, w = x.shape
+    y = np.zeros((n, kernel.shape[1], 2 * h + 2, 2 * w + 2))
+    for a in range(4):
+        for b in range(4):
+            y[:, :, a : a + 2 * h : 2, b : b + 2 * w : 2] += np.einsum("nihw,io->nohw", x, kernel[:, :, a, b])
+    return y[:, :, 1:-1, 1:-1]

@@ -13,9 +13,9 @@ from converter.translate import export_network
 from stylegan_torch.files.checkpoint import Checkpoint
 
 
-def comes_back(path: Path, resolution: int | None = None) -> Checkpoint:
+def comes_back(path: Path, resolution: int | None = None, suffix: str = ".safetensors") -> Checkpoint:
     """Convert a file to ours, and assert that this gives the original tensors back, bit for bit."""
-    source, ours = open_source(path), path.with_name("ours.safetensors")
+    source, ours = open_source(path), path.with_name(f"ours{suffix}")
     assert isinstance(source, ForeignFile)
     converter.convert(path, ours, assumed={"img_resolution": resolution} if resolution else None, force=True)
     checkpoint = converter.load(ours)

@@ -75,7 +75,8 @@ def _with_sibling_facts(network: ForeignNetwork, networks: Mapping[str, ForeignN
     return replace(network, header={**network.header, "assumed": {**header_of(network)["assumed"], **said}})
 
 
-def _lod(tensors: Tensors, name: str) -> float:
+def lod_of(tensors: Tensors, name: str) -> float:
+    """Return the level of detail that a file says, 0 if it says none; raises ConvertError if it is none."""
     lod = float(tensors[name]) if name in tensors and tensors[name].numel() == 1 else 0.0
     if not 0 <= lod <= 16:
         raise ConvertError(f"variable {name} is {lod:g}, which is no level of detail")
@@ -84,6 +85,11 @@ def _lod(tensors: Tensors, name: str) -> float:
 
 def _level(r: int) -> int:
     return log2_resolution(r) - 2
+
+
+def _w_dim(tensors: Tensors) -> int:
+    """Return the width of the average w, which Hammer's files have at the top."""
+    return shape_of(tensors, "w_avg" if "w_avg" in tensors else "truncation.w_avg", 1)[0]
 
 
 # StyleGAN2 and StyleGAN2-ADA.
@@ -116,7 +122,7 @@ def _mapping2(tensors: Tensors) -> stylegan2.MappingConfig:
     return stylegan2.MappingConfig(
         z_dim=z_dim - embed_dim,
         c_dim=c_dim,
-        w_dim=shape_of(tensors, "truncation.w_avg", 1)[0],
+        w_dim=_w_dim(tensors),
         num_layers=count(tensors, "mapping.dense{}.weight"),
         layer_dim=shape_of(tensors, "mapping.dense0.weight", 2)[0],
         embed_dim=embed_dim or z_dim,
@@ -235,7 +241,7 @@ def stylegan_generator_config(network: ForeignNetwork) -> stylegan1.GeneratorCon
     mapping = stylegan1.MappingConfig(
         z_dim=z_dim,
         c_dim=c_dim,
-        w_dim=shape_of(tensors, "truncation.w_avg", 1)[0],
+        w_dim=_w_dim(tensors),
         num_layers=count(tensors, "mapping.dense{}.weight"),
         layer_dim=shape_of(tensors, "mapping.dense0.weight", 2)[0],
     )
@@ -246,7 +252,7 @@ def stylegan_generator_config(network: ForeignNetwork) -> stylegan1.GeneratorCon
         img_channels=shape_of(tensors, "synthesis.output0.weight", 4)[0],
         channels=tuple(shape_of(tensors, f"synthesis.output{b}.weight", 4)[1] for b in range(levels)),
         blur_filter=taps_of(tensors, blur) if blur in tensors or levels == 1 else None,
-        lod=_lod(tensors, "synthesis.lod"),
+        lod=lod_of(tensors, "synthesis.lod"),
         official_noise="stored",
     )
 
@@ -290,7 +296,7 @@ def stylegan_discriminator_config(network: ForeignNetwork) -> stylegan1.Discrimi
         c_dim=outputs if outputs > 1 else 0,
         blur_filter=taps_of(tensors, "layer1.blur.kernel"),
         mbstd_group_size=header_of(network)["assumed"]["mbstd_group_size"],
-        lod=_lod(tensors, "lod"),
+        lod=lod_of(tensors, "lod"),
     )
 
 
@@ -327,7 +333,7 @@ def pggan_generator_config(network: ForeignNetwork) -> progan.GeneratorConfig:
         img_channels=shape_of(tensors, "output0.weight", 4)[0],
         channels=tuple(shape_of(tensors, f"output{b}.weight", 4)[1] for b in range(levels)),
         normalize_z_first=labels > 0,
-        lod=_lod(tensors, "lod"),
+        lod=lod_of(tensors, "lod"),
     )
 
 
@@ -357,7 +363,7 @@ def pggan_discriminator_config(network: ForeignNetwork) -> progan.DiscriminatorC
         num_label_logits=outputs - 1,
         pool_first=header_of(network)["assumed"]["fused_scale"],
         mbstd_group_size=header_of(network)["assumed"]["mbstd_group_size"],
-        lod=_lod(tensors, "lod"),
+        lod=lod_of(tensors, "lod"),
     )
 
 

@@ -16,7 +16,7 @@ from converter.forms.genforce.read import ASSUMED
 from converter.forms.state_dict import USUAL_TAPS, Tensors, expanded_filter, writer_of
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.checkpoint import Checkpoint
-from stylegan_torch.networks import progan, stylegan1, stylegan2, stylegan3
+from stylegan_torch.networks import lucidrains, progan, stylegan1, stylegan2, stylegan3
 from stylegan_torch.networks.registry import kind_of
 
 _KEYS = {"G": "generator", "D": "discriminator", "G_ema": "generator_smooth"}
@@ -65,7 +65,7 @@ def _note_untold(role: str, header: Header, notes: list[str]) -> None:
 def _anew(role: str, network: checkpoint.StoredNetwork, notes: list[str]) -> ForeignNetwork:
     config = network.config
     family, kind = kind_of(config)
-    if isinstance(config, stylegan3.GeneratorConfig):
+    if isinstance(config, stylegan3.GeneratorConfig | lucidrains.GeneratorConfig):
         raise ConvertError(f"it is of the family {family}")
     _refuse_sizes(config)
     function = f"{_CLASSES[family]}{kind}"

@@ -5,7 +5,7 @@ from converter.form import Form, Later, Writer
 __all__ = ["ONNX", "PT2"]
 
 _WRITE = "converter.forms.graph.write"
-_FAMILIES = ("progan", "stylegan1", "stylegan2", "stylegan3")
+_FAMILIES = ("progan", "stylegan1", "stylegan2", "lucidrains", "stylegan3")
 
 ONNX = Form(
     "onnx",

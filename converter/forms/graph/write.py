@@ -32,7 +32,6 @@ from torch.torch_version import TorchVersion
 from converter.errors import ConvertError
 from converter.form import Options, Written
 from stylegan_torch.files.checkpoint import Checkpoint
-from stylegan_torch.networks import progan
 from stylegan_torch.networks.registry import assemble, config_to_json
 
 RECORD = "stylegan_torch"
@@ -56,7 +55,7 @@ class Drawing(nn.Module):
     def __init__(self, G: Any, noise: str) -> None:
         super().__init__()
         self.G = G
-        self.has_w = not isinstance(G, progan.Generator)
+        self.has_w = G.has_w
         self.noise_mode = "none" if noise == "none" else "const"
         random = torch.Generator().manual_seed(0)
         self.examples = {"z": torch.randn(2, G.z_dim, generator=random)}

@@ -33,3 +33,12 @@ class Header(header.Header):
 def header_of(network: ForeignNetwork) -> Header:
     """Return the header of a network of this form."""
     return cast(Header, network.header)
+
+
+class StateHeader(header.Header):
+    """What is made up for a state dict, which has tensors only.
+
+    assumed: constructor arguments that its tensors don't tell.
+    """
+
+    assumed: dict[str, object]

@@ -17,6 +17,7 @@ from converter.forms.tensorflow.stylegan2 import base_size
 from converter.table import Kept, Row, Table
 from stylegan_torch.networks import stylegan2
 from stylegan_torch.networks.layers import ACTIVATIONS, make_filter, resolutions
+from stylegan_torch.networks.stylegan2 import USUAL_TAPS
 
 SIZE: dict[str, object] = {"c_dim": 0, "img_resolution": 1024, "img_channels": 3}
 _CHANNELS: dict[str, object] = {"channel_base": 32768, "channel_max": 512}
@@ -169,7 +170,8 @@ def _table(resample_filter: tuple[float, ...], used: str) -> Table:
     expected = partial(make_filter, resample_filter)
 
     def default(name: str) -> Tensor:
-        return expected() if _matters(used, name) else make_filter((1.0, 3.0, 3.0, 1.0))
+        # The first block has the network's too, and no use for it.
+        return expected() if _matters(rf"{used}|synthesis\.b4\.resample_filter", name) else make_filter(USUAL_TAPS)
 
     def check(name: str, value: Tensor) -> None:
         if _matters(used, name) and (

@@ -7,7 +7,7 @@ from converter.forms.pytorch.stylegan2 import SIZE, arguments_of, mapping_config
 from converter.table import Row, Table
 from stylegan_torch.networks import stylegan3
 
-_SYNTHESIS: dict[str, object] = {
+SYNTHESIS: dict[str, object] = {
     "channel_base": 32768,
     "channel_max": 512,
     "num_layers": 14,
@@ -31,7 +31,7 @@ def generator_config(network: ForeignNetwork) -> stylegan3.GeneratorConfig:
     """Return the config of a `Generator`."""
     arguments = arguments_of(network)
     top = Keywords("Generator", {**SIZE, "z_dim": 512, "w_dim": 512}, arguments)
-    kw = Keywords("SynthesisNetwork", _SYNTHESIS, arguments)
+    kw = Keywords("SynthesisNetwork", SYNTHESIS, arguments)
     return stylegan3.GeneratorConfig(
         mapping=mapping_config(
             arguments,

@@ -11,7 +11,7 @@ from collections.abc import Container
 from converter.contents import Found
 from converter.errors import ConvertError
 from converter.foreign import ForeignNetwork
-from converter.forms.completion import with_average_w, with_noise
+from converter.forms.completion import completed
 from converter.forms.rosinality import STYLEGAN1
 from converter.forms.rosinality.header import header_of
 from converter.forms.state_dict import count, shape_of, stored_filters
@@ -84,8 +84,7 @@ def generator_config(network: ForeignNetwork) -> stylegan1.GeneratorConfig:
 def complete(network: ForeignNetwork) -> ForeignNetwork:
     """Make what no file of this kind has: noise maps, which are always random there, and the average w."""
     config = generator_config(network)
-    table, mapping = generator_table(network, config), stylegan1.MappingNetwork(config.mapping, num_ws=1)
-    return with_average_w(with_noise(network, config, table), table, mapping, samples=MEAN_SAMPLES)
+    return completed(network, config, generator_table(network, config), samples=MEAN_SAMPLES)
 
 
 def generator_table(network: ForeignNetwork, config: stylegan1.GeneratorConfig) -> Table:

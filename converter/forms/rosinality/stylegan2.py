@@ -11,9 +11,9 @@ from torch import Tensor
 from converter.contents import Found, plain_tensor
 from converter.errors import ConvertError
 from converter.foreign import ForeignNetwork
-from converter.forms.completion import with_average_w, with_noise
+from converter.forms import completion
 from converter.forms.rosinality import STYLEGAN2
-from converter.forms.state_dict import count, shape_of, stored_filters, taps_of
+from converter.forms.state_dict import Rename, count, shape_of, stored_filters, taps_of
 from converter.table import CHANNELS, NOISE, SAME, UNBATCH, Row, Table, product
 from stylegan_torch.networks import stylegan2
 
@@ -21,9 +21,9 @@ MEAN_SAMPLES = 4096
 """How many w the sampling script averages where a file has no average."""
 
 
-def read(found: Found) -> ForeignNetwork:
+def read(found: Found, form: str = STYLEGAN2.id) -> ForeignNetwork:
     """Return a network of a file, a generator with the average w that stands beside it."""
-    network = found.network(STYLEGAN2.id)
+    network = found.network(form)
     average = None if found.is_discriminator else found.beside("latent_avg")
     if average is None or "latent_avg" in network.tensors:
         return network
@@ -41,41 +41,37 @@ def average_w(value: Tensor) -> Tensor:
 
 def completion_notes(networks: dict[str, ForeignNetwork]) -> list[str]:
     """Return notes on what `complete` makes."""
-    generator = next((network for role, network in networks.items() if role != "D"), None)
-    if generator is None:
-        return []
-    notes = []
-    if "latent_avg" not in generator.tensors:
-        notes.append(f"the file has no average w; that of {MEAN_SAMPLES} z is taken, as its program does")
-    if not any(name.startswith("noises.") for name in generator.tensors):
-        notes.append("the file has no noise maps, which were always random then; some are made")
-    return notes
+    return completion.completion_notes(networks, average="latent_avg", noise="noises.", samples=MEAN_SAMPLES)
 
 
 def complete(network: ForeignNetwork) -> ForeignNetwork:
     """Make what older and training files lack: noise maps (which were always random then), and the average w."""
     config = generator_config(network)
-    table, mapping = generator_table(network, config), stylegan2.MappingNetwork(config.mapping, num_ws=1)
-    return with_average_w(with_noise(network, config, table), table, mapping, samples=MEAN_SAMPLES)
+    return completion.completed(network, config, generator_table(network, config), samples=MEAN_SAMPLES)
 
 
-def generator_config(network: ForeignNetwork) -> stylegan2.GeneratorConfig:
-    """Return the config of a `Generator`, read off its tensors."""
+def generator_config(network: ForeignNetwork, name: Rename = str) -> stylegan2.GeneratorConfig:
+    """Return the config of a `Generator`, read off its tensors; `name` is what its program calls them."""
     tensors = network.tensors
-    levels = count(tensors, "to_rgbs.{}.conv.weight") + 1
+    levels = count(tensors, name("to_rgbs.{}.conv.weight")) + 1
     convs = ["conv1", *(f"convs.{2 * j + 1}" for j in range(levels - 1))]
-    channels = tuple(shape_of(tensors, f"{conv}.conv.weight", 5)[1] for conv in convs)
-    w_dim, z_dim = shape_of(tensors, "style.1.weight", 2)
-    _, const_channels, height, width = shape_of(tensors, "input.input", 4)
-    depth = count(tensors, "style.{}.weight", 1)
+    channels = tuple(shape_of(tensors, name(f"{conv}.conv.weight"), 5)[1] for conv in convs)
+    w_dim, z_dim = shape_of(tensors, name("style.1.weight"), 2)
+    if z_dim == 2 * w_dim:
+        raise ConvertError(
+            f"variable {name('style.1.weight')} takes {z_dim} numbers for a w of {w_dim}: this network had labels, "
+            "whose embedding was lost on the way, so it cannot draw what it drew; convert the original instead"
+        )
+    _, const_channels, height, width = shape_of(tensors, name("input.input"), 4)
+    depth = count(tensors, name("style.{}.weight"), 1)
     return stylegan2.GeneratorConfig(
         mapping=stylegan2.MappingConfig(z_dim=z_dim, c_dim=0, w_dim=w_dim, num_layers=depth, layer_dim=w_dim),
         img_resolution=4 * 2 ** (levels - 1),
-        img_channels=shape_of(tensors, "to_rgb1.conv.weight", 5)[1],
+        img_channels=shape_of(tensors, name("to_rgb1.conv.weight"), 5)[1],
         channels=channels,
         const_channels=const_channels,
         base_size=(height, width),
-        resample_filter=taps_of(tensors, "convs.0.conv.blur.kernel"),
+        resample_filter=taps_of(tensors, name("convs.0.conv.blur.kernel")),
         equalized_modulation=True,
     )
 
@@ -122,18 +118,18 @@ def _indices(r: int, i: int) -> dict[str, int]:
     }
 
 
-def discriminator_config(network: ForeignNetwork) -> stylegan2.DiscriminatorConfig:
-    """Return the config of a `Discriminator`, read off its tensors."""
+def discriminator_config(network: ForeignNetwork, name: Rename = str) -> stylegan2.DiscriminatorConfig:
+    """Return the config of a `Discriminator`, read off its tensors; `name` is what its program calls them."""
     tensors = network.tensors
-    levels = count(tensors, "convs.{}.conv1.0.weight", 1)
-    before = [shape_of(tensors, f"convs.{i}.conv1.0.weight", 4)[1] for i in range(levels, 0, -1)]
-    final = shape_of(tensors, "final_conv.0.weight", 4)
+    levels = count(tensors, name("convs.{}.conv1.0.weight"), 1)
+    before = [shape_of(tensors, name(f"convs.{i}.conv1.0.weight"), 4)[1] for i in range(levels, 0, -1)]
+    final = shape_of(tensors, name("final_conv.0.weight"), 4)
     return stylegan2.DiscriminatorConfig(
         img_resolution=4 * 2**levels,
-        img_channels=shape_of(tensors, "convs.0.0.weight", 4)[1],
+        img_channels=shape_of(tensors, name("convs.0.0.weight"), 4)[1],
         channels=(final[0], *before),
-        fc_dim=shape_of(tensors, "final_linear.0.weight", 2)[0],
-        resample_filter=taps_of(tensors, "convs.1.conv2.0.kernel"),
+        fc_dim=shape_of(tensors, name("final_linear.0.weight"), 2)[0],
+        resample_filter=taps_of(tensors, name("convs.1.conv2.0.kernel")),
         mbstd_num_features=final[1] - final[0],
     )
 

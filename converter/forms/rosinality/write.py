@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,17 +13,34 @@ from converter import foreign
 from converter.errors import ConvertError
 from converter.forms.fit import made_anew, networks_in
 from converter.forms.rosinality import STYLEGAN2
-from converter.forms.state_dict import writer_of
+from converter.forms.state_dict import Rename, writer_of
 from converter.header import Header
-from converter.table import same_bits
-from stylegan_torch.files.checkpoint import Checkpoint, StoredNetwork
+from stylegan_torch.files.checkpoint import Checkpoint, StoredNetwork, same_bits
 from stylegan_torch.networks import stylegan2
 from stylegan_torch.networks.registry import Config, kind_of, shapes
 
 _KEYS = {"G_ema": "g_ema", "G": "g", "D": "d"}
-_AVERAGE = "latent_avg"
+AVERAGE = "latent_avg"
 _WIDTHS = (512, 512, 512, 512)
 """Feature maps of the levels 4² to 32²; from 64² on they are 256·m, halved at every level."""
+
+
+class Template(NamedTuple):
+    """How a program with the same networks has them.
+
+    form: id of its form.
+    kind: what stands before "Generator" and "Discriminator" in the names of its kinds.
+    name: what it calls a tensor.
+    kernels: whether it stores the filters.
+    """
+
+    form: str
+    kind: str = ""
+    name: Rename = str
+    kernels: bool = True
+
+
+_TEMPLATE = Template(STYLEGAN2.id)
 
 
 def to_rosinality(checkpoint: Checkpoint) -> tuple[dict[str, object], list[str]]:
@@ -38,12 +56,12 @@ def to_rosinality(checkpoint: Checkpoint) -> tuple[dict[str, object], list[str]]
     states: dict[str, dict[str, Tensor]] = {}
     notes: list[str] = []
     shared: dict[str, Tensor] = {}
-    for network in networks_in(STYLEGAN2, checkpoint, _anew, notes=notes):
+    for network in networks_in(STYLEGAN2, checkpoint, anew, notes=notes):
         tensors = dict(network.tensors)
-        average = tensors.pop(_AVERAGE, None)
+        average = tensors.pop(AVERAGE, None)
         if network.role == "G_ema" and average is not None:
-            shared[_AVERAGE] = average
-        elif average is not None and not same_bits(average, shared.get(_AVERAGE, average)):
+            shared[AVERAGE] = average
+        elif average is not None and not same_bits(average, shared.get(AVERAGE, average)):
             notes.append(f"the average w of {network.role} is lost: that form has one for all, which is that of G_ema")
         states[_KEYS[network.role]] = tensors
     return {"g_ema": states.pop("g_ema"), **shared, **states}, notes
@@ -52,7 +70,12 @@ def to_rosinality(checkpoint: Checkpoint) -> tuple[dict[str, object], list[str]]
 write = writer_of(to_rosinality)
 
 
-def _anew(role: str, network: StoredNetwork, notes: list[str]) -> foreign.ForeignNetwork:
+def anew(role: str, network: StoredNetwork, notes: list[str], template: Template = _TEMPLATE) -> foreign.ForeignNetwork:
+    """Return a network of ours in this form, or in that of a program with the same networks.
+
+    Raises:
+        ConvertError: saying why it cannot be held.
+    """
     for reason in _obstacles(network.config):
         raise ConvertError(reason)
     config = network.config
@@ -61,8 +84,9 @@ def _anew(role: str, network: StoredNetwork, notes: list[str]) -> foreign.Foreig
         order = _generator_variables(config)
     elif isinstance(config, stylegan2.DiscriminatorConfig):
         order = _discriminator_variables(config)
-    header: Header = {"build_func_name": kind_of(config)[1], "variables": []}
-    return made_anew(foreign.ForeignNetwork(role, STYLEGAN2.id, header, {}), network, notes, order=order)
+    header: Header = {"build_func_name": template.kind + kind_of(config)[1], "variables": []}
+    names = [template.name(name) for name in order if template.kernels or not name.endswith(".kernel")]
+    return made_anew(foreign.ForeignNetwork(role, template.form, header, {}), network, notes, order=names)
 
 
 def _with_noise(network: StoredNetwork, config: stylegan2.GeneratorConfig) -> StoredNetwork:
@@ -142,7 +166,7 @@ def _generator_variables(config: stylegan2.GeneratorConfig) -> Iterator[str]:
     for j in range(levels):
         yield from (f"to_rgbs.{j}.{leaf}" for leaf in ("bias", "upsample.kernel", *styled))
     yield from (f"noises.noise_{k}" for k in range(2 * levels + 1))
-    yield _AVERAGE
+    yield AVERAGE
 
 
 def _discriminator_variables(config: stylegan2.DiscriminatorConfig) -> Iterator[str]:

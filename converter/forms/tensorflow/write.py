@@ -21,10 +21,9 @@ from converter.forms.networks import read_pickle
 from converter.forms.tensorflow import TF
 from converter.forms.tensorflow.header import TFHeader, header_of
 from converter.forms.tensorflow.pickler import dump_networks, network_header, official_network
-from converter.table import same_bits
 from converter.translate import export_network, import_network, known_kind
 from stylegan_torch.files import checkpoint
-from stylegan_torch.files.checkpoint import ROLES, Checkpoint
+from stylegan_torch.files.checkpoint import ROLES, Checkpoint, same_bits
 from stylegan_torch.networks import stylegan2
 from stylegan_torch.networks.registry import Config, build, is_constant, tensors_of
 

@@ -99,7 +99,11 @@ def frame_latents(cell: Cell, frames: int) -> list[Latents]:
 
 def with_random_noise(G: Generator, cells: Sequence[Cell], steps: int) -> list[Cell]:
     """Return films whose noise changes smoothly, `steps` (3 or more) times in a turn, the same in all of them."""
-    noise = loop_noise(steps, noise_sizes(G))
+    loop = loop_noise(steps, noise_sizes(G))
+
+    def noise(time: float) -> list[Tensor]:
+        return [G.synthesis.noise_of(each) for each in loop(time)]
+
     return [replace(cell, noise=noise) for cell in cells]
 
 
