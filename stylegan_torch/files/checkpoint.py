@@ -52,6 +52,9 @@ VERSION = 2
 ROLES = ("G_ema", "G", "D")
 """The networks a file may have: the generator's moving average, the generator, the discriminator."""
 _HALVES = (torch.float16, torch.bfloat16)
+_NUMBERS = (torch.float32, *_HALVES)
+_KEPT = (*_NUMBERS, torch.float64, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+"""Types that tensors of a network, and those kept for its export, may have."""
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
@@ -407,8 +410,9 @@ def _as_read(value: Tensor) -> Tensor:
 
 
 def _network(version: int, data: JsonObject, state: dict[str, Tensor], source: dict[str, Tensor]) -> StoredNetwork:
-    for name, value in (*state.items(), *source.items()):
-        _check_plain(value, name)
+    for values, dtypes in ((state, _NUMBERS), (source, _KEPT)):
+        for name, value in values.items():
+            _check_plain(value, name, dtypes)
     if version == 1:
         data = dict(data)
         added = data.pop("style_bias", 0.0) if data.get("family") == "stylegan2" else 0.0
@@ -419,12 +423,12 @@ def _network(version: int, data: JsonObject, state: dict[str, Tensor], source: d
     return StoredNetwork(config_from_json(data), state, source)
 
 
-def _check_plain(value: object, name: str) -> None:
-    """Raise CheckpointError unless a tensor is of plain numbers, all of which the file has."""
+def _check_plain(value: object, name: str, dtypes: tuple[torch.dtype, ...]) -> None:
+    """Raise CheckpointError unless a tensor is of plain numbers of some types, all of which the file has."""
     if not isinstance(value, Tensor):
         raise CheckpointError(f"tensor {name} is a {type(value).__name__}")
     plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
-    if not plain or value.is_neg() or value.dtype not in (torch.float32, *_HALVES):
+    if not plain or value.is_neg() or value.dtype not in dtypes:
         raise CheckpointError(f"tensor {name} is not of plain numbers ({value.dtype}, {value.layout}, {value.device})")
     if value.numel() * value.itemsize > value.untyped_storage().nbytes():
         raise CheckpointError(f"tensor {name} claims more numbers than the file has")
