@@ -46,6 +46,9 @@ class _Linear:
             lambda ws, noise: (ws[:, 0] @ self.matrix.t()).reshape(-1, 3, 4, 4), noise_buffers=list
         )
 
+    def signed(self, images: Tensor) -> Tensor:
+        return images
+
 
 def _squared(a: Tensor, b: Tensor) -> Tensor:
     return (a - b).square().flatten(1).sum(dim=1)
