@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
@@ -94,7 +95,7 @@ class Contents:
     all: dict[str, Any] = field(default_factory=dict)
     foreign: tuple[str, ...] = ()
 
-    @property
+    @cached_property
     def tensors(self) -> dict[str, Any]:
         """Tensors by path, not yet plain ones."""
         return {path: value for path, value in self.all.items() if isinstance(value, _TENSORS)}

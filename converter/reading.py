@@ -66,6 +66,8 @@ def _map(path: Path) -> memoryview:
 def _open(path: Path, data: memoryview, member: str | None) -> ForeignFile | Checkpoint:
     inside: list[str] = []
     for _ in range(_MOST_WRAPPINGS):
+        if not data:
+            raise ConvertError("is empty once it is unpacked")
         unpacked = decompressed(data)
         if unpacked is not None:
             data, inside = unpacked, [*inside, ""]
@@ -133,6 +135,8 @@ def _is_pickle(data: memoryview) -> bool:
 def _open_safetensors(path: Path, data: memoryview, inside: list[str]) -> ForeignFile | Checkpoint:
     try:
         if inside:
+            if b'"stylegan_torch"' in bytes(data[: 8 + int.from_bytes(data[:8], "little")]):
+                return _ours(path, inside)
             tensors = safetensors.torch.load(bytes(data))
         else:
             with opened_by_name(path) as name, safetensors.safe_open(name, framework="pt") as file:

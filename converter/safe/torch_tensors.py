@@ -172,7 +172,8 @@ def _not_plain(what: str) -> Callable[..., NotPlain]:
 
 def load_storage(blob: Any) -> Storage:
     """Read the old torch container that holds one storage (docs/spec/TORCH.md 4)."""
-    data = memoryview(blob.encode("latin-1")) if isinstance(blob, str) else memoryview(blob)
+    spend("bytes", len(blob) if isinstance(blob, str) else 0)
+    data = memoryview(bytearray(blob.encode("latin-1"))) if isinstance(blob, str) else memoryview(blob)
     made, end, _ = load_old_container(data, {})
     if not isinstance(made, Storage) or end != len(data):
         raise ConvertError("holds a tensor in an unknown container")

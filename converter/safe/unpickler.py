@@ -241,7 +241,7 @@ class _Machine:
         if len(quoted) < 2 or quoted[0] != quoted[-1] or quoted[:1] not in (b"'", b'"'):
             raise ValueError("a text without quotes")
         spend("bytes", 2 * len(quoted))
-        self.py2_string(memoryview(codecs.escape_decode(quoted[1:-1])[0]))
+        self.py2_string(memoryview(bytearray(codecs.escape_decode(quoted[1:-1])[0])))
 
     def integer_line(self) -> None:
         line = self.line().strip().removesuffix(b"L")

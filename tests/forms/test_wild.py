@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import pickle
 import shutil
@@ -90,6 +91,14 @@ def _written(content: bytes) -> Callable[[Path], None]:
     return write
 
 
+def _zipped(content: bytes) -> Callable[[Path], None]:
+    def write(path: Path) -> None:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("inner", content)
+
+    return write
+
+
 def _text_mode(path: Path) -> None:
     path.write_bytes((WILD / "idinvert_E_G_D_Gs.pkl").read_bytes().replace(b"\n", b"\r\n"))
 
@@ -139,6 +148,9 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
         lambda path: torch.save(torch.nn.Linear(2, 2), path),
         r"an object of torch\.nn\.modules\.linear\.Linear",
     ),
+    "nothing, compressed": (_written(gzip.compress(b"")), "is empty once it is unpacked"),
+    "nothing in a zip file": (_zipped(b""), "is empty once it is unpacked"),
+    "ours in a zip file": (_zipped((DATA / "version1.safetensors").read_bytes()), "holds a file of ours"),
     "a pickle of something": (_written(pickle.dumps({"a": [1, 2]})), "in which is no network known here"),
 }
 
