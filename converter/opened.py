@@ -52,7 +52,7 @@ class OpenedNetwork:
         if self.ours:
             return self.ours.config
         assert self.foreign
-        return check_network(self.foreign)
+        return self.stored.config if "stored" in vars(self) else check_network(self.foreign)
 
     @cached_property
     def stored(self) -> checkpoint.StoredNetwork:

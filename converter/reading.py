@@ -46,10 +46,10 @@ def open_source(path: Path, member: str | None = None) -> ForeignFile | Checkpoi
     if not isinstance(source, ForeignFile):
         return source
     with sound("its record"):
-        return replace(source, notes=(*_made(source.networks), *source.notes))
+        return replace(source, notes=(*_completion_notes(source.networks), *source.notes))
 
 
-def _made(networks: dict[str, ForeignNetwork]) -> Iterator[str]:
+def _completion_notes(networks: dict[str, ForeignNetwork]) -> Iterator[str]:
     """Yield notes on what is made for networks, since the file lacks it."""
     for id in dict.fromkeys(network.form for network in networks.values()):
         form = FORMS.get(id)

@@ -12,6 +12,7 @@ from converter.foreign import ForeignNetwork
 from converter.form import Kind
 from converter.forms.dump import all_variables, header_of_record
 from converter.forms.registry import FORMS
+from converter.table import Table
 from stylegan_torch.files import checkpoint
 from stylegan_torch.networks.registry import Config, shapes
 
@@ -38,9 +39,7 @@ def check_network(network: ForeignNetwork) -> Config:
         ConvertError: naming the network, and the keyword or tensor at fault.
     """
     with within(f"network {network.role}"), sound("its record"):
-        how = known_kind(network)
-        config = how.config(network)
-        table = how.table(network, config)
+        config, table = _plan(network)
         table.check_all(shapes(config), network.tensors)
     return config
 
@@ -52,11 +51,15 @@ def import_network(network: ForeignNetwork) -> checkpoint.StoredNetwork:
         ConvertError: naming the network, and the keyword or tensor at fault.
     """
     with within(f"network {network.role}"), sound("its record"):
-        how = known_kind(network)
-        config = how.config(network)
-        table = how.table(network, config)
-        ours, kept = table.import_tensors(shapes(config), how.complete(network).tensors)
+        config, table = _plan(network)
+        ours, kept = table.import_tensors(shapes(config), known_kind(network).complete(network).tensors)
     return checkpoint.StoredNetwork(config, ours, kept)
+
+
+def _plan(network: ForeignNetwork) -> tuple[Config, Table]:
+    how = known_kind(network)
+    config = how.config(network)
+    return config, how.table(network, config)
 
 
 def export_network(role: str, ours: checkpoint.StoredNetwork, record: dict[str, Any]) -> ForeignNetwork:
