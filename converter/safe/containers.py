@@ -10,6 +10,8 @@ import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
+from operator import getitem
 from typing import Any
 
 from converter.errors import ConvertError
@@ -155,10 +157,7 @@ def archived(data: memoryview) -> dict[str, Callable[[], memoryview]] | None:
         if bytes(data[:4]) == b"PK\x03\x04":
             archive = open_zip(data)
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-            return {
-                entry.filename: lambda entry=entry: zip_member(data, archive, entry)  # type: ignore[misc]
-                for entry in entries
-            }
+            return {entry.filename: partial(zip_member, data, archive, entry) for entry in entries}
         if bytes(data[257:262]) == b"ustar":
             return _tar(data)
     except ConvertError:
@@ -178,7 +177,7 @@ def _tar(data: memoryview) -> dict[str, Callable[[], memoryview]]:
     _check_members([member.name for member in members])
     if any(member.offset_data + member.size > len(data) for member in members):
         raise ConvertError("is an archive that is damaged or cut off")
-    return {m.name: lambda m=m: data[m.offset_data : m.offset_data + m.size] for m in members}  # type: ignore[misc]
+    return {m.name: partial(getitem, data, slice(m.offset_data, m.offset_data + m.size)) for m in members}
 
 
 def _check_members(names: list[str]) -> None:
