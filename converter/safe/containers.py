@@ -11,7 +11,6 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from operator import getitem
 from typing import Any
 
 from converter.errors import ConvertError
@@ -177,7 +176,11 @@ def _tar(data: memoryview) -> dict[str, Callable[[], memoryview]]:
     _check_members([member.name for member in members])
     if any(member.offset_data + member.size > len(data) for member in members):
         raise ConvertError("is an archive that is damaged or cut off")
-    return {m.name: partial(getitem, data, slice(m.offset_data, m.offset_data + m.size)) for m in members}
+    return {m.name: partial(_part, data, m.offset_data, m.size) for m in members}
+
+
+def _part(data: memoryview, start: int, size: int) -> memoryview:
+    return data[start : start + size]
 
 
 def _check_members(names: list[str]) -> None:
