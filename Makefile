@@ -18,7 +18,7 @@ PARITY := networks/test_parity networks/test_stylegan3 fast/test_fast commands/t
 CORE := commands editing fast forms networks pictures proof safe training test_hub.py test_library.py
 NOT_CORE := forms/test_graphs.py safe/test_bombs.py
 
-.PHONY: demo test test-lowest test-kernels test-all lint gallery clean
+.PHONY: demo test test-long test-lowest test-kernels test-all lint gallery clean
 
 demo: $(VENV)/.installed
 	mkdir -p out/demo
@@ -29,17 +29,21 @@ demo: $(VENV)/.installed
 	@echo "Open out/demo/grid.png, mix.png and film.gif"
 
 test: $(VENV)/.installed-all
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not long'
+
+# The cases that others stand for in `make test`.
+test-long: $(VENV)/.installed-all
+	$(BIN)/python -m pytest -m long
 
 test-lowest: $(LOWEST)/.installed
-	$(LOWEST)/bin/python -m pytest $(CORE:%=tests/%) $(NOT_CORE:%=--ignore tests/%) -k 'not fine_tuning_lowers'
+	$(LOWEST)/bin/python -m pytest $(CORE:%=tests/%) $(NOT_CORE:%=--ignore tests/%) -m 'not long'
 
 test-kernels: $(VENV)/.installed-all
 	set -e; for processor in $(UNLIKE); do echo "$$processor"; \
 		env $$(echo $$processor | tr , ' ') $(BIN)/python -m pytest $(PARITY:%=tests/%.py); done
 
 # All tests as on each of those processors, and with twice as many workers as cores.
-test-all: test
+test-all: test test-long
 	set -e; for processor in $(PROCESSORS); do echo "$$processor"; env $$processor $(BIN)/python -m pytest; done
 	$(BIN)/python -m pytest -n $$((2 * $$(getconf _NPROCESSORS_ONLN)))
 

@@ -20,6 +20,7 @@ from converter.errors import ConvertError
 from converter.form import Options
 from stylegan_torch.commands.convert import main
 from tests import DATA
+from tests.tools.long import cases
 
 FAMILIES = {"progan": "pg-unfused", "stylegan1": "sg1-cond", "stylegan2": "sg2-resnet", "ada": "ada-cond"}
 FAMILIES |= {"stylegan3-t": "sg3t_64", "non-square": "nonsquare/sky-3x5"}
@@ -53,7 +54,7 @@ def _ours(G: Any, arrays: Arrays, **noise: Any) -> np.ndarray[Any, Any]:
     return G.synthesis(torch.cat([ws, given["ws"]]), **noise).numpy()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", cases(FAMILIES, long=["stylegan3-t", "ada"]))
 def test_onnx_draws_the_same(family: str, tmp_path: Path) -> None:
     G, session = _graph(FAMILIES[family], tmp_path)
     for counts in ((3, 2, 0.7, 3), (1, 0, 1.0, 100), (0, 4, 0.5, 0)):

@@ -33,6 +33,7 @@ from stylegan_torch.proof.reference import read_reference
 from stylegan_torch.proof.verify import verify
 from tests import DATA, TOOLS
 from tests.tools.compare import assert_same_picture
+from tests.tools.long import cases
 from tests.tools.tf_builder import MADE, SOURCES
 
 pytestmark = pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs the extra: pip install '.[tf]'")
@@ -51,6 +52,8 @@ OFFICIAL = {
     "ada": "ada",
     "ada-cond": "ada",
 }
+OTHERS = ["pg-unfused", "sg1-cond", "sg2-cond", "sg2-orig", "sg2-revised"]
+"""Of a source that another case runs too."""
 
 
 def run(command: Any, *arguments: object) -> Result:
@@ -108,7 +111,9 @@ def _with_source(case: str, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("case", OFFICIAL)
+@pytest.mark.parametrize(
+    "case", cases(OFFICIAL, long=["pg-unfused", "sg1-cond", "sg2-cond", "sg2-orig", "sg2-revised"])
+)
 def test_what_is_recorded_is_what_the_original_program_computed(case: str, tmp_path: Path) -> None:
     source, path = _with_source(case, tmp_path / "in.pkl"), tmp_path / "reference.npz"
     with np.load(DATA / f"{case}.npz") as expected:
@@ -171,6 +176,7 @@ def test_convert_verify_does_the_two_in_one_go(made: Path, tmp_path: Path) -> No
     assert path.exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("case", "edits"),
     [

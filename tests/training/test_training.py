@@ -32,6 +32,7 @@ from stylegan_torch.training.settings import Settings, grown_lod, preset
 from stylegan_torch.training.trainer import Trainer, faded, freeze, set_lod
 from tests import DATA, HOME, TOOLS
 from tests.tools.interrupt import run_interrupted
+from tests.tools.long import cases
 from tests.tools.small_trainer import trainer_of
 from tests.tools.train_together import beginning, random_pictures, train
 
@@ -107,7 +108,7 @@ def test_shares_make_up_the_batch(of: int, each: int) -> None:
     ("family", "more"),
     [
         ("progan", ""),
-        ("stylegan1", ""),
+        pytest.param("stylegan1", "", marks=pytest.mark.long),
         ("stylegan2", 'path_length_interval = 2\nr1_interval = 2\naugment = "ada"\naugment_p = 0.5\nflip = true'),
     ],
 )
@@ -129,8 +130,9 @@ def test_two_processes_are_as_good_as_one(family: str, more: str, tmp_path: Path
         assert (accumulated - one).norm() < 0.002 * moved
 
 
-@pytest.mark.parametrize("name", FAMILIES.values(), ids=FAMILIES)
-def test_fine_tuning_lowers_the_losses_on_a_fixed_batch(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", cases(FAMILIES, long=["stylegan3-t", "stylegan3-r"]))
+def test_fine_tuning_lowers_the_losses_on_a_fixed_batch(family: str, tmp_path: Path) -> None:
+    name = FAMILIES[family]
     steps: list[tuple[dict[str, Any], str]] = [
         ({"g_lr": 0.003, "d_lr": 0.0}, "_g_loss"),
         ({"g_lr": 0.0, "d_lr": 0.003}, "_d_loss"),
