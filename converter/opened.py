@@ -165,7 +165,7 @@ def open_contents(content: ForeignFile | Checkpoint, source: Future[dict[str, An
     """Return what was read of a file as an open file."""
     if isinstance(content, ForeignFile):
         networks = {network.role: _of_foreign(network) for network in walk(content.networks)}
-        return OpenedFile(networks, source, content.notes, known_origin=content.origin)
+        return OpenedFile(networks, source, content.notes, known_origin=_origin(content.origin))
     records = mapping(content.provenance.get("networks", {}), "what it says of its networks")
     for role, record in records.items():
         with within(f"network {role}"):
@@ -175,8 +175,14 @@ def open_contents(content: ForeignFile | Checkpoint, source: Future[dict[str, An
         for role in ROLES
         if role in content.networks
     }
-    origin = content.provenance.get("origin") or {}
-    if origin:
-        with within("what it says of its origin"):
-            check(origin, Origin)
+    origin = _origin(content.provenance.get("origin"))
     return OpenedFile(ours, source, provenance=content.provenance, known_origin=origin)
+
+
+def _origin(said: Any) -> dict[str, Any]:
+    """Return what a file says of where its networks came from, which may be nothing; raises ConvertError if odd."""
+    if not said:
+        return {}
+    with within("what it says of its origin"):
+        check(said, Origin)
+    return dict(said)

@@ -44,7 +44,7 @@ def test_no_space_left(big: Path, tmp_path: Path) -> None:
     targets.append(tmp_path / "pictures" / "seed0001.png")
     draw = ["--network", big, "--seeds", "1", "--outdir", targets[-1].parent]
     jobs.append(Job(draw, {"RLIMIT_FSIZE": 100}, generate=True))
-    for target, (status, stderr) in zip(targets, run_limited(jobs), strict=True):
+    for target, (status, stderr, *_) in zip(targets, run_limited(jobs), strict=True):
         check_refused(status, stderr, target, target.parent, ["cannot write"])
 
 
@@ -53,7 +53,7 @@ def test_no_space_left_for_a_name_taken(big: Path, tmp_path: Path) -> None:
     for target in targets:
         target.write_text("precious")
     jobs = [Job([big, target, *["--force"] * (i < 3)], {"RLIMIT_FSIZE": 4096}) for i, target in enumerate(targets)]
-    for target, (status, stderr) in zip(targets, run_limited(jobs), strict=True):
+    for target, (status, stderr, *_) in zip(targets, run_limited(jobs), strict=True):
         assert status == 1
         assert stderr.count("\n") == 1
         assert target.read_text() == "precious"
@@ -78,7 +78,7 @@ def test_killed_while_writing(big: Path, tmp_path: Path) -> None:
     old.write_text("precious")
     jobs = [Job([big, target], before=_KILL) for target in targets]
     jobs.append(Job([big, old, "--force"], before=_KILL))
-    assert [status for status, _ in run_limited(jobs)] == [-signal.SIGKILL] * 4
+    assert [ended.status for ended in run_limited(jobs)] == [-signal.SIGKILL] * 4
     assert old.read_text() == "precious"
     for target in targets:
         assert list(target.parent.iterdir()) == []
@@ -89,7 +89,7 @@ def test_pipes_do_not_hang(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.pkl"
     os.mkfifo(pipe)
     jobs = [Job([pipe, tmp_path / "target" / "out.pt"]), Job(["--inspect", pipe])]
-    for status, stderr in run_limited(jobs):
+    for status, stderr, *_ in run_limited(jobs):
         check_refused(status, stderr, pipe, tmp_path / "target", ["not a regular file"])
 
 

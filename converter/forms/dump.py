@@ -97,7 +97,7 @@ def read_npz(data: memoryview) -> ForeignFile:
         raise
     except Exception as error:  # what numpy and zipfile raise for a damaged file is anything
         raise ConvertError("is not a sound dump of networks") from error
-    return ForeignFile(networks, record["origin"])
+    return ForeignFile(networks, record.get("origin") or {})
 
 
 def _network(role: str, record: dict[str, object], arrays: Mapping[str, npt.NDArray[np.float32]]) -> ForeignNetwork:

@@ -131,7 +131,7 @@ class Fuzz:
     @cached_property
     def weights(self) -> list[float]:
         """How often each file is taken; small ones are read faster."""
-        return [1 / (len(content) + 100_000) for content in self.contents]
+        return [1 / (len(content) + 10_000) for content in self.contents]
 
     def case(self, index: int) -> tuple[Sample, bytes, str]:
         """Return a sample, what it was changed to, and what is done with that."""

@@ -8,10 +8,10 @@ import json
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from click.testing import CliRunner
@@ -192,6 +192,12 @@ def storage(kind: bytes = name("torch", "FloatStorage"), **parts: bytes) -> byte
 
 # Running.
 
+SECONDS = 10
+"""Of the processor's time, for one hostile file."""
+HARD_MEMORY = 3 << 30
+"""Bytes beyond which a process fails; what it takes is measured besides."""
+SOUND = "may be sound"
+
 
 def check_refused(status: int, stderr: str, src: Path | str, target: Path, words: Sequence[str] = ()) -> str:
     """What every refusal must be: status 1, one line that names the file and says what is wrong, nothing left."""
@@ -231,13 +237,14 @@ import json, os, resource, signal, sys
 import stylegan_torch.commands.convert, stylegan_torch.commands.generate
 import converter.describe, converter.formats, converter.reading, stylegan_torch.drawing.draw  # torch and the like, once
 
-def held():
+def held(resident):
     with open("/proc/self/statm") as pages:
-        return int(pages.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+        return int(pages.read().split()[resident]) * os.sysconf("SC_PAGE_SIZE")
 
 for line in sys.stdin:
     job = json.loads(line)
     stderr, end = os.pipe()
+    before = held(True)
     child = os.fork()
     if not child:
         status = 70
@@ -246,7 +253,7 @@ for line in sys.stdin:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             limits = {"RLIMIT_CPU": job["seconds"], **job["limits"]}
             if job["memory"]:
-                limits["RLIMIT_AS"] = held() + job["memory"]
+                limits["RLIMIT_AS"] = held(False) + job["memory"]
             for limit, value in limits.items():
                 resource.setrlimit(getattr(resource, limit), (value, value))
             signal.alarm(600)
@@ -261,8 +268,9 @@ for line in sys.stdin:
     os.close(end)
     with open(stderr) as said:
         text = said.read()
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    print(json.dumps([status, text]), flush=True)
+    _, status, usage = os.wait4(child, 0)
+    peak = max(usage.ru_maxrss * 1024 - before, 0)
+    print(json.dumps([os.waitstatus_to_exitcode(status), text, peak, usage.ru_utime + usage.ru_stime]), flush=True)
 """
 
 
@@ -288,6 +296,15 @@ class Job:
         return {**self.__dict__, "args": [str(arg) for arg in self.args]}
 
 
+class Outcome(NamedTuple):
+    """How a job ended: exit status, standard error, bytes of memory that it took at its peak, seconds of the processor."""
+
+    status: int
+    stderr: str
+    memory: int
+    seconds: float
+
+
 @functools.cache
 def _forker() -> subprocess.Popen[str]:
     """A process that has imported everything and forks for every job."""
@@ -297,14 +314,38 @@ def _forker() -> subprocess.Popen[str]:
     return process
 
 
-def run_limited(jobs: Sequence[Job]) -> list[tuple[int, str]]:
-    """Run commands in processes of their own; return exit statuses and stderr."""
+def run_limited(jobs: Sequence[Job]) -> list[Outcome]:
+    """Run commands in processes of their own."""
     forker, results = _forker(), []
     assert forker.stdin
     assert forker.stdout
     for job in jobs:
         forker.stdin.write(json.dumps(job.fields()) + "\n")
         forker.stdin.flush()
-        status, stderr = json.loads(forker.stdout.readline())
-        results.append((status, stderr))
+        results.append(Outcome(*json.loads(forker.stdout.readline())))
     return results
+
+
+def survives(folder: Path, files: Mapping[str, tuple[Path, str]]) -> None:
+    """Inspect and convert files, each in a process of its own, which take little memory and time, and are refused.
+
+    Args:
+        folder: for what they are converted to.
+        files: by what they are, each with words of the refusal; words "sound" if it may be read.
+    """
+    jobs = []
+    for case, (path, _) in files.items():
+        target = folder / f"target of {case.replace('/', '_')}"
+        target.mkdir()
+        jobs += [Job(args, memory=HARD_MEMORY, seconds=SECONDS) for args in ([path, target / "out.npz"], ["--inspect", path])]
+    failed = {}
+    for job, ended in zip(jobs, run_limited(jobs), strict=True):
+        path = Path(str(job.args[-1] if job.args[0] == "--inspect" else job.args[0]))
+        case, words = next((case, words) for case, (other, words) in files.items() if other == path)
+        try:
+            assert ended.memory <= 3 * path.stat().st_size + (500 << 20), f"takes {ended.memory >> 20} MB"
+            if words != SOUND or ended.status:
+                check_refused(ended.status, ended.stderr, path, folder / f"target of {case.replace('/', '_')}", [words.replace(SOUND, "")])
+        except AssertionError as error:
+            failed[f"{case}, {'inspected' if job.args[0] == '--inspect' else 'converted'}"] = f"{error}"[:300]
+    assert not failed, "".join(f"\n{case}: {what}" for case, what in failed.items())

@@ -22,14 +22,12 @@ from tests.tools.hostile import (
     CHANNELS,
     FORMS,
     TORCH_KWARGS,
-    Job,
     call,
-    check_refused,
     fill,
     laughs,
     pickled,
-    run_limited,
     storage,
+    survives,
     table,
     text,
     write_hostile,
@@ -40,24 +38,6 @@ from tests.tools.hostile import (
 )
 from tests.tools.official import State
 from tests.tools.official_torch import Module
-
-MEMORY = 3 << 29
-"""More than a sound file of this size could need, and far less than these files ask for."""
-
-
-def _survives(folder: Path, files: dict[str, tuple[Path, str]]) -> None:
-    targets = {case: folder / f"target of {case}" for case in files}
-    for target in targets.values():
-        target.mkdir()
-    jobs = [Job([path, targets[case] / "out.pt"], memory=MEMORY) for case, (path, _) in files.items()]
-    failed = {}
-    for (case, (path, words)), (status, stderr) in zip(files.items(), run_limited(jobs), strict=True):
-        try:
-            check_refused(status, stderr, path, targets[case], [words])
-        except AssertionError as error:
-            failed[case] = f"{error}"[:300]
-    assert not failed, "".join(f"\n{case}: {what}" for case, what in failed.items())
-
 
 def _nested(depth: int) -> bytes:
     return text("x") + b"\x85" * depth
@@ -109,7 +89,7 @@ def test_pickles_do_not_take_memory_or_time(tmp_path: Path) -> None:
         # One machine reads both forms; what they do with a value differs.
         for form in FORMS if "laugh" in case or "itself" in case else ["tf"]:
             files[f"{case}, {form}"] = write_hostile(tmp_path / f"{case} {form}.pkl", form, code), words
-    _survives(tmp_path, files)
+    survives(tmp_path, files)
 
 
 def test_memo_indices_are_only_names(tmp_path: Path) -> None:
@@ -205,7 +185,7 @@ BOMBS: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 def test_keywords_do_not_take_memory_or_time(tmp_path: Path) -> None:
     assert TORCH_KWARGS["w_dim"] == 4
-    _survives(
+    survives(
         tmp_path,
         {case: (make(tmp_path / f"{i}.pkl"), words) for i, (case, (make, words)) in enumerate(BOMBS.items())},
     )
@@ -320,4 +300,4 @@ def test_decompression_bombs(tmp_path: Path) -> None:
             "k.safetensors",
         ),
     }
-    _survives(tmp_path, bombs)
+    survives(tmp_path, bombs)
