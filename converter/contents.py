@@ -23,6 +23,7 @@ from converter.safe.unpickler import Foreign
 
 Mark = tuple[str, ...]
 """A kind of network, and the names of tensors that it has and nothing else has all of."""
+MOST_NETWORKS = 100
 _TENSORS = (Array, StoredTensor, NotPlain, Tensor)
 _MODULE = ("_parameters", "_buffers", "_modules")
 """Where an `nn.Module` has what its state dict is of."""
@@ -114,6 +115,8 @@ class Contents:
                     start = path.removesuffix(wanted[0])
                     if all(start + name in tensors for name in wanted):
                         places.setdefault(start, kind)
+        if len(places) > MOST_NETWORKS:
+            raise ConvertError(f"holds over {MOST_NETWORKS} networks, which no program writes")
         found = []
         for start, kind in places.items():
             inner = tuple(other for other in places if other != start and other.startswith(start))
@@ -165,14 +168,15 @@ def inner(value: Any) -> dict[Any, Any] | None:
 
 def _walk(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
     check_depth(depth)
-    spend("values")
     yield path, value
     for key, part in (inner(value) or {}).items():
+        spend("values")
         if key is None or not isinstance(key, str | int):
             continue
         name = str(key)
         if len(name) > 500:
             raise ConvertError("holds a name of over 500 characters, which no network does")
+        spend("bytes", len(path))
         yield from _walk(part, f"{path}.{name}" if path else name, depth + 1)
 
 

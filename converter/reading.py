@@ -16,7 +16,7 @@ from converter.foreign import ForeignFile, ForeignNetwork
 from converter.forms.dump import is_dump, read_npz
 from converter.forms.networks import read_contents, read_pickle, read_torch
 from converter.forms.registry import FORMS
-from converter.safe.budget import budget
+from converter.safe.budget import budget, spend
 from converter.safe.containers import decompressed, member_of, open_zip, zip_member
 from converter.safe.torch_file import OLD_MAGIC, pickle_in
 from converter.sources.unlike import not_a_network
@@ -133,9 +133,11 @@ def _is_pickle(data: memoryview) -> bool:
 
 
 def _open_safetensors(path: Path, data: memoryview, inside: list[str]) -> ForeignFile | Checkpoint:
+    header = bytes(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    spend("values", header.count(b'"dtype"'))
     try:
         if inside:
-            if b'"stylegan_torch"' in bytes(data[: 8 + int.from_bytes(data[:8], "little")]):
+            if b'"stylegan_torch"' in header:
                 return _ours(path, inside)
             tensors = safetensors.torch.load(bytes(data))
         else:

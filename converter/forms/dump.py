@@ -21,7 +21,8 @@ from converter.forms.registry import FORMS
 from converter.header import Header as BaseHeader
 from converter.header import check
 from converter.safe.containers import Bytes
-from stylegan_torch.files.plain_json import plain
+from stylegan_torch.errors import CheckpointError
+from stylegan_torch.files.plain_json import parse, plain
 
 FORMAT = "stylegan-torch dump"
 VERSION = 1
@@ -86,14 +87,14 @@ def read_npz(data: memoryview) -> ForeignFile:
     """
     try:
         with np.load(Bytes(data), allow_pickle=False) as file:
-            record = json.loads(str(file[RECORD]))
+            record = parse(str(file[RECORD]), "its record")
             if record["format"] != FORMAT:
                 raise ConvertError("is not a dump of ours")
             if record["version"] != VERSION:
                 raise ConvertError(f"is a dump of version {record['version']}; this program reads {VERSION}")
             record = plain(record, "its record")
             networks = {role: _network(role, entry, file) for role, entry in record["networks"].items()}
-    except ConvertError:
+    except CheckpointError:
         raise
     except Exception as error:  # what numpy and zipfile raise for a damaged file is anything
         raise ConvertError("is not a sound dump of networks") from error

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from converter.errors import ConvertError
 
 LIMITS = {
-    "operations": 2_000_000,
+    "operations": 1_000_000,
     "values": 200_000,
 }
 DEPTH = 100
@@ -23,12 +23,18 @@ COPIES = 2
 
 @dataclass
 class Budget:
-    """What is left for one file; `left` by what is counted, bytes included."""
+    """What is left for one file; `left` by what is counted, bytes included.
+
+    size: bytes that it has, unpacked ones included.
+    packed: bytes that it has on the disk.
+    """
 
     size: int
+    packed: int = 0
     left: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.packed = self.size
         self.left = {**LIMITS, "bytes": SPARE + COPIES * self.size}
 
     def spend(self, what: str, count: int) -> None:
@@ -54,6 +60,12 @@ def budget(size: int) -> Iterator[None]:
         yield
     finally:
         _CURRENT.reset(token)
+
+
+def packed_size(size: int) -> int:
+    """Return the bytes on the disk of the file that is being read, or `size` if none is, or if that is less."""
+    current = _CURRENT.get()
+    return min(size, current.packed) if current else size
 
 
 def grow(size: int) -> None:

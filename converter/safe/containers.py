@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import bz2
-import gzip
 import io
 import lzma
-import tarfile
 import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 from converter.errors import ConvertError
-from converter.safe.budget import grow
+from converter.safe.budget import grow, packed_size
 from stylegan_torch.text import one_line
 
 SMALL = 64 << 20
@@ -22,7 +21,12 @@ SMALL = 64 << 20
 RATIO = 20
 """Weights hardly compress; what unpacks to more than this many times its size is no network."""
 MOST_MEMBERS = 10_000
-_BLOCK = 1 << 22
+_DIRECTORY = 4 << 20
+"""Bytes of the directory of a zip file, which is read as a whole; of ten thousand members it takes one or two."""
+_LONGEST = 4096
+"""Bytes of a name."""
+_BLOCK, _PIECE = 1 << 22, 1 << 16
+"""Bytes unpacked, and taken, at a time."""
 _IGNORED = ("__MACOSX/", ".DS_Store", "Thumbs.db")
 _TEXTS = (".txt", ".md", ".json", ".yaml", ".yml", ".png", ".jpg", ".jpeg", ".gif", ".py", ".html", ".csv", ".log")
 
@@ -30,8 +34,8 @@ _TEXTS = (".txt", ".md", ".json", ".yaml", ".yml", ".png", ".jpg", ".jpeg", ".gi
 class Bytes(io.RawIOBase):
     """A file of bytes in memory, which are not copied."""
 
-    def __init__(self, data: memoryview) -> None:
-        self._data, self._at = data, 0
+    def __init__(self, data: memoryview, most: int | None = None) -> None:
+        self._data, self._at, self.most = data, 0, most
 
     def readable(self) -> bool:
         """It is."""
@@ -48,25 +52,68 @@ class Bytes(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        """Read."""
+        """Read; raises ConvertError for more at once than may be asked for."""
         view = memoryview(buffer).cast("B")
+        if self.most is not None and len(view) > self.most:
+            raise ConvertError("is an archive of more than networks")
         part = self._data[self._at : self._at + len(view)]
         view[: len(part)] = part
         self._at += len(part)
         return len(part)
 
 
-def _open_zstd(file: Any) -> Any:
+class _Gunzip:
+    """zlib's machine, used as those of bz2 and lzma are."""
+
+    def __init__(self) -> None:
+        self._machine = zlib.decompressobj(wbits=31)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._machine, name)
+
+    @property
+    def needs_input(self) -> bool:
+        """Whether all that was given is used up."""
+        return not self._machine.unconsumed_tail
+
+    def decompress(self, data: bytes | memoryview, most: int) -> bytes:
+        """Return the next bytes, `most` at most."""
+        return self._machine.decompress(self._machine.unconsumed_tail or data, most)
+
+
+def _streams(magic: bytes, make: Callable[[], Any], data: memoryview) -> Iterator[bytes]:
+    """Unpack compressed streams that follow one another."""
+    at = count = 0
+    while bytes(data[at : at + len(magic)]) == magic:
+        machine, count = make(), count + 1
+        if count > MOST_MEMBERS:
+            raise ConvertError("is packed in more pieces than any network")
+        while not machine.eof:
+            block = data[at : at + _PIECE] if machine.needs_input else b""
+            if machine.needs_input and not block:
+                raise EOFError
+            at += len(block)
+            yield machine.decompress(block, _BLOCK)
+        at -= len(machine.unused_data)
+
+
+def _zstd(magic: bytes, data: memoryview) -> Iterator[bytes]:
     import zstandard
 
-    return zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(file, read_across_frames=True)
+    machine = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+    with machine.stream_reader(Bytes(data), read_across_frames=True) as file:
+        while chunk := file.read(_BLOCK):
+            yield chunk
 
 
-_COMPRESSIONS: dict[bytes, tuple[str, Callable[[Any], Any]]] = {
-    b"\x1f\x8b": ("gzip", gzip.open),
-    b"BZh": ("bzip2", bz2.open),
-    b"\xfd7zXZ\x00": ("xz", lzma.open),
-    b"\x28\xb5\x2f\xfd": ("zstd", _open_zstd),
+_COMPRESSIONS: dict[bytes, tuple[str, Callable[[bytes, memoryview], Iterator[bytes]]]] = {
+    b"\x1f\x8b": ("gzip", lambda magic, data: _streams(magic, _Gunzip, data)),
+    b"BZh": ("bzip2", lambda magic, data: _streams(magic, bz2.BZ2Decompressor, data)),
+    b"\xfd7zXZ\x00": (
+        "xz",
+        lambda magic, data: _streams(magic, partial(lzma.LZMADecompressor, memlimit=1 << 28), data),
+    ),
+    b"\x28\xb5\x2f\xfd": ("zstd", _zstd),
 }
 
 
@@ -76,18 +123,15 @@ def decompressed(data: memoryview) -> memoryview | None:
     Raises:
         ConvertError: if it is damaged, or holds far more than a network does.
     """
-    head = bytes(data[:6])
-    found = next((way for magic, way in _COMPRESSIONS.items() if head.startswith(magic)), None)
-    return None if found is None else _unpacked(*found, data)
-
-
-def _unpacked(name: str, opener: Callable[[Any], Any], data: memoryview) -> memoryview:
+    magic = next((magic for magic in _COMPRESSIONS if bytes(data[: len(magic)]) == magic), None)
+    if magic is None:
+        return None
+    name, unpack = _COMPRESSIONS[magic]
     result = bytearray()
     try:
-        with opener(Bytes(data)) as file:
-            while chunk := file.read(_BLOCK):
-                result += chunk
-                check_ratio(len(result), len(data))
+        for chunk in unpack(magic, data):
+            result += chunk
+            check_ratio(len(result), len(data))
     except ConvertError:
         raise
     except Exception as error:  # each compression has errors of its own
@@ -97,7 +141,8 @@ def _unpacked(name: str, opener: Callable[[Any], Any], data: memoryview) -> memo
 
 
 def check_ratio(unpacked: int, packed: int) -> None:
-    """Raise ConvertError for what unpacks to more than a network could."""
+    """Raise ConvertError for what unpacks to more than a network could, of all that the file is packed in."""
+    packed = packed_size(packed)
     if unpacked > max(SMALL, RATIO * packed):
         raise ConvertError(f"unpacks to over {unpacked >> 20} MB from {packed >> 10} KB; that is no network, refused")
 
@@ -108,10 +153,14 @@ def open_zip(data: memoryview) -> zipfile.ZipFile:
     Raises:
         ConvertError: if it is damaged, or not that.
     """
+    file = Bytes(data, _DIRECTORY)
     try:
-        archive = zipfile.ZipFile(Bytes(data))
+        archive = zipfile.ZipFile(file)
+    except ConvertError:
+        raise
     except Exception as error:  # what zipfile raises for a damaged file is anything
         raise ConvertError("is a zip file that is damaged or cut off") from error
+    file.most = None
     _check_members(archive.namelist())
     check_ratio(sum(entry.file_size for entry in archive.infolist()), len(data))
     return archive
@@ -166,17 +215,75 @@ def archived(data: memoryview) -> dict[str, Callable[[], memoryview]] | None:
     return None
 
 
+_BLOCK_OF_TAR = 512
+_FILES, _WITHOUT_DATA = b"07\0", b"123456"
+
+
 def _tar(data: memoryview) -> dict[str, Callable[[], memoryview]]:
-    members = []
-    with tarfile.open(fileobj=Bytes(data), mode="r:") as archive:
-        while (member := archive.next()) is not None:
-            members += [member] if member.isfile() else []
-            if len(members) > MOST_MEMBERS or member.sparse is not None:
-                raise ConvertError("is an archive of more than networks")
-    _check_members([member.name for member in members])
-    if any(member.offset_data + member.size > len(data) for member in members):
-        raise ConvertError("is an archive that is damaged or cut off")
-    return {m.name: partial(_part, data, m.offset_data, m.size) for m in members}
+    """Read the headers of a tar file, of those that are needed to find a file (POSIX.1-2001 pax, GNU tar)."""
+    found: list[tuple[str, int, int]] = []
+    said: dict[str, bytes] = {}
+    at = headers = 0
+    while head := bytes(data[at : at + _BLOCK_OF_TAR]).rstrip(b"\0"):
+        head, kind = _sound_header(head), head[156:157] or b"\0"
+        headers += 1
+        start, size = at + _BLOCK_OF_TAR, int(said["size"]) if "size" in said else _number(head[124:136])
+        end = start + (0 if kind in _WITHOUT_DATA else size)
+        if headers > 4 * MOST_MEMBERS or kind == b"S" or any(key.startswith("GNU.sparse") for key in said):
+            raise ConvertError("is an archive of more than networks")
+        if not 0 <= size <= len(data) or end > len(data):
+            raise ValueError("tar")
+        if kind == b"L":
+            said["path"] = bytes(data[start : min(end, start + _LONGEST + 1)]).rstrip(b"\0")
+        elif kind == b"x":
+            said |= _pax_records(data[start:end])
+        elif kind not in b"gK":
+            if kind in _FILES:
+                found.append((_name(said.get("path"), head), start, size))
+            said = {}
+        at = -(-end // _BLOCK_OF_TAR) * _BLOCK_OF_TAR
+    _check_members([name for name, *_ in found])
+    return {name: partial(_part, data, start, size) for name, start, size in found}
+
+
+def _sound_header(head: bytes) -> bytes:
+    head = head.ljust(_BLOCK_OF_TAR, b"\0")
+    if sum(head[:148]) + sum(head[156:]) + 8 * ord(" ") != _number(head[148:156]):
+        raise ValueError("tar")
+    return head
+
+
+def _number(field: bytes) -> int:
+    """Return a number of a tar header: octal digits, or binary if the first bit is set, or decimal ones of pax."""
+    if field[:1] == b"\x80":
+        return int.from_bytes(field[1:], "big")
+    digits = field.strip(b" \0")
+    return int(digits or b"0", 8)
+
+
+def _name(said: bytes | None, head: bytes) -> str:
+    prefix = head[345:500].rstrip(b"\0") if head[257:263] == b"ustar\0" else b""
+    short = head[:100].partition(b"\0")[0]
+    raw = said if said is not None else b"/".join(part for part in (prefix, short) if part)
+    if len(raw) > _LONGEST:
+        raise ConvertError(f"is an archive with a name of over {_LONGEST} bytes")
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _pax_records(data: memoryview) -> dict[str, bytes]:
+    """Return the records of a pax header: lines of a length, a key and a value."""
+    if len(data) > 4 * _LONGEST:
+        raise ConvertError("is an archive of more than networks")
+    rest, records = bytes(data).rstrip(b"\0"), {}
+    while rest:
+        length = int(rest[:8].partition(b" ")[0])
+        line = rest[:length]
+        key, equals, value = line.partition(b" ")[2].partition(b"=")
+        if length < 1 or not equals or value[-1:] != b"\n":
+            raise ValueError("tar")
+        records[key.decode()] = value[:-1]
+        rest = rest[length:]
+    return records
 
 
 def _part(data: memoryview, start: int, size: int) -> memoryview:

@@ -13,7 +13,7 @@ from torch import Tensor
 from converter.errors import ConvertError, UnsafePickleError
 from converter.safe.budget import spend
 from converter.safe.torch_tensors import NotPlain, StoredTensor
-from converter.safe.unpickler import Foreign, Names
+from converter.safe.unpickler import Foreign, Names, is_key
 
 _NUMERIC = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
 
@@ -39,6 +39,8 @@ class DType:
 
     def build(self, state: Any) -> None:
         """Take the byte order."""
+        if len(state[1]) != 1:
+            raise ValueError("byte order")
         order = str(bytes(raw_bytes(state[1])), "ascii") if not isinstance(state[1], str) else state[1]
         if order not in ("<", ">", "|", "="):
             raise ValueError("byte order")
@@ -142,6 +144,7 @@ def _reconstructor(kind: Any, base: Any, state: Any) -> Any:
     """Make what `copy_reg` of protocols 0 and 1 makes: an object, maybe with the entries of the dict that it is."""
     made = kind()
     if isinstance(state, dict):
+        spend("operations", len(state))
         (made.entries if isinstance(made, Foreign) else made).update(state)
     return made
 
@@ -180,18 +183,18 @@ def to_tensor(value: Any, name: str) -> Tensor:
 
 
 def _as_dict(items: Any = ()) -> dict[Any, Any]:
-    return {key: value for key, value in _few(items) if isinstance(key, str | int)}
+    return {key: value for key, value in _few(items) if isinstance(key, str | int) and is_key(key)}
 
 
 def _as_set(items: Any = ()) -> set[Any]:
-    return {item for item in _few(items) if isinstance(item, str | int)}
+    return {item for item in _few(items) if isinstance(item, str | int) and is_key(item)}
 
 
 def _few(items: Any) -> Any:
-    items = list(items.items()) if isinstance(items, dict) else items
     if not isinstance(items, list | tuple | set | dict) or len(items) > 1000:
         raise ConvertError("holds a collection larger than any network needs")
-    return items
+    spend("operations", len(items))
+    return list(items.items()) if isinstance(items, dict) else items
 
 
 CONTAINER_NAMES: Names = {

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import mmap
+from pathlib import Path
 from typing import Any
 
 from converter.errors import ConvertError
+from converter.safe.budget import budget
 from converter.safe.containers import open_zip, zip_member
-from converter.safe.torch_tensors import STORAGE_NAMES, Storage, load_old_container, storage_type
+from converter.safe.stand_ins import CONTAINER_NAMES
+from converter.safe.torch_tensors import STORAGE_NAMES, TORCH_NAMES, Storage, load_old_container, storage_type
 from converter.safe.unpickler import Loaded, Names, load
 
 OLD_MAGIC = bytes.fromhex("80028a0a6cfc9c46f920")
@@ -17,6 +21,19 @@ PICKLE = "data.pkl"
 def pickle_in(names: list[str]) -> str | None:
     """Return the member of a zip file that is the pickle of `torch.save`; None if it is no such file."""
     return next((name for name in names if name == PICKLE or name.endswith("/" + PICKLE)), None)
+
+
+def check_torch(path: Path) -> None:
+    """Read a file of `torch.save` for nothing but to see that it is sound, and takes no more than a network does.
+
+    Raises:
+        ConvertError: if it isn't, or asks for what no network needs.
+    """
+    with path.open("rb") as file, budget(path.stat().st_size):
+        mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        foreign = load_torch(mapped, {**TORCH_NAMES, **CONTAINER_NAMES}).foreign
+    if foreign:
+        raise ConvertError(f"holds an object of {foreign[0]}, which no file of ours does")
 
 
 def load_torch(data: memoryview, names: Names) -> Loaded:
@@ -35,7 +52,8 @@ def load_torch(data: memoryview, names: Names) -> Loaded:
     with open_zip(data) as archive:
         members = {entry.filename: entry for entry in archive.infolist()}
         content = pickle_in(list(members))
-        assert content is not None
+        if content is None:
+            raise ConvertError("is a zip file without networks")
         root = content.removesuffix(PICKLE)
         if "code/" in {name.removeprefix(root)[:5] for name in members}:
             raise ConvertError("is a TorchScript program, not a file of networks: save its state_dict() instead")

@@ -12,6 +12,7 @@ from torch import Tensor
 from converter.errors import ConvertError
 from converter.safe.budget import spend
 from converter.safe.unpickler import Global, Loaded, Names, load
+from stylegan_torch.files.checkpoint import overlaps
 
 _STORAGES = {
     "FloatStorage": torch.float32,
@@ -91,8 +92,11 @@ class StoredTensor:
     def _made(self, name: str) -> Tensor:
         if not math.prod(self.size):
             return torch.zeros(self.size)
-        flat = self.storage.flat(self.dtype)
-        return exact_float32(torch.as_strided(flat, self.size, self.stride, self.offset), name)
+        value = torch.as_strided(self.storage.flat(self.dtype), self.size, self.stride, self.offset)
+        if overlaps(self.size, self.stride):
+            spend("bytes", value.numel() * value.itemsize)
+            value = value.clone(memory_format=torch.contiguous_format)
+        return exact_float32(value, name)
 
 
 def exact_float32(value: Tensor, name: str) -> Tensor:

@@ -119,6 +119,10 @@ def load(data: memoryview, names: Names, offset: int = 0, persistent: Callable[[
 
 _MARK = object()
 _KEYS = (str, int, float, bytes, type(None))
+_WIDEST_KEY = 1 << 60
+"""Whole numbers from here on may share a hash with as many others as a file likes."""
+_COST_OF_NAME = 20
+"""Operations."""
 _OF_STATE_DICTS = {"_metadata"}
 """What state dicts have as objects, besides their entries."""
 _LONGEST = 1000
@@ -134,6 +138,11 @@ _HARMLESS = re.compile(
     r"|numpy\.random\._pickle\.\w+|numpy\.(float|int|uint|bool)\w*"
 )
 """Names of Python's library and of the strict packages that hold data, or only name a type."""
+
+
+def is_key(value: Any) -> bool:
+    """Tell whether a dict or set may have a value as its key: it takes no time to hash and compare."""
+    return isinstance(value, _KEYS) and not (isinstance(value, int) and abs(value) >= _WIDEST_KEY)
 
 
 def _is_inert(module: str, name: str) -> bool:
@@ -253,6 +262,7 @@ class _Machine:
         self.push(int.from_bytes(self.read(size), "little", signed=True))
 
     def find(self, module: str, name: str) -> None:
+        spend("operations", _COST_OF_NAME)
         if (module, name) in self.names:
             make = self.names[module, name]
         elif _is_inert(module, name):
@@ -294,7 +304,7 @@ class _Machine:
 
     def build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]
-        if type(target) is dict and isinstance(state, dict) and set(state) <= _OF_STATE_DICTS:
+        if type(target) is dict and isinstance(state, dict) and state.keys() <= _OF_STATE_DICTS:
             return
         if not isinstance(target, Stateful):
             raise TypeError("an object that takes no state is given one")
@@ -307,7 +317,7 @@ class _Machine:
         if type(target) is not dict:
             raise TypeError("items for something that is no dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if not isinstance(key, _KEYS):
+            if not is_key(key):
                 raise TypeError("a key that is neither text nor number")
             target[key] = value
 
@@ -319,7 +329,7 @@ class _Machine:
 
     def add_items(self) -> None:
         items, target = self.pop_mark(), self.stack[-1]
-        if type(target) is not set or not all(isinstance(item, _KEYS) for item in items):
+        if type(target) is not set or not all(map(is_key, items)):
             raise TypeError("a set of other things than texts and numbers")
         target.update(items)
 
@@ -343,6 +353,8 @@ class _Machine:
         self.add_items()
 
     def memoize(self, index: int) -> None:
+        if not 0 <= index < 1 << 32:
+            raise ValueError("a place in the memo that no pickle has")
         self.memo[index] = self.stack[-1]
 
     def set_pair(self) -> None:

@@ -18,8 +18,7 @@ import errno
 import json
 import sys
 import warnings
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, Literal, overload
@@ -31,7 +30,7 @@ from torch import Tensor, nn
 
 from stylegan_torch.errors import CheckpointError
 from stylegan_torch.files.atomic import new_file, opened_by_name
-from stylegan_torch.files.plain_json import plain
+from stylegan_torch.files.plain_json import MAX_VALUES, parse, plain
 from stylegan_torch.neighbours import in_the_way
 from stylegan_torch.networks.interface import Discriminator, Generator
 from stylegan_torch.networks.registry import (
@@ -51,6 +50,7 @@ FORMAT = "stylegan-torch"
 VERSION = 2
 ROLES = ("G_ema", "G", "D")
 """The networks a file may have: the generator's moving average, the generator, the discriminator."""
+_ZIP = b"PK\x03\x04"
 _HALVES = (torch.float16, torch.bfloat16)
 _NUMBERS = (torch.float32, *_HALVES)
 _KEPT = (*_NUMBERS, torch.float64, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
@@ -157,7 +157,7 @@ def read(path: str | Path) -> Checkpoint:
     try:
         with path.open("rb") as file:
             magic = file.read(4)
-        checkpoint = _read_pt(path) if magic == b"PK\x03\x04" else _read_safetensors(path)
+        checkpoint = _read_pt(path) if magic == _ZIP else _read_safetensors(path)
         for role, network in checkpoint.networks.items():
             check_state(network.config, network.state_dict, role)
     except CheckpointError as error:
@@ -175,10 +175,11 @@ def is_ours(path: str | Path) -> bool:
     try:
         if not Path(path).is_file():
             return False
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                content = next((name for name in archive.namelist() if name.endswith("/data.pkl")), None)
-                return content is not None and FORMAT.encode() in archive.open(content).read(1 << 12)
+        with Path(path).open("rb") as start:
+            head = start.read(1 << 13)
+        if head[:4] == _ZIP:
+            name = head[30 : 30 + int.from_bytes(head[26:28], "little")]  # of the first member
+            return name.endswith(b"/data.pkl") and FORMAT.encode() in head
         with opened_by_name(path) as name, safetensors.safe_open(name, framework="pt") as file:
             return "stylegan_torch" in (file.metadata() or {})
     except Exception:  # what zipfile and safetensors raise for other files is anything
@@ -366,6 +367,12 @@ _WRITERS = {".pt": _write_pt, ".safetensors": _write_safetensors}
 
 
 def _read_pt(path: Path) -> Checkpoint:
+    if line := in_the_way():
+        raise CheckpointError(line)
+    # What `torch.load` runs no code of may still take it for ever; our own machine counts what it does.
+    from converter.safe.torch_file import check_torch
+
+    check_torch(path)
     try:
         with warnings.catch_warnings(), opened_by_name(path) as name:
             warnings.simplefilter("ignore")
@@ -385,9 +392,12 @@ def _read_pt(path: Path) -> Checkpoint:
 def _read_safetensors(path: Path) -> Checkpoint:
     try:
         with opened_by_name(path) as place, safetensors.safe_open(place, framework="pt") as file:
-            record = json.loads((file.metadata() or {}).get("stylegan_torch", "null"))
+            record = parse((file.metadata() or {}).get("stylegan_torch", "null"), "its record")
             _check_format(record)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = file.keys()
+            if len(names) > MAX_VALUES:
+                raise CheckpointError(f"holds over {MAX_VALUES:,} tensors, which no network has")
+            tensors = {name: file.get_tensor(name) for name in names}
     except (safetensors.SafetensorError, ValueError) as error:
         raise CheckpointError("is damaged, or not a file of ours; stylegan-convert may be able to read it") from error
     networks = {}
@@ -432,6 +442,18 @@ def _check_plain(value: object, name: str, dtypes: tuple[torch.dtype, ...]) -> N
         raise CheckpointError(f"tensor {name} is not of plain numbers ({value.dtype}, {value.layout}, {value.device})")
     if value.numel() * value.itemsize > value.untyped_storage().nbytes():
         raise CheckpointError(f"tensor {name} claims more numbers than the file has")
+    if overlaps(value.shape, value.stride()):
+        raise CheckpointError(f"tensor {name} has numbers that share their place in the file")
+
+
+def overlaps(size: Sequence[int], stride: Sequence[int]) -> bool:
+    """Tell whether numbers of a strided tensor may share their place, as they do where a stride is 0."""
+    reach = 0
+    for step, side in sorted((step, side) for side, step in zip(size, stride, strict=True) if side > 1):
+        if step <= reach:
+            return 0 not in size
+        reach += (side - 1) * step
+    return False
 
 
 def _check_format(content: Json) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,22 @@ from stylegan_torch.types import Json
 
 MAX_DEPTH = 12
 MAX_VALUES = 100_000
+MAX_TEXT = 1 << 23
+
+
+def parse(source: str, what: str) -> Any:
+    """Return the JSON data that a text says.
+
+    Raises:
+        CheckpointError: if it is longer than 8 million characters, or too deep to be read at all.
+        ValueError: if it is no JSON.
+    """
+    try:
+        if len(source) <= MAX_TEXT:
+            return json.loads(source)
+    except RecursionError:
+        pass
+    raise CheckpointError(f"{what} holds more, or deeper, than any network needs")
 
 
 def plain(value: object, what: str, other: Callable[[Any], object] = lambda value: value) -> Json:

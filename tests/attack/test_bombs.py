@@ -39,6 +39,7 @@ from tests.tools.hostile import (
 from tests.tools.official import State
 from tests.tools.official_torch import Module
 
+
 def _nested(depth: int) -> bytes:
     return text("x") + b"\x85" * depth
 

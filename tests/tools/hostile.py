@@ -297,7 +297,7 @@ class Job:
 
 
 class Outcome(NamedTuple):
-    """How a job ended: exit status, standard error, bytes of memory that it took at its peak, seconds of the processor."""
+    """How a job ended: exit status, standard error, most bytes of memory, seconds of the processor."""
 
     status: int
     stderr: str
@@ -337,7 +337,9 @@ def survives(folder: Path, files: Mapping[str, tuple[Path, str]]) -> None:
     for case, (path, _) in files.items():
         target = folder / f"target of {case.replace('/', '_')}"
         target.mkdir()
-        jobs += [Job(args, memory=HARD_MEMORY, seconds=SECONDS) for args in ([path, target / "out.npz"], ["--inspect", path])]
+        jobs += [
+            Job(args, memory=HARD_MEMORY, seconds=SECONDS) for args in ([path, target / "out.npz"], ["--inspect", path])
+        ]
     failed = {}
     for job, ended in zip(jobs, run_limited(jobs), strict=True):
         path = Path(str(job.args[-1] if job.args[0] == "--inspect" else job.args[0]))
@@ -345,7 +347,13 @@ def survives(folder: Path, files: Mapping[str, tuple[Path, str]]) -> None:
         try:
             assert ended.memory <= 3 * path.stat().st_size + (500 << 20), f"takes {ended.memory >> 20} MB"
             if words != SOUND or ended.status:
-                check_refused(ended.status, ended.stderr, path, folder / f"target of {case.replace('/', '_')}", [words.replace(SOUND, "")])
+                check_refused(
+                    ended.status,
+                    ended.stderr,
+                    path,
+                    folder / f"target of {case.replace('/', '_')}",
+                    [words.replace(SOUND, "")],
+                )
         except AssertionError as error:
             failed[f"{case}, {'inspected' if job.args[0] == '--inspect' else 'converted'}"] = f"{error}"[:300]
     assert not failed, "".join(f"\n{case}: {what}" for case, what in failed.items())

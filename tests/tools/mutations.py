@@ -18,13 +18,30 @@ from typing import Any, NamedTuple
 
 import zstandard
 
-from tests.tools.hostile import array, call, data, dtype, group, laughs, listing, name, number, storage, table, text
+from tests.tools.hostile import array, call, data, dtype, group, laughs, listing, number, storage, table, text
 
 Change = Callable[[bytes, random.Random], bytes]
 
 NUMBERS = [0, 1, -1, 2, 3, 127, 255, 256, 1 << 15, 1 << 16, (1 << 31) - 1, -1 << 31, 1 << 32, (1 << 63) - 1, -1 << 63]
 NUMBERS += [1 << 40, 1 << 62, 1 << 64, 10**30]
-TEXTS = ["", "a", ".", "..", "/", "\0", "\x1b[2J", "\n", "\u202e", "\ud800", "{}", "%s", "(a+)+", "x" * 600, "G", "weight"]
+TEXTS = [
+    "",
+    "a",
+    ".",
+    "..",
+    "/",
+    "\0",
+    "\x1b[2J",
+    "\n",
+    "\u202e",
+    "\ud800",
+    "{}",
+    "%s",
+    "(a+)+",
+    "x" * 600,
+    "G",
+    "weight",
+]
 TEXTS += ["0", "-1", "nan", "torch", "synthesis", "_parameters", "state_dict", "g_ema", "\U0001f600", "é" * 300]
 
 
@@ -110,7 +127,8 @@ MEMO = {"BINGET": "B", "LONG_BINGET": "I", "BINPUT": "B", "LONG_BINPUT": "I"}
 _SOUND_STORAGE = storage()
 _ARRAY = array(dtype("f4"), group(number(2)), data(bytes(8)))
 CALLED = [
-    ("numpy.core.multiarray", "_reconstruct"), ("numpy.core.multiarray", "scalar"), ("numpy.core.numeric", "_frombuffer"),
+    ("numpy.core.multiarray", "_reconstruct"), ("numpy.core.multiarray", "scalar"),
+    ("numpy.core.numeric", "_frombuffer"),
     ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode"), ("__builtin__", "bytes"), ("builtins", "object"),
     ("joblib.numpy_pickle", "NumpyArrayWrapper"), ("copy_reg", "_reconstructor"), ("collections", "OrderedDict"),
     ("builtins", "set"), ("dnnlib.util", "EasyDict"), ("torch._utils", "_rebuild_tensor_v2"), ("torch", "FloatStorage"),
@@ -134,8 +152,8 @@ SNIPPETS: list[bytes] = [
     b"I" + b"9" * 900 + b"\n", b"L-1L\n", b"Inan\n", b"Fnan\n", b"Finf\n", b"F1e999\n", b"G\x7f\xf8" + bytes(6),
     b"S'\\x'\n", b"S'\\\n", b"V\\ud800\n", b"V\\U00110000\n", b"ios\nsystem\n", b"(inumpy\ndtype\n",
     laughs(20, 20), _SOUND_STORAGE, _ARRAY, dtype("f8"), dtype("O"), table(a=_ARRAY), listing(_ARRAY),
-    call("torch._utils:_rebuild_tensor_v2", _SOUND_STORAGE, number(0), group(number(4)), group(number(0)), b"\x89", b"}"),
-    call("torch._utils:_rebuild_tensor_v2", _SOUND_STORAGE, number(0), group(number(1 << 40)), group(number(0)), b"\x89"),
+    *(call("torch._utils:_rebuild_tensor_v2", _SOUND_STORAGE, number(0), group(number(side)), group(number(0)), b"\x89")
+      for side in (4, 1 << 40)),
     array(dtype("f4"), group(), data(bytes(4))), array(dtype("i8"), group(number(1)), data(bytes(8))),
     array(dtype("f8"), group(number(1)), data(struct.pack("<d", 1e300))),
 ]  # fmt: skip
@@ -293,7 +311,8 @@ _HEADERS = [
     for parts in [
         (b"<f4", b"False", b"(1099511627776,)"), (b"|O", b"False", b"(1,)"), (b"<f8", b"True", b"()"),
         (b"<f4", b"False", b"(-1,)"), (b"<U9999999", b"False", b"()"), (b"<f4", b"7", b"(0, 99999999999)"),
-        (b"|V8", b"False", b"(1,)"), (b"<c8", b"False", b"(1,)"), (b"<f2", b"False", b"(2,)"), (b"M8", b"False", b"(1,)"),
+        (b"|V8", b"False", b"(1,)"), (b"<c8", b"False", b"(1,)"), (b"<f2", b"False", b"(2,)"),
+        (b"M8", b"False", b"(1,)"),
     ]
 ] + [b"(" * 500, b"{'descr': " + b"[" * 300, b"1 + 1", b"{}", b"-" * 3000 + b"1"]  # fmt: skip
 
@@ -337,7 +356,10 @@ def zip_member(content: bytes, rng: random.Random) -> bytes:
     elif way < 0.75:
         del parts[at]
     elif way < 0.8:
-        parts[at] = rng.choice([entry.upper(), "/" + entry, "../" + entry, parts[other][0], entry + "\0", "n" * 60_000]), raw
+        parts[at] = (
+            rng.choice([entry.upper(), "/" + entry, "../" + entry, parts[other][0], entry + "\0", "n" * 60_000]),
+            raw,
+        )
     elif way < 0.85:
         parts[at], parts[other] = (entry, parts[other][1]), (parts[other][0], raw)
     elif way < 0.9:
@@ -442,6 +464,8 @@ def _by_kind(content: bytes, rng: random.Random) -> bytes:
 def parse(contents: Iterable[bytes]) -> None:
     """Take files apart beforehand, which takes a while."""
     for content in contents:
-        parts = [raw for entry, raw in members(content) if entry.endswith(".pkl")] if content[:2] == b"PK" else [content]
+        parts = (
+            [raw for entry, raw in members(content) if entry.endswith(".pkl")] if content[:2] == b"PK" else [content]
+        )
         for part in parts:
             operations(part)
