@@ -386,7 +386,7 @@ def _read_pt(path: Path) -> Checkpoint:
         role: _network(content["version"], net["config"], net["state_dict"], net["source"])
         for role, net in content["networks"].items()
     }
-    return Checkpoint(networks, plain(content["provenance"], "provenance"))
+    return Checkpoint(networks, _provenance(content["provenance"]))
 
 
 def _read_safetensors(path: Path) -> Checkpoint:
@@ -411,7 +411,14 @@ def _read_safetensors(path: Path) -> Checkpoint:
         order = {name: position for position, name in enumerate(shapes(network.config))}
         state = dict(sorted(network.state_dict.items(), key=lambda item: order.get(item[0], len(order))))
         networks[role] = replace(network, state_dict=state)
-    return Checkpoint(networks, plain(record["provenance"], "provenance"))
+    return Checkpoint(networks, _provenance(record["provenance"]))
+
+
+def _provenance(value: object) -> JsonObject:
+    found = plain(value, "provenance")
+    if not isinstance(found, dict):
+        raise CheckpointError(f"provenance is a {type(found).__name__}, not a dict")
+    return found
 
 
 def _as_read(value: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import converter
-from stylegan_torch.files import checkpoint
+from stylegan_torch.errors import StyleGANError
 from tests.tools.hostile import (
     SOUND,
     Job,
@@ -171,34 +171,30 @@ def test_safetensors(tmp_path: Path) -> None:
     survives(tmp_path, {case: (path, "") for case, path in files.items()})
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".npz", ".pt"])
+_ODD: list[Any] = [[], {}, "x" * 30, -1, 1 << 70, 1e308, True, [[0]], {"a": {"b": 0}}, 0.5, "\x1b[2J"]
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".npz", pytest.param(".pt", marks=pytest.mark.long)])
 def test_records_of_other_types(suffix: str, tmp_path: Path) -> None:
-    """Each value of the record of a sound file in turn is something else."""
+    """Each value of the record of a sound file in turn is something else, or four such."""
     path = ours(tmp_path, suffix)
     record, build = _RECORDS[suffix](path.read_bytes())
-    odd: list[Any] = [None, [], {}, "x" * 30, -1, 1 << 70, 1e308, True, [[0]], {"a": {"b": 0}}]
     failed = {}
-    for place in _places(record):
-        for value in odd:
+    for index, place in enumerate(_places(record)):
+        for value in [None, *(_ODD[(3 * index + i) % len(_ODD)] for i in range(3))]:
             changed = json.loads(json.dumps(record))
             at = changed
             for key in place[:-1]:
                 at = at[key]
-            if value == "gone":
-                del at[place[-1]]
-            else:
-                at[place[-1]] = value
+            at[place[-1]] = value
             file = written(tmp_path / f"in{suffix}", build(changed))
             try:
-                loaded = converter.load(file)
-                for role in loaded.networks:
-                    loaded.network(role)
                 converter.inspect(file)
+            except StyleGANError as error:
+                if str(file) not in str(error):
+                    failed[f"{place} = {value!r}"] = str(error)[:200]
             except Exception as error:
-                if not isinstance(error, converter.ConvertError | checkpoint.CheckpointError) or str(file) not in str(
-                    error
-                ):
-                    failed[f"{place} = {value!r}"] = repr(error)[:200]
+                failed[f"{place} = {value!r}"] = repr(error)[:200]
     assert not failed, "".join(f"\n{case}: {what}" for case, what in failed.items())
 
 
@@ -310,7 +306,7 @@ def test_tensors_that_share_their_numbers_are_not_ours(tmp_path: Path) -> None:
     ):
         state[name] = value
         torch.save(content, tmp_path / f"{i}.pt")
-        survives(tmp_path, {str(i): (tmp_path / f"{i}.pt", name)})
+        survives(tmp_path, {str(i): (tmp_path / f"{i}.pt", "")})
 
 
 def test_a_sound_file_is(tmp_path: Path) -> None:

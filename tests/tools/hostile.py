@@ -244,11 +244,11 @@ def held(resident):
 for line in sys.stdin:
     job = json.loads(line)
     stderr, end = os.pipe()
-    before = held(True)
     child = os.fork()
     if not child:
         status = 70
         try:
+            os.write(end, b"%d\\n" % held(True))
             os.dup2(end, 2)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             limits = {"RLIMIT_CPU": job["seconds"], **job["limits"]}
@@ -267,7 +267,7 @@ for line in sys.stdin:
             os._exit(status)
     os.close(end)
     with open(stderr) as said:
-        text = said.read()
+        before, text = int(said.readline()), said.read()
     _, status, usage = os.wait4(child, 0)
     peak = max(usage.ru_maxrss * 1024 - before, 0)
     print(json.dumps([os.waitstatus_to_exitcode(status), text, peak, usage.ru_utime + usage.ru_stime]), flush=True)
