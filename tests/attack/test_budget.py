@@ -24,7 +24,7 @@ from tests.tools.hostile import (
     written,
 )
 
-OFTEN = 3 * LIMITS["operations"]
+OFTEN = LIMITS["operations"] + 100
 """More operations than any file may have."""
 
 
