@@ -101,7 +101,8 @@ def _zstd(magic: bytes, data: memoryview) -> Iterator[bytes]:
     import zstandard
 
     machine = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-    with machine.stream_reader(Bytes(data), read_across_frames=True) as file:
+    packed: Any = Bytes(data)
+    with machine.stream_reader(packed, read_across_frames=True) as file:
         while chunk := file.read(_BLOCK):
             yield chunk
 
@@ -254,7 +255,7 @@ def _sound_header(head: bytes) -> bytes:
 
 
 def _number(field: bytes) -> int:
-    """Return a number of a tar header: octal digits, or binary if the first bit is set, or decimal ones of pax."""
+    """Return a number of a tar header: octal digits, or binary if the first bit is set."""
     if field[:1] == b"\x80":
         return int.from_bytes(field[1:], "big")
     digits = field.strip(b" \0")

@@ -32,8 +32,9 @@ def check_torch(path: Path) -> None:
     with path.open("rb") as file, budget(path.stat().st_size):
         mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
         foreign = load_torch(mapped, {**TORCH_NAMES, **CONTAINER_NAMES}).foreign
-    if foreign:
-        raise ConvertError(f"holds an object of {foreign[0]}, which no file of ours does")
+    strange = next((name for name in foreign if not name.startswith("torch.")), None)
+    if strange:
+        raise ConvertError(f"holds an object of {strange}, which no file of ours does")
 
 
 def load_torch(data: memoryview, names: Names) -> Loaded:

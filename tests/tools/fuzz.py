@@ -171,8 +171,11 @@ class Fuzz:
                 usage = resource.getrusage(resource.RUSAGE_SELF)
                 used = int(usage.ru_utime + usage.ru_stime)
                 resource.setrlimit(resource.RLIMIT_CPU, (used + SECONDS + 1, resource.RLIM_INFINITY))
-                told.write(json.dumps(self.one(index, Path(folder))) + "\n")
+                ended = self.one(index, Path(folder))
+                told.write(json.dumps(ended) + "\n")
                 told.flush()
+                if ended.startswith("memory"):
+                    break  # the peak of a process stays
         os._exit(0)
 
     def batch(self, start: int) -> Counter[str]:
