@@ -178,8 +178,8 @@ def is_ours(path: str | Path) -> bool:
         with Path(path).open("rb") as start:
             head = start.read(1 << 13)
         if head[:4] == _ZIP:
-            name = head[30 : 30 + int.from_bytes(head[26:28], "little")]  # of the first member
-            return name.endswith(b"/data.pkl") and FORMAT.encode() in head
+            first = head[30 : 30 + int.from_bytes(head[26:28], "little")]  # name of a member
+            return first.endswith(b"/data.pkl") and FORMAT.encode() in head
         with opened_by_name(path) as name, safetensors.safe_open(name, framework="pt") as file:
             return "stylegan_torch" in (file.metadata() or {})
     except Exception:  # what zipfile and safetensors raise for other files is anything

@@ -223,7 +223,7 @@ def _of_npz(content: bytes) -> tuple[Any, Callable[[Any], bytes]]:
 
     def build(record: Any) -> bytes:
         file = io.BytesIO()
-        np.savez(file, **{**sound, "stylegan_torch": np.array(json.dumps(record))})  # type: ignore[arg-type]
+        np.savez(file, **{**sound, "stylegan_torch": np.array(json.dumps(record))})
         return file.getvalue()
 
     return json.loads(str(sound["stylegan_torch"])), build

@@ -48,7 +48,7 @@ TEXTS += ["0", "-1", "nan", "torch", "synthesis", "_parameters", "state_dict", "
 # Bytes.
 
 
-def _at(content: bytes, rng: random.Random) -> int:
+def _at(content: bytes | bytearray, rng: random.Random) -> int:
     """A place in a file: anywhere, or where headers are wont to be."""
     ranges = [(0, 64), (0, 1024), (0, len(content)), (len(content) - 1024, len(content))]
     low, high = rng.choice(ranges)
@@ -388,7 +388,8 @@ def zipped(parts: list[tuple[str, bytes]], method: int = zipfile.ZIP_STORED) -> 
 def zip_directory(content: bytes, rng: random.Random) -> bytes:
     """Change bytes of the directory of a zip file, or of the header of a member."""
     signature = rng.choice([b"PK\x01\x02", b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"])
-    places, at = [], content.find(signature)
+    places: list[int] = []
+    at = content.find(signature)
     while at >= 0 and len(places) < 200:
         places.append(at)
         at = content.find(signature, at + 4)
