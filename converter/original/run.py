@@ -117,7 +117,8 @@ def ask_consent(src: str | Path) -> str:
         code = embedded_code(file.program())
     lines = sum(text.count("\n") + 1 for text in code.values())
     return (
-        f"{src} carries {lines} lines of Python, which this command would run: a program by whoever made the file.\n"
+        f"{one_line(str(src))} carries {lines} lines of Python, which this command would run: "
+        "a program by whoever made the file.\n"
         f"sha256 {', '.join(sorted(code))}: look at it with stylegan-export-tf --show-source; "
         "--trust-embedded-code runs it, shut in."
     )

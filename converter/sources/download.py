@@ -325,7 +325,9 @@ def _session() -> requests.Session:
 def _bar(name: str, done: int, show: bool) -> Iterator[Report]:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not show) as progress:
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, disable=not show, redirect_stdout=False, redirect_stderr=False
+    ) as progress:
         task = progress.add_task(name, total=None, completed=done)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 

@@ -16,9 +16,9 @@ from stylegan_torch import __version__
 from stylegan_torch.commands import options
 from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import NETWORK_FILE, OUTPUT
-from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports, working
+from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports, say, working
 from stylegan_torch.files.atomic import refuse_existing
-from stylegan_torch.text import columns, one_line, printable
+from stylegan_torch.text import columns, one_line
 
 EXAMPLES = """\b
 Examples:
@@ -151,7 +151,7 @@ def main(
         if not lines:
             hint = catalogue.suggestion(src or "")
             raise ConvertError(f"no network of the catalogue matches {src}{hint and '; ' + hint}")
-        click.echo("\n".join(lines))
+        say(*lines)
         return
     if src is None:
         raise click.UsageError("name the file, URL or published network to convert")
@@ -173,7 +173,7 @@ def main(
 
     assumed = assume if resolution is None else {**assume, "img_resolution": resolution}
     if only_inspect:
-        click.echo((as_json if in_json else as_text)(inspect(src, assumed)))
+        say(*(as_json if in_json else as_text)(inspect(src, assumed)).split("\n"))
         return
     assert dst
     if with_proof:
@@ -182,13 +182,13 @@ def main(
         options = Options(fresh_d, noise or NOISES[0])
         summary = convert(src, dst, networks, force=force, format=format, assumed=assumed, options=options)
     for note in summary.notes:
-        click.echo(f"Note: {one_line(note)}.", err=True)
-    click.echo("\n".join(table(summary)))
-    click.echo(f"from  {origin(summary)}")
-    click.echo(f"to    {dst}, {dst.stat().st_size:,} bytes")
+        say(f"Note: {one_line(note)}.", err=True)
+    say(*table(summary))
+    say(f"from  {origin(summary)}")
+    say(f"to    {dst}, {dst.stat().st_size:,} bytes")
     published = None if Path(src).exists() else catalogue.find(src)
     if published:
-        click.echo(f"licence of these weights: {published.licence}")
+        say(f"licence of these weights: {published.licence}")
 
 
 def _refuse_idle_options(form: str | None, fresh_d: bool, noise: str | None) -> None:
@@ -202,11 +202,11 @@ def _verify(src: str, trust: bool, modules: Path | None) -> None:
     from converter.original.run import PROOF, ask_consent, memory_limit, verify_original
 
     if not trust:
-        click.echo(as_given(ask_consent(src)), err=True)
+        say(*as_given(ask_consent(src)).split("\n"), err=True)
         sys.exit(1)
     with working(f"Running the original of {src}") as tell:
         verdict = verify_original(src, memory_limit(None), PROOF, on_progress=tell, modules=modules)
-    click.echo("\n".join(map(printable, [*verdict.table(), *verdict.summary()])))
+    say(*verdict.table(), *verdict.summary())
     if not verdict.passed:
         raise ConvertError(f"{src}: our network is not the same as the original; nothing was written. Please report it")
 

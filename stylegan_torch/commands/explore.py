@@ -18,7 +18,7 @@ from stylegan_torch import StyleGANError
 from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE
 from stylegan_torch.commands.networks import open_generator, usable_device
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports, working
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say, working
 
 if TYPE_CHECKING:
     from stylegan_torch.explorer.sessions import Sessions
@@ -143,8 +143,8 @@ def _serve(sessions: Sessions, host: str, port: int | None, open_browser: bool) 
         app_kwargs={"middleware": [Middleware(Roof)]},
     )
     if not _is_loopback(host):
-        click.echo(f"Note: whoever reaches {host} can use this page; there is no password.", err=True)
-    click.echo(f"Open {url} (Ctrl-C ends)")
+        say(f"Note: whoever reaches {host} can use this page; there is no password.", err=True)
+    say(f"Open {url} (Ctrl-C ends)")
     blocks.block_thread()
 
 

@@ -12,7 +12,7 @@ from stylegan_torch.commands import options
 from stylegan_torch.commands.convert import module_path
 from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import NETWORK_FILE, OutputFile
-from stylegan_torch.commands.terminal import Command, one_line_errors, parse_seeds, quick_imports, reading, working
+from stylegan_torch.commands.terminal import Command, one_line_errors, parse_seeds, quick_imports, reading, say, working
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import one_line
 
@@ -100,7 +100,7 @@ def main(
         from converter.original.export import export
         from converter.original.run import Recording, ask_consent, memory_limit
     if not trust:
-        click.echo(as_given(ask_consent(src)), err=True)
+        say(*as_given(ask_consent(src)).split("\n"), err=True)
         sys.exit(1)
     recording = Recording(seeds, truncation, class_index, _NOISES[noise], layers)
     with working(f"Running the original of {src}") as tell:
@@ -115,13 +115,11 @@ def main(
             modules=modules,
         )
     for note in original.source.notes:
-        click.echo(f"Note: {one_line(note)}.", err=True)
-    click.echo(
-        f"ran in a process with {', '.join(original.isolation) or 'no limits, which this system does not offer'}"
-    )
-    click.echo(f"to    {dst}, {dst.stat().st_size:,} bytes")
+        say(f"Note: {one_line(note)}.", err=True)
+    say(f"ran in a process with {', '.join(original.isolation) or 'no limits, which this system does not offer'}")
+    say(f"to    {dst}, {dst.stat().st_size:,} bytes")
     if reference:
-        click.echo(f"to    {reference}, {reference.stat().st_size:,} bytes: {len(seeds)} seeds")
+        say(f"to    {reference}, {reference.stat().st_size:,} bytes: {len(seeds)} seeds")
 
 
 def _check_names(dst: Path | None, reference: Path | None) -> None:
@@ -140,9 +138,7 @@ def _show(src: str) -> None:
         from converter.original.run import embedded_code
     with opened(src) as file:
         for sha256, text in embedded_code(file.program()).items():
-            click.echo(f"# sha256 {sha256}")
-            # Characters that move a terminal's cursor, or turn the direction of text, could hide what is to be read.
-            click.echo("".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text))
+            say(f"# sha256 {sha256}", *text.split("\n"))
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from stylegan_torch.commands.terminal import (
     pair,
     quick_imports,
     reading,
+    say,
     tracked,
 )
 from stylegan_torch.files.atomic import refuse_existing
@@ -121,6 +122,4 @@ def main(
         pass
     if sheet and grid:
         save_png(grid, to_pil(sheet.picture), {"seeds": seeds, **about}, force=force)
-    click.echo(
-        f"{len(paths)} picture{'s' * (len(paths) > 1)} in {outdir}" + (f", contact sheet {grid}" if grid else "")
-    )
+    say(f"{len(paths)} picture{'s' * (len(paths) > 1)} in {outdir}" + (f", contact sheet {grid}" if grid else ""))

@@ -22,6 +22,7 @@ from typing import IO
 import click
 
 from stylegan_torch.errors import StyleGANError
+from stylegan_torch.text import printable
 
 LIMIT = 8 << 30
 """Bytes that may come; the largest networks have 4 GB with all that training adds."""
@@ -100,7 +101,8 @@ def take_inputs() -> None:
 def as_given(text: str) -> str:
     """Return a text in which pipes are called what the user calls them."""
     for pipe in _given(click.get_current_context(silent=True)).pipes:
-        text = text.replace(str(pipe.path), pipe.given)
+        for path in (str(pipe.path), printable(str(pipe.path))):
+            text = text.replace(path, pipe.given)
     return text
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stylegan_torch.commands.inputs import Pictures
-from stylegan_torch.commands.terminal import quick_imports
+from stylegan_torch.commands.terminal import quick_imports, say
 
 if TYPE_CHECKING:
     from stylegan_torch.files.checkpoint import Checkpoint
@@ -85,4 +85,4 @@ def note_no_class(
 ) -> None:
     """Say that a conditional network does what it does for no class, unless one is given, or no seeds are."""
     if network.c_dim and class_index is None and any(isinstance(each, list) for each in given):
-        click.echo(f"Note: no --class given; taking an all-zero label ({network.c_dim} classes).", err=True)
+        say(f"Note: no --class given; taking an all-zero label ({network.c_dim} classes).", err=True)
