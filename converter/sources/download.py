@@ -33,10 +33,11 @@ from rich.progress import (
 )
 
 from converter.errors import DownloadError
+from converter.sources.hashes import sha256_of
 from converter.sources.https import FailedError, Limits, RefusedError, Session, SlowError, Watch, may_be_asked
 from stylegan_torch.files.atomic import cache_folder
 
-__all__ = ["cache_folder", "cache_path", "direct_url", "download", "sha256_of"]
+__all__ = ["cache_folder", "cache_path", "direct_url", "download"]
 
 RETRIES = 5
 BACKOFF = 0.5  # seconds, doubled at each retry
@@ -134,15 +135,6 @@ def direct_url(url: str) -> str:
     for key in parse_qs(parts.query).get("resourcekey", []):
         query["resourcekey"] = key
     return f"{DRIVE_DOWNLOAD}?{urlencode(query)}"
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

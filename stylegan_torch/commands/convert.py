@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,11 +15,14 @@ from converter.formats import assumable, by_suffix, heeding, our_suffixes, progr
 from converter.sources import catalogue
 from stylegan_torch import __version__
 from stylegan_torch.commands import options
-from stylegan_torch.commands.given import as_given
+from stylegan_torch.commands.given import as_given, has_hashes
 from stylegan_torch.commands.inputs import NETWORK_FILE, OUTPUT
 from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports, say, working
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import columns, one_line
+
+if TYPE_CHECKING:
+    from converter.conversion import Summary
 
 EXAMPLES = """\b
 Examples:
@@ -121,6 +125,7 @@ module_path = click.option(
 )
 @click.option("--inspect", "only_inspect", is_flag=True, help="Tell what is in SRC, and write nothing.")
 @click.option("--json", "in_json", is_flag=True, help="Let --inspect tell all, for programs.")
+@options.SHA256
 @click.option("--list", "only_list", is_flag=True, help="List the catalogue; SRC may be a pattern such as '*ffhq*'.")
 @click.option("--verify", "with_proof", is_flag=True, help="Run the original too; write DST only if ours is the same.")
 @click.option("--trust-embedded-code", "trust", is_flag=True, help="Let --verify run the program that SRC carries.")
@@ -169,7 +174,7 @@ def main(
     refuse_existing([dst], force)
     with quick_imports():
         from converter.conversion import convert, inspect
-        from converter.describe import as_json, as_text, origin, table
+        from converter.describe import as_json, as_text
 
     assumed = assume if resolution is None else {**assume, "img_resolution": resolution}
     if only_inspect:
@@ -181,6 +186,12 @@ def main(
     with working(f"Converting {src}"):
         options = Options(fresh_d, noise or NOISES[0])
         summary = convert(src, dst, networks, force=force, format=format, assumed=assumed, options=options)
+    _tell(summary, src, dst)
+
+
+def _tell(summary: Summary, src: str, dst: Path) -> None:
+    from converter.describe import origin, table
+
     for note in summary.notes:
         say(f"Note: {one_line(note)}.", err=True)
     say(*table(summary))
@@ -188,6 +199,8 @@ def main(
     say(f"to    {dst}, {dst.stat().st_size:,} bytes")
     published = None if Path(src).exists() else catalogue.find(src)
     if published:
+        if not published.sha256 and not has_hashes():
+            say("not verified: nobody published the hash of this file; --sha256 checks one that you trust")
         say(f"licence of these weights: {published.licence}")
 
 
@@ -214,7 +227,13 @@ def _verify(src: str, trust: bool, modules: Path | None) -> None:
 def listing(pattern: str) -> list[str]:
     """Return the lines of the catalogue whose name matches a pattern."""
     rows = [
-        (entry.name, f"{entry.resolution}²", f"{entry.conditional or 'no'} classes", entry.licence)
+        (
+            entry.name,
+            f"{entry.resolution}²",
+            f"{entry.conditional or 'no'} classes",
+            f"sha256 {entry.sha256}" if entry.sha256 else "not verified",
+            entry.licence,
+        )
         for entry in catalogue.entries(pattern)
     ]
     return columns(rows)

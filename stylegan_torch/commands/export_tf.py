@@ -31,6 +31,7 @@ _NOISES = {"official": "seeded", "const": "stored", "none": "none"}
 @click.command(cls=Command, epilog=EXAMPLES, short_help="Run the program in a TensorFlow pickle, and record it.")
 @click.argument("src", type=NETWORK_FILE)
 @click.argument("dst", type=OutputFile(), required=False)
+@options.SHA256
 @click.option("--trust-embedded-code", "trust", is_flag=True, help="Run the program that SRC carries.")
 @click.option("--show-source", is_flag=True, help="Print that program instead; run and write nothing.")
 @click.option("--reference", type=OutputFile(), help="Also record what it computes to this file (.npz).")

@@ -9,6 +9,7 @@ import click
 
 from stylegan_torch import __version__
 from stylegan_torch.commands import options
+from stylegan_torch.commands.given import allows_nonfinite
 from stylegan_torch.commands.inputs import OUTPUT, OutputFile
 from stylegan_torch.commands.networks import note_no_class, origin_of, read_networks, usable_device
 from stylegan_torch.commands.terminal import (
@@ -108,7 +109,7 @@ def main(
         from stylegan_torch.drawing.sheets import Sheet
     device = usable_device(device)
     checkpoint = read_networks(network, weights)
-    G = checkpoint.network(weights)
+    G = checkpoint.network(weights, allow_nonfinite=allows_nonfinite())
     settings = DrawSettings(truncation, truncation_cutoff, class_index, noise_mode, dtype, translate, rotate)
     try:
         resolved = resolve(G, settings)

@@ -1,7 +1,8 @@
 """What all our commands share: one line for an error, exit status 1, a traceback only on request.
 
 Nothing that a file holds reaches the terminal raw: commands print with `say`, and what anything else prints while a
-command runs (click, warnings, a traceback) is escaped by the streams.
+command runs (click, warnings, a traceback) is escaped by the streams. Rich draws its bars past them, with texts that
+were escaped, and must not redirect the streams: it would print what comes through them as it is.
 """
 
 from __future__ import annotations
@@ -25,8 +26,6 @@ from stylegan_torch.commands.given import as_given, take_inputs
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.text import one_line, printable
 
-ESCAPED = {"redirect_stdout": False, "redirect_stderr": False}
-"""How Rich leaves what is printed beside its bars to our streams; its own would let control characters through."""
 _Item = TypeVar("_Item")
 _Given = TypeVar("_Given")
 
@@ -187,7 +186,7 @@ def working(doing: str) -> Iterator[Callable[[str], None]]:
     from rich.text import Text
 
     spinner = Spinner("dots", Text(one_line(as_given(doing))))
-    with Live(spinner, console=Console(stderr=True), transient=True, **ESCAPED):
+    with Live(spinner, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False):
         yield lambda text: spinner.update(text=Text(one_line(text)))
 
 
@@ -197,7 +196,9 @@ def tracked(items: Iterable[_Item], description: str, total: float | None = None
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True, **ESCAPED) as progress:
+    with Progress(
+        console=console, disable=not console.is_terminal, transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as progress:
         yield from progress.track(items, total, description=description)
 
 

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from stylegan_torch import StyleGANError
 from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, OUTPUT, InputFolder
-from stylegan_torch.commands.terminal import ESCAPED, one_line_errors, quick_imports, say, tracked
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say, tracked
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import one_line
 
@@ -49,6 +49,7 @@ def _setting(text: str) -> tuple[str, object]:
 @click.option(
     "--network", type=NETWORK_FILE, help="Fine-tune this: a file of ours, or anything stylegan-convert reads."
 )
+@options.SHA256
 @click.option("--config", type=INPUT, help="Recipe (.toml): new networks, and settings.")
 @click.option("--resume", is_flag=True, help="Go on from the last snapshot in --outdir.")
 @click.option("--kimg", type=click.FloatRange(min=0), help="Train until so many thousand pictures were shown.")
@@ -125,7 +126,13 @@ def train(
         TextColumn("left"),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*columns, console=console, disable=not (main and console.is_terminal), **ESCAPED) as progress:
+    with Progress(
+        *columns,
+        console=console,
+        disable=not (main and console.is_terminal),
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as progress:
         task = progress.add_task("", total=trainer.settings.kimg)
         progress.update(task, completed=trainer.shown / 1000)
         for shown in run.train(trainer):

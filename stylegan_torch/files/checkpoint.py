@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from stylegan_torch.errors import CheckpointError
 from stylegan_torch.files.atomic import new_file, opened_by_name
+from stylegan_torch.files.finite import nonfinite
 from stylegan_torch.files.plain_json import plain
 from stylegan_torch.neighbours import in_the_way
 from stylegan_torch.networks.interface import Discriminator, Generator
@@ -75,20 +76,30 @@ class Checkpoint:
     provenance: JsonObject = field(default_factory=dict)
 
     @overload
-    def network(self, role: Literal["G_ema", "G"] = "G_ema") -> Generator: ...
+    def network(self, role: Literal["G_ema", "G"] = "G_ema", *, allow_nonfinite: bool = False) -> Generator: ...
     @overload
-    def network(self, role: Literal["D"]) -> Discriminator: ...
+    def network(self, role: Literal["D"], *, allow_nonfinite: bool = False) -> Discriminator: ...
     @overload
-    def network(self, role: str) -> Any: ...
-    def network(self, role: str = "G_ema") -> Any:
+    def network(self, role: str, *, allow_nonfinite: bool = False) -> Any: ...
+    def network(self, role: str = "G_ema", *, allow_nonfinite: bool = False) -> Any:
         """Return a network in eval mode, on the CPU, sharing this checkpoint's tensors.
 
+        Args:
+            role: "G_ema", "G" or "D".
+            allow_nonfinite: take tensors with NaN or infinity in them too.
+
         Raises:
-            CheckpointError: if it is not there, or its tensors don't fit its config.
+            CheckpointError: if it is not there, its tensors don't fit its config, or have NaN or infinity in them.
         """
         if role not in self.networks:
             raise CheckpointError(f"there is no network {role}, only {', '.join(self.networks)}")
-        return assemble(self.networks[role].config, self.networks[role].state_dict)
+        network = self.networks[role]
+        if not allow_nonfinite and (what := nonfinite(network.state_dict)):
+            raise CheckpointError(
+                f"network {role}: {what}, so what it draws means nothing; "
+                "--allow-nonfinite (in Python, allow_nonfinite=True) uses it all the same"
+            )
+        return assemble(network.config, network.state_dict)
 
 
 def write(path: str | Path, checkpoint: Checkpoint, force: bool = False) -> None:
@@ -204,9 +215,12 @@ def load(
     device: str | torch.device = "cpu",
     fast: bool = False,
     assumed: Mapping[str, Json] | None = None,
+    allow_nonfinite: bool = False,
 ) -> Generator: ...
 @overload
-def load(path: str | Path, network: Literal["D"], *, device: str | torch.device = "cpu") -> Discriminator: ...
+def load(
+    path: str | Path, network: Literal["D"], *, device: str | torch.device = "cpu", allow_nonfinite: bool = False
+) -> Discriminator: ...
 @overload
 def load(
     path: str | Path,
@@ -215,6 +229,7 @@ def load(
     device: str | torch.device = "cpu",
     fast: bool = False,
     assumed: Mapping[str, Json] | None = None,
+    allow_nonfinite: bool = False,
 ) -> Any: ...
 def load(
     path: str | Path,
@@ -223,6 +238,7 @@ def load(
     device: str | torch.device = "cpu",
     fast: bool = False,
     assumed: Mapping[str, Json] | None = None,
+    allow_nonfinite: bool = False,
 ) -> Any:
     """Load a network, an `nn.Module`: eval mode, no gradients (`requires_grad_(True)` turns them on).
 
@@ -232,6 +248,7 @@ def load(
         device: where to put it.
         fast: give the form that is made for drawing (`stylegan_torch.optimize`).
         assumed: what a file of another program leaves open, as of `converter.convert`.
+        allow_nonfinite: take a network with NaN or infinity among its numbers too.
 
     Raises:
         StyleGANError: if the file is damaged, of no known kind, or lacks the network.
@@ -239,7 +256,7 @@ def load(
     """
     checkpoint = _read_any(path, network, assumed)
     try:
-        module = checkpoint.network(network)
+        module = checkpoint.network(network, allow_nonfinite=allow_nonfinite)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     module = module.to(device)
