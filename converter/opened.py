@@ -18,7 +18,7 @@ from converter.translate import check_network, export_network, import_network, k
 from stylegan_torch import __version__
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.checkpoint import ROLES, Checkpoint
-from stylegan_torch.files.finite import nonfinite
+from stylegan_torch.files.tensors import nonfinite
 from stylegan_torch.networks.registry import Config
 
 

@@ -15,7 +15,7 @@ import stylegan_torch
 from stylegan_torch.commands.main import main
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.checkpoint import Checkpoint, StoredNetwork, same_bits
-from stylegan_torch.files.finite import nonfinite
+from stylegan_torch.files.tensors import nonfinite
 from tests import DATA
 
 NAME = "synthesis.b8.conv1.weight"

@@ -31,8 +31,9 @@ from torch import Tensor, nn
 
 from stylegan_torch.errors import CheckpointError
 from stylegan_torch.files.atomic import new_file, opened_by_name
-from stylegan_torch.files.finite import nonfinite
 from stylegan_torch.files.plain_json import plain
+from stylegan_torch.files.plain_pickle import check_pickle_of
+from stylegan_torch.files.tensors import nonfinite, overlaps
 from stylegan_torch.neighbours import in_the_way
 from stylegan_torch.networks.interface import Discriminator, Generator
 from stylegan_torch.networks.registry import (
@@ -386,8 +387,9 @@ def _read_pt(path: Path) -> Checkpoint:
     try:
         with warnings.catch_warnings(), opened_by_name(path) as name:
             warnings.simplefilter("ignore")
+            check_pickle_of(Path(name))
             content = torch.load(name, weights_only=True, mmap=True, map_location="cpu")
-    except OSError:
+    except (OSError, CheckpointError):
         raise
     except Exception as error:  # what torch raises for a damaged file is anything
         raise CheckpointError("is damaged, or not a file of ours; stylegan-convert may be able to read it") from error
@@ -436,19 +438,22 @@ def _network(version: int, data: JsonObject, state: dict[str, Tensor], source: d
         biases = {name: value for name, value in state.items() if added and name.endswith(".affine.bias")}
         state = state | {name: value + added for name, value in biases.items()}
         source = source | biases
-    state = {name: _as_read(value) for name, value in state.items()}
+    state = {name: _as_read(value.detach()) for name, value in state.items()}
+    source = {name: value.detach() for name, value in source.items()}
     return StoredNetwork(config_from_json(data), state, source)
 
 
 def _check_plain(value: object, name: str, dtypes: tuple[torch.dtype, ...]) -> None:
     """Raise CheckpointError unless a tensor is of plain numbers of some types, all of which the file has."""
-    if not isinstance(value, Tensor):
-        raise CheckpointError(f"tensor {name} is a {type(value).__name__}")
+    if not isinstance(value, Tensor) or value.is_nested:
+        raise CheckpointError(f"tensor {name} is a {type(value).__name__}, not a plain tensor")
     plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
     if not plain or value.is_neg() or value.dtype not in dtypes:
         raise CheckpointError(f"tensor {name} is not of plain numbers ({value.dtype}, {value.layout}, {value.device})")
     if value.numel() * value.itemsize > value.untyped_storage().nbytes():
         raise CheckpointError(f"tensor {name} claims more numbers than the file has")
+    if overlaps(value.shape, value.stride()):
+        raise CheckpointError(f"tensor {name} has numbers that lie over one another")
 
 
 def _check_format(content: Json) -> None:

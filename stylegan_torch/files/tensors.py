@@ -1,8 +1,8 @@
-"""NaN and infinity among the numbers of networks."""
+"""What tensors of files are like: numbers that are none, numbers that lie over one another."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -22,3 +22,13 @@ def nonfinite(tensors: Mapping[str, Tensor]) -> str | None:
 def _has_nonfinite(value: Tensor) -> bool:
     # One such number makes the sum one, and a sum is quick and takes no memory; it may be infinite of finite ones too.
     return value.is_floating_point() and not value.sum().isfinite() and not bool(torch.isfinite(value).all())
+
+
+def overlaps(sides: Sequence[int], steps: Sequence[int]) -> bool:
+    """Return whether numbers of a tensor with these strides may lie over one another, as none of a saved network do."""
+    reach = 0
+    for step, side in sorted((step, side) for step, side in zip(steps, sides, strict=True) if side > 1):
+        if step <= reach:
+            return True
+        reach += step * (side - 1)
+    return False
