@@ -77,8 +77,8 @@ BOMBS = {
 }
 
 
-def write(path: Path, content: bytes, **options: int) -> Path:
-    with zipfile.ZipFile(path, "w", **options) as archive:
+def write(path: Path, content: bytes, compression: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive:
         for member, data in (("data.pkl", content), ("version", b"3\n"), ("byteorder", b"little")):
             archive.writestr(f"archive/{member}", data)
     return path
