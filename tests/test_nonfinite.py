@@ -15,7 +15,7 @@ import stylegan_torch
 from stylegan_torch.commands.main import main
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.checkpoint import Checkpoint, StoredNetwork, same_bits
-from stylegan_torch.files.tensors import nonfinite
+from stylegan_torch.files.tensors import nonfinite, overlaps
 from tests import DATA
 
 NAME = "synthesis.b8.conv1.weight"
@@ -115,3 +115,20 @@ def test_words() -> None:
     several = {"b": torch.full((1000,), torch.inf), "c": nan, "d": nan.half()}
     assert nonfinite(several) == "tensor b has 1,000 numbers that are NaN or infinite, as have 2 other tensors"
     assert nonfinite({"h": torch.full((9,), 65504.0, dtype=torch.float16)}) is None
+
+
+@pytest.mark.parametrize(
+    ("sides", "steps", "over"),
+    [
+        ((2, 3), (3, 1), False),
+        ((3, 2), (1, 3), False),
+        ((1, 4), (0, 1), False),
+        ((2, 3), (4, 1), False),
+        ((4,), (0,), True),
+        ((2, 3), (1, 1), True),
+        ((2, 3), (2, 1), True),
+        ((), (), False),
+    ],
+)
+def test_numbers_that_lie_over_one_another(sides: tuple[int, ...], steps: tuple[int, ...], over: bool) -> None:
+    assert overlaps(sides, steps) == over
