@@ -5,6 +5,7 @@ python tests/tools/leave_while_projecting.py NETWORK PHOTO
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import Any
 
@@ -20,11 +21,12 @@ def _opened() -> tuple[Any, Any, dict[str, Any]]:
 
 sessions = Sessions({"small": NetworkChoice(_opened)})
 page, session = Page(sessions), sessions.of("me")
-values = {page.network: "small", page.photo: {"path": sys.argv[2]}, page.steps: 1, page.space: "w+", page.fit: "crop"}
+photo = str(shutil.copy(sys.argv[2], sessions.folder))
+values = {page.network: "small", page.photo: {"path": photo}, page.steps: 1, page.space: "w+", page.fit: "crop"}
 shown = page._projected({**values, page.label: -1}, session)
 assert page.target in next(shown)
 assert next(shown)[page.progress] == "Step 1 of 1"
 sessions.leave("me")
-assert list(shown) == []
+assert list(shown) == [{page.progress: "Stopped."}]
 sessions.close()
 print("left")
