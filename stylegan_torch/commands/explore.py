@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import webbrowser
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,9 +97,6 @@ def explore(
         except ImportError as error:
             raise _without_gradio(error) from error
     usable_device(device)
-    listener = listen(host, port)
-    if not (login or no_auth or is_loopback(listener)):
-        raise click.UsageError(f"others can reach {host}: give --auth USER, or --no-auth for whoever comes")
     on = ("--device", device) if device else ()
     choices = {
         name: NetworkChoice(
@@ -111,11 +109,11 @@ def explore(
     for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: sys.exit(0))  # so that no visitor's file stays
-    sessions = Sessions(choices, tuple(map(str, directions)))
-    try:
-        _serve(sessions, listener, allowed, login, open_browser)
-    finally:
-        sessions.close()
+    with listen(host, port) as listener:
+        if not (login or no_auth or is_loopback(listener)):
+            raise click.UsageError(f"others can reach {host}: give --auth USER, or --no-auth for whoever comes")
+        with closing(Sessions(choices, tuple(map(str, directions)))) as sessions:
+            _serve(sessions, listener, allowed, login, open_browser)
 
 
 def _address(text: str) -> Address:

@@ -265,9 +265,11 @@ class Sessions:
         return upload
 
     def trim_uploads(self) -> None:
-        """Let old uploads go, and the oldest if there are too many; all of them if nobody is there."""
-        uploads = [path for path in self.folder.iterdir() if path != self._visits]
-        trim(uploads, UPLOADS_BYTES if self._sessions else 0, UPLOADS_SECONDS)
+        """Let old uploads go, and the oldest while they have too many bytes."""
+        trim(self._uploads(), UPLOADS_BYTES, UPLOADS_SECONDS)
+
+    def _uploads(self) -> list[Path]:
+        return [path for path in self.folder.iterdir() if path != self._visits]
 
     def _make_room(self, session: Session) -> None:
         """Forget those who did nothing for longest while all have too much, but not this one."""
@@ -277,7 +279,7 @@ class Sessions:
         for visitor, each in before:
             if total <= ALL_BYTES:
                 return
-            if each is not session:
+            if each is not session and each.bytes:
                 total -= each.bytes
                 self.leave(visitor)
 
@@ -322,7 +324,7 @@ class Sessions:
             session.left, session.projects = True, False
             session.begin()
             shutil.rmtree(session.folder, ignore_errors=True)
-            self.trim_uploads()
+            trim(self._uploads(), UPLOADS_BYTES if self._sessions else 0, UPLOADS_SECONDS)
 
     def finish(self, session: Session, request: Request) -> Result:
         """Draw a request whole, write its files, and put it into the history, unless it is there already.
