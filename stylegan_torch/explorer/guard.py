@@ -7,6 +7,7 @@ And any site may have a browser send us something, which then says what site it 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -14,6 +15,7 @@ import hmac
 import ipaddress
 import re
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
 _AUTHORITY = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::([0-9]{1,5}))?", re.ASCII)
 _DEFAULT_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+_DRAINED = 100_000_000
+"""Bytes that are thrown away before a refusal, as who sends them reads no answer until then."""
+_LONGEST, _SILENT = 10.0, 1.0
+"""Seconds that this may take, and that nothing may come."""
 _SAID = 100
 """Characters of a header that are said."""
 
@@ -61,10 +67,6 @@ class Refusal:
     status: int
     line: str
     headers: Mapping[str, str] = field(default_factory=dict)
-
-
-class _TooMuchError(Exception):
-    """A request's body is too large, so that it is not read further."""
 
 
 class Guard:
@@ -107,7 +109,8 @@ class Guard:
         if not refusal and headers.length > (most or 0):
             refusal = _too_long(most)
         if refusal:
-            await _refuse(refusal, scope, send)
+            waits = scope["type"] == "websocket" or headers.first(b"expect")  # before anything is sent
+            await _refuse(refusal, scope, None if waits else receive, send)
         elif scope["type"] == "websocket":
             await self._app(scope, receive, send)
         else:
@@ -166,21 +169,20 @@ class Guard:
 
     async def _measured(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
         """Answer a request whose body is counted while it is read: it need not be as long as it says."""
-        taken, begun = 0, False
+        taken, begun, more = 0, False, True
         refusal: Refusal | None = None
 
         async def received() -> Message:
-            nonlocal taken, refusal
+            nonlocal taken, refusal, more
             message = await receive()
+            more = message.get("more_body", False)
             size = len(message.get("body", b""))
             taken, self._held = taken + size, self._held + size
             if taken > most:
                 refusal = _too_long(most)
             elif size and self._held > self._at_once:
                 refusal = Refusal(503, "too much is being sent at once: try again in a moment")
-            if refusal:
-                raise _TooMuchError
-            return message
+            return {"type": "http.disconnect"} if refusal else message  # it is not read further
 
         async def sent(message: Message) -> None:
             nonlocal begun
@@ -191,12 +193,10 @@ class Guard:
 
         try:
             await self._app(scope, received, sent)
-        except _TooMuchError:
-            pass
         finally:
             self._held -= taken
         if refusal and not begun:
-            await _refuse(refusal, scope, send)
+            await _refuse(refusal, scope, receive if more else None, send)
 
 
 class _Headers:
@@ -232,10 +232,22 @@ def _too_long(most: int | None) -> Refusal:
     return Refusal(413, f"at most {most or 0:,} bytes can be sent here")
 
 
-async def _refuse(refusal: Refusal, scope: Scope, send: Send) -> None:
+async def _drain(rest: Receive) -> None:
+    left, more = _DRAINED, True
+    async with asyncio.timeout(_LONGEST):
+        while more and left > 0:
+            message = await asyncio.wait_for(rest(), _SILENT)
+            left, more = left - len(message.get("body", b"")), message.get("more_body", False)
+
+
+async def _refuse(refusal: Refusal, scope: Scope, rest: Receive | None, send: Send) -> None:
+    """Answer a request; `rest` gives what is still to come of its body."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": refusal.line})
         return
+    if rest:
+        with suppress(TimeoutError):
+            await _drain(rest)
     about = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff", "Connection": "close"}
     headers = [(name.encode(), value.encode()) for name, value in (about | dict(refusal.headers)).items()]
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI
 from gradio import processing_utils
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -127,9 +128,11 @@ class Roof:
 
         try:
             await self._app(scope, receive, sent)
-            if scope.get("path") == _UPLOAD:
-                self._sessions.trim_uploads()
+        except ClientDisconnect:
+            pass
         except Exception as error:
             line = report(error)
             if scope["type"] == "http" and not begun:
                 await PlainTextResponse(line, 500)(scope, receive, send)
+        if scope.get("path") == _UPLOAD:
+            self._sessions.trim_uploads()

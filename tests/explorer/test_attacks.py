@@ -126,11 +126,8 @@ def test_uploads_that_are_too_large_are_not_read_to_the_end(url: str, files: Pat
     head = f"POST /gradio_api/upload HTTP/1.1\r\nHost: {host}\r\nContent-Type: multipart/form-data; boundary=b\r\n"
     part = b'--b\r\nContent-Disposition: form-data; name="files"; filename="%d"\r\n\r\n' + bytes(4 * MB) + b"\r\n"
     chunks = b"".join(b"%x\r\n%b\r\n" % (len(part % i), part % i) for i in range(6))  # of which each would do
-    try:
-        said = _sent(url, f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunks)
-    except ConnectionError:  # it was closed before all was sent
-        said = ""
-    assert said in ("", "HTTP/1.1 413 Content Too Large\r\n", "HTTP/1.1 413 Request Entity Too Large\r\n")
+    said = _sent(url, f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunks)
+    assert " 413 " in said
     assert " 413 " in _sent(url, f"{head}Content-Length: {10**15}\r\n\r\n".encode())
     event = requests.post(f"{url}gradio_api/queue/join", json={"data": ["x" * MB]}, timeout=600)
     assert (event.status_code, event.text) == (413, "at most 200,000 bytes can be sent here\n")

@@ -16,10 +16,7 @@ _Pairs = Iterable[tuple[str, str]]
 
 
 class Application:
-    """Reads a body to its end, as applications do that turn what goes wrong there into an answer of their own."""
-
-    def __init__(self) -> None:
-        self.read = b""
+    """Reads a body to its end, and turns what goes wrong there into an answer of their own."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "websocket":
@@ -29,7 +26,6 @@ class Application:
         try:
             while more:
                 message = await receive()
-                self.read += message["body"]
                 more = message["more_body"]
         except Exception:
             status = 400
