@@ -32,7 +32,7 @@ def listen(host: str, port: int | None = None) -> socket.socket:
     for each in ports:
         try:
             family, _, _, _, address = socket.getaddrinfo(host, each, type=socket.SOCK_STREAM)[0]
-            return socket.create_server(address[:2], family=family)  # type: ignore[arg-type]
+            return socket.create_server(address[:2], family=family)
         except (OSError, UnicodeError) as error:
             reason = error if isinstance(error, OSError) else OSError(str(error))
     assert reason is not None

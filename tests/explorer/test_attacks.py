@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import socket
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -141,8 +142,10 @@ def test_uploads_do_not_pile_up(url: str, files: Path) -> None:
 
 
 def test_names_in_a_file_are_text(url: str) -> None:
-    content = io.BytesIO()
-    np.savez(content, **{HTML_NAME: np.zeros(2)})
+    content, array = io.BytesIO(), io.BytesIO()
+    np.save(array, np.zeros(2))
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(f"{HTML_NAME}.npy", array.getvalue())
     [path] = _upload(url, content.getvalue()).json()
     told = answer(url, "_bring", ["bundled", {"path": path, "meta": {"_type": "gradio.FileData"}}], raw=True)
     assert "<img" not in told
