@@ -88,30 +88,27 @@ def explore(
     """
     if no_auth and auth:
         raise click.UsageError("give --auth or --no-auth, not both")
-    login = _login(auth) if auth else None
-    with quick_imports():
-        from stylegan_torch.explorer.sessions import NetworkChoice, Sessions
+    from stylegan_torch.explorer.server import is_loopback, listen
 
-        try:
-            from stylegan_torch.explorer.server import is_loopback, listen
-        except ImportError as error:
-            raise _without_gradio(error) from error
-    usable_device(device)
-    on = ("--device", device) if device else ()
-    choices = {
-        name: NetworkChoice(
-            partial(_open, network, device, exact),
-            (*(("--network", network) if network else ()), *on),
-            ("--exact",) if exact else (),
-        )
-        for name, network in _names(networks).items()
-    }
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: sys.exit(0))  # so that no visitor's file stays
     with listen(host, port) as listener:
-        if not (login or no_auth or is_loopback(listener)):
+        if not (auth or no_auth or is_loopback(listener)):
             raise click.UsageError(f"others can reach {host}: give --auth USER, or --no-auth for whoever comes")
+        login = _login(auth) if auth else None
+        with quick_imports():
+            from stylegan_torch.explorer.sessions import NetworkChoice, Sessions
+        usable_device(device)
+        on = ("--device", device) if device else ()
+        choices = {
+            name: NetworkChoice(
+                partial(_open, network, device, exact),
+                (*(("--network", network) if network else ()), *on),
+                ("--exact",) if exact else (),
+            )
+            for name, network in _names(networks).items()
+        }
+        for name in ("SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), lambda *_: sys.exit(0))  # so that no visitor's file stays
         with closing(Sessions(choices, tuple(map(str, directions)))) as sessions:
             _serve(sessions, listener, allowed, login, open_browser)
 
@@ -136,10 +133,6 @@ def _login(auth: str) -> str:
     if not user or not password:
         raise click.UsageError("--auth needs a user and a password")
     return f"{user}:{password}"
-
-
-def _without_gradio(error: ImportError) -> StyleGANError:
-    return StyleGANError(f"the explorer needs Gradio ({error}): pip install 'stylegan-torch[explore]'")
 
 
 def _names(networks: tuple[str, ...]) -> dict[str, str | None]:
@@ -167,7 +160,7 @@ def _serve(
         from stylegan_torch.explorer import roof
         from stylegan_torch.explorer.page import CSS, THEME, Page
     except ImportError as error:
-        raise _without_gradio(error) from error
+        raise StyleGANError(f"the explorer needs Gradio ({error}): pip install 'stylegan-torch[explore]'") from error
     from stylegan_torch.explorer.guard import Guard
     from stylegan_torch.explorer.server import address_of, serve
 

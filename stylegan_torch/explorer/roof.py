@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI
 from gradio import processing_utils
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -82,7 +83,7 @@ def application(blocks: gr.Blocks, sessions: Sessions, **look: Any) -> ASGIApp:
         app,
         blocks,
         "/",
-        app_kwargs=none,
+        app_kwargs={**none, "middleware": [Middleware(Roof, sessions)]},
         footer_links=[],
         run_history=False,
         max_file_size=UPLOAD_BYTES,
@@ -91,7 +92,7 @@ def application(blocks: gr.Blocks, sessions: Sessions, **look: Any) -> ASGIApp:
         **look,
     )
     blocks.has_launched = blocks.is_running = True  # without which Gradio takes any path for an upload
-    return Roof(app, sessions)
+    return app
 
 
 class Blocks(gr.Blocks):

@@ -7,11 +7,12 @@ import signal
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
-
-import uvicorn
-from starlette.types import ASGIApp
+from typing import TYPE_CHECKING
 
 from stylegan_torch.errors import StyleGANError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
 
 PORTS = range(7860, 7960)
 """Tried one after the other if none is asked for."""
@@ -56,6 +57,8 @@ def is_loopback(listener: socket.socket) -> bool:
 
 def serve(app: ASGIApp, listener: socket.socket) -> None:
     """Serve until SIGINT (Ctrl-C), SIGTERM or SIGHUP; then return."""
+    import uvicorn
+
     config = uvicorn.Config(
         app,
         http="h11",  # which bounds the length of headers
