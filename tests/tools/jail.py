@@ -1,0 +1,113 @@
+"""What shuts a stranger's program in, on this machine, on others, and for other users.
+
+    python -m tests.tools.jail USER DENIED SCRIPT [ARGUMENT …]
+
+runs a Python script as a USER, "root" or "ordinary", on a system that lacks the layers DENIED (names of
+`isolation.LAYERS`, with commas). Exits with status 77, and says why, where that cannot be done.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import platform
+import runpy
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from converter.original.tf_runtime.isolation import LAYERS
+from converter.original.tf_runtime.seccomp import load
+from tests import HOME
+
+CANNOT = 77
+NOBODY = 65534
+_CALLS = {
+    "x86_64": {"name spaces": (272,), "seccomp": (157, 22)},
+    "aarch64": {"name spaces": (97,), "seccomp": (167, 22)},
+}
+"""The number of the call that a layer begins with, and its first argument if others are to be left alone."""
+_NEW_MOUNTS, _BIND, _RECURSIVE, _PRIVATE, _DETACH = 0x20000, 1 << 12, 1 << 14, 1 << 18, 2
+
+
+@functools.cache
+def missing() -> list[str]:
+    """Return the names of the layers that this machine lacks for this user; some containers offer less."""
+    program = (
+        "import sys; from converter.original.tf_runtime.isolation import LAYERS, Path, isolate\n"
+        "in_force = isolate(Path(sys.argv[1]), 16 << 30)\n"
+        "print(*(layer.name for layer in LAYERS if layer.name not in in_force), sep='\\n')"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        result = subprocess.run([sys.executable, "-c", program, folder], capture_output=True, text=True, check=True)
+    return result.stdout.splitlines()
+
+
+def weak_option() -> list[str]:
+    """Return the option that embedded programs take to be run on this machine."""
+    return ["--weak-isolation"] if missing() else []
+
+
+def main() -> None:
+    """Do what the module says."""
+    user, denied, *sys.argv = sys.argv[1:]
+    try:
+        if user == "ordinary" and os.geteuid() == 0:
+            _show((Path(sys.base_prefix), Path(sys.prefix), HOME))
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
+        elif user == "root" and os.geteuid():
+            raise OSError("only root can be root")
+        for name in filter(None, denied.split(",")):
+            _deny(name)
+    except OSError as error:
+        sys.stderr.write(f"cannot play {user} without {denied or 'nothing'} here: {error}\n")
+        sys.exit(CANNOT)
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def _show(paths: tuple[Path, ...]) -> None:
+    """Let other users reach folders that are in one of root's, in this process and its children alone."""
+    hidden = {path: top for path in paths for top in path.parents if not top.stat().st_mode & 1}
+    if not hidden:
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def mount(source: object, target: Path, kind: str, flags: int, options: str | None = None) -> None:
+        arguments = [str(text).encode() if text else None for text in (source, target, kind)]
+        if libc.mount(*arguments, ctypes.c_ulong(flags), options.encode() if options else None):
+            raise OSError(ctypes.get_errno(), f"{target} cannot be mounted")
+
+    if libc.unshare(_NEW_MOUNTS):
+        raise OSError(ctypes.get_errno(), "no mount name space")
+    mount(None, Path("/"), "", _RECURSIVE | _PRIVATE)
+    held = {path: Path(tempfile.mkdtemp()) for path in hidden}
+    for path, folder in held.items():
+        mount(path, folder, "", _BIND | _RECURSIVE)
+    for top in {hidden[path] for path in paths if path in hidden}:
+        mount("tmpfs", top, "tmpfs", 0, "mode=755")
+    for path, folder in held.items():
+        path.mkdir(parents=True, exist_ok=True)
+        mount(folder, path, "", _BIND | _RECURSIVE)
+        libc.umount2(str(folder).encode(), _DETACH)
+        folder.rmdir()
+
+
+def _deny(layer: str) -> None:
+    """Let the call that a layer begins with fail, as where the kernel lacks it or a container forbids it."""
+    assert layer in {known.name for known in LAYERS}
+    number, *argument = (444,) if layer == "Landlock" else _CALLS[platform.machine()][layer]
+    equal, give, allow, refuse = 0x15, 0x06, 0x7FFF0000, 0x00050001
+    program = [(0x20, 0, 0, 0), (equal, 0, 1 + 2 * len(argument), number)]
+    for value in argument:
+        program += [(0x20, 0, 0, 16), (equal, 0, 1, value)]
+    program += [(give, 0, 0, refuse), (give, 0, 0, allow)]
+    load(b"".join(struct.pack("HBBI", *instruction) for instruction in program))
+
+
+if __name__ == "__main__":
+    main()
