@@ -25,8 +25,8 @@ def export(
 ) -> Original:
     """Run the program in `src`, and write its variables to `dst` and what it computes to `reference`.
 
-    Calling this is consent to run code from the file, in a child process that is shut in; where the system lacks some of
-    the protections, nothing is run but with `weak_isolation`. `modules` is a folder with modules that the program
+    Calling this is consent to run code from the file, in a child process that is shut in; where the system lacks some
+    of the protections, nothing is run but with `weak_isolation`. `modules` is a folder with modules that the program
     imports; those that it names are given to it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Watching what a process and all it started hold together: memory, threads, files; on Linux, elsewhere less is seen."""
+"""Watching what a process and all it started hold together: memory, threads and files. Linux tells it; others less."""
 
 from __future__ import annotations
 

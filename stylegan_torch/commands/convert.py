@@ -169,12 +169,10 @@ def main(
         raise click.UsageError("--inspect takes no DST: it writes nothing")
     if not only_inspect and not dst:
         raise click.UsageError("name the file to write, or give --inspect")
-    if trust and not with_proof:
-        raise click.UsageError("--trust-embedded-code goes with --verify; converting runs nothing")
-    if modules and not with_proof:
-        raise click.UsageError("--module-path goes with --verify; converting runs nothing")
-    if weak_isolation and not with_proof:
-        raise click.UsageError("--weak-isolation goes with --verify; converting runs nothing")
+    of_verify = {"--trust-embedded-code": trust, "--module-path": modules, "--weak-isolation": weak_isolation}
+    idle = next((option for option, given in of_verify.items() if given and not with_proof), None)
+    if idle:
+        raise click.UsageError(f"{idle} goes with --verify; converting runs nothing")
     refuse_existing([dst], force)
     with quick_imports():
         from converter.conversion import convert, inspect

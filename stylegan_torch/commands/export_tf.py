@@ -90,8 +90,8 @@ def main(
     The program runs in a process of its own, without your environment and open files, without network and other
     processes, with bounded memory, and with no files but Python's and its own; where the system lacks what that takes
     (Linux has it), the command says so and runs nothing without --weak-isolation. What it imports must be installed
-    here with pip, or be in a folder named with --module-path: DIR/training/misc.py is then training.misc to it, and only
-    the modules that it names can be read. Networks with half-precision levels are run in float32.
+    here with pip, or be in a folder named with --module-path: DIR/training/misc.py is then training.misc to it, and
+    only the modules that it names can be read. Networks with half-precision levels are run in float32.
     """
     if show_source:
         _show(src)

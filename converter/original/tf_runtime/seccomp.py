@@ -11,7 +11,7 @@ import ctypes
 import os
 import platform
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from errno import ENOSYS, EOPNOTSUPP, EPERM
 
@@ -101,9 +101,21 @@ def restrict_calls() -> None:
     Raises:
         OSError: if the system has no such filter, or this kind of machine isn't known.
     """
+    calls = numbers()
+    load(b"".join(_program(calls, _MACHINES[platform.machine()][1])))
+
+
+def numbers() -> dict[str, int]:
+    """Return the calls that are allowed, or answered, with their numbers on this machine.
+
+    Raises:
+        OSError: if this kind of machine isn't known.
+    """
     if platform.machine() not in _MACHINES:
         raise OSError(ENOSYS, "the numbers of its system calls are not known")
-    load(b"".join(_program(*_MACHINES[platform.machine()])))
+    column = 1 + _MACHINES[platform.machine()][0]
+    rows = [call.split() for call in _CALLS.split(",")]
+    return {row[0]: int(row[column]) for row in rows if row[column] != "-"}
 
 
 def load(program: bytes) -> None:
@@ -119,15 +131,12 @@ def load(program: bytes) -> None:
         raise OSError(ctypes.get_errno(), "it takes no filter of system calls")
 
 
-def _program(column: int, machine: int) -> Iterator[bytes]:
+def _program(calls: Mapping[str, int], machine: int) -> Iterator[bytes]:
     yield from (_load(_MACHINE), _instruction(_IF_EQUAL, machine, 1), _return(_KILL), _load(_NUMBER))
     checks = _checks(os.getpid())
-    for call in _CALLS.replace("\n", " ").split(","):
-        name, *numbers = call.split()
-        if numbers[column] == "-":
-            continue
+    for name, number in calls.items():
         rule = [*_conditions(checks.get(name, ())), _return(_REFUSE | ENOSYS if name in _ABSENT else _ALLOW)]
-        yield _instruction(_IF_EQUAL, int(numbers[column]), 0, len(rule))
+        yield _instruction(_IF_EQUAL, number, 0, len(rule))
         yield from rule
     yield from (_instruction(_IF_AT_LEAST, _X32, 0, 1), _return(_KILL), _return(_REFUSE | EPERM))
 
