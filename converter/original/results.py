@@ -37,11 +37,12 @@ class Results:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._files, self._stack = dict[str, IO[bytes]](), ExitStack()
-        for name in RESULTS:
-            self._files[name] = self._stack.enter_context((folder / name).open("x+b"))
+        self._folder, self._files, self._stack = folder, dict[str, IO[bytes]](), ExitStack()
 
     def __enter__(self) -> Results:
+        with ExitStack() as stack:
+            self._files = {name: stack.enter_context((self._folder / name).open("x+b")) for name in RESULTS}
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -23,7 +23,7 @@ from converter.original.tf_runtime.isolation import LAYERS, SIGNALLED
 from converter.original.watch import INTERVAL, Watch
 from stylegan_torch.text import one_line
 
-_START = (
+START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop(1)); import tf_runtime.child; "
     "sys.path.pop(); tf_runtime.child.main()"
 )
@@ -64,7 +64,7 @@ def run_child(folder: Path, memory: int, on_progress: Callable[[str], None], wea
     Raises:
         ConvertError: saying how it failed, or which protections are missing; then the job's program was not run.
     """
-    start = [sys.executable, "-I", "-S", "-c", _START, json.dumps([*python_folders(), str(Path(__file__).parent)])]
+    start = [sys.executable, "-I", "-S", "-c", START, json.dumps([*python_folders(), str(Path(__file__).parent)])]
     process = subprocess.Popen(
         [*start, str(folder), str(memory)],
         stdin=subprocess.PIPE,

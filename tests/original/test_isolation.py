@@ -9,10 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +17,7 @@ from converter.original import tf_runtime
 from converter.original.sandbox import python_folders
 from converter.original.tf_runtime import seccomp
 from tests import HOME
-from tests.tools.jail import CANNOT, missing
+from tests.tools.jail import as_user, missing
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems have none of the layers")
 
@@ -63,34 +60,7 @@ json.dump({text: outcome(text) for text in ATTEMPTS}, sys.__stdout__)
 users = pytest.mark.parametrize("user", ["root", "ordinary"])
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder that is everybody's, with a secret of its owner's beside the job's folder."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o777)
-        (folder / "job").mkdir()
-        (folder / "job").chmod(0o777)
-        (folder / "secret").write_text("secret")
-        (folder / "secret").chmod(0o666)
-        yield folder
-
-
-def as_user(
-    user: str, denied: str, script: Path, *arguments: object, **options: Any
-) -> subprocess.CompletedProcess[str]:
-    """Run a script as a user, on a system without some layers; skip the test where that cannot be played."""
-    command = [sys.executable, "-m", "tests.tools.jail", user, denied, str(script), *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(HOME), **options}
-    result = subprocess.run(command, capture_output=True, text=True, cwd=HOME, env=environment)
-    if result.returncode == CANNOT:
-        pytest.skip(result.stderr.strip())
-    return result
-
-
-def probe(
-    user: str, layers: list[str], place: Path, attempts: list[str], denied: str = ""
-) -> subprocess.CompletedProcess[str]:
+def probe(user: str, layers: list[str], place: Path, attempts: list[str]) -> subprocess.CompletedProcess[str]:
     """Try pieces of code in a process with some of the layers alone."""
     lacking = [layer for layer in layers if layer in missing()]
     if lacking:
@@ -98,7 +68,7 @@ def probe(
     values = {"PATHS": [*python_folders(), str(RUNTIME.parent)], "LAYERS": layers, "ATTEMPTS": attempts}
     start = "".join(f"{name} = {value!r}\n" for name, value in values.items())
     (place / "probe.py").write_text(f"{start}FOLDER = {str(place / 'job')!r}\n{PROBE}")
-    return as_user(user, denied, place / "probe.py")
+    return as_user(user, "", place, place / "probe.py")
 
 
 def outcomes(user: str, layers: list[str], place: Path, attempts: list[str]) -> dict[str, str]:

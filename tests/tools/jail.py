@@ -18,7 +18,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from converter.original import export as original
+from converter.original.run import Original
 from converter.original.tf_runtime.isolation import LAYERS
 from converter.original.tf_runtime.seccomp import load
 from tests import HOME
@@ -49,6 +54,32 @@ def missing() -> list[str]:
 def weak_option() -> list[str]:
     """Return the option that embedded programs take to be run on this machine."""
     return ["--weak-isolation"] if missing() else []
+
+
+def export(src: Path, dst: Path, *arguments: Any, **options: Any) -> Original:
+    """Do what the converter's `export` does, on this machine."""
+    return original.export(src, dst, *arguments, weak_isolation=bool(missing()), **options)
+
+
+def command_as(user: str, denied: str, script: str | Path, *arguments: object) -> list[str]:
+    """Return what runs a script as a user, on a system without some layers."""
+    return [sys.executable, "-m", "tests.tools.jail", user, denied, str(script), *map(str, arguments)]
+
+
+def environment(place: Path) -> dict[str, str]:
+    """Return what such a command takes to find this project, and its temporary folder."""
+    return {**os.environ, "PYTHONPATH": str(HOME), "TMPDIR": str(place), "HOME": str(place)}
+
+
+def as_user(
+    user: str, denied: str, place: Path, script: str | Path, *arguments: object
+) -> subprocess.CompletedProcess[str]:
+    """Run such a command to its end; skip the test where that cannot be played."""
+    command = command_as(user, denied, script, *arguments)
+    result = subprocess.run(command, check=False, capture_output=True, text=True, cwd=HOME, env=environment(place))
+    if result.returncode == CANNOT:
+        pytest.skip(result.stderr.strip())
+    return result
 
 
 def main() -> None:
