@@ -62,7 +62,7 @@ users = pytest.mark.parametrize("user", ["root", "ordinary"])
 
 def probe(user: str, layers: list[str], place: Path, attempts: list[str]) -> subprocess.CompletedProcess[str]:
     """Try pieces of code in a process with some of the layers alone."""
-    lacking = [layer for layer in layers if layer in missing()]
+    lacking = [layer for layer in layers if layer in missing(user)]
     if lacking:
         pytest.skip(f"this machine lacks {', '.join(lacking)}")
     values = {"PATHS": [*python_folders(), str(RUNTIME.parent)], "LAYERS": layers, "ATTEMPTS": attempts}

@@ -25,13 +25,13 @@ def results(tmp_path: Path) -> Iterator[Results]:
 
 
 def test_arrays_are_as_they_were_written(results: Results, tmp_path: Path) -> None:
-    arrays = {
+    arrays: dict[str, Array] = {
         "Gs/x": np.arange(6, dtype=np.float32).reshape(2, 3),
         "Gs/turned": np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
         "images_uint8": np.arange(6, dtype=np.uint8),
         "labels": np.zeros([2, 0], np.float32),
     }
-    np.savez(tmp_path / NAME, **arrays)  # type: ignore[arg-type]
+    np.savez(tmp_path / NAME, **arrays)
     read = results.arrays(NAME, {"Gs/x": (2, 3), "labels": (2, 0), "not there": (5,)})
     assert {name: value.tolist() for name, value in read.items()} == {k: v.tolist() for k, v in arrays.items()}
 

@@ -38,17 +38,32 @@ _CALLS = {
 _NEW_MOUNTS, _BIND, _RECURSIVE, _PRIVATE, _DETACH = 0x20000, 1 << 12, 1 << 14, 1 << 18, 2
 
 
+_ASK = """
+import sys
+from pathlib import Path
+from converter.original.tf_runtime.isolation import LAYERS, isolate
+
+in_force = isolate(Path(sys.argv[1]), 16 << 30)
+print(*(layer.name for layer in LAYERS if layer.name not in in_force), sep="\\n")
+"""
+
+
 @functools.cache
-def missing() -> list[str]:
-    """Return the names of the layers that this machine lacks for this user; some containers offer less."""
-    program = (
-        "import sys; from converter.original.tf_runtime.isolation import LAYERS, Path, isolate\n"
-        "in_force = isolate(Path(sys.argv[1]), 16 << 30)\n"
-        "print(*(layer.name for layer in LAYERS if layer.name not in in_force), sep='\\n')"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        result = subprocess.run([sys.executable, "-c", program, folder], capture_output=True, text=True, check=True)
-    return result.stdout.splitlines()
+def missing(user: str = "") -> tuple[str, ...]:
+    """Return the names of the layers that this machine lacks for a user; some containers offer less.
+
+    Args:
+        user: "root", "ordinary", or nothing for whoever runs the tests.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder, script = Path(name), Path(name, "ask.py")
+        script.write_text(_ASK)
+        folder.chmod(0o777)
+        result = subprocess.run(
+            command_as(user, "", script, folder), check=False, capture_output=True, text=True, env=environment(folder)
+        )
+    assert result.returncode in (0, CANNOT), result.stderr
+    return tuple(filter(None, result.stdout.splitlines()))
 
 
 def weak_option() -> list[str]:

@@ -35,7 +35,7 @@ class Layer:
     name: what the system calls it.
     words: what it means for the program, "a process with …", to be formatted with `gigabytes`.
     apply: puts it in force, given the one folder that may be written to and the bytes that may be held; raises OSError
-        where it cannot be had, ImportError where Python lacks its interface.
+        where it cannot be had, and what Python's interface raises where that lacks it.
     """
 
     name: str
@@ -56,7 +56,7 @@ def isolate(folder: Path, memory: int) -> list[str]:
     os.chdir(folder)
     in_force = []
     for layer in LAYERS:
-        with contextlib.suppress(OSError, ImportError, AttributeError):
+        with contextlib.suppress(OSError, ImportError, AttributeError, ValueError):
             layer.apply(folder, memory)
             in_force.append(layer.name)
     return in_force
