@@ -136,7 +136,7 @@ def _environment(folder: Path) -> dict[str, str]:
     """Return all that the child gets to know of the user's environment: nothing, but for what Windows needs."""
     system = {name: os.environ[name] for name in ("SYSTEMROOT", "PATHEXT") if name in os.environ}
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "-1"}
-    home = {name: str(folder) for name in ("HOME", "TMPDIR", "TEMP", "TMP")}
+    home = {name: str(folder) for name in ("HOME", "TMPDIR", "TEMP", "TMP", "MPLCONFIGDIR")}
     return {**system, **home, **quiet, "PATH": os.defpath, "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
 
 

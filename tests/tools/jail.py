@@ -18,15 +18,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from converter.original import export as original
-from converter.original.run import Original
 from converter.original.tf_runtime.isolation import LAYERS
 from converter.original.tf_runtime.seccomp import load
 from tests import HOME
+
+if TYPE_CHECKING:
+    from converter.original.run import Original
 
 CANNOT = 77
 NOBODY = 65534
@@ -73,6 +72,8 @@ def weak_option() -> list[str]:
 
 def export(src: Path, dst: Path, *arguments: Any, **options: Any) -> Original:
     """Do what the converter's `export` does, on this machine."""
+    from converter.original import export as original  # which takes long to import
+
     return original.export(src, dst, *arguments, weak_isolation=bool(missing()), **options)
 
 
@@ -90,6 +91,8 @@ def as_user(
     user: str, denied: str, place: Path, script: str | Path, *arguments: object
 ) -> subprocess.CompletedProcess[str]:
     """Run such a command to its end; skip the test where that cannot be played."""
+    import pytest  # which what runs as another user has no need of
+
     command = command_as(user, denied, script, *arguments)
     result = subprocess.run(command, check=False, capture_output=True, text=True, cwd=HOME, env=environment(place))
     if result.returncode == CANNOT:

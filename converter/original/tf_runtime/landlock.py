@@ -17,10 +17,12 @@ _RULE_PATH_BENEATH, _VERSION = 1, 1
 _SET_NO_NEW_PRIVILEGES = 38
 
 # Rights, as bits: what may be done with files
-_WRITE_FILE, _READ_FILE, _READ_DIR, _MAKE_DIR, _MAKE_REG, _TRUNCATE = 2, 4, 8, 1 << 7, 1 << 8, 1 << 14
+_WRITE_FILE, _READ_FILE, _READ_DIR, _MAKE_REG, _TRUNCATE = 2, 4, 8, 1 << 8, 1 << 14
 _READ = _READ_FILE | _READ_DIR
-_WRITE = _READ | _WRITE_FILE | _MAKE_DIR | _MAKE_REG | _TRUNCATE
-"""Nothing is removed or renamed: a file that is in no folder counts for none, however large it is."""
+_WRITE = _READ | _WRITE_FILE | _MAKE_REG | _TRUNCATE
+"""Nothing is removed or renamed: a file that is in no folder counts for none, however large it is. No folders are made,
+which could be too deep to look into.
+"""
 _OF_FILES = _WRITE_FILE | _READ_FILE | _TRUNCATE
 _ALL = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1}
 """All rights over files that a version of Landlock knows; later ones have those of version 3 and more."""
