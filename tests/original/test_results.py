@@ -6,6 +6,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def results(tmp_path: Path) -> Iterator[Results]:
 
 
 def test_arrays_are_as_they_were_written(results: Results, tmp_path: Path) -> None:
-    arrays: dict[str, Array] = {
+    arrays: dict[str, Any] = {
         "Gs/x": np.arange(6, dtype=np.float32).reshape(2, 3),
         "Gs/turned": np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
         "images_uint8": np.arange(6, dtype=np.uint8),
