@@ -98,6 +98,11 @@ module_path = click.option(
     metavar="DIR",
     help="Folder with modules that the program in SRC imports; it gets those that it names.",
 )
+weak_isolation = click.option(
+    "--weak-isolation",
+    is_flag=True,
+    help="Run that program even where this system lacks some of the protections from it.",
+)
 
 
 @click.command(
@@ -130,6 +135,7 @@ module_path = click.option(
 @click.option("--verify", "with_proof", is_flag=True, help="Run the original too; write DST only if ours is the same.")
 @click.option("--trust-embedded-code", "trust", is_flag=True, help="Let --verify run the program that SRC carries.")
 @module_path
+@weak_isolation
 @options.force("DST if it exists")
 @click.version_option(__version__)
 @one_line_errors
@@ -148,6 +154,7 @@ def main(
     with_proof: bool,
     trust: bool,
     modules: Path | None,
+    weak_isolation: bool,
     force: bool,
 ) -> None:
     """Convert a checkpoint."""
@@ -167,10 +174,10 @@ def main(
         raise click.UsageError("--inspect takes no DST: it writes nothing")
     if not only_inspect and not dst:
         raise click.UsageError("name the file to write, or give --inspect")
-    if trust and not with_proof:
-        raise click.UsageError("--trust-embedded-code goes with --verify; converting runs nothing")
-    if modules and not with_proof:
-        raise click.UsageError("--module-path goes with --verify; converting runs nothing")
+    of_verify = {"--trust-embedded-code": trust, "--module-path": modules, "--weak-isolation": weak_isolation}
+    idle = next((option for option, given in of_verify.items() if given and not with_proof), None)
+    if idle:
+        raise click.UsageError(f"{idle} goes with --verify; converting runs nothing")
     refuse_existing([dst], force)
     with quick_imports():
         from converter.conversion import convert, inspect
@@ -182,7 +189,7 @@ def main(
         return
     assert dst
     if with_proof:
-        _verify(src, trust, modules)
+        _verify(src, trust, modules, weak_isolation)
     with working(f"Converting {src}"):
         options = Options(fresh_d, noise or NOISES[0])
         summary = convert(src, dst, networks, force=force, format=format, assumed=assumed, options=options)
@@ -211,14 +218,16 @@ def _refuse_idle_options(form: str | None, fresh_d: bool, noise: str | None) -> 
         raise click.UsageError(f"--noise goes with {_NOISY}")
 
 
-def _verify(src: str, trust: bool, modules: Path | None) -> None:
+def _verify(src: str, trust: bool, modules: Path | None, weak_isolation: bool) -> None:
     from converter.original.run import PROOF, ask_consent, memory_limit, verify_original
 
     if not trust:
         say(*as_given(ask_consent(src)).split("\n"), err=True)
         sys.exit(1)
     with working(f"Running the original of {src}") as tell:
-        verdict = verify_original(src, memory_limit(None), PROOF, on_progress=tell, modules=modules)
+        verdict = verify_original(
+            src, memory_limit(None), PROOF, on_progress=tell, modules=modules, weak_isolation=weak_isolation
+        )
     say(*verdict.table(), *verdict.summary())
     if not verdict.passed:
         raise ConvertError(f"{src}: our network is not the same as the original; nothing was written. Please report it")

@@ -9,7 +9,7 @@ import click
 
 from stylegan_torch import __version__
 from stylegan_torch.commands import options
-from stylegan_torch.commands.convert import module_path
+from stylegan_torch.commands.convert import module_path, weak_isolation
 from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import NETWORK_FILE, OutputFile
 from stylegan_torch.commands.terminal import Command, one_line_errors, parse_seeds, quick_imports, reading, say, working
@@ -54,9 +54,13 @@ _NOISES = {"official": "seeded", "const": "stored", "none": "none"}
 )
 @click.option("--layers", is_flag=True, help="Record a sample of every layer's result too.")
 @click.option(
-    "--memory", type=click.FloatRange(min=1), metavar="GB", help="What it may use.  [default: 90 % of the machine's]"
+    "--memory",
+    type=click.FloatRange(min=1),
+    metavar="GB",
+    help="What memory and files it may use.  [default: 90 % of the machine's memory]",
 )
 @module_path
+@weak_isolation
 @options.FORCE
 @click.version_option(__version__)
 @click.pass_context
@@ -75,6 +79,7 @@ def main(
     layers: bool,
     memory: float | None,
     modules: Path | None,
+    weak_isolation: bool,
     force: bool,
 ) -> None:
     """Run the TensorFlow program in the official pickle SRC and dump its variables to DST (.npz).
@@ -83,10 +88,11 @@ def main(
     what the original computes, for stylegan-verify. Needs TensorFlow 2 (pip install 'tensorflow>=2.16'); a CPU is
     enough.
 
-    The program runs in a process of its own, without your environment and open files; on Linux also without network,
-    with bounded memory, and with no files but the system's and its own. What it imports must be installed here with
-    pip, or be in a folder named with --module-path: DIR/training/misc.py is then training.misc to it, and only the
-    modules that it names can be read. Networks with half-precision levels are run in float32.
+    The program runs in a process of its own, without your environment and open files, without network and other
+    processes, with bounded memory, and with no files but Python's and its own; where the system lacks what that takes
+    (Linux has it), the command says so and runs nothing without --weak-isolation. What it imports must be installed
+    here with pip, or be in a folder named with --module-path: DIR/training/misc.py is then training.misc to it, and
+    only the modules that it names can be read. Networks with half-precision levels are run in float32.
     """
     if show_source:
         _show(src)
@@ -114,10 +120,11 @@ def main(
             force=force,
             on_progress=tell,
             modules=modules,
+            weak_isolation=weak_isolation,
         )
     for note in original.source.notes:
         say(f"Note: {one_line(note)}.", err=True)
-    say(f"ran in a process with {', '.join(original.isolation) or 'no limits, which this system does not offer'}")
+    say(f"ran in a process with {', '.join(original.isolation) or 'no protections, which this system lacks'}")
     say(f"to    {dst}, {dst.stat().st_size:,} bytes")
     if reference:
         say(f"to    {reference}, {reference.stat().st_size:,} bytes: {len(seeds)} seeds")
