@@ -69,7 +69,7 @@ def test_a_file_that_is_cut_off_replaces_none(
     with pytest.raises(stylegan_torch.CheckpointError) as caught:
         stylegan_torch.save(path, {"G_ema": registry.build(TINY)}, force=True)
     said = str(caught.value).removeprefix(f"{path}: what was written reads back otherwise (")
-    assert said.startswith(("is damaged", "is a zip file that is damaged", "cannot read it")) and said.endswith("is the disk sound?")
+    assert said.startswith(("is damaged", "cannot read it")) and said.endswith("is the disk sound?")
     assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"before"]
 
 
@@ -81,7 +81,7 @@ def test_all_bits_are_kept(suffix: str, nameless: bool, tmp_path: Path, monkeypa
     G = registry.build(TINY)
     G.get_parameter(NAME).data.copy_(odd.view(torch.float32))
     stylegan_torch.save(tmp_path / f"net{suffix}", {"G_ema": G})
-    again = stylegan_torch.load(tmp_path / f"net{suffix}")
+    again = stylegan_torch.load(tmp_path / f"net{suffix}", allow_nonfinite=True)
     assert torch.equal(again.get_parameter(NAME).view(torch.int32), odd)
 
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import mmap
-from pathlib import Path
 from typing import Any
 
 from converter.errors import ConvertError
-from converter.safe.budget import budget
 from converter.safe.containers import open_zip, zip_member
-from converter.safe.stand_ins import CONTAINER_NAMES
-from converter.safe.torch_tensors import STORAGE_NAMES, TORCH_NAMES, Storage, load_old_container, storage_type
+from converter.safe.torch_tensors import STORAGE_NAMES, Storage, load_old_container, storage_type
 from converter.safe.unpickler import Loaded, Names, load
 
 OLD_MAGIC = bytes.fromhex("80028a0a6cfc9c46f920")
@@ -21,20 +17,6 @@ PICKLE = "data.pkl"
 def pickle_in(names: list[str]) -> str | None:
     """Return the member of a zip file that is the pickle of `torch.save`; None if it is no such file."""
     return next((name for name in names if name == PICKLE or name.endswith("/" + PICKLE)), None)
-
-
-def check_torch(path: Path) -> None:
-    """Read a file of `torch.save` for nothing but to see that it is sound, and takes no more than a network does.
-
-    Raises:
-        ConvertError: if it isn't, or asks for what no network needs.
-    """
-    with path.open("rb") as file, budget(path.stat().st_size):
-        mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        foreign = load_torch(mapped, {**TORCH_NAMES, **CONTAINER_NAMES}).foreign
-    strange = next((name for name in foreign if not name.startswith("torch.")), None)
-    if strange:
-        raise ConvertError(f"holds an object of {strange}, which no file of ours does")
 
 
 def load_torch(data: memoryview, names: Names) -> Loaded:

@@ -12,7 +12,7 @@ from torch import Tensor
 from converter.errors import ConvertError
 from converter.safe.budget import spend
 from converter.safe.unpickler import Global, Loaded, Names, load
-from stylegan_torch.files.checkpoint import overlaps
+from stylegan_torch.files.tensors import overlaps
 
 _STORAGES = {
     "FloatStorage": torch.float32,
@@ -74,6 +74,8 @@ class StoredTensor:
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
         if math.prod(size) and max(last + 1, math.prod(size)) > storage.nbytes // dtype.itemsize:
             raise ConvertError("holds a tensor that reaches beyond its data")
+        if math.prod(size) and overlaps(size, stride):
+            raise ConvertError("holds a tensor whose numbers lie over one another")
         self.storage, self.dtype = storage, dtype
         self.offset, self.size, self.stride = offset, tuple(size), tuple(stride)
         self._tensor: Tensor | None = None
@@ -92,11 +94,8 @@ class StoredTensor:
     def _made(self, name: str) -> Tensor:
         if not math.prod(self.size):
             return torch.zeros(self.size)
-        value = torch.as_strided(self.storage.flat(self.dtype), self.size, self.stride, self.offset)
-        if overlaps(self.size, self.stride):
-            spend("bytes", value.numel() * value.itemsize)
-            value = value.clone(memory_format=torch.contiguous_format)
-        return exact_float32(value, name)
+        flat = self.storage.flat(self.dtype)
+        return exact_float32(torch.as_strided(flat, self.size, self.stride, self.offset), name)
 
 
 def exact_float32(value: Tensor, name: str) -> Tensor:
