@@ -15,7 +15,7 @@ from converter.errors import ConvertError
 from stylegan_torch.networks.registry import config_from_json, config_to_json
 from tests import DATA
 from tests.tools import oracle_community as oracle
-from tests.tools.samples import State, mmgen_discriminator, mmgen_progan
+from tests.tools.samples import State, mmgen_discriminator, mmgen_progan, mmgen_stylegan3
 from tests.tools.there_and_back import comes_back
 
 MMGEN = DATA / "wild" / "mmgen"
@@ -131,3 +131,14 @@ def test_progan_draws_by_its_formulas(tmp_path: Path) -> None:
     del state["conv_blocks.3.conv.bias"]
     with pytest.raises(ConvertError, match=r"variable conv_blocks\.3\.conv\.bias is missing"):
         converter.load(_saved(tmp_path / "broken.pth", state))
+
+
+def test_stylegan3_is_the_official_module_with_other_names(tmp_path: Path) -> None:
+    state = {f"generator_ema.{name}": value for name, value in mmgen_stylegan3().items()}
+    file = _saved(tmp_path / "stylegan3.pth", {"meta": {}, "state_dict": state})
+    official = converter.load(DATA / "wild" / "official" / "sg3_state_dict_for_stylegan3-editing.pt").network()
+    G, z = comes_back(file).network(), torch.randn(2, official.z_dim)
+    assert torch.equal(G(z), official(z))
+    assert any("StyleGAN3 is read as the official module" in note for note in converter.inspect(file).notes)
+    bgr = converter.load(file, assumed={"channel_order": "bgr"}).network()
+    assert torch.equal(bgr(z), official(z).flip(1))

@@ -142,6 +142,12 @@ def mmgen_discriminator(state: Mapping[str, torch.Tensor]) -> State:
     return {name.replace(".weight", ends[name]): value for name, value in state.items()}
 
 
+def mmgen_stylegan3() -> State:
+    """Return the tensors of an official StyleGAN3 under mmgeneration's names."""
+    state = _state("stylegan3-state", "StyleGAN3")
+    return {re.sub("^mapping", "style_mapping", name): value for name, value in state.items()}
+
+
 def mmgen_progan() -> State:
     """Return random tensors by the names of mmgeneration's ProGAN."""
     torch.manual_seed(0)
@@ -238,6 +244,7 @@ _MADE: dict[Kind, Callable[[], tuple[ForeignFile, str]]] = {
     ("rosinality-stylegan", "Discriminator"): lambda: (read(rosinality_discriminator()), "D"),
     ("hammer", "StyleGANGenerator"): lambda: (_hammer(), "G_ema"),
     ("mmgen", "StyleGAN2Discriminator"): lambda: (read(mmgen_discriminator(_state(_ROSINALITY, "Discriminator"))), "D"),
+    ("mmgen", "StyleGANv3Generator"): lambda: (read(mmgen_stylegan3()), "G_ema"),
     ("mmgen", "PGGANGenerator"): lambda: (read(mmgen_progan()), "G_ema"),
     ("lernapparat", "TensorFlowGenerator"): lambda: (read(first_stage("sg1")), "G_ema"),
     ("lernapparat", "TensorFlowDiscriminator"): lambda: (read(first_stage("sg1")), "D"),
