@@ -17,7 +17,7 @@ MEAN_SAMPLES = 4096
 _STYLEGAN3 = "StyleGANv3Generator"
 _ORDER = (
     "the file does not tell the order of channels: blue, green, red is assumed, and turned round, "
-    "unless --assume channel_order=rgb says otherwise (of published files, those with _rgb in their names are so)"
+    "unless --assume channel_order=rgb says otherwise (published files with _rgb in their names are so)"
 )
 _OF_STYLEGAN3 = (
     "mmgeneration's StyleGAN3 is read as the official module with other names; no picture of that program was "
