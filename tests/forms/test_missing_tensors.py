@@ -29,8 +29,8 @@ def _changed(kind: Kind, name: str, change: Callable[[Tensor], Tensor | None]) -
     """The network of a sample after a change of one tensor, read anew where tensors tell whose it is."""
     given = sample(kind)
     value = change(given.network.tensors[name])
-    tensors = {key: value if key == name else old for key, old in given.network.tensors.items()}
-    tensors = {key: new for key, new in tensors.items() if new is not None}
+    changed = {key: value if key == name else old for key, old in given.network.tensors.items()}
+    tensors = {key: new for key, new in changed.items() if new is not None}
     if kind not in MARKED:
         return ForeignFile({given.network.role: replace(given.network, tensors=tensors)})
     beside = {key: tensors.get(key, old) for key, old in given.beside.items() if key != name or key in tensors}
