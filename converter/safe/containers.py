@@ -28,6 +28,8 @@ _LONGEST = 4096
 _BLOCK, _PIECE = 1 << 22, 1 << 16
 """Bytes unpacked, and taken, at a time."""
 _IGNORED = ("__MACOSX/", ".DS_Store", "Thumbs.db")
+_OF_TORCH_0_1 = {"sys_info", "storages", "tensors", "pickle"}
+"""What its tar files hold."""
 _TEXTS = (".txt", ".md", ".json", ".yaml", ".yml", ".png", ".jpg", ".jpeg", ".gif", ".py", ".html", ".csv", ".log")
 
 
@@ -243,7 +245,10 @@ def _tar(data: memoryview) -> dict[str, Callable[[], memoryview]]:
                 found.append((_name(said.get("path"), head), start, size))
             said = {}
         at = -(-end // _BLOCK_OF_TAR) * _BLOCK_OF_TAR
-    _check_members([name for name, *_ in found])
+    names = [name for name, *_ in found]
+    _check_members(names)
+    if set(names) >= _OF_TORCH_0_1:
+        raise ConvertError("is a file of torch 0.1: load it with torch.load, and save it anew with torch.save")
     return {name: partial(_part, data, start, size) for name, start, size in found}
 
 
