@@ -88,7 +88,7 @@ def test_bombs(tmp_path: Path) -> None:
     for index, case in enumerate(BOMBS):
         content, words = BOMBS[case]
         path = write(tmp_path / f"{index}.pt", content)
-        ((status, stderr),) = run_limited([Job(["--inspect", path], memory=1 << 30, seconds=20)])
+        ((status, stderr, *_),) = run_limited([Job(["--inspect", path], memory=1 << 30, seconds=20)])
         assert words in check_refused(status, stderr, path, tmp_path / "target"), case
 
 
