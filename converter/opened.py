@@ -12,6 +12,7 @@ from torch import Tensor
 
 from converter.errors import ConvertError, sound, within
 from converter.foreign import ForeignFile, ForeignNetwork, Keywords, mapping, walk
+from converter.forms.dump import header_of_record
 from converter.forms.registry import FORMS
 from converter.header import check
 from converter.translate import check_network, export_network, import_network, known_kind
@@ -186,7 +187,7 @@ def open_contents(content: ForeignFile | Checkpoint, source: Future[dict[str, An
     records = mapping(content.provenance.get("networks", {}), "what it says of its networks")
     for role, record in records.items():
         with within(f"network {role}"):
-            mapping(record, "its record")
+            header_of_record(mapping(record, "its record"))
     ours = {
         role: OpenedNetwork(role, ours=content.networks[role], record=records.get(role))
         for role in ROLES

@@ -33,6 +33,7 @@ import torch
 import converter
 import stylegan_torch
 from converter.describe import as_json, as_text
+from converter.errors import naming
 from stylegan_torch.errors import StyleGANError
 from tests import DATA
 from tests.tools.mutations import mutate, parse
@@ -86,8 +87,9 @@ def _made(folder: Path) -> Iterator[Path]:
 
 def _load(path: Path) -> None:
     loaded = converter.load(path)
-    for role in loaded.networks:
-        loaded.network(role)
+    with naming(path):
+        for role in loaded.networks:
+            loaded.network(role)
 
 
 def _inspect(path: Path) -> None:
