@@ -19,6 +19,7 @@ PLAIN: dict[str, Any] = {
     "truths": [True, False, None],
     "the largest numbers": [(1 << 64) - 1, 1 - (1 << 64), -1e308],
     "the deepest": _nested(12),
+    "the deepest dicts": {"a": {"b": _nested(10)}},
     "a dict": {"a": {"b": [1, {"c": "d"}]}},
     "the most values": [0] * 99_999,
 }
