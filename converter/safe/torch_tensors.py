@@ -107,7 +107,7 @@ def exact_float32(value: Tensor, name: str) -> Tensor:
         raise ConvertError(f"variable {name} is {_spelled(value.dtype)}, not floating point that float32 holds")
     spend("bytes", 4 * value.numel())
     exact = value.float()
-    if value.dtype not in _HALVES and not torch.equal(exact.to(value.dtype).nan_to_num(), value.nan_to_num()):
+    if not torch.allclose(exact.to(value.dtype), value, rtol=0, atol=0, equal_nan=True):
         raise ConvertError(f"variable {name} is {_spelled(value.dtype)} and loses precision in float32")
     return exact
 

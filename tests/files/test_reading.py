@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import warnings
 import zipfile
 from collections.abc import Callable
@@ -228,6 +230,76 @@ def test_pickled_names_are_the_same_bytes_every_time(tmp_path: Path) -> None:
         assert [a.read(x) for x in a.namelist()] == [b.read(x) for x in b.namelist()]
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_is_buffered_is_read_back_too(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def in_pieces(file: Any, content: checkpoint.Checkpoint) -> None:
+        sound(made := io.BytesIO(), content)
+        for start in range(0, len(made.getvalue()), 100):
+            file.write(made.getvalue()[start : start + 100])
+
+    sound = checkpoint._WRITERS[suffix]
+    monkeypatch.setitem(checkpoint._WRITERS, suffix, in_pieces)
+    assert checkpoint.is_ours(_written(tmp_path / f"net{suffix}"))
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_kept_tensor_that_is_lost_is_noticed(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = checkpoint.of_modules({"G_ema": registry.build(TINY)})
+    network = content.networks["G_ema"]
+    more = replace(content, networks={"G_ema": replace(network, source={"kept": torch.ones(1)})})
+    sound = checkpoint._WRITERS[suffix]
+    monkeypatch.setitem(checkpoint._WRITERS, suffix, lambda file, _: sound(file, content))
+    with pytest.raises(CheckpointError, match=r"reads back otherwise \(network G_ema: tensor kept\)"):
+        checkpoint.write(tmp_path / f"net{suffix}", more)
+
+
+def test_a_file_is_replaced_only_if_that_is_wanted(tmp_path: Path) -> None:
+    path = _written(tmp_path / "net.pt")
+    for write in (_written, lambda path: stylegan_torch.save(path, {"G_ema": registry.build(TINY)})):
+        with pytest.raises(StyleGANError, match=r"net\.pt exists; use --force"):
+            write(path)
+
+
+STATES: dict[str, tuple[Callable[[dict[str, Tensor]], object], str]] = {
+    "missing": (lambda state: state.pop(NAME), f"network G_ema: tensor {NAME} is missing"),
+    "unknown": (lambda state: state.update(more=torch.ones(1)), "network G_ema: tensor more is unknown"),
+    "of another shape": (lambda state: state.update({NAME: torch.ones(1)}), f"tensor {NAME} is not one of numbers"),
+}
+
+
+@pytest.mark.parametrize("case", STATES)
+def test_tensors_are_those_of_the_network(case: str, tmp_path: Path) -> None:
+    change, words = STATES[case]
+    with pytest.raises(CheckpointError, match=words):
+        checkpoint.read(_changed(tmp_path / "in.pt", lambda c: change(c["networks"]["G_ema"]["state_dict"])))
+
+
+def test_halves_are_read_as_float32(tmp_path: Path) -> None:
+    def halve(content: Content) -> None:
+        network = content["networks"]["G_ema"]
+        network["state_dict"] = {name: value.half() for name, value in network["state_dict"].items()}
+
+    state = checkpoint.read(_changed(tmp_path / "in.pt", halve)).networks["G_ema"].state_dict
+    assert {value.dtype for value in state.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("record", [None, {"format": "pt"}, {"stylegan_torch": "no JSON"}])
+def test_safetensors_of_others(record: dict[str, str] | None, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="not a file of ours; stylegan-convert may be able to read it"):
+        checkpoint.read(_safetensors(tmp_path / "in.safetensors", record))
+
+
+def test_a_record_that_is_nested_without_end(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"is damaged \(RecursionError"):
+        checkpoint.read(_safetensors(tmp_path / "in.safetensors", {"stylegan_torch": "[" * 100_000}))
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(zipfile, "is_zipfile", lambda path: pytest.fail("it was opened"))
+    assert not checkpoint.is_ours(tmp_path / "pipe")
+
+
 def test_tensors_keep_their_order(tmp_path: Path) -> None:
     expected = list(registry.shapes(TINY))
     for suffix in SUFFIXES:
@@ -245,6 +317,10 @@ class _Compiled(nn.Module):
         self._orig_mod = module
 
 
+def test_nothing_is_said_of_where_a_module_comes_from_unless_it_is_told() -> None:
+    assert checkpoint.of_modules({"G": registry.build(TINY)}).provenance == {}
+
+
 def test_what_was_compiled_is_saved_as_it_was(tmp_path: Path) -> None:
     stylegan_torch.save(tmp_path / "net.pt", {"G_ema": _Compiled(registry.build(TINY))})
     assert stylegan_torch.load(tmp_path / "net.pt").config == TINY
@@ -256,23 +332,20 @@ def test_no_digits_are_lost(tmp_path: Path) -> None:
         exact = registry.build(TINY)
         exact.load_state_dict({name: value.bfloat16() for name, value in G.state_dict().items()})
         exact = exact.to(dtype)
-        if dtype is not torch.float16:
-            exact.get_parameter(NAME).data[0] = torch.nan
+        exact.get_parameter(NAME).data[:2] = torch.tensor([torch.nan, torch.inf])
         content = checkpoint.of_modules({"G_ema": exact}).networks["G_ema"].state_dict
         assert all(value.dtype == torch.float32 for value in content.values())
-    precise = registry.build(TINY).double()
-    precise.get_parameter(NAME).data[1] = 1 / 3
-    with pytest.raises(CheckpointError, match=rf"G_ema: tensor {NAME} has digits that float32 has no place for"):
-        stylegan_torch.save(tmp_path / "net.pt", {"G_ema": precise})
+    for lost in (1 / 3, 1e300, torch.finfo(torch.float64).max):
+        precise = registry.build(TINY).double()
+        precise.get_parameter(NAME).data[1] = lost
+        with pytest.raises(CheckpointError, match=rf"G_ema: tensor {NAME} has digits that float32 has no place for"):
+            stylegan_torch.save(tmp_path / "net.pt", {"G_ema": precise})
 
 
-MODULES: dict[str, tuple[Callable[[], dict[str, nn.Module]], str]] = {
-    "none": (dict, "networks are named G_ema, G, D, not none at all"),
-    "another role": (lambda: {"H": registry.build(TINY)}, r"networks are named G_ema, G, D, not \['H'\]"),
-    "another module": (lambda: {"G": nn.Linear(1, 1)}, "G is a Linear, not a network of this package"),
-    "the fast form": (lambda: {"G": stylegan_torch.optimize(_drawing())}, "G is in its fast form"),
-    "a layer more": (lambda: {"G": _with_a_layer_more()}, "with no layer more or less"),
-}
+def _counting() -> dict[str, nn.Module]:
+    G: Any = registry.build(TINY)
+    G.mapping.w_avg = torch.zeros(4, dtype=torch.int64)
+    return {"G": G}
 
 
 def _drawing() -> Any:
@@ -285,9 +358,21 @@ def _with_a_layer_more() -> nn.Module:
     return G
 
 
+MODULES: dict[str, tuple[Callable[[], dict[str, nn.Module]], str]] = {
+    "none": (dict, "networks are named G_ema, G, D, not none at all"),
+    "another role": (lambda: {"H": registry.build(TINY)}, r"networks are named G_ema, G, D, not \['H'\]"),
+    "another module": (lambda: {"G": nn.Linear(1, 1)}, "G is a Linear, not a network of this package"),
+    "the fast form": (lambda: {"G": stylegan_torch.optimize(_drawing())}, "G is in its fast form"),
+    "a tensor of integers": (_counting, "tensor mapping.w_avg is not one of numbers"),
+    "a layer more": (lambda: {"G": _with_a_layer_more()}, "with no layer more or less"),
+}
+
+
 @pytest.mark.parametrize("case", MODULES)
 def test_other_modules_are_not_saved(case: str, tmp_path: Path) -> None:
     make, words = MODULES[case]
+    with pytest.raises(CheckpointError, match=words):
+        checkpoint.of_modules(make())
     with pytest.raises(CheckpointError, match=words):
         stylegan_torch.save(tmp_path / "net.pt", make())
     assert list(tmp_path.iterdir()) == []
@@ -311,6 +396,12 @@ def test_a_full_disk_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(StyleGANError, match=r"cannot write .*net\.pt: no space left, it seems"):
         stylegan_torch.save(tmp_path / "net.pt", {"G_ema": registry.build(TINY)})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", checkpoint._KEPT)
+def test_bits_of_every_type(dtype: torch.dtype) -> None:
+    assert checkpoint.same_bits(torch.ones(2, dtype=dtype), torch.ones(2, dtype=dtype))
+    assert not checkpoint.same_bits(torch.ones(2, dtype=dtype), torch.zeros(2, dtype=dtype))
 
 
 @pytest.mark.parametrize(
