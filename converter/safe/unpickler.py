@@ -103,22 +103,12 @@ def load(data: memoryview, names: Names, offset: int = 0, persistent: Callable[[
     machine = _Machine(data, names, offset, persistent)
     try:
         return Loaded(machine.run(), machine.position, tuple(machine.foreign))
-    except ConvertError:
-        raise
-    except (
-        IndexError,
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        struct.error,
-        OverflowError,
-    ) as error:
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ConvertError(f"is not a sound pickle: damaged or cut off near byte {machine.position}") from error
 
 
 _MARK = object()
-_KEYS = (str, int, float, bytes, type(None))
+_KEYS = (str, int, float, type(None))
 _OF_STATE_DICTS = {"_metadata"}
 """What state dicts have as objects, besides their entries."""
 _LONGEST = 1000
