@@ -105,11 +105,7 @@ class InlineArray(Array):
 
 
 def _is_shape(shape: Any) -> bool:
-    return (
-        isinstance(shape, tuple)
-        and len(shape) <= 32
-        and all(isinstance(side, int) and side >= 0 for side in shape)
-    )
+    return isinstance(shape, tuple) and len(shape) <= 32 and all(isinstance(side, int) and side >= 0 for side in shape)
 
 
 def _array(raw: Any, dtype: Any, shape: Any, order: str) -> np.ndarray[Any, Any]:

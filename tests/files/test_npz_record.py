@@ -59,7 +59,10 @@ ERRORS: dict[str, tuple[Exception, str]] = {
 @pytest.mark.parametrize("case", ERRORS)
 def test_errors_become_one_kind(case: str) -> None:
     error, words = ERRORS[case]
-    with pytest.raises(CheckpointError) as caught, npz_record.file_errors(Path("in.npz"), "directions", CheckpointError):
+    with (
+        pytest.raises(CheckpointError) as caught,
+        npz_record.file_errors(Path("in.npz"), "directions", CheckpointError),
+    ):
         raise error
     assert str(caught.value) == words
     assert caught.value.__cause__ is error

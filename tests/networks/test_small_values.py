@@ -110,9 +110,7 @@ def _stylegan3() -> Any:
 
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("make", [_stylegan2, _stylegan3])
-def test_the_fast_form_demodulates_alike(
-    make: Callable[[], Any], count: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_fast_form_demodulates_alike(make: Callable[[], Any], count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strips, "in_pieces", lambda x: False)  # else StyleGAN3's samples are drawn one by one
     with torch.no_grad():
         G = make().eval().requires_grad_(False)

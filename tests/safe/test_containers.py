@@ -224,7 +224,7 @@ def test_the_two_headers_of_a_damaged_member_are_compared() -> None:
 
 # Which member.
 
-TEXTS = ".txt .md .json .yaml .yml .png .jpg .jpeg .gif .py .html .csv .log".split()
+TEXTS = [".txt", ".md", ".json", ".yaml", ".yml", ".png", ".jpg", ".jpeg", ".gif", ".py", ".html", ".csv", ".log"]
 PICKED: dict[str, tuple[list[str], str | None, str]] = {
     "the only one": (["a.pkl"], None, "a.pkl"),
     "a text alone": (["a.txt"], None, "a.txt"),

@@ -90,7 +90,9 @@ def test_old_names_and_texts() -> None:
     base = name("__builtin__", "object")
     made = _load(call("copy_reg:_reconstructor", name("other", "Thing"), base, b"N"))
     assert (made.name, made.entries) == ("Thing", {})
-    made = _load(call("copy_reg:_reconstructor", name("other", "Thing"), name("__builtin__", "dict"), table(a=number(1))))
+    made = _load(
+        call("copy_reg:_reconstructor", name("other", "Thing"), name("__builtin__", "dict"), table(a=number(1)))
+    )
     assert made.entries == {"a": 1}
     made = _load(call("copyreg:_reconstructor", name("dnnlib", "EasyDict"), base, table(a=number(1))))
     assert made == {"a": 1}
@@ -122,9 +124,13 @@ UNSOUND: dict[str, bytes] = {
     "33 axes": array(dtype("f4"), group(*[number(1)] * 33), data(bytes(4))),
     "a side of 2**62": array(dtype("f4"), group(number(0), number(1 << 62)), data(b"")),
     "a side of 2**70": array(dtype("f4"), group(number(0), number(1 << 70)), data(b"")),
-    "a huge axis": call("numpy._core.numeric:_frombuffer", data(FLOATS[:4]), dtype("f4"), ONE, text("C"), group(number(1 << 70))),
+    "a huge axis": call(
+        "numpy._core.numeric:_frombuffer", data(FLOATS[:4]), dtype("f4"), ONE, text("C"), group(number(1 << 70))
+    ),
     "items for what holds none": call("copy_reg:_reconstructor", name("numpy", "dtype"), b"N", table(a=number(1))),
-    "entries for an array": call("copy_reg:_reconstructor", name("joblib.numpy_pickle", "NumpyArrayWrapper"), b"N", table(a=number(1))),
+    "entries for an array": call(
+        "copy_reg:_reconstructor", name("joblib.numpy_pickle", "NumpyArrayWrapper"), b"N", table(a=number(1))
+    ),
     "a negative side": array(dtype("f4"), group(number(0), number(-1)), data(b"")),
     "no dtype": call("numpy._core.numeric:_frombuffer", data(bytes(4)), text("f4"), ONE, text("C")),
     "a scalar without a dtype": call("numpy.core.multiarray:scalar", text("f4"), data(bytes(4))),
