@@ -15,7 +15,7 @@ from stylegan_torch.files import atomic
 
 
 def _open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.fixture(params=["nameless", "named", "without O_TMPFILE", "without /proc"])
@@ -166,7 +166,7 @@ def test_what_can_be_made_is_not_refused(tmp_path: Path) -> None:
 def test_a_folder_must_be_open_to_writing(lacking: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.F_OK and not mode & lacking)
     for path in (tmp_path / "x", tmp_path / "a" / "x"):
-        with pytest.raises(StyleGANError, match="cannot write .*x: Permission denied"):
+        with pytest.raises(StyleGANError, match=r"cannot write .*x: Permission denied"):
             atomic.refuse_existing([path], force=False)
 
 
@@ -175,7 +175,7 @@ def test_folders_are_made_or_it_is_said_why_not(tmp_path: Path) -> None:
         atomic.make_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").touch()
-    with pytest.raises(StyleGANError, match="cannot write to the folder .*file/b: Not a directory"):
+    with pytest.raises(StyleGANError, match=r"cannot write to the folder .*file/b: Not a directory"):
         atomic.make_folder(tmp_path / "file" / "b")
 
 

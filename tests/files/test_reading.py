@@ -95,7 +95,7 @@ TENSORS: dict[str, tuple[Callable[[Tensor], object], str]] = {
     "sparse": (lambda value: value.to_sparse(), f"tensor {NAME} is not of plain numbers"),
     "without values": (lambda value: value.to("meta"), f"tensor {NAME} is not of plain numbers"),
     "quantised": (_quantized, f"tensor {NAME} is not of plain numbers"),
-    "with its sign to be turned": (lambda value: torch._neg_view(value), f"tensor {NAME} is not of plain numbers"),
+    "with its sign to be turned": (torch._neg_view, f"tensor {NAME} is not of plain numbers"),
     "integers": (lambda value: value.to(torch.int64), f"tensor {NAME} is not of plain numbers"),
     "doubles": (lambda value: value.double(), f"tensor {NAME} is not of plain numbers"),
     "complex": (lambda value: value.to(torch.complex64), f"tensor {NAME} is not of plain numbers"),
