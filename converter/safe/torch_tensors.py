@@ -193,7 +193,7 @@ def load_old_container(data: memoryview, names: Names) -> Loaded:
     storages: dict[str, Storage] = {}
 
     def refer(identity: Any) -> Storage:
-        if not isinstance(identity, tuple) or len(identity) < 5 or identity[0] != "storage":
+        if len(identity) < 5 or identity[0] != "storage":
             raise ConvertError("holds a tensor in an unknown container")
         _, kind, key, _, count, *view = identity
         if not isinstance(key, str) or not isinstance(count, int) or (view and view[0] is not None):

@@ -184,10 +184,9 @@ class _Machine:
         start, end = self.position, -1
         while end < 0:
             block = bytes(self.data[self.position : min(self.position + (1 << 16), start + longest)])
-            if not block and self.position == len(self.data):
-                raise ConvertError(f"is cut off: no end of line after byte {start}")
             if not block:
-                raise ConvertError(f"is not a sound pickle: no end of line after byte {start}")
+                what = "is cut off" if self.position == len(self.data) else "is not a sound pickle"
+                raise ConvertError(f"{what}: no end of line after byte {start}")
             end = block.find(b"\n")
             self.position += len(block) if end < 0 else end + 1
         return bytes(self.data[start : self.position - 1])

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 import stylegan_torch
 from stylegan_torch.errors import CheckpointError, StyleGANError
+from stylegan_torch.fast.folding import DrawsOnly
 from stylegan_torch.files import checkpoint
 from stylegan_torch.networks import registry
 from tests.test_checkpoint import NAME, TINY
@@ -304,6 +305,42 @@ def test_tensors_keep_their_order(tmp_path: Path) -> None:
     expected = list(registry.shapes(TINY))
     for suffix in SUFFIXES:
         assert list(checkpoint.read(_written(tmp_path / f"in{suffix}")).networks["G_ema"].state_dict) == expected
+
+
+def test_loading(tmp_path: Path) -> None:
+    path = _written(tmp_path / "in.pt")
+    with pytest.raises(CheckpointError, match=r"in\.pt: there is no network D, only G_ema"):
+        stylegan_torch.load(path, "D")
+    assert not isinstance(stylegan_torch.load(path), DrawsOnly)
+    assert isinstance(stylegan_torch.load(path, fast=True), DrawsOnly)
+
+
+def test_what_is_in_the_way_is_said_of_files_of_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "in_the_way", lambda: "something is in the way")
+    path, other = _written(tmp_path / "in.pt"), written(tmp_path / "in.pkl", b"x")
+    assert stylegan_torch.load(path).config == TINY
+    for load in (lambda: stylegan_torch.load(other), lambda: stylegan_torch.load(path, assumed={"x": 1})):
+        with pytest.raises(CheckpointError, match="something is in the way"):
+            load()
+
+
+def test_networks_may_share_their_tensors(tmp_path: Path) -> None:
+    G = registry.build(TINY)
+    stylegan_torch.save(tmp_path / "in.safetensors", {"G_ema": G, "G": G})
+    networks = checkpoint.read(tmp_path / "in.safetensors").networks
+    assert torch.equal(networks["G"].state_dict[NAME], networks["G_ema"].state_dict[NAME])
+
+
+def test_style_biases_of_version_1(tmp_path: Path) -> None:
+    def age(content: Content) -> None:
+        content["version"] = 1
+        content["networks"]["G_ema"]["config"]["style_bias"] = 1.0
+
+    now, name = checkpoint.read(_written(tmp_path / "now.pt")).networks["G_ema"], "synthesis.b4.conv1.affine.bias"
+    old = checkpoint.read(_changed(tmp_path / "old.pt", age)).networks["G_ema"]
+    assert old.config == now.config
+    assert torch.equal(old.state_dict[name], now.state_dict[name] + 1)
+    assert torch.equal(old.source[name], now.state_dict[name])
 
 
 # Modules that are saved.

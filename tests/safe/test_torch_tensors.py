@@ -395,6 +395,7 @@ def test_zip_files() -> None:
     assert made["x"].storage is made["y"].storage
     made = load_torch(_with(byteorder=None)(), NAMES).value
     assert made["x"].tensor("x").tolist() == [0, 1, 2, 3]
+    assert load_torch(_zip(_saved({"x": NUMBERS[:0].clone()})), NAMES).value["x"].tensor("x").shape == (0,)
     empty = load_torch(_referring(*IDENTITY[:2], text("0"), text("cpu"), number((1 << 48) - 1))(), {}).value
     assert empty.count == (1 << 48) - 1
 

@@ -210,4 +210,6 @@ def test_adam_adds_the_epsilon_of_the_papers(optimizer: str) -> None:
     before = parameter.detach().clone()
     parameter.grad = torch.full_like(parameter, 1e-8)
     adam.step()
-    torch.testing.assert_close(before - parameter.detach(), torch.full_like(before, group["lr"] / 2), rtol=0.01, atol=1e-6)
+    torch.testing.assert_close(
+        before - parameter.detach(), torch.full_like(before, group["lr"] / 2), rtol=0.01, atol=1e-6
+    )
