@@ -203,10 +203,8 @@ class _Machine:
 
     def pop_mark(self) -> list[Any]:
         at = len(self.stack) - 1
-        while self.stack[at] is not _MARK:
+        while self.stack[at] is not _MARK:  # IndexError if there is none
             at -= 1
-            if at < 0:
-                raise IndexError("no mark")
         items = self.stack[at + 1 :]
         del self.stack[at:]
         return items

@@ -427,7 +427,7 @@ def _check_plain(value: object, name: str, dtypes: tuple[torch.dtype, ...]) -> N
     """Raise CheckpointError unless a tensor is of plain numbers of some types, all of which the file has."""
     if not isinstance(value, Tensor):
         raise CheckpointError(f"tensor {name} is a {type(value).__name__}")
-    plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+    plain = value.layout == torch.strided and value.device.type == "cpu"
     if not plain or value.is_neg() or value.dtype not in dtypes:
         raise CheckpointError(f"tensor {name} is not of plain numbers ({value.dtype}, {value.layout}, {value.device})")
     if value.numel() * value.itemsize > value.untyped_storage().nbytes():

@@ -60,6 +60,10 @@ def _converted(path: Path) -> object:
     return converter.convert(path, path.with_name("out.pt"))
 
 
+def _tiny() -> Any:
+    return registry.build(TINY)
+
+
 LOADERS: dict[str, tuple[str, Callable[[Path, Any], None], Callable[[Path], object]]] = {
     "load": ("in.pt", _in_provenance, stylegan_torch.load),
     "read, provenance": ("in.pt", _in_provenance, checkpoint.read),
@@ -69,9 +73,9 @@ LOADERS: dict[str, tuple[str, Callable[[Path, Any], None], Callable[[Path], obje
     "resume a projection": ("in.state", _beside_a_snapshot, projection.load_state),
     "resume training": ("network-1.state", _beside_a_snapshot, lambda path: Run(path.parent).load()),
     "a reference": ("in.npz", _array, reference.read_reference),
-    "latents": ("in.npz", _array, lambda path: latents.load(path, registry.build(TINY))),
-    "latents, one array": ("in.npy", _one_array, lambda path: latents.load(path, registry.build(TINY))),
-    "directions": ("in.npz", _array, lambda path: directions.load(path, registry.build(TINY))),
+    "latents": ("in.npz", _array, lambda path: latents.load(path, _tiny())),
+    "latents, one array": ("in.npy", _one_array, lambda path: latents.load(path, _tiny())),
+    "directions": ("in.npz", _array, lambda path: directions.load(path, _tiny())),
 }
 
 

@@ -142,7 +142,7 @@ def test_provenance_is_plain_data(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="provenance holds more, or deeper"):
             checkpoint.read(_changed(tmp_path / f"in{suffix}", _set("provenance", deep)))
     with pytest.raises(CheckpointError, match=r"provenance\.x holds a value"):
-        checkpoint.of_modules({"G": registry.build(TINY)}, {"x": {1}})  # type: ignore[dict-item]
+        checkpoint.of_modules({"G": registry.build(TINY)}, {"x": {1}})
 
 
 def test_tensors_are_mapped_from_the_file(tmp_path: Path) -> None:
@@ -319,9 +319,9 @@ def test_what_is_in_the_way_is_said_of_files_of_others(tmp_path: Path, monkeypat
     monkeypatch.setattr(checkpoint, "in_the_way", lambda: "something is in the way")
     path, other = _written(tmp_path / "in.pt"), written(tmp_path / "in.pkl", b"x")
     assert stylegan_torch.load(path).config == TINY
-    for load in (lambda: stylegan_torch.load(other), lambda: stylegan_torch.load(path, assumed={"x": 1})):
+    for name, assumed in ((other, None), (path, {"x": 1})):
         with pytest.raises(CheckpointError, match="something is in the way"):
-            load()
+            stylegan_torch.load(name, assumed=assumed)
 
 
 def test_networks_may_share_their_tensors(tmp_path: Path) -> None:
@@ -341,6 +341,10 @@ def test_style_biases_of_version_1(tmp_path: Path) -> None:
     assert old.config == now.config
     assert torch.equal(old.state_dict[name], now.state_dict[name] + 1)
     assert torch.equal(old.source[name], now.state_dict[name])
+    assert torch.equal(old.state_dict[NAME], now.state_dict[NAME])
+    plain = checkpoint.read(_changed(tmp_path / "plain.pt", _set("version", 1))).networks["G_ema"]
+    assert torch.equal(plain.state_dict[name], now.state_dict[name])
+    assert plain.source == {}
 
 
 # Modules that are saved.

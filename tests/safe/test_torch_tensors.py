@@ -102,6 +102,16 @@ def test_views_that_are_none(offset: Any, size: Any, stride: Any) -> None:
         StoredTensor(_flat(), torch.float32, offset, size, stride)
 
 
+def test_a_tensor_of_nothing_asks_for_no_data() -> None:
+    assert _tensor(0, (0, 2), (1, 1), of=_flat(raw=None)).shape == (0, 2)
+
+
+def test_what_is_no_name_of_a_file_is_not_called() -> None:
+    rebuild: Any = TORCH_NAMES["torch._tensor", "_rebuild_from_type_v2"]
+    with pytest.raises(TypeError):
+        rebuild(lambda: pytest.fail("it was called"), None, (), None)
+
+
 @pytest.mark.parametrize("raw", [None, RAW[:-1], RAW + b"x"])
 def test_storages_have_all_their_data(raw: bytes | None) -> None:
     with pytest.raises(ConvertError, match="holds a tensor whose data are cut off"):
@@ -269,7 +279,6 @@ OLD: dict[str, tuple[bytes, str]] = {
     "no tuple": (_container(identity=text("storage") + b"Q"), "unknown container"),
     "four parts": (_container(identity=group(*IDENTITY[:4]) + b"Q"), "unknown container"),
     "another thing": (_container(identity=_identity(_0=text("module"))), "unknown container"),
-    "a key that is a number": (_container(identity=_identity(_2=number(1)), keys=number(1)), "unknown container"),
     "a count that is a text": (_container(identity=_identity(_4=text("4"))), "unknown container"),
     "a view of another": (_container(view=group(text("x"), number(0), number(4))), "unknown container"),
     "a negative count": (_container(count=number(-1)), "data are cut off"),
@@ -282,7 +291,7 @@ OLD: dict[str, tuple[bytes, str]] = {
     "another length": (_container(length=struct.pack("<q", 3)), "data are cut off"),
     "less data": (_container(raw=bytes(15)), "data are cut off"),
     "more data": (_container(raw=bytes(17)), "unknown container"),
-    "no storage": (_container(identity=text("x"), keys=b""), "unknown container"),
+    "no storage": (_container(identity=text("x"), keys=b"", length=b"", raw=b""), "unknown container"),
     "big numbers first": (
         _container().replace(text("little_endian") + b"\x88", text("little_endian") + b"\x89"),
         "unknown",
@@ -309,6 +318,8 @@ def test_keys_are_a_list() -> None:
 
 
 def test_old_containers() -> None:
+    raw = bytes(range(1, 17))
+    assert bytes(load_storage(memoryview(_container(raw=raw))).flat(torch.float32).numpy()) == raw
     content = _container(raw=RAW)
     for blob in (memoryview(content), content.decode("latin-1")):
         found = load_storage(blob)
@@ -318,9 +329,10 @@ def test_old_containers() -> None:
     with pytest.raises(ConvertError, match="is not a sound pickle"):
         load_storage(memoryview(_container(identity=_identity(_1=text("FloatStorage")))))
     file = io.BytesIO()
-    torch.save({"x": NUMBERS, "y": NUMBERS[1:3]}, file, _use_new_zipfile_serialization=False)
+    value = {"x": NUMBERS, "y": NUMBERS[1:3], "z": NUMBERS + 4}
+    torch.save(value, file, _use_new_zipfile_serialization=False)
     made = load_torch(memoryview(file.getvalue()), NAMES).value
-    assert {key: value.tensor(key).tolist() for key, value in made.items()} == {"x": [0, 1, 2, 3], "y": [1, 2]}
+    assert {key: found.tensor(key).tolist() for key, found in made.items()} == {k: v.tolist() for k, v in value.items()}
 
 
 # The zip file.

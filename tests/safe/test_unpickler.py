@@ -76,6 +76,7 @@ def test_texts_of_python_2_are_names_if_they_are_short() -> None:
     assert bytes(_load(b"T" + struct.pack("<i", 1025) + long)) == long
     assert _load(b"S'a\\x41'\n") == "aA"
     assert _load(b'S"a"\n') == "a"
+    assert _load(b"S''\n") == ""
 
 
 def test_a_pickle_has_an_end_and_a_beginning() -> None:
@@ -220,6 +221,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "nothing on the stack": (b"0", "near byte"),
     "a tuple of more than there is": (number(1) + b"\x87", "near byte"),
     "no mark": (number(1) + b"t", "near byte"),
+    "no mark below others": (number(1) * 5 + b"t", "near byte"),
     "no slot": (b"h\x05", "near byte"),
     "no slot, as a line": (b"g5\n", "near byte"),
     "a module that is no text": (number(1) + text("a") + b"\x93", "near byte"),
