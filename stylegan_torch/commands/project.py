@@ -115,6 +115,7 @@ def project(
         raise StyleGANError(f"there is no {state} to resume from")
     if not resume:
         refuse_existing(written, force)
+        refuse_existing([state], force=True)
         if state.exists() and not force:
             raise click.UsageError(
                 f"{state} is of an unfinished projection: go on with --resume, or begin with --force"
@@ -137,6 +138,8 @@ def project(
     )
     note_no_class(opened.G, class_index)
     click.echo(as_given(f"{photo}: {target.story}"))
+    if not resume:
+        state.unlink(missing_ok=True)  # before the first step: if killed in that, --resume must not find another run's
     _run(projection, state)
     latents = projection.latents()
     [picture] = drawn(opened.drawer, latents)

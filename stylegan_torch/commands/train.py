@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,10 @@ from stylegan_torch.text import one_line
 if TYPE_CHECKING:
     from stylegan_torch.files.checkpoint import Checkpoint
     from stylegan_torch.pictures.collections import Picture
+    from stylegan_torch.training.start import Plan
 
+_RANKS = ["RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK"]
+"""Where launchers say which of the processes that train together this one is, as accelerate reads it."""
 EXAMPLES = """\b
 Examples:
   stylegan train photos/ --network ffhq.pkl --outdir run --kimg 500 --augment ada --flip
@@ -99,13 +103,21 @@ def train(
     refuse_existing([outdir / "snapshot"], force=True)
     with quick_imports():
         try:
-            import accelerate  # noqa: F401
+            from accelerate.utils import get_int_from_env
         except ImportError as error:
             raise StyleGANError("training needs more packages: pip install 'stylegan-torch[train]'") from error
-        from stylegan_torch.training.start import Plan, start
+        from stylegan_torch.training.run import alone_in
+        from stylegan_torch.training.start import Plan
     given = {name: value for name, value in options.items() if value is not None} | dict(map(_setting, more))
-    console = Console(stderr=True)
     plan = Plan(data, outdir, network, config, resume, given, bad == "skip", fresh_d, precision, at_once, cache)
+    with alone_in(outdir) if get_int_from_env(_RANKS, 0) == 0 else nullcontext():
+        _train(plan, snapshot_kimg, tensorboard)
+
+
+def _train(plan: Plan, snapshot_kimg: float, tensorboard: bool) -> None:
+    from stylegan_torch.training.start import start
+
+    console = Console(stderr=True)
 
     def watched(pictures: Iterable[Picture]) -> Iterable[Picture]:
         return tracked(pictures, "Preparing pictures")
