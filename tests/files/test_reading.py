@@ -78,6 +78,17 @@ def test_records_are_checked(suffix: str, case: str, tmp_path: Path) -> None:
     assert caught.value.path == path
 
 
+CONFIGS = {"img_resolution": (3, "ValueError"), "activation": ("x", "KeyError"), "num_fp16_res": (-1, "ValueError")}
+
+
+@pytest.mark.parametrize("key", CONFIGS)
+def test_configs_that_make_no_network(key: str, tmp_path: Path) -> None:
+    value, kind = CONFIGS[key]
+    path = _changed(tmp_path / "in.pt", lambda content: content["networks"]["G_ema"]["config"].update({key: value}))
+    with pytest.raises(CheckpointError, match=rf"in\.pt: is damaged \({kind}: "):
+        checkpoint.read(path)
+
+
 def test_a_record_is_a_dict(tmp_path: Path) -> None:
     torch.save([1], tmp_path / "in.pt")
     safetensors.torch.save_file({"x": torch.ones(1)}, tmp_path / "in.safetensors", {"stylegan_torch": "[1]"})
