@@ -340,6 +340,9 @@ def test_networks_may_share_their_tensors(tmp_path: Path) -> None:
     stylegan_torch.save(tmp_path / "in.safetensors", {"G_ema": G, "G": G})
     networks = checkpoint.read(tmp_path / "in.safetensors").networks
     assert torch.equal(networks["G"].state_dict[NAME], networks["G_ema"].state_dict[NAME])
+    one = torch.ones(2)
+    thrice = replace(checkpoint.of_modules({"G": G}).networks["G"], source={"a": one, "b": one, "c": one})
+    checkpoint.write(tmp_path / "more.safetensors", checkpoint.Checkpoint({"G": thrice}))
 
 
 def test_style_biases_of_version_1(tmp_path: Path) -> None:

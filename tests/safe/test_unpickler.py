@@ -85,7 +85,9 @@ def test_a_pickle_has_an_end_and_a_beginning() -> None:
 
 
 def test_numbers_as_lines() -> None:
-    assert _load(b"I7\nL-8L\nI01\nI00\nF1.5\n", b"(I0\nl0", b"\x87") == (True, False, 1.5)
+    assert _load(b"I7\nL-8L\nF1.5\n", b"\x87") == (7, -8, 1.5)
+    assert _load(b"I01\n") is True
+    assert _load(b"I00\n") is False
     assert _load(b"L" + b"9" * 900 + b"L\n") == int("9" * 900)
     assert _load(b"\x8b" + struct.pack("<i", 1000) + bytes(999) + b"\x01") == 1 << 7992
 
@@ -209,46 +211,53 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "a line without an end": (b"Iab", "is cut off: no end of line after byte 3"),
     "a long line": (b"I" + b"1" * 1001, "is not a sound pickle: no end of line after byte 3"),
     "a line that is longer than a name": (b"c" + b"a" * 70_000 + b"\nb\n", "no end of line after byte 3"),
-    "a number of many bytes": (b"\x8b" + struct.pack("<i", 1001) + bytes(1001), "near byte"),
+    "a number of many bytes": (
+        b"\x8b" + struct.pack("<i", 1001) + bytes(1001),
+        "a number of more than a thousand bytes",
+    ),
     "a text that is none": (b"X\x01\x00\x00\x00\xff", "near byte"),
     "a name that is no text": (b"c\xff\nb\n", "near byte"),
     "a number that is none": (b"Iabc\n", "near byte"),
-    "no quotes": (b"Sab\n", "near byte"),
-    "one quote": (b"S'\n", "near byte"),
-    "two sorts of quotes": (b"S'a\"\n", "near byte"),
-    "quotes that are none": (b"Saba\n", "near byte"),
+    "no quotes": (b"Sab\n", "a text without quotes"),
+    "one quote": (b"S'\n", "a text without quotes"),
+    "two sorts of quotes": (b"S'a\"\n", "a text without quotes"),
+    "quotes that are none": (b"Saba\n", "a text without quotes"),
     "an escape that is none": (b"S'\\xg'\n", "near byte"),
     "nothing on the stack": (b"0", "near byte"),
-    "a tuple of more than there is": (number(1) + b"\x87", "near byte"),
+    "a tuple of more than there is": (number(1) + b"\x87", "stack too short"),
     "no mark": (number(1) + b"t", "near byte"),
     "no mark below others": (number(1) * 5 + b"t", "near byte"),
     "no slot": (b"h\x05", "near byte"),
     "no slot, as a line": (b"g5\n", "near byte"),
-    "a module that is no text": (number(1) + text("a") + b"\x93", "near byte"),
-    "a name that is a number": (text("a") + number(1) + b"\x93", "near byte"),
-    "a call of a text": (text("os.system") + group() + b"R", "near byte"),
-    "a call with a list": (PAIR + listing() + b"R", "near byte"),
-    "a call of what is only named": (name("ours", "only_named") + b")R", "near byte"),
-    "a call by mark of a text": (b"(" + text("x") + b"o", "near byte"),
+    "a module that is no text": (number(1) + text("a") + b"\x93", "a name that is no text"),
+    "a name that is a number": (text("a") + number(1) + b"\x93", "a name that is no text"),
+    "a call of a text": (text("os.system") + group() + b"R", "something else than an allowed name is called"),
+    "a call with a list": (PAIR + listing() + b"R", "something else than an allowed name is called"),
+    "a call of what is only named": (name("ours", "only_named") + b")R", "ours.only_named called"),
+    "a call by mark of a text": (b"(" + text("x") + b"o", "something else than an allowed name is called"),
     "an object of nothing": (b"(o", "near byte"),
-    "keywords": (PAIR + b")" + table(a=number(1)) + b"\x92", "near byte"),
-    "state for a dict": (b"}" + table(a=number(1)) + b"b", "near byte"),
-    "state for a dict beside metadata": (b"}" + table(_metadata=b"}", a=number(1)) + b"b", "near byte"),
-    "state that is no dict for a dict": (b"}" + listing(text("_metadata")) + b"b", "near byte"),
-    "state for a list": (b"]" + b"}b", "near byte"),
-    "state for a name": (PAIR + b"}b", "near byte"),
+    "keywords": (PAIR + b")" + table(a=number(1)) + b"\x92", "keywords for something that takes none"),
+    "state for a dict": (b"}" + table(a=number(1)) + b"b", "an object that takes no state"),
+    "state for a dict beside metadata": (
+        b"}" + table(_metadata=b"}", a=number(1)) + b"b",
+        "an object that takes no state",
+    ),
+    "state that is no dict for a dict": (b"}" + listing(text("_metadata")) + b"b", "an object that takes no state"),
+    "state for a list": (b"]" + b"}b", "an object that takes no state"),
+    "state for a name": (PAIR + b"}b", "an object that takes no state"),
     "data that are cut off": (name("ours", "Following") + b")RNba", "is cut off"),
-    "items for a list": (b"]" + text("a") + number(1) + b"s", "near byte"),
-    "items for a text": (text("x") + b"(" + text("a") + number(1) + b"u", "near byte"),
+    "items for a list": (b"]" + text("a") + number(1) + b"s", "items for something that is no dict"),
+    "items for a text": (text("x") + b"(" + text("a") + number(1) + b"u", "items for something that is no dict"),
     "an odd number of items": (b"}(" + text("a") + b"u", "near byte"),
     "a dict of an odd number": (b"(" + text("a") + b"d", "near byte"),
-    "a key that is a tuple": (b"})Ns", "near byte"),
-    "a key that is a view": (b"}" + data(b"x") + b"Ns", "near byte"),
-    "elements for a dict": (b"}" + number(1) + b"a", "near byte"),
-    "elements for a tuple": (b")(" + number(1) + b"e", "near byte"),
-    "members for a list": (b"](" + number(1) + b"\x90", "near byte"),
-    "members that are tuples": (b"\x8f()\x90", "near byte"),
-    "members of a frozen set that are tuples": (b"()\x91", "near byte"),
+    "a key that is a tuple": (b"})Ns", "a key that is neither text nor number"),
+    "a key that is a view": (b"}" + data(b"x") + b"Ns", "a key that is neither text nor number"),
+    "elements for a dict": (b"}" + number(1) + b"a", "items for something that is no list"),
+    "elements for a tuple": (b")(" + number(1) + b"e", "items for something that is no list"),
+    "members for a list": (b"](" + number(1) + b"\x90", "a set of other things"),
+    "members that are tuples": (b"\x8f()\x90", "a set of other things"),
+    "members of which one is a tuple": (b"\x8f(" + text("a") + b")\x90", "a set of other things"),
+    "members of a frozen set that are tuples": (b"()\x91", "a set of other things"),
     "an index that is none": (text("x") + b"pa\n", "near byte"),
 }
 
@@ -256,10 +265,11 @@ BROKEN: dict[str, tuple[bytes, str]] = {
 @pytest.mark.parametrize("case", BROKEN)
 def test_broken_pickles(case: str) -> None:
     code, words = BROKEN[case]
-    with pytest.raises(ConvertError, match=words) as caught:
+    with pytest.raises(ConvertError) as caught:
         load(memoryview(pickled(code)[:-1] if words.startswith("is cut off") else pickled(code)), NAMES)
     assert not isinstance(caught.value, UnsafePickleError)
-    if words == "near byte":
+    assert words in f"{caught.value}; {caught.value.__cause__}"
+    if caught.value.__cause__:
         assert "is not a sound pickle: damaged or cut off near byte" in str(caught.value)
 
 
