@@ -52,6 +52,7 @@ def test_integers_that_mean_no_brightness(values: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(("size", "sound"), [((3, 3), True), ((2, 3), False), ((3, 2), False)])
 def test_pictures_that_would_be_enlarged_more_than_eightfold(size: tuple[int, int], sound: bool) -> None:
     data = _file(Image.new("RGB", size, "red"))
+    assert decode(_file(Image.new("RGB", (2, 2))), SIZE).shape == (3, 16, 16)
     wanted = PictureSize(17, 17, 3)
     if sound:
         assert decode(data, wanted).shape == (3, 17, 17)
