@@ -17,9 +17,10 @@ import click
 
 from stylegan_torch import StyleGANError
 from stylegan_torch.commands import options
+from stylegan_torch.commands.given import allows_nonfinite
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE
 from stylegan_torch.commands.networks import open_generator, usable_device
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, working
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say, working
 
 if TYPE_CHECKING:
     from stylegan_torch.explorer.guard import Address
@@ -44,6 +45,8 @@ Examples:
     multiple=True,
     help="A file of ours, or anything stylegan-convert reads; may be repeated.  [default: the bundled one]",
 )
+@options.SHA256
+@options.NONFINITE
 @click.option("--directions", type=INPUT, multiple=True, help="Also what `stylegan directions` wrote; may be repeated.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), help="[default: the first free one from 7860]")
@@ -100,7 +103,7 @@ def explore(
         on = ("--device", device) if device else ()
         choices = {
             name: NetworkChoice(
-                partial(_open, network, device, exact),
+                partial(_open, network, device, exact, allows_nonfinite()),
                 (*(("--network", network) if network else ()), *on),
                 ("--exact",) if exact else (),
             )
@@ -143,8 +146,10 @@ def _names(networks: tuple[str, ...]) -> dict[str, str | None]:
     return {Path(network).name if short else network: network for network in networks}
 
 
-def _open(network: str | None, device: str | None, exact: bool) -> tuple[Generator, Generator, dict[str, object]]:
-    opened = open_generator(network, device, exact)
+def _open(
+    network: str | None, device: str | None, exact: bool, allow_nonfinite: bool
+) -> tuple[Generator, Generator, dict[str, object]]:
+    opened = open_generator(network, device, exact, allow_nonfinite)
     return opened.G, opened.drawer, opened.origin
 
 
@@ -171,7 +176,7 @@ def _serve(
         page = roof.application(Page(sessions).blocks, sessions, theme=THEME, css=CSS)
     guard = Guard(page, routes=roof.routes(sessions), at_once=roof.AT_ONCE_BYTES, allowed=allowed, login=login)
     url = address_of(listener)
-    click.echo(f"Open {url} (Ctrl-C ends)")
+    say(f"Open {url} (Ctrl-C ends)")
     if open_browser:
         webbrowser.open(url)
     serve(guard, listener)

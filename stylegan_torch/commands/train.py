@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from stylegan_torch import StyleGANError
 from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, OUTPUT, InputFolder
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports, tracked
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say, tracked
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import one_line
 
@@ -53,6 +53,7 @@ def _setting(text: str) -> tuple[str, object]:
 @click.option(
     "--network", type=NETWORK_FILE, help="Fine-tune this: a file of ours, or anything stylegan-convert reads."
 )
+@options.SHA256
 @click.option("--config", type=INPUT, help="Recipe (.toml): new networks, and settings.")
 @click.option("--resume", is_flag=True, help="Go on from the last snapshot in --outdir.")
 @click.option("--kimg", type=click.FloatRange(min=0), help="Train until so many thousand pictures were shown.")
@@ -127,9 +128,9 @@ def _train(plan: Plan, snapshot_kimg: float, tensorboard: bool) -> None:
     main = trainer.accelerator.is_main_process
     if main and trainer.data.skipped:
         first = one_line(trainer.data.skipped[0])
-        click.echo(f"Skipped {len(trainer.data.skipped)} bad pictures, the first: {first}", err=True)
+        say(f"Skipped {len(trainer.data.skipped)} bad pictures, the first: {first}", err=True)
     if main and trainer.label_note:
-        click.echo(f"Note: {one_line(trainer.label_note)}", err=True)
+        say(f"Note: {one_line(trainer.label_note)}", err=True)
     columns = (
         TextColumn("Training {task.completed:.1f} of {task.total:g} kimg"),
         BarColumn(),
@@ -137,7 +138,13 @@ def _train(plan: Plan, snapshot_kimg: float, tensorboard: bool) -> None:
         TextColumn("left"),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*columns, console=console, disable=not (main and console.is_terminal)) as progress:
+    with Progress(
+        *columns,
+        console=console,
+        disable=not (main and console.is_terminal),
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as progress:
         task = progress.add_task("", total=trainer.settings.kimg)
         progress.update(task, completed=trainer.shown / 1000)
         for shown in run.train(trainer):
@@ -145,7 +152,7 @@ def _train(plan: Plan, snapshot_kimg: float, tensorboard: bool) -> None:
     if main:
         snapshots = run.snapshots()
         where = f"the last snapshot is {snapshots[-1]}" if snapshots else "there was nothing to do"
-        click.echo(f"{trainer.shown / 1000:g} kimg shown; {where}")
+        say(f"{trainer.shown / 1000:g} kimg shown; {where}")
 
 
 def _load(network: str) -> Checkpoint:
