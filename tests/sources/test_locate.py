@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -67,18 +68,31 @@ def test_unknown_names() -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_addresses_are_downloaded(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    url = f"{scheme}://example.org/a.pkl"
-    monkeypatch.setattr(download, "download", {url: tmp_path / "got"}.__getitem__)
+    url, got = f"{scheme}://example.org/a.pkl", {None: tmp_path / "got", "00": tmp_path / "checked"}
+    monkeypatch.setattr(download, "download", lambda asked, sha256: got[sha256] if asked == url else None)
     assert locate.locate(url) == (tmp_path / "got", None)
-    assert locate.locate(f"{url}!b") == (tmp_path / "got", "b")
+    assert locate.locate(f"{url}!b", "00") == (tmp_path / "checked", "b")
     with pytest.raises(ConvertError, match="no such file"):
         locate.locate("ftp://example.org/a.pkl")
 
 
 def test_published_names_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = catalogue.entries()[0]
-    monkeypatch.setattr(catalogue, "fetch", {entry: tmp_path / "got"}.__getitem__)
-    assert locate.locate(f"{entry.name}!b") == (tmp_path / "got", "b")
+    entry, got = catalogue.entries()[0], {None: tmp_path / "got", "00": tmp_path / "checked"}
+    monkeypatch.setattr(catalogue, "fetch", lambda asked, sha256: got[sha256] if asked == entry else None)
+    assert locate.locate(entry.name) == (tmp_path / "got", None)
+    assert locate.locate(f"{entry.name}!b", "00") == (tmp_path / "checked", "b")
+
+
+def test_hashes_of_files_that_are_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.pkl"
+    path.write_bytes(b"abc")
+    sha256 = hashlib.sha256(b"abc").hexdigest()
+    for given in (sha256, sha256.upper()):
+        assert locate.locate(path, given) == (path, None)
+    with pytest.raises(ConvertError, match=rf"a\.pkl: its sha256 is {sha256}, not 00"):
+        locate.locate(f"{path}!b", "00")
+    with pytest.raises(ConvertError, match="is a directory"):
+        locate.locate(tmp_path, sha256)
 
 
 def test_addresses_are_looked_at_before_the_work() -> None:
