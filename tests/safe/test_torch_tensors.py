@@ -43,6 +43,7 @@ VIEWS: dict[str, tuple[Any, Any, Any, Any]] = {
     "a number": (2, (), (), 2),
     "one that steps far": (0, (1, 2), (1 << 48, 3), [[0, 3]]),
     "nothing": (9, (0, 5), (1, 1), []),
+    "nothing, in steps of nothing": (0, (2, 2, 0), (0, 0, 0), [[[], []], [[], []]]),
     "32 axes": (1, (1,) * 32, (1,) * 32, torch.ones((1,) * 32).tolist()),
 }
 
@@ -71,6 +72,12 @@ BEYOND: dict[str, tuple[Any, Any, Any]] = {
 def test_views_beyond_their_data(case: str) -> None:
     with pytest.raises(ConvertError, match="holds a tensor that reaches beyond its data"):
         _tensor(*BEYOND[case])
+
+
+@pytest.mark.parametrize(("size", "stride"), [((2, 2), (1, 1)), ((4,), (0,)), ((2, 2), (2, 0))])
+def test_views_whose_numbers_lie_over_one_another(size: Any, stride: Any) -> None:
+    with pytest.raises(ConvertError, match="holds a tensor whose numbers lie over one another"):
+        _tensor(0, size, stride)
 
 
 def test_a_view_as_another_type_counts_bytes() -> None:
