@@ -18,6 +18,8 @@ _SHOWN_ELSEWHERE = ("form", "name", "class", "class_name", "build_func_name", "c
 _GIVEN = ("static_kwargs", "init_kwargs", "assumed")
 """Parts of a record that are dicts of their own."""
 
+_LONGEST_LIST, _LONGEST_TEXT = 16, 300
+
 
 def table(summary: Summary) -> list[str]:
     """Return the lines of a table, one a network."""
@@ -81,7 +83,7 @@ def _pairs(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
         if isinstance(value, dict):
             yield from _pairs(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}={json.dumps(value, ensure_ascii=False)}"
+            yield f"{prefix}{name}={_spelled(value)}"
 
 
 def _original(record: dict[str, Any]) -> Iterator[str]:
@@ -93,7 +95,15 @@ def _original(record: dict[str, Any]) -> Iterator[str]:
         if name in _GIVEN:
             yield from _pairs(value, "assumed." if name == "assumed" else "")
         elif name not in _SHOWN_ELSEWHERE and not name.startswith(("input_", "output_")) and value not in (None, []):
-            yield f"{name}={json.dumps(value, ensure_ascii=False)}"
+            yield f"{name}={_spelled(value)}"
+
+
+def _spelled(value: Any) -> str:
+    """Return a value as it is shown on a screen: of what is long, the start."""
+    if isinstance(value, list | tuple) and len(value) > _LONGEST_LIST:
+        return f"{_spelled(value[:_LONGEST_LIST])[:-1]}, … {len(value)} in all]"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
 
 def _tensors(record: dict[str, Any]) -> int:

@@ -6,6 +6,7 @@ a table cannot import what it could not export, and every tensor on either side 
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -173,7 +174,7 @@ class Table:
     def source_name(self, ours: str) -> tuple[str, Transform]:
         """Return what one of our tensors is called in the source, and the transform."""
         for row in self.rows:
-            match = re.fullmatch(_regex(row.ours), ours)
+            match = _regex(row.ours).fullmatch(ours)
             if match:
                 found = match.groupdict()
                 fields = self.fields(int(found.get("r", 4)), int(found.get("i", 0)))
@@ -316,11 +317,12 @@ def _usual_strides(x: Tensor) -> Tensor:
     return x.view(-1).view(x.shape)
 
 
-def _regex(pattern: str) -> str:
+@functools.lru_cache(1 << 12)
+def _regex(pattern: str) -> re.Pattern[str]:
     def group(match: re.Match[str]) -> str:
         return f"(?P<{match[1]}>{'.+' if match[1] == 'name' else '[0-9]+'})"
 
-    return re.sub(r"\\{(\w+)\\}", group, re.escape(pattern))
+    return re.compile(re.sub(r"\\{(\w+)\\}", group, re.escape(pattern)))
 
 
 def product(scopes: Mapping[str, str], leaves: Mapping[str, tuple[str, Transform]], separator: str = "/") -> list[Row]:

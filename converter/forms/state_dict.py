@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import IO
 
 import torch
@@ -24,22 +24,38 @@ def shape_of(tensors: Tensors, name: str, ndim: int) -> torch.Size:
     """Return the shape of a tensor.
 
     Raises:
-        ConvertError: if it is not there, or has another number of axes.
+        ConvertError: if it is not there, has another number of axes, or no values.
     """
     value = tensors.get(name)
     if value is None:
         raise ConvertError(f"variable {name} is missing")
-    if value.ndim != ndim:
+    if value.ndim != ndim or not value.numel():
         raise ConvertError(f"variable {name} has shape {list(value.shape)}, which no network of this kind has")
     return value.shape
 
 
-def count(names: Container[str], pattern: str, start: int = 0) -> int:
-    """Return how many of the names "layer0", "layer1", … (for the pattern "layer{}") there are without a gap."""
-    index = start
-    while pattern.format(index) in names:
-        index += 1
-    return index - start
+def shapes_of(tensors: Tensors, pattern: str, ndim: int) -> list[torch.Size]:
+    """Return the shapes of the tensors "layer0", "layer1", … (for the pattern "layer{}"), of which there must be one.
+
+    Raises:
+        ConvertError: naming one that is missing, or has another number of axes.
+    """
+    return [shape_of(tensors, pattern.format(i), ndim) for i in range(max(count(tensors, pattern), 1))]
+
+
+def count(names: Iterable[str], pattern: str, start: int = 0) -> int:
+    """Return how many of the names "layer0", "layer1", … (for the pattern "layer{}") there are.
+
+    Raises:
+        ConvertError: naming one that is missing before another.
+    """
+    number = re.compile(re.escape(pattern).replace(r"\{\}", "(0|[1-9][0-9]{0,8})"))
+    found = {int(match[1]) for match in map(number.fullmatch, names) if match}
+    indices = range(start, start + len(found - set(range(start))))
+    for index in indices:
+        if index not in found:
+            raise ConvertError(f"variable {pattern.format(index)} is missing")
+    return len(indices)
 
 
 Rename = Callable[[str], str]

@@ -24,6 +24,8 @@ RATIO = 20
 MOST_MEMBERS = 10_000
 _BLOCK = 1 << 22
 _IGNORED = ("__MACOSX/", ".DS_Store", "Thumbs.db")
+_OF_TORCH_0_1 = {"sys_info", "storages", "tensors", "pickle"}
+"""What its tar files hold."""
 _TEXTS = (".txt", ".md", ".json", ".yaml", ".yml", ".png", ".jpg", ".jpeg", ".gif", ".py", ".html", ".csv", ".log")
 
 
@@ -172,7 +174,10 @@ def _tar(data: memoryview) -> dict[str, Callable[[], memoryview]]:
             members += [member] if member.isfile() else []
             if len(members) > MOST_MEMBERS or member.sparse is not None:
                 raise ConvertError("is an archive of more than networks")
-    _check_members([member.name for member in members])
+    names = [member.name for member in members]
+    _check_members(names)
+    if set(names) >= _OF_TORCH_0_1:
+        raise ConvertError("is a file of torch 0.1: load it with torch.load, and save it anew with torch.save")
     return {m.name: partial(_part, data, m.offset_data, m.size) for m in members}
 
 

@@ -188,16 +188,24 @@ def load_old_container(data: memoryview, names: Names) -> Loaded:
         ConvertError: if it is unsafe or damaged.
     """
     storages: dict[str, Storage] = {}
+    views: dict[str, dict[str, tuple[Storage, int]]] = {}  # of torch before 0.4, by storage; each with its start
 
-    def refer(identity: Any) -> Storage:
-        if len(identity) < 5 or identity[0] != "storage":
-            raise ConvertError("holds a tensor in an unknown container")
-        _, kind, key, _, count, *view = identity
-        if not isinstance(count, int) or (view and view[0] is not None):
-            raise ConvertError("holds a tensor in an unknown container")
-        if key not in storages:
-            storages[key] = Storage(storage_type(kind), count)
-        return storages[key]
+    def refer(identity: Any) -> Storage | Global:
+        match identity:
+            case ("module", Global() as kind, _, _):  # a class, with the text of its program
+                return kind
+            case ("storage", kind, str() as key, _, int() as count, *view):
+                if not 0 <= count <= _MOST:
+                    raise ConvertError("holds a tensor whose data are cut off")
+                root = storages.setdefault(key, Storage(storage_type(kind), count))
+                return part(key, root, view[0]) if view and view[0] is not None else root
+        raise ConvertError("holds a tensor in an unknown container")
+
+    def part(key: str, root: Storage, of: Any) -> Storage:
+        match of:
+            case (str() as name, int() as start, int() as count) if start >= 0 and 0 <= count <= root.count - start:
+                return views.setdefault(key, {}).setdefault(name, (Storage(root.dtype, count), start))[0]
+        raise ConvertError("holds a tensor that reaches beyond its data")
 
     (magic, end, *_), plain = load(data, {}), dict[tuple[str, str], Any]()
     version, end, *_ = load(data, plain, end)
@@ -212,7 +220,10 @@ def load_old_container(data: memoryview, names: Names) -> Loaded:
         storage = storages[key]
         if int.from_bytes(data[end : end + 8], "little") != storage.count or len(data) < end + 8 + storage.nbytes:
             raise ConvertError("holds a tensor whose data are cut off")
-        storage.data = data[end + 8 : end + 8 + storage.nbytes]
+        values = storage.data = data[end + 8 : end + 8 + storage.nbytes]
+        for view, start in views.get(key, {}).values():
+            first = start * storage.dtype.itemsize
+            view.data = values[first : first + view.nbytes]
         end += 8 + storage.nbytes
     return Loaded(made.value, end, made.foreign)
 

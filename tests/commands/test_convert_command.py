@@ -8,6 +8,7 @@ import http.server
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -85,6 +86,14 @@ def test_inspect_fits_one_screen(path: Path) -> None:
         height, width = config.img_size
         assert row[2] == f"{height}x{width}x{config.img_channels}"
         assert int(row[4].replace(",", "")) == summary.parameters[role]
+
+
+def test_of_what_is_long_the_start_is_shown() -> None:
+    summary = converter.inspect(DATA / "ada.pkl")
+    record = {**summary.records["G"], "taps": list(range(40)), "told": "x" * 1000}
+    text = "".join(as_text(replace(summary, records={"G": record})).split())
+    assert "taps=[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,…40inall]" in text
+    assert 'told="' + "x" * 299 + "…" in text
 
 
 def test_augment_pipe_is_mentioned(tmp_path: Path) -> None:

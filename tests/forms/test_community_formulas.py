@@ -18,25 +18,10 @@ from stylegan_torch.networks.registry import assemble
 from tests import DATA
 from tests.tools import oracle_community as oracle
 from tests.tools import oracle_torch
+from tests.tools.samples import Filler, State, rosinality_discriminator
 from tests.tools.there_and_back import comes_back
 
 COMMUNITY = DATA / "community"
-State = dict[str, torch.Tensor]
-
-
-class Filler:
-    """Makes a state dict of random tensors; none of them is zero."""
-
-    def __init__(self, seed: int) -> None:
-        self.random = np.random.RandomState(seed)
-        self.state: State = {}
-
-    def add(self, name: str, *shape: int, std: float = 1.0) -> None:
-        self.state[name] = torch.tensor(self.random.randn(*shape) * std, dtype=torch.float32)
-
-    def layer(self, scope: str, *shape: int, std: float = 1.0) -> None:
-        self.add(f"{scope}.weight", *shape, std=std)
-        self.add(f"{scope}.bias", shape[0], std=0.3 * std)
 
 
 def _arrays(state: State) -> dict[str, Any]:
@@ -59,41 +44,11 @@ def _random(*shape: int) -> np.ndarray[Any, Any]:
 
 # rosinality's StyleGAN.
 
-WIDTHS = (2, 3, 4, 5, 6, 7)
-"""Feature maps entering the levels of the discriminator, 128² first."""
-
-
-def _equal_layer(filler: Filler, scope: str, *shape: int) -> None:
-    filler.add(f"{scope}.bias", shape[0], std=0.3)
-    filler.add(f"{scope}.weight_orig", *shape)
-
-
-def _rosinality_discriminator(activated: bool = True) -> State:
-    """Up to 128², the coarsest level whose kernel is fused."""
-    filler, last = Filler(1), len(WIDTHS) - 1
-    for i, width in enumerate(WIDTHS[:-1]):
-        scope = f"progression.{i}"
-        _equal_layer(filler, f"{scope}.conv1.0.conv", width, width, 3, 3)
-        kernel = torch.tensor([1.0, 2.0, 1.0]).outer(torch.tensor([1.0, 2.0, 1.0])) / 16
-        for name in ("weight", "weight_flip"):
-            filler.state[f"{scope}.conv2.0.{name}"] = kernel.repeat(width, 1, 1, 1)
-        shape = (WIDTHS[i + 1], width, 3, 3)
-        if 4 << (last - i) >= 128:
-            filler.layer(f"{scope}.conv2.1", *shape)
-        else:
-            _equal_layer(filler, f"{scope}.conv2.1.conv", *shape)
-    _equal_layer(filler, f"progression.{last}.conv1.0.conv", WIDTHS[-1], WIDTHS[-1] + 1, 3, 3)
-    _equal_layer(filler, f"progression.{last}.conv2.0.conv", 9, WIDTHS[-1], 4, 4)
-    for i, width in enumerate(WIDTHS):
-        _equal_layer(filler, f"from_rgb.{i}.0.conv" if activated else f"from_rgb.{i}.conv", width, 3, 1, 1)
-    _equal_layer(filler, "linear.linear", 1, 9)
-    return filler.state
-
 
 @pytest.mark.parametrize(("step", "alpha"), [(0, 1.0), (1, 0.4), (2, 1.0), (5, 1.0), (5, 0.3)])
 @pytest.mark.parametrize("activated", [True, False])
 def test_rosinality_stylegan_discriminator(activated: bool, step: int, alpha: float, tmp_path: Path) -> None:
-    state = _rosinality_discriminator(activated)
+    state = rosinality_discriminator(activated)
     path = _saved(tmp_path / "train_step-1.model", {"discriminator": state})
     network = comes_back(path, 4 << step).networks["D"]
     config: Any = network.config
@@ -106,7 +61,7 @@ def test_rosinality_stylegan_discriminator(activated: bool, step: int, alpha: fl
 
 def test_rosinality_stylegan_training_file(tmp_path: Path) -> None:
     G, running = (torch.load(COMMUNITY / "rosinality_sg1_running_100000.model", weights_only=True) for _ in range(2))
-    D = _rosinality_discriminator()
+    D = rosinality_discriminator()
     content = {"generator": G, "discriminator": D, "g_optimizer": {}, "d_optimizer": {}, "g_running": running}
     checkpoint = comes_back(_saved(tmp_path / "train_step-4.model", content), 64)
     assert list(checkpoint.networks) == ["G_ema", "G", "D"]

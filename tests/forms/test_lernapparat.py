@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,11 @@ from torch import Tensor
 
 import converter
 from converter.errors import ConvertError
-from converter.foreign import ForeignFile
-from converter.reading import open_source
 from stylegan_torch import fast
 from stylegan_torch.files.checkpoint import StoredNetwork
 from stylegan_torch.networks.registry import assemble
 from tests import DATA
+from tests.tools.samples import first_stage
 from tests.tools.there_and_back import comes_back
 
 FLAT = DATA / "wild/lernapparat/for_g_all.pt"
@@ -143,17 +141,7 @@ def test_half_a_generator_is_refused_and_both_are_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["sg1", "sg1-fused"])
 def test_the_first_stage_has_the_official_networks(name: str, tmp_path: Path) -> None:
-    official = open_source(DATA / f"{name}.pkl")
-    assert isinstance(official, ForeignFile)
-    content = [
-        OrderedDict(
-            (key, value.clone())
-            for key, value in official.networks[role].tensors.items()
-            if not key.rpartition("/")[2].startswith(("noise", "lod", "dlatent_avg"))
-        )
-        for role in ("G", "D", "G_ema")
-    ]
-    ours, theirs = comes_back(_saved(tmp_path / "first.pt", content)), converter.load(DATA / f"{name}.pkl")
+    ours, theirs = comes_back(_saved(tmp_path / "first.pt", first_stage(name))), converter.load(DATA / f"{name}.pkl")
     assert list(ours.networks) == list(theirs.networks)
     for role, network in theirs.networks.items():
         made = ours.networks[role]

@@ -15,13 +15,13 @@ from converter.errors import ConvertError
 from stylegan_torch.networks.registry import config_from_json, config_to_json
 from tests import DATA
 from tests.tools import oracle_community as oracle
+from tests.tools.samples import State, mmgen_discriminator, mmgen_progan, mmgen_stylegan3
 from tests.tools.there_and_back import comes_back
 
 MMGEN = DATA / "wild" / "mmgen"
 STYLEGAN2, STYLEGAN1 = MMGEN / "mmgen_stylegan2_ema_only.pth", MMGEN / "mmgen_stylegan1.pth"
 ARRAYS = {STYLEGAN2: MMGEN / "stylegan2.npz", STYLEGAN1: MMGEN / "stylegan1.npz"}
 AVERAGE = "generator_ema."
-State = dict[str, torch.Tensor]
 
 
 def _saved(path: Path, content: Any) -> Path:
@@ -111,10 +111,7 @@ def test_a_config_tells_of_the_early_activation_only_where_there_is_one() -> Non
 
 def test_a_discriminator_is_rosinalitys_under_other_names(tmp_path: Path) -> None:
     theirs = torch.load(DATA / "community" / "rosinality_sg2_convert.pt", weights_only=True)["d"]
-    state = {}
-    for name, value in theirs.items():
-        dense = ".linear.weight_orig" if name.startswith("final_linear") else ".conv.weight_orig"
-        state[name.replace(".weight", dense)] = value
+    state = mmgen_discriminator(theirs)
     generator = {f"generator_ema.{name}": value for name, value in _state(STYLEGAN2).items()}
     discriminator = {f"discriminator.{name}": value for name, value in state.items()}
     path = _saved(tmp_path / "training.pth", {"meta": {}, "state_dict": generator | discriminator})
@@ -124,30 +121,8 @@ def test_a_discriminator_is_rosinalitys_under_other_names(tmp_path: Path) -> Non
     torch.testing.assert_close(ours.network("D")(images.flip(1)), D(images))
 
 
-CHANNELS = (16, 16, 8, 4)
-
-
-def _progan() -> State:
-    """Random tensors by the names of the program."""
-    torch.manual_seed(0)
-    state = {
-        "noise2feat.linear.weight_orig": torch.randn(16 * CHANNELS[0], 12),
-        "noise2feat.bias": torch.randn(1, CHANNELS[0], 1, 1),
-    }
-
-    def layer(scope: str, out: int, *shape: int) -> None:
-        state[f"{scope}.conv.weight_orig"], state[f"{scope}.conv.bias"] = torch.randn(*shape), torch.randn(out)
-
-    for k, width in enumerate(CHANNELS):
-        if k:
-            layer(f"conv_blocks.{2 * k - 1}", width, CHANNELS[k - 1], width, 3, 3)
-        layer(f"conv_blocks.{2 * k}", width, width, width, 3, 3)
-        layer(f"torgb_layers.{k}", 3, 3, width, 1, 1)
-    return state
-
-
 def test_progan_draws_by_its_formulas(tmp_path: Path) -> None:
-    state = _progan()
+    state = mmgen_progan()
     content = {"meta": {}, "state_dict": {f"generator_ema.{name}": value for name, value in state.items()}}
     G = comes_back(_saved(tmp_path / "progan.pth", content)).network()
     z = torch.randn(3, 12)
@@ -156,3 +131,14 @@ def test_progan_draws_by_its_formulas(tmp_path: Path) -> None:
     del state["conv_blocks.3.conv.bias"]
     with pytest.raises(ConvertError, match=r"variable conv_blocks\.3\.conv\.bias is missing"):
         converter.load(_saved(tmp_path / "broken.pth", state))
+
+
+def test_stylegan3_is_the_official_module_with_other_names(tmp_path: Path) -> None:
+    state = {f"generator_ema.{name}": value for name, value in mmgen_stylegan3().items()}
+    file = _saved(tmp_path / "stylegan3.pth", {"meta": {}, "state_dict": state})
+    official = converter.load(DATA / "wild" / "official" / "sg3_state_dict_for_stylegan3-editing.pt").network()
+    G, z = comes_back(file).network(), torch.randn(2, official.z_dim)
+    assert torch.equal(G(z), official(z))
+    assert any("StyleGAN3 is read as the official module" in note for note in converter.inspect(file).notes)
+    bgr = converter.load(file, assumed={"channel_order": "bgr"}).network()
+    assert torch.equal(bgr(z), official(z).flip(1))

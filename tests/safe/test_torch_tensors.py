@@ -287,7 +287,7 @@ OLD: dict[str, tuple[bytes, str]] = {
     "four parts": (_container(identity=group(*IDENTITY[:4]) + b"Q"), "unknown container"),
     "another thing": (_container(identity=_identity(_0=text("module"))), "unknown container"),
     "a count that is a text": (_container(identity=_identity(_4=text("4"))), "unknown container"),
-    "a view of another": (_container(view=group(text("x"), number(0), number(4))), "unknown container"),
+    "a view beyond it": (_container(view=group(text("x"), number(1), number(4))), "reaches beyond its data"),
     "a negative count": (_container(count=number(-1)), "data are cut off"),
     "a huge count": (_container(count=number((1 << 48) + 1)), "data are cut off"),
     "another magic number": (_container().replace(b"\x6c\xfc\x9c\x46", b"\x6c\xfc\x9c\x47"), "unknown container"),

@@ -10,7 +10,7 @@ from converter.contents import Found
 from converter.foreign import ForeignNetwork, mapping
 from converter.forms.akanimax import FORM
 from converter.forms.akanimax.header import Header, header_of
-from converter.forms.state_dict import count, shape_of
+from converter.forms.state_dict import shape_of, shapes_of
 from converter.forms.tensorflow.progan import FOUR_TO_DENSE
 from converter.table import SAME, Step, Table, Transform, permute, product
 from stylegan_torch.networks import progan
@@ -44,14 +44,14 @@ def _scale(network: ForeignNetwork) -> progan.WeightScale:
 def generator_config(network: ForeignNetwork) -> progan.GeneratorConfig:
     """Return the config of a `Generator`."""
     tensors = network.tensors
-    levels = count(tensors, "rgb_converters.{}.weight")
+    rgbs = shapes_of(tensors, "rgb_converters.{}.weight", 4)
     first = "initial_block" if _is_old(network) else "layers.0"
     return progan.GeneratorConfig(
         z_dim=shape_of(tensors, f"{first}.conv_1.weight", 4)[0],
         c_dim=0,
-        img_resolution=4 << (levels - 1),
-        img_channels=shape_of(tensors, "rgb_converters.0.weight", 4)[0],
-        channels=tuple(shape_of(tensors, f"rgb_converters.{i}.weight", 4)[1] for i in range(levels)),
+        img_resolution=2 << len(rgbs),
+        img_channels=rgbs[0][0],
+        channels=tuple(rgb[1] for rgb in rgbs),
         normalize_z=not _is_old(network),
         weight_scale=_scale(network),
         first_gain=math.sqrt(2.0),
@@ -77,15 +77,13 @@ def generator_table(network: ForeignNetwork, config: progan.GeneratorConfig) -> 
 def discriminator_config(network: ForeignNetwork) -> progan.DiscriminatorConfig:
     """Return the config of a `Discriminator`."""
     tensors, old = network.tensors, _is_old(network)
-    levels = count(tensors, "rgb_to_features.{}.weight" if old else "from_rgb.{}.0.weight")
-    order = range(levels) if old else range(levels - 1, -1, -1)
-    rgb = "rgb_to_features.{}.weight" if old else "from_rgb.{}.0.weight"
-    last = "final_block" if old else f"layers.{levels - 1}"
+    rgbs = shapes_of(tensors, "rgb_to_features.{}.weight" if old else "from_rgb.{}.0.weight", 4)
+    last = "final_block" if old else f"layers.{len(rgbs) - 1}"
     first = shape_of(tensors, f"{last}.conv_1.weight", 4)
     return progan.DiscriminatorConfig(
-        img_resolution=4 << (levels - 1),
-        img_channels=shape_of(tensors, rgb.format(0), 4)[1],
-        channels=tuple(shape_of(tensors, rgb.format(i), 4)[0] for i in order),
+        img_resolution=2 << len(rgbs),
+        img_channels=rgbs[0][1],
+        channels=tuple(rgb[0] for rgb in (rgbs if old else reversed(rgbs))),
         fc_dim=shape_of(tensors, f"{last}.conv_2.weight", 4)[0],
         pool_first=False,
         mbstd_group_size=None if old else 4,

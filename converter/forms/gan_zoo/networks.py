@@ -12,7 +12,7 @@ from converter.errors import ConvertError
 from converter.foreign import ForeignNetwork
 from converter.forms.gan_zoo import FORM
 from converter.forms.gan_zoo.header import header_of
-from converter.forms.state_dict import count, shape_of
+from converter.forms.state_dict import shape_of, shapes_of
 from converter.safe.unpickler import Foreign, Names
 from converter.table import SAME, Table, product
 from stylegan_torch.networks import progan
@@ -55,8 +55,8 @@ def _alpha(network: ForeignNetwork) -> float:
 
 def generator_config(network: ForeignNetwork) -> progan.GeneratorConfig:
     """Return the config of a `Generator`."""
-    tensors, levels = network.tensors, count(network.tensors, "toRGBLayers.{}.module.weight")
-    rgbs = [shape_of(tensors, f"toRGBLayers.{i}.module.weight", 4) for i in range(max(levels, 1))]
+    tensors = network.tensors
+    rgbs = shapes_of(tensors, "toRGBLayers.{}.module.weight", 4)
     return progan.GeneratorConfig(
         z_dim=shape_of(tensors, "formatLayer.module.weight", 2)[1],
         c_dim=0,
@@ -85,8 +85,8 @@ def generator_table(network: ForeignNetwork, config: progan.GeneratorConfig) -> 
 
 def discriminator_config(network: ForeignNetwork) -> progan.DiscriminatorConfig:
     """Return the config of a `Discriminator`."""
-    tensors, levels = network.tensors, count(network.tensors, "fromRGBLayers.{}.module.weight")
-    rgbs = [shape_of(tensors, f"fromRGBLayers.{i}.module.weight", 4) for i in range(max(levels, 1))]
+    tensors = network.tensors
+    rgbs = shapes_of(tensors, "fromRGBLayers.{}.module.weight", 4)
     first = shape_of(tensors, "groupScaleZero.0.module.weight", 4)
     return progan.DiscriminatorConfig(
         img_resolution=2 << len(rgbs),

@@ -16,7 +16,7 @@ from converter.errors import ConvertError, within
 from converter.foreign import ForeignNetwork
 from converter.forms.genforce import FORM
 from converter.forms.genforce.header import Assumed, header_of
-from converter.forms.state_dict import Tensors, count, shape_of, stored_filters, taps_of
+from converter.forms.state_dict import Tensors, count, shape_of, shapes_of, stored_filters, taps_of
 from converter.forms.tensorflow.keywords import kept_lod
 from converter.forms.tensorflow.progan import dense_from_4x4
 from converter.table import (
@@ -98,7 +98,7 @@ def _w_dim(tensors: Tensors) -> int:
 def stylegan2_generator_config(network: ForeignNetwork) -> stylegan2.GeneratorConfig:
     """Return the config of a `StyleGAN2Generator`."""
     tensors = network.tensors
-    levels = (count(tensors, "synthesis.layer{}.weight") + 1) // 2
+    levels = max(count(tensors, "synthesis.layer{}.weight") + 1, 2) // 2
     channels = tuple(shape_of(tensors, f"synthesis.layer{2 * j}.weight", 4)[0] for j in range(levels))
     skip = "synthesis.output0.weight" in tensors
     return stylegan2.GeneratorConfig(
@@ -184,7 +184,7 @@ class _Shapes(TypedDict):
 
 def _discriminator_shapes(tensors: Tensors) -> tuple[_Shapes, int]:
     """Return what the configs of all discriminators have in common, and how many outputs there are."""
-    blocks = (count(tensors, "layer{}.weight") - 3) // 2
+    blocks = max(count(tensors, "layer{}.weight") - 3, 0) // 2
     conv, fc = shape_of(tensors, f"layer{2 * blocks}.weight", 4), shape_of(tensors, f"layer{2 * blocks + 1}.weight", 2)
     above = [shape_of(tensors, f"layer{2 * b}.weight", 4)[1] for b in range(blocks - 1, -1, -1)]
     common: _Shapes = {
@@ -233,7 +233,7 @@ def stylegan2_discriminator_table(network: ForeignNetwork, config: stylegan2.Dis
 def stylegan_generator_config(network: ForeignNetwork) -> stylegan1.GeneratorConfig:
     """Return the config of a `StyleGANGenerator`."""
     tensors = network.tensors
-    levels = count(tensors, "synthesis.output{}.weight")
+    rgbs = shapes_of(tensors, "synthesis.output{}.weight", 4)
     z_dim, c_dim = shape_of(tensors, "mapping.dense0.weight", 2)[1], 0
     if "mapping.label_weight" in tensors:
         c_dim, label_dim = shape_of(tensors, "mapping.label_weight", 2)
@@ -248,10 +248,10 @@ def stylegan_generator_config(network: ForeignNetwork) -> stylegan1.GeneratorCon
     blur = "synthesis.layer2.blur.kernel"
     return stylegan1.GeneratorConfig(
         mapping=mapping,
-        img_resolution=4 << (levels - 1),
-        img_channels=shape_of(tensors, "synthesis.output0.weight", 4)[0],
-        channels=tuple(shape_of(tensors, f"synthesis.output{b}.weight", 4)[1] for b in range(levels)),
-        blur_filter=taps_of(tensors, blur) if blur in tensors or levels == 1 else None,
+        img_resolution=2 << len(rgbs),
+        img_channels=rgbs[0][0],
+        channels=tuple(rgb[1] for rgb in rgbs),
+        blur_filter=taps_of(tensors, blur) if blur in tensors or len(rgbs) == 1 else None,
         lod=lod_of(tensors, "synthesis.lod"),
         official_noise="stored",
     )
@@ -312,7 +312,7 @@ def stylegan_discriminator_table(network: ForeignNetwork, config: stylegan1.Disc
 
 def _is_fused(tensors: Tensors) -> bool:
     """Tell whether enlargements are fused, whose kernels are [in, out, k, k]; equal widths look as if they were not."""
-    widths = [shape_of(tensors, f"output{b}.weight", 4)[1] for b in range(count(tensors, "output{}.weight"))]
+    widths = [rgb[1] for rgb in shapes_of(tensors, "output{}.weight", 4)]
     return any(
         before != after and shape_of(tensors, f"layer{2 * b}.weight", 4)[:2] == (before, after)
         for b, (before, after) in enumerate(itertools.pairwise(widths), 1)
@@ -322,16 +322,16 @@ def _is_fused(tensors: Tensors) -> bool:
 def pggan_generator_config(network: ForeignNetwork) -> progan.GeneratorConfig:
     """Return the config of a `PGGANGenerator`."""
     tensors = network.tensors
-    levels, labels = count(tensors, "output{}.weight"), header_of(network)["assumed"].get("label_size", 0)
+    rgbs, labels = shapes_of(tensors, "output{}.weight", 4), header_of(network)["assumed"].get("label_size", 0)
     inputs = shape_of(tensors, "layer0.weight", 4)[1]
     if inputs <= labels:
         raise ConvertError(f"variable layer0.weight has {inputs} inputs, which are no latents and {labels} labels")
     return progan.GeneratorConfig(
         z_dim=inputs - labels,
         c_dim=labels,
-        img_resolution=4 << (levels - 1),
-        img_channels=shape_of(tensors, "output0.weight", 4)[0],
-        channels=tuple(shape_of(tensors, f"output{b}.weight", 4)[1] for b in range(levels)),
+        img_resolution=2 << len(rgbs),
+        img_channels=rgbs[0][0],
+        channels=tuple(rgb[1] for rgb in rgbs),
         normalize_z_first=labels > 0,
         lod=lod_of(tensors, "lod"),
     )

@@ -5,7 +5,7 @@ Its files hold all levels, however many were trained, which they do not tell: `a
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Iterable
 from dataclasses import replace
 
 from converter.contents import Found
@@ -45,9 +45,9 @@ def completion_notes(networks: dict[str, ForeignNetwork]) -> list[str]:
     return notes
 
 
-def _stored_levels(names: Container[str]) -> int:
+def _stored_levels(names: Iterable[str]) -> int:
     """Return how many levels the file has, trained or not."""
-    return max(count(names, _RGB), 1 + count(names, "g_synthesis.blocks.{}.conv1.weight"))
+    return max(1, count(names, _RGB), 1 + count(names, "g_synthesis.blocks.{}.conv1.weight"))
 
 
 def _blocks(side: int) -> list[str]:

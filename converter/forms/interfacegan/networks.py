@@ -5,11 +5,9 @@ Which enlargements are fused shows in the names; their kernels are stored [k, k,
 
 from __future__ import annotations
 
-import torch
-
 from converter.foreign import ForeignNetwork
 from converter.forms.genforce.read import lod_of
-from converter.forms.state_dict import Tensors, count, shape_of, stored_filters, taps_of
+from converter.forms.state_dict import count, shape_of, shapes_of, stored_filters, taps_of
 from converter.forms.tensorflow.keywords import kept_lod
 from converter.forms.tensorflow.progan import dense_from_4x4
 from converter.table import FLIP, HWIO_FLIPPED, NOISE, SAME, UNBATCH, Kept, Row, Table, chain, product
@@ -37,7 +35,7 @@ def stylegan_config(network: ForeignNetwork) -> stylegan1.GeneratorConfig:
     """Return the config of a `StyleGANGenerator`."""
     tensors, blur = network.tensors, "synthesis.layer2.blur.kernel"
     layer_dim, z_dim = shape_of(tensors, "mapping.dense0.linear.weight", 2)
-    rgbs = _rgb_shapes(tensors, "synthesis.output{}.conv.weight")
+    rgbs = shapes_of(tensors, "synthesis.output{}.conv.weight", 4)
     return stylegan1.GeneratorConfig(
         mapping=stylegan1.MappingConfig(
             z_dim,
@@ -53,11 +51,6 @@ def stylegan_config(network: ForeignNetwork) -> stylegan1.GeneratorConfig:
         lod=lod_of(tensors, "synthesis.lod"),
         official_noise="stored",
     )
-
-
-def _rgb_shapes(tensors: Tensors, pattern: str) -> list[torch.Size]:
-    """Return the shapes of the weights that make pictures, of all levels; there is one at least."""
-    return [shape_of(tensors, pattern.format(level), 4) for level in range(max(count(tensors, pattern), 1))]
 
 
 def stylegan_table(network: ForeignNetwork, config: stylegan1.GeneratorConfig) -> Table:
@@ -92,7 +85,7 @@ def stylegan_table(network: ForeignNetwork, config: stylegan1.GeneratorConfig) -
 def pggan_config(network: ForeignNetwork) -> progan.GeneratorConfig:
     """Return the config of a `PGGANGenerator`."""
     tensors = network.tensors
-    rgbs = _rgb_shapes(tensors, "output{}.conv.weight")
+    rgbs = shapes_of(tensors, "output{}.conv.weight", 4)
     return progan.GeneratorConfig(
         z_dim=shape_of(tensors, "layer0.conv.weight", 4)[1],
         c_dim=0,

@@ -11,7 +11,7 @@ from converter.errors import ConvertError, within
 from converter.foreign import ForeignFile, ForeignNetwork
 from converter.forms.lernapparat import FORM
 from converter.forms.lernapparat.networks import INSTANCE_NORM_EPS, completed
-from converter.forms.state_dict import count, shape_of
+from converter.forms.state_dict import count, shape_of, shapes_of
 from converter.forms.tensorflow import TF
 from converter.forms.tensorflow import stylegan1 as tf_stylegan1
 from converter.forms.tensorflow.header import bare_header
@@ -68,7 +68,7 @@ def generator_config(network: ForeignNetwork) -> stylegan1.GeneratorConfig:
     depth = count(tensors, _DENSE)
     w_dim = shape_of(tensors, _DENSE.format(depth - 1), 2)[1]
     rgb = "G_synthesis/ToRGB_lod{}/weight"
-    shapes = [shape_of(tensors, rgb.format(lod), 4) for lod in reversed(range(max(count(tensors, rgb), 1)))]
+    shapes = shapes_of(tensors, rgb, 4)[::-1]
     return stylegan1.GeneratorConfig(
         mapping=stylegan1.MappingConfig(z_dim, 0, w_dim, num_layers=depth, layer_dim=layer_dim),
         img_resolution=2 << len(shapes),
@@ -97,7 +97,7 @@ def complete(network: ForeignNetwork) -> ForeignNetwork:
 def discriminator_config(network: ForeignNetwork) -> stylegan1.DiscriminatorConfig:
     """Return the config of a `TensorFlowDiscriminator`; the groups of four are the official ones."""
     tensors, rgb = network.tensors, "FromRGB_lod{}/weight"
-    shapes = [shape_of(tensors, rgb.format(lod), 4) for lod in reversed(range(max(count(tensors, rgb), 1)))]
+    shapes = shapes_of(tensors, rgb, 4)[::-1]
     return stylegan1.DiscriminatorConfig(
         img_resolution=2 << len(shapes),
         img_channels=shapes[0][2],

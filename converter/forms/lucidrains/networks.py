@@ -15,7 +15,7 @@ from converter.foreign import ForeignNetwork
 from converter.forms.completion import with_average_w
 from converter.forms.lucidrains import FORM
 from converter.forms.lucidrains.header import Header, header_of
-from converter.forms.state_dict import bounded, count, shape_of
+from converter.forms.state_dict import bounded, shape_of, shapes_of
 from converter.table import SAME, UNBATCH, Kept, Row, Step, Table, Transform, product
 from stylegan_torch.networks import lucidrains
 from stylegan_torch.networks.layers import log2_resolution
@@ -86,15 +86,15 @@ def generator_config(network: ForeignNetwork) -> lucidrains.GeneratorConfig:
     tensors, header = network.tensors, header_of(network)
     S, G = header["mapping"], header["synthesis"]
     depth = next(i for i in range(len(tensors) + 1) if f"{S}.net.{2 * i}.weight" not in tensors)
-    levels = count(tensors, f"{G}.blocks.{{}}.conv1.weight")
+    convs = shapes_of(tensors, f"{G}.blocks.{{}}.conv1.weight", 4)
     w_dim, z_dim = shape_of(tensors, f"{S}.net.0.weight", 2)
-    for level in range(levels - 1):
+    for level in range(len(convs) - 1):
         shape_of(tensors, f"{G}.blocks.{level}.to_rgb.upsample.1.f", 1)
     return lucidrains.GeneratorConfig(
         mapping=lucidrains.MappingConfig(z_dim, w_dim, depth, header["assumed"]["lr_multiplier"]),
-        img_resolution=2 << levels,
+        img_resolution=2 << len(convs),
         img_channels=shape_of(tensors, f"{G}.blocks.0.to_rgb.conv.weight", 4)[0],
-        channels=tuple(shape_of(tensors, f"{G}.blocks.{i}.conv1.weight", 4)[0] for i in range(levels)),
+        channels=tuple(conv[0] for conv in convs),
         const_channels=shape_of(tensors, f"{G}.initial_conv.weight", 4)[0],
         const_input=f"{G}.to_initial_block.weight" not in tensors,
     )

@@ -6,19 +6,18 @@ import math
 
 from converter.foreign import ForeignNetwork
 from converter.forms.mmgen.channels import in_rgb
-from converter.forms.state_dict import count, shape_of
+from converter.forms.state_dict import shape_of, shapes_of
 from converter.table import CHANNELS, FLIP, SAME, Row, Table, chain, permute, product, scaled
 from stylegan_torch.networks import progan
 from stylegan_torch.networks.layers import log2_resolution, resolutions
 
 _BOTH = {"weight": ("weight_orig", SAME), "bias": ("bias", SAME)}
-_TO_RGB = "torgb_layers.{}.conv.weight_orig"
 
 
 def generator_config(network: ForeignNetwork) -> progan.GeneratorConfig:
     """Return the config of a `PGGANGenerator`."""
     tensors = network.tensors
-    rgbs = [shape_of(tensors, _TO_RGB.format(k), 4) for k in range(count(tensors, _TO_RGB))]
+    rgbs = shapes_of(tensors, "torgb_layers.{}.conv.weight_orig", 4)
     return progan.GeneratorConfig(
         z_dim=shape_of(tensors, "noise2feat.linear.weight_orig", 2)[1],
         c_dim=0,

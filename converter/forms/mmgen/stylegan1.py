@@ -7,12 +7,10 @@ import math
 from converter.foreign import ForeignNetwork
 from converter.forms import completion
 from converter.forms.mmgen.channels import MEAN_SAMPLES, in_rgb
-from converter.forms.state_dict import count, shape_of, stored_filters, taps_of
+from converter.forms.state_dict import count, shape_of, shapes_of, stored_filters, taps_of
 from converter.table import NOISE, UNBATCH, Row, Table, repeated, scaled
 from stylegan_torch.networks import stylegan1
 from stylegan_torch.networks.layers import log2_resolution
-
-_TO_RGB = "to_rgbs.{}.conv.weight_orig"
 
 
 def complete(network: ForeignNetwork) -> ForeignNetwork:
@@ -25,14 +23,14 @@ def generator_config(network: ForeignNetwork) -> stylegan1.GeneratorConfig:
     """Return the config of a `StyleGANv1Generator`."""
     tensors = network.tensors
     w_dim, z_dim = shape_of(tensors, "style_mapping.1.linear.weight_orig", 2)
-    depth, levels = count(tensors, "style_mapping.{}.linear.weight_orig", 1), count(tensors, _TO_RGB)
-    rgbs = [shape_of(tensors, _TO_RGB.format(b), 4) for b in range(levels)]
+    depth = count(tensors, "style_mapping.{}.linear.weight_orig", 1)
+    rgbs = shapes_of(tensors, "to_rgbs.{}.conv.weight_orig", 4)
     return stylegan1.GeneratorConfig(
         # Its layers have weights of 0.01/√fan_in and biases of 0.01; ours have √2 more of the former.
         mapping=stylegan1.MappingConfig(
             z_dim, 0, w_dim, num_layers=depth, layer_dim=w_dim, lr_multiplier=0.01 / math.sqrt(2.0)
         ),
-        img_resolution=2 << levels,
+        img_resolution=2 << len(rgbs),
         img_channels=rgbs[0][0],
         channels=tuple(rgb[1] for rgb in rgbs),
         blur_filter=taps_of(tensors, "convs.1.conv1.1.kernel"),

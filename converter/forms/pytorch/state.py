@@ -13,6 +13,7 @@ from typing import cast
 from torch import Tensor
 
 from converter.contents import Found
+from converter.errors import ConvertError
 from converter.foreign import ForeignNetwork, Keywords
 from converter.forms.pytorch import STATE, STYLEGAN3_STATE, stylegan2, stylegan3
 from converter.forms.pytorch.header import StateHeader
@@ -174,10 +175,17 @@ def discriminator_table(network: ForeignNetwork, config: networks.DiscriminatorC
 
 
 def _sides(tensors: Tensors, pattern: str, first: int = 4) -> list[int]:
-    """Return the sides from `first` on for which there is a tensor."""
-    return [r for r in resolutions(1 << 14) if r >= first and all(
-        pattern.format(side) in tensors for side in resolutions(r) if side >= first
-    )]  # fmt: skip
+    """Return the sides from `first` on for which there is a tensor.
+
+    Raises:
+        ConvertError: naming one that is missing before another.
+    """
+    last = max((side for side in resolutions(1 << 14) if pattern.format(side) in tensors), default=4)
+    sides = [side for side in resolutions(last) if side >= first]
+    for side in sides:
+        if pattern.format(side) not in tensors:
+            raise ConvertError(f"variable {pattern.format(side)} is missing")
+    return sides
 
 
 def _architecture(tensors: Tensors, resnet: str, skip: str) -> networks.Architecture:

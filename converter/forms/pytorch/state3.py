@@ -20,7 +20,7 @@ from stylegan_torch.networks import stylegan3 as networks
 
 _GEOMETRY = ("num_critical", "first_cutoff", "first_stopband", "last_stopband_rel", "margin_size", "lrelu_upsampling")
 """Those by which sizes and filters of layers follow."""
-_LAYER = re.compile(r"synthesis\.L([0-9]{1,3})_([0-9]{1,5})_([0-9]{1,5})\.weight")
+_LAYER = re.compile(r"synthesis\.L([0-9]{1,3})_([0-9]{1,5})_([0-9]{1,5})\.")
 _TOLERANCE = 5e-3
 """Relative; what half precision, bfloat16 too, makes of a filter."""
 
@@ -78,10 +78,10 @@ def generator_table(network: ForeignNetwork, config: networks.GeneratorConfig) -
 
 def _layers(tensors: Tensors) -> tuple[list[str], list[int], list[int]]:
     """Return names, widths and feature maps of the layers, the RGB layer's last."""
-    found = sorted(tuple(map(int, match.groups())) for match in map(_LAYER.fullmatch, tensors) if match)
+    found = sorted({tuple(map(int, match.groups())) for match in map(_LAYER.match, tensors) if match})
     if [layer[0] for layer in found] != list(range(len(found))) or len(found) < 3:
-        known = ", ".join(f"L{layer[0]}" for layer in found) or "none"
-        raise ConvertError(f"has the layers {known}, of which some are missing")
+        known = ", ".join(f"L{layer[0]}" for layer in found[:40]) or "none"
+        raise ConvertError(f"has the layers {known}, of which some are missing or there twice")
     return [f"L{i}_{width}_{count}" for i, width, count in found], [w for _, w, _ in found], [c for *_, c in found]
 
 

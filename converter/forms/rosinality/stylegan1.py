@@ -6,7 +6,7 @@ Its files hold all levels to 1024² whatever side was trained, which they do not
 from __future__ import annotations
 
 import math
-from collections.abc import Container
+from collections.abc import Iterable
 
 from converter.contents import Found
 from converter.errors import ConvertError
@@ -41,9 +41,9 @@ def completion_notes(networks: dict[str, ForeignNetwork]) -> list[str]:
     return [f"files of this kind have no noise maps, which are always random, and no average w; {mean}; noise is made"]
 
 
-def _stored_levels(names: Container[str]) -> int:
+def _stored_levels(names: Iterable[str]) -> int:
     """Return how many levels the file has of a network, trained or not."""
-    return max(count(names, pattern) for pattern in (_TO_RGB, *_FROM_RGB.values()))
+    return max(1, *(count(names, pattern) for pattern in (_TO_RGB, *_FROM_RGB.values())))
 
 
 def _trained_sides(network: ForeignNetwork) -> list[int]:

@@ -10,7 +10,7 @@ from typing import TypedDict
 import torch
 
 from converter.foreign import ForeignNetwork
-from converter.forms.state_dict import count, shape_of
+from converter.forms.state_dict import count, shape_of, shapes_of
 from converter.forms.tensorflow import TF
 from converter.forms.tensorflow import stylegan1 as tf_stylegan1
 from converter.forms.tensorflow import stylegan2 as tf_stylegan2
@@ -45,9 +45,12 @@ def _sizes(network: ForeignNetwork) -> _Sizes:
     """Return the fields that the configs of both generations share."""
     tensors = network.tensors
     if network.form == STATE.id:
-        levels = count(tensors, "toRGBs.{}.0.weight")
-        shapes = [shape_of(tensors, f"toRGBs.{b}.0.weight", 4) for b in range(levels)]
-        return {"img_channels": shapes[0][0], "channels": tuple(s[1] for s in shapes), "img_resolution": 2 << levels}
+        shapes = shapes_of(tensors, "toRGBs.{}.0.weight", 4)
+        return {
+            "img_channels": shapes[0][0],
+            "channels": tuple(s[1] for s in shapes),
+            "img_resolution": 2 << len(shapes),
+        }
     names = "G_synthesis/ToRGB_lod{}/weight" if network.header["build_func_name"] == "StyleGAN" else _RGB2
     levels = next((n for n in range(1, 20) if names.format(n, 4 << n) not in tensors), 0)
     order = range(levels - 1, -1, -1) if "lod" in names else range(levels)
