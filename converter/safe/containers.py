@@ -187,9 +187,8 @@ def zip_member(data: memoryview, archive: zipfile.ZipFile, entry: zipfile.ZipInf
                     raise ConvertError("is a zip file that is damaged or cut off")
                 return found
             result = bytearray()
-            while chunk := file.read(_BLOCK):
+            while chunk := file.read(_BLOCK):  # no more than the directory says, which `open_zip` has looked at
                 result += chunk
-                check_ratio(len(result), len(data))
             grow(len(result))
             return memoryview(result)
     except ConvertError:
@@ -322,7 +321,7 @@ def member_of(data: memoryview, wanted: str | None) -> tuple[str, memoryview] | 
     chosen = [n for n in names if n == wanted or n.endswith(f"/{wanted}")] if wanted else likely
     if len(chosen) == 1:
         return chosen[0], found[chosen[0]]()
-    shown = ", ".join(one_line(name[:80]) for name in (likely if wanted else chosen)[:12])
+    shown = ", ".join(one_line(name[:80]) for name in likely[:12])
     if wanted:
         raise ConvertError(f"is an archive without {one_line(wanted[:80])}, or with several; it holds {shown}")
     if not chosen:

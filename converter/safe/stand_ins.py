@@ -60,7 +60,7 @@ class Array:
 
     def build(self, state: Any) -> None:
         """Take shape, dtype, order and data."""
-        if not isinstance(state, tuple) or not 4 <= len(state) <= 5:
+        if not 4 <= len(state) <= 5:
             raise TypeError("array")
         shape, dtype, fortran, raw = state[-4:]
         self.value = _array(raw, dtype, shape, "F" if fortran else "C")
@@ -75,7 +75,7 @@ class Array:
         array = self.value
         if array.ndim and array.dtype.kind != "f":
             raise ConvertError(f"variable {name} is {array.dtype}, not floating point")
-        if array.dtype != np.float32 or not array.dtype.isnative:
+        if array.dtype != np.float32:  # which those of the other byte order are not
             spend("bytes", 4 * array.size)
             with np.errstate(all="ignore"):
                 exact = array.astype(np.float32)
@@ -91,14 +91,12 @@ class InlineArray(Array):
 
     def build(self, state: Any) -> None:
         """Take shape, dtype and order."""
-        if not isinstance(state, dict):
-            raise TypeError("array")
         self.state = state
 
     def take(self, read: Callable[[int], memoryview]) -> None:
         """Take the data."""
         shape, dtype = self.state["shape"], self.state["dtype"]
-        if not isinstance(dtype, DType) or not _is_shape(shape):
+        if not _is_shape(shape):
             raise TypeError("array")
         if self.state.get("numpy_array_alignment_bytes"):
             read(read(1)[0])
@@ -107,15 +105,11 @@ class InlineArray(Array):
 
 
 def _is_shape(shape: Any) -> bool:
-    return (
-        isinstance(shape, tuple)
-        and len(shape) <= 32
-        and all(isinstance(side, int) and 0 <= side < 1 << 62 for side in shape)
-    )
+    return isinstance(shape, tuple) and len(shape) <= 32 and all(side >= 0 for side in shape)
 
 
 def _array(raw: Any, dtype: Any, shape: Any, order: str) -> np.ndarray[Any, Any]:
-    if not isinstance(dtype, DType) or not _is_shape(shape):
+    if not _is_shape(shape):
         raise TypeError("array")
     flat = np.frombuffer(raw_bytes(raw), dtype.numpy()) if math.prod(shape) else np.zeros(0, dtype.numpy())
     return flat.reshape(shape, order="F" if order == "F" else "C")
@@ -135,7 +129,7 @@ def _scalar(dtype: Any, raw: Any) -> Array:
 
 
 def _encode(text: Any, codec: Any) -> memoryview:
-    if not isinstance(text, str) or not isinstance(codec, str) or codec not in ("latin1", "latin-1"):
+    if codec not in ("latin1", "latin-1"):
         raise ValueError("codec")
     return raw_bytes(text)
 

@@ -46,7 +46,7 @@ def load_torch(data: memoryview, names: Names) -> Loaded:
         storages: dict[str, Storage] = {}
 
         def refer(identity: Any) -> Storage:
-            if not isinstance(identity, tuple) or len(identity) != 5 or identity[0] != "storage":
+            if len(identity) != 5 or identity[0] != "storage":
                 raise ConvertError("refers to something that is no storage")
             _, kind, key, _, count = identity
             if not isinstance(key, str) or not isinstance(count, int) or not 0 <= count < 1 << 48:

@@ -103,22 +103,12 @@ def load(data: memoryview, names: Names, offset: int = 0, persistent: Callable[[
     machine = _Machine(data, names, offset, persistent)
     try:
         return Loaded(machine.run(), machine.position, tuple(machine.foreign))
-    except ConvertError:
-        raise
-    except (
-        IndexError,
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        struct.error,
-        OverflowError,
-    ) as error:
+    except (IndexError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ConvertError(f"is not a sound pickle: damaged or cut off near byte {machine.position}") from error
 
 
 _MARK = object()
-_KEYS = (str, int, float, bytes, type(None))
+_KEYS = (str, int, float, type(None))
 _WIDEST_KEY = 1 << 60
 """Whole numbers from here on may share a hash with as many others as a file likes."""
 _COST_OF_NAME = 20
@@ -203,10 +193,9 @@ class _Machine:
         start, end = self.position, -1
         while end < 0:
             block = bytes(self.data[self.position : min(self.position + (1 << 16), start + longest)])
-            if not block and self.position == len(self.data):
-                raise ConvertError(f"is cut off: no end of line after byte {start}")
             if not block:
-                raise ConvertError(f"is not a sound pickle: no end of line after byte {start}")
+                what = "is cut off" if self.position == len(self.data) else "is not a sound pickle"
+                raise ConvertError(f"{what}: no end of line after byte {start}")
             end = block.find(b"\n")
             self.position += len(block) if end < 0 else end + 1
         return bytes(self.data[start : self.position - 1])
@@ -223,10 +212,8 @@ class _Machine:
 
     def pop_mark(self) -> list[Any]:
         at = len(self.stack) - 1
-        while self.stack[at] is not _MARK:
+        while self.stack[at] is not _MARK:  # IndexError if there is none
             at -= 1
-            if at < 0:
-                raise IndexError("no mark")
         items = self.stack[at + 1 :]
         del self.stack[at:]
         return items

@@ -25,8 +25,8 @@ def check(src: str) -> None:
 
 def split(src: str | Path) -> tuple[str, str | None]:
     """Return file, URL or name, and what is named of an archive after a "!", as in "networks.zip!ffhq.pkl"."""
-    place, mark, member = str(src).partition("!")
-    return (place, member) if mark and place and member and not _exists(Path(src)) else (str(src), None)
+    place, _, member = str(src).partition("!")
+    return (place, member) if place and member and not _exists(Path(src)) else (str(src), None)
 
 
 def locate(src: str | Path, sha256: str | None = None) -> tuple[Path, str | None]:
@@ -79,8 +79,8 @@ def check_file(path: Path) -> None:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError) as error:
-        raise ConvertError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    except OSError as error:
+        raise ConvertError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _url(text: str) -> str | catalogue.Entry:

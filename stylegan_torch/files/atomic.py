@@ -105,7 +105,7 @@ def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
         try:
             if path.is_dir():
                 raise StyleGANError(f"{path} is a directory; name a file")
-            if path.exists() and not force:
+            if os.access(path, os.F_OK) and not force:  # ValueError for what can be no name, which `exists` hides
                 raise StyleGANError(f"{path} exists; use --force to replace it")
             if path.parent not in folders:
                 _check_folder(path.parent)

@@ -173,7 +173,7 @@ def read(path: str | Path) -> Checkpoint:
         for role, network in checkpoint.networks.items():
             check_state(network.config, network.state_dict, role)
     except CheckpointError as error:
-        error.path = error.path or path
+        error.path = path
         raise
     except (TypeError, ValueError, LookupError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"is damaged ({type(error).__name__}: {error})", path) from error
@@ -325,10 +325,10 @@ def _as_float32(value: Tensor, what: str) -> Tensor:
     Raises:
         CheckpointError: if that would round it.
     """
-    if value.dtype == torch.float32 or not value.is_floating_point():
+    if not value.is_floating_point():
         return value
     result = value.float()
-    if value.dtype == torch.float64 and not torch.equal(result.double().nan_to_num(), value.nan_to_num()):
+    if not torch.allclose(result.to(value.dtype), value, rtol=0, atol=0, equal_nan=True):
         raise CheckpointError(f"{what} has digits that float32 has no place for: call .float() on the network first")
     return result
 
@@ -458,7 +458,7 @@ def _check_plain(value: object, name: str, dtypes: tuple[torch.dtype, ...]) -> N
     """Raise CheckpointError unless a tensor is of plain numbers of some types, all of which the file has."""
     if not isinstance(value, Tensor) or value.is_nested:
         raise CheckpointError(f"tensor {name} is a {type(value).__name__}, not a plain tensor")
-    plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+    plain = value.layout == torch.strided and value.device.type == "cpu"
     if not plain or value.is_neg() or value.dtype not in dtypes:
         raise CheckpointError(f"tensor {name} is not of plain numbers ({value.dtype}, {value.layout}, {value.device})")
     if value.numel() * value.itemsize > value.untyped_storage().nbytes():

@@ -115,4 +115,4 @@ def ema_beta(batch: int, half_life_kimg: float, *, shown: int = 0, rampup: float
     half_life = half_life_kimg * 1000
     if rampup is not None:
         half_life = min(half_life, shown * rampup)
-    return 0.5 ** (batch / max(half_life, 1e-8))
+    return 0.5 ** (batch / half_life) if half_life else 0.0

@@ -103,7 +103,7 @@ def mapping(
     return w
 
 
-def _modulated(x: Array, weight: Array, s: Array, f: Array | None, demodulate: bool) -> Array:
+def modulated(x: Array, weight: Array, s: Array, f: Array | None, demodulate: bool) -> Array:
     """Each sample has its own kernel: the weight times the sample's style, scaled to unit norm."""
     rows = []
     for sample, style in zip(x, s, strict=True):
@@ -125,7 +125,7 @@ class _Synthesis:
 
     def layer(self, net: Net, x: Array, w: Array, up: bool = False, gain: float = 1.0) -> Array:
         s = fully_connected(net.sub("affine"), w)
-        x = _modulated(x, net["weight"], s, net.filter() if up else None, demodulate=True)
+        x = modulated(x, net["weight"], s, net.filter() if up else None, demodulate=True)
         if self.noise_mode == "const" and "noise_const" in net:
             x = x + net["noise_const"] * net["noise_strength"]
         return bias_act(x, net["bias"], self.act, self.clamp, gain)
@@ -133,7 +133,7 @@ class _Synthesis:
     def to_rgb(self, net: Net, x: Array, w: Array) -> Array:
         weight = net["weight"]
         s = fully_connected(net.sub("affine"), w) / np.sqrt(weight.shape[1])
-        return bias_act(_modulated(x, weight, s, None, demodulate=False), net["bias"], "linear", self.clamp)
+        return bias_act(modulated(x, weight, s, None, demodulate=False), net["bias"], "linear", self.clamp)
 
     def block(self, net: Net, x: Array, w0: Array, w1: Array) -> Array:
         if self.arch != "resnet":

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from stylegan_torch.networks.path_lengths import path_lengths
 from stylegan_torch.training import losses
+from tests.tools.small_trainer import trainer_of
 
 FINITE = st.floats(-20, 20)
 
@@ -198,3 +199,17 @@ def test_mixed_styles_take_rows_from_both(cutoffs: list[int]) -> None:
     for sample, cutoff in zip(mixed, cutoffs, strict=True):
         assert (sample[:cutoff] == 0).all()
         assert (sample[cutoff:] == 1).all()
+
+
+@pytest.mark.parametrize("optimizer", ["g_optimizer", "d_optimizer"])
+def test_adam_adds_the_epsilon_of_the_papers(optimizer: str) -> None:
+    # The first step is of size lr · |g| / (|g| + epsilon).
+    adam: Any = getattr(trainer_of("pg.pkl"), optimizer)
+    group = adam.param_groups[0]
+    parameter = group["params"][0]
+    before = parameter.detach().clone()
+    parameter.grad = torch.full_like(parameter, 1e-8)
+    adam.step()
+    torch.testing.assert_close(
+        before - parameter.detach(), torch.full_like(before, group["lr"] / 2), rtol=0.01, atol=1e-6
+    )
