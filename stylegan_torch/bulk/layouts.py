@@ -194,12 +194,18 @@ def _in_zip(store: Store, names: Sequence[str], suffix: str) -> Iterator[Find]:
 @contextmanager
 def _in_folder(store: Store, names: Sequence[str], suffix: str) -> Iterator[Find]:
     places = {name.rpartition("/")[2]: name for name in names}
-    yield lambda row: store.read(places.get(f"{row['key']}{suffix}", ""))
+
+    def find(row: Row) -> bytes | None:
+        name = places.get(f"{row['key']}{suffix}")
+        return store.read(name) if name else None
+
+    yield find
 
 
 @contextmanager
 def _in_parquet(store: Store, names: Sequence[str], suffix: str) -> Iterator[Find]:
-    content = table.read(store.read(_ending(names, ".parquet")) or b"", ["key", "image"])
+    with store.opened(_ending(names, ".parquet")) as file:
+        content = table.read(file.read(), ["key", "image"])
     known = {row["key"]: row["image"]["bytes"] for row in content}
     yield lambda row: known.get(row["key"])
 
@@ -215,7 +221,10 @@ def _readable(open_archive: Callable[..., AbstractContextManager[Any]], *args: A
 
 
 def _ending(names: Sequence[str], suffix: str) -> str:
-    return next((name for name in names if name.endswith(suffix)), "")
+    found = next((name for name in names if name.endswith(suffix)), None)
+    if found is None:
+        raise BulkError(f"it has no {suffix}")
+    return found
 
 
 READERS: Mapping[str, Callable[[Store, Sequence[str], str], AbstractContextManager[Find]]] = {

@@ -186,7 +186,7 @@ def plan(
     with drawing_threads(made.threads if device == "cpu" else None):
         painter.draw([made.sample(0)])  # says what the networks do not have before a set is begun
         made = dataclasses.replace(made, filters=tuple(_calibrated(made, each, painter, calibrate) for each in filters))
-    return made
+    return Plan.of_json(made.to_json())  # as it will be read: 1 and 1.0 are the same
 
 
 def _classes(classes: Classes | Literal["balanced"], painter: Painter) -> Classes:

@@ -76,7 +76,7 @@ class Recipe:
     truncation: psi is drawn evenly from this range; None = the network's own.
     classes: of a conditional network.
     mixing: layers that get their styles from another seed, as `layers_of` reads; "" = none.
-    moves: steps along directions; the first variation of several makes none.
+    moves: steps along directions; the first variation of several makes none, unless it was rejected without.
     latents: a file of latents, row by row instead of seeds.
     noise: as of `Composition`; "random" is that of the sample's own seed.
     choices: of what is drawn at random: change it to get other strengths, psis and partners for the same seeds.
@@ -135,7 +135,7 @@ def sample(recipe: Recipe, count: int, networks: int, index: int, attempt: int =
     of_class, of_psi, partner = chosen.random(), chosen.random(), int(chosen.integers(LAST_SEED))
     strengths = np.random.Generator(np.random.Philox(key=[recipe.choices + (variation << 32), seed + (attempt << 32)]))
     psi = recipe.truncation and recipe.truncation[0] + of_psi * (recipe.truncation[1] - recipe.truncation[0])
-    still = recipe.variations > 1 and variation == 0
+    still = recipe.variations > 1 and variation == attempt == 0
     composition = Composition(
         base=Path(recipe.latents) if recipe.latents else seed,
         row=seed if recipe.latents else None,

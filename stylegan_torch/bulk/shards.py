@@ -22,7 +22,7 @@ from stylegan_torch.drawing.marks import Marking, Signer
 
 MANIFEST = "manifest.json"
 EXCLUDED = "excluded.json"
-MOST_ATTEMPTS = 10_000
+MOST_ATTEMPTS = 1000
 """For one place, before a filter is thought to take nothing."""
 Excluded = Mapping[int, Sequence[int]]
 """Attempts at places that are not taken, whatever the filters say, as pictures of other shards are too like them."""
