@@ -33,6 +33,9 @@ class Writer(Protocol):
     def finish(self) -> dict[str, Path]:
         """Return the finished local files by their names in the set."""
 
+    def close(self) -> None:
+        """Let go of the files, finished or not."""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -82,8 +85,11 @@ class _Tar:
         self._tar.addfile(member, io.BytesIO(content))
 
     def finish(self) -> dict[str, Path]:
-        self._tar.close()
+        self.close()
         return {self._place.numbered(".tar"): self._path} | self._place.table(self._rows)
+
+    def close(self) -> None:
+        self._tar.close()
 
 
 class _Zip:
@@ -99,8 +105,11 @@ class _Zip:
 
     def finish(self) -> dict[str, Path]:
         self._zip.writestr(zip_entry("dataset.json"), labels(self._rows, self._place.suffix))
-        self._zip.close()
+        self.close()
         return {self._place.numbered(".zip"): self._path} | self._place.table(self._rows)
+
+    def close(self) -> None:
+        self._zip.close()
 
 
 class _Folder:
@@ -118,6 +127,9 @@ class _Folder:
     def finish(self) -> dict[str, Path]:
         return self._files | self._place.table(self._rows)
 
+    def close(self) -> None:
+        """Hold nothing."""
+
 
 class _HuggingFace:
     """A data set of Hugging Face's: Parquet files that have the pictures in them."""
@@ -133,6 +145,9 @@ class _HuggingFace:
         path = self._place.folder / "train.parquet"
         table.write_with_pictures(path, self._rows, self._pictures, self._place.names)
         return {f"data/train-{self._place.numbered('.parquet')}": path}
+
+    def close(self) -> None:
+        """Hold nothing."""
 
 
 def picture_name(row: Mapping[str, object], suffix: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,9 +84,8 @@ class Worker:
     def _draw(self, shard: int) -> dict[str, Any]:
         plan = self.job.plan
         self.store.remove(record_name(plan, shard))  # until it is whole again
-        with self.store.workplace() as folder:
-            writer = WRITERS[plan.layout](Place(folder, plan, shard))
-            rejected = list[Rejected]()
+        rejected = list[Rejected]()
+        with self.store.workplace() as folder, closing(WRITERS[plan.layout](Place(folder, plan, shard))) as writer:
             with drawing_threads(plan.threads) if plan.device == "cpu" else nullcontext():
                 for drawn, scores in taken(plan, shard, self.painter, self.job.excluded, rejected):
                     row = self._row(drawn, scores)

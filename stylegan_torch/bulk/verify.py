@@ -69,9 +69,8 @@ def verify(
     for shard in range(plan.shards):
         looked = _Shard(store, plan, shard, joined)
         found += looked.faults()
-        pictures += looked.seen
-        if painter:
-            again = [row for row in looked.rows if _chance(row["index"]) < redraw]
+        pictures += len(looked.whole)
+        if painter and (again := [row for row in looked.whole if _chance(row["index"]) < redraw]):
             redrawn += len(again)
             found += looked.foreign(painter, again)
         on_shard(shard, plan.shards)
@@ -87,8 +86,8 @@ class _Shard:
 
     def __init__(self, store: Store, plan: Plan, shard: int, joined: bool) -> None:
         self.store, self.plan, self.number, self.joined = store, plan, shard, joined
-        self.rows: list[Row] = []
-        self.seen = 0
+        self.whole: list[Row] = []
+        """Rows whose pictures are those that were written."""
 
     def faults(self) -> Iterator[str]:
         """Yield what is wrong with it."""
@@ -99,20 +98,20 @@ class _Shard:
         files = {name: each for name, each in record["files"].items() if not (self.joined and name.endswith(".zip"))}
         yield from faults(self.store, {"files": files})
         try:
-            self.rows = rows(self.store, self.plan, self.number)
-            yield from self._wrong_rows(record)
-            yield from self._wrong_pictures()
+            written = rows(self.store, self.plan, self.number)
+            yield from self._wrong_rows(written, record)
+            yield from self._wrong_pictures(written)
         except BulkError as error:
             yield f"shard {self.number}: {error}"
 
-    def _wrong_rows(self, record: Mapping[str, Any]) -> Iterator[str]:
+    def _wrong_rows(self, written: Sequence[Row], record: Mapping[str, Any]) -> Iterator[str]:
         """Yield rows that do not follow from the plan."""
         places = self.plan.places(self.number)
-        if [row["index"] for row in self.rows] != list(places):
+        if [row["index"] for row in written] != list(places):
             yield f"shard {self.number} has not the pictures {places.start} to {places.stop - 1}, one after the other"
             return
         rejected = {(each["index"], each["attempt"]) for each in record["rejected"]}
-        for row in self.rows:
+        for row in written:
             wanted = identity(self.plan, self.plan.sample(row["index"], row["attempt"]))
             for name, value in wanted.items():
                 if row[name] != value:
@@ -120,16 +119,16 @@ class _Shard:
             if any((row["index"], attempt) not in rejected for attempt in range(row["attempt"])):
                 yield f"picture {row['index']}: it is said to replace others that nothing rejected"
 
-    def _wrong_pictures(self) -> Iterator[str]:
+    def _wrong_pictures(self, written: Sequence[Row]) -> Iterator[str]:
         with self._pictures() as found:
-            for row in self.rows:
+            for row in written:
                 content = found(row)
                 if content is None:
                     yield f"picture {row['index']} is missing"
                 elif hashlib.sha256(content).hexdigest() != row["sha256"]:
                     yield f"picture {row['index']} is another"
                 else:
-                    self.seen += 1
+                    self.whole.append(row)
 
     def foreign(self, painter: Painter, again: Sequence[Row]) -> Iterator[str]:
         """Yield pictures that the network does not draw."""
@@ -155,6 +154,10 @@ def _same(content: bytes, written: bytes) -> bool:
 
 
 def _pixels(content: bytes) -> Picture:
-    if content.startswith(b"\x93NUMPY"):
-        return np.load(io.BytesIO(content), allow_pickle=False)
-    return np.asarray(Image.open(io.BytesIO(content)))
+    """Return what a picture file shows; nothing if it is none."""
+    try:
+        if content.startswith(b"\x93NUMPY"):
+            return np.load(io.BytesIO(content), allow_pickle=False)
+        return np.asarray(Image.open(io.BytesIO(content)))
+    except (OSError, ValueError):
+        return np.zeros(0, np.uint8)
