@@ -56,6 +56,7 @@ def convert(
     format: str | None = None,
     assumed: Mapping[str, Any] | None = None,
     options: Options | None = None,
+    sha256: str | None = None,
 ) -> Summary:
     """Convert any file we read to `.pt`, `.safetensors` or `.npz`, or to another program's form.
 
@@ -70,6 +71,7 @@ def convert(
         assumed: what the file doesn't say, instead of what we assume: `img_resolution`, the side of the pictures, for
             files that hold more levels than were trained; `mbstd_group_size` and others as `inspect` shows them.
         options: what some formats leave to choose.
+        sha256: hash that the file at `src` must have, in hex; it is looked at before anything in the file is.
 
     Raises:
         StyleGANError: one line that names what is wrong; nothing is written then.
@@ -81,7 +83,7 @@ def convert(
         raise ConvertError(f"{dst}: the name must end in {', '.join(suffixes_of(format))}")
     format = format or by_suffix(dst.suffix)
     refuse_existing([dst], force)
-    with opened(src, networks, assumed) as file:
+    with opened(src, networks, assumed, sha256) as file:
         if dst.suffix == ".npz":
             dump = file.original()
             for network in walk(dump.networks):
@@ -102,18 +104,22 @@ def convert(
         return _summary(configs, written.provenance.get("networks", {}), read.origin, notes)
 
 
-def inspect(src: str | Path, assumed: Mapping[str, Any] | None = None) -> Summary:
-    """Tell what is in a file; runs nothing of it. `assumed` as of `convert`.
+def inspect(src: str | Path, assumed: Mapping[str, Any] | None = None, *, sha256: str | None = None) -> Summary:
+    """Tell what is in a file; runs nothing of it. Arguments as of `convert`.
 
     Raises:
         StyleGANError: if it is no file of networks.
     """
-    with opened(src, assumed=assumed) as file:
+    with opened(src, assumed=assumed, sha256=sha256) as file:
         return _summarize(file)
 
 
 def load(
-    src: str | Path, networks: Iterable[str] | None = None, assumed: Mapping[str, Any] | None = None
+    src: str | Path,
+    networks: Iterable[str] | None = None,
+    assumed: Mapping[str, Any] | None = None,
+    *,
+    sha256: str | None = None,
 ) -> Checkpoint:
     """Read any file as `convert` would write it, e.g. `load("ffhq.pkl").network("G_ema")`; arguments as there.
 
@@ -123,16 +129,19 @@ def load(
     Raises:
         StyleGANError: as `convert` does.
     """
-    with opened(src, networks, assumed) as file:
+    with opened(src, networks, assumed, sha256) as file:
         return file.checkpoint()
 
 
 @contextmanager
 def opened(
-    src: str | Path, networks: Iterable[str] | None = None, assumed: Mapping[str, Any] | None = None
+    src: str | Path,
+    networks: Iterable[str] | None = None,
+    assumed: Mapping[str, Any] | None = None,
+    sha256: str | None = None,
 ) -> Iterator[OpenedFile]:
     """Open a file, and hash it meanwhile; errors inside the block name the file."""
-    path, member = locate(src)
+    path, member = locate(src, sha256)
     check_file(path)
     with naming(path, member), ThreadPoolExecutor(1) as hasher:
         unneeded = Event()
@@ -161,7 +170,7 @@ def file_origin(path: Path, unneeded: Event, member: str | None = None) -> dict[
 
 def _summarize(file: OpenedFile) -> Summary:
     configs = {role: network.config for role, network in file.networks.items()}
-    return _summary(configs, file.records, file.origin, file.notes)
+    return _summary(configs, file.records, file.origin, [*file.notes, *file.nonfinite()])
 
 
 def _summary(

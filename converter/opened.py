@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypedDict
+
+from torch import Tensor
 
 from converter.errors import ConvertError, sound, within
 from converter.foreign import ForeignFile, ForeignNetwork, Keywords, mapping, walk
@@ -16,6 +18,7 @@ from converter.translate import check_network, export_network, import_network, k
 from stylegan_torch import __version__
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.checkpoint import ROLES, Checkpoint
+from stylegan_torch.files.tensors import nonfinite
 from stylegan_torch.networks.registry import Config
 
 
@@ -61,6 +64,14 @@ class OpenedNetwork:
             return self.ours
         assert self.foreign
         return import_network(self.foreign)
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """All that its file has of it."""
+        if self.ours:
+            return {**self.ours.source, **self.ours.state_dict}
+        assert self.foreign
+        return self.foreign.tensors
 
     def original(self) -> ForeignNetwork:
         """Return it as the original has it, bit for bit; raises ConvertError if that is not known."""
@@ -154,6 +165,12 @@ class OpenedFile:
         networks = {role: network.stored for role, network in self.networks.items()}
         base = {"created_by": f"stylegan-torch {__version__}"} if self.provenance is None else self.provenance
         return Checkpoint(networks, {**base, "origin": self.origin, "networks": self.records})
+
+    def nonfinite(self) -> Iterator[str]:
+        """Yield notes on networks that have NaN or infinity among their numbers, by the names of their own file."""
+        for role, network in self.networks.items():
+            if what := nonfinite(network.tensors):
+                yield f"network {role}: {what}; they are kept, and drawn with only if --allow-nonfinite is given"
 
     @property
     def records(self) -> dict[str, dict[str, Any]]:

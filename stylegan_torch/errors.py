@@ -2,9 +2,17 @@
 
 from os import PathLike
 
+from stylegan_torch.text import printable
+
 
 class StyleGANError(Exception):
-    """Base of every error this project raises on purpose; commands print it on one line and exit with 1."""
+    """Base of every error this project raises on purpose; commands print it on one line and exit with 1.
+
+    Names from files may be in a message, so its text has escapes for what a terminal would act on.
+    """
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class CheckpointError(StyleGANError):
@@ -21,7 +29,7 @@ class CheckpointError(StyleGANError):
         self.reason, self.path, self.part = reason, path, part
 
     def __str__(self) -> str:
-        return ": ".join(str(piece) for piece in (self.path, self.part, self.reason) if piece is not None)
+        return printable(": ".join(str(piece) for piece in (self.path, self.part, self.reason) if piece is not None))
 
 
 class NoAverageError(StyleGANError, ValueError):

@@ -21,11 +21,13 @@ def export(
     force: bool = False,
     on_progress: Callable[[str], None] = lambda text: None,
     modules: Path | None = None,
+    weak_isolation: bool = False,
 ) -> Original:
     """Run the program in `src`, and write its variables to `dst` and what it computes to `reference`.
 
-    Calling this is consent to run code from the file, in a child process that is shut in as far as the system can.
-    `modules` is a folder with modules that the program imports; those that it names are given to it.
+    Calling this is consent to run code from the file, in a child process that is shut in; where the system lacks some
+    of the protections, nothing is run but with `weak_isolation`. `modules` is a folder with modules that the program
+    imports; those that it names are given to it.
 
     Raises:
         StyleGANError: one line that names what is wrong; nothing is written then.
@@ -37,7 +39,12 @@ def export(
         embedded_code(source)
         limit = memory or memory_limit(None)
         original = run_original(
-            source, limit, recording if reference else None, on_progress=on_progress, modules=modules
+            source,
+            limit,
+            recording if reference else None,
+            on_progress=on_progress,
+            modules=modules,
+            weak_isolation=weak_isolation,
         )
         with ExitStack() as files:
             dump, *rest = [files.enter_context(new_file(path, force)) for path in targets]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
-import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,20 +21,21 @@ from converter.forms.registry import FORMS
 from converter.forms.tensorflow.header import TFHeader, header_of
 from converter.forms.tensorflow.stylegan2 import lacks_noise
 from converter.original.modules import gather
-from converter.original.sandbox import job_folder, memory_of_machine, run_child
+from converter.original.results import Results
+from converter.original.sandbox import job_folder, memory_of_machine, python_folders, run_child
 from converter.translate import known_kind
 from stylegan_torch import __version__
-from stylegan_torch.files.plain_json import plain
-from stylegan_torch.networks.registry import assemble, shapes
+from stylegan_torch.networks.registry import assemble, build, shapes
 from stylegan_torch.proof.reference import read_reference, write_reference
 from stylegan_torch.proof.verify import Verdict, in_float32, verify
 from stylegan_torch.text import one_line
 
 Array = np.ndarray[Any, Any]
 GB = 1 << 30
-RECORD_LIMIT = 1 << 26
-"""Bytes of JSON that running a source may give."""
-RESULTS = ("result.json", "variables.npz", "reference.npz")
+_OF_LAYERS = ("array", "scope", "shape", "step")
+"""What the program says of a layer that it recorded."""
+_LONGEST = 80
+"""Characters of a version."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,8 @@ def ask_consent(src: str | Path) -> str:
         code = embedded_code(file.program())
     lines = sum(text.count("\n") + 1 for text in code.values())
     return (
-        f"{src} carries {lines} lines of Python, which this command would run: a program by whoever made the file.\n"
+        f"{one_line(str(src))} carries {lines} lines of Python, which this command would run: "
+        "a program by whoever made the file.\n"
         f"sha256 {', '.join(sorted(code))}: look at it with stylegan-export-tf --show-source; "
         "--trust-embedded-code runs it, shut in."
     )
@@ -129,8 +129,8 @@ def memory_limit(gigabytes: float | None) -> int:
 
 
 def require_tensorflow() -> None:
-    """Raise ConvertError, saying how to get it, unless TensorFlow is installed."""
-    if importlib.util.find_spec("tensorflow") is None:
+    """Raise ConvertError, saying how to get it, unless TensorFlow is installed where the child looks for it."""
+    if PathFinder.find_spec("tensorflow", python_folders()) is None:
         raise ConvertError("TensorFlow is not installed; get it with: pip install 'tensorflow>=2.16'")
 
 
@@ -141,6 +141,7 @@ def run_original(
     *,
     on_progress: Callable[[str], None] = lambda text: None,
     modules: Path | None = None,
+    weak_isolation: bool = False,
 ) -> Original:
     """Run the program that a file carries, in a child process, and take back its variables and what it computes.
 
@@ -148,10 +149,11 @@ def run_original(
 
     Args:
         source: the open file.
-        memory: bytes the child may hold.
+        memory: bytes of memory and files that the child may hold.
         recording: what to record; None = only the variables.
         on_progress: is told what goes on.
         modules: folder with modules that the program imports; those that it names are given to it.
+        weak_isolation: run it even if this system lacks some of the protections; if not, that is an error.
 
     Raises:
         ConvertError: saying what went wrong.
@@ -167,16 +169,12 @@ def run_original(
         folder = Path(name)
         try:
             _write_job(folder, source, code, recording, supplied)
-            isolation = run_child(folder, memory, on_progress)
+            with Results(folder) as results:
+                isolation = run_child(folder, memory, on_progress, weak_isolation)
+                with sound("the result of its source"):
+                    return _take(results, source, recording, isolation, supplied)
         except OSError as error:
             raise ConvertError(f"cannot run its source: {error.strerror or error}") from error
-        for result in RESULTS:
-            path = folder / result
-            largest = RECORD_LIMIT if path.suffix == ".json" else memory  # all of it was in the process
-            if path.is_symlink() or not path.is_file() or path.stat().st_size > largest:
-                raise ConvertError("the process that ran its source left no sound result")
-        with sound("the result of its source"):
-            return _take(folder, source, recording, isolation, supplied)
 
 
 def verify_original(
@@ -186,17 +184,20 @@ def verify_original(
     *,
     on_progress: Callable[[str], None] = lambda text: None,
     modules: Path | None = None,
+    weak_isolation: bool = False,
 ) -> Verdict:
     """Hold what a conversion of `src` gives against what the program in it computes; arguments as of `run_original`.
 
-    Calling this is consent to run code from the file, in a child process that is shut in as far as the system can.
+    Calling this is consent to run code from the file, in a child process that is shut in.
 
     Raises:
         StyleGANError: saying what went wrong.
     """
     with opened(src) as file:
         source = file.program()
-        original = run_original(source, memory, recording, on_progress=on_progress, modules=modules)
+        original = run_original(
+            source, memory, recording, on_progress=on_progress, modules=modules, weak_isolation=weak_isolation
+        )
         with job_folder() as folder:
             path = Path(folder, "reference.npz")
             with path.open("wb") as target:
@@ -243,20 +244,25 @@ def _write_job(
 
 
 def _take(
-    folder: Path,
+    results: Results,
     source: ForeignFile,
     recording: Recording | None,
     isolation: list[str],
     supplied: Mapping[str, str],
 ) -> Original:
-    result = _plain_json(folder / "result.json")
+    result = results.record()
+    declared = {
+        f"{prefix_of(network)}/{name}": tuple(value.shape)
+        for network in walk(source.networks)
+        for name, value in network.tensors.items()
+    }
+    variables = results.arrays("variables.npz", declared)
     networks, notes = {}, list[str]()
-    with _arrays(folder / "variables.npz") as file:
-        for network in walk(source.networks):
-            header = _read_back(header_of(network), result["networks"][network.role], notes)
-            _check_shapes(folder / "variables.npz", network)
-            tensors = {name: torch.from_numpy(file[f"{prefix_of(network)}/{name}"]) for name in all_variables(header)}
-            networks[network.role] = replace(network, header=header, tensors=tensors)
+    for network in walk(source.networks):
+        header = _read_back(header_of(network), result["networks"][network.role], notes)
+        names = all_variables(header)
+        tensors = {name: torch.from_numpy(variables[f"{prefix_of(network)}/{name}"]) for name in names}
+        networks[network.role] = replace(network, header=header, tensors=tensors)
     half = [role for role in networks if role in result.get("half_precision", [])]
     if half:
         notes.append(f"{in_float32(half)}, as ours are")
@@ -264,67 +270,62 @@ def _take(
         return Original(ForeignFile(networks, source.origin, (*source.notes, *notes)), {}, {}, isolation)
     layers = []
     for role, part in (("G_ema", "generator"), ("D", "discriminator")):
-        found = _layers(networks[role], result[part]["layers"]) if role in networks else []
+        found = _layers(source.networks[role], result[part]["layers"]) if role in networks else []
         if recording.layers and role in networks and not found:
             notes.append(f"no layers of network {role}: they could not be told apart in its graph")
         layers += found
+    recorded = results.arrays("reference.npz", _recorded_shapes(source.networks["G_ema"], recording))
+    wanted = {layer["array"] for layer in layers}
+    arrays = {name: value for name, value in recorded.items() if not name.startswith("layers/") or name in wanted}
     dump = ForeignFile(networks, source.origin, (*source.notes, *notes))
     record = {
         "created_by": f"stylegan-torch {__version__}",
         "origin": source.origin,
         "source_sha256": sorted(embedded_code(source)),
-        "tensorflow": one_line(result["tensorflow"]),
-        "numpy": one_line(result["numpy"]),
+        "tensorflow": one_line(result["tensorflow"][:_LONGEST]),
+        "numpy": one_line(result["numpy"][:_LONGEST]),
         "seeds": list(recording.seeds),
         "truncation_psi": recording.truncation_psi,
         "class": recording.class_index,
         "noise": recording.noise,
-        "noise_maps": result["generator"]["noise"],
+        "noise_maps": [name for name in result["generator"]["noise"] if name in arrays],
         "precision": "float32",
         "half_precision": half,
         "put_back": True,
         "modules": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in supplied.items()},
-        "d_batch": result.get("discriminator", {}).get("batch"),
+        "d_batch": result["discriminator"]["batch"] if "d_scores" in arrays else None,
         "layers": layers,
     }
-    with _arrays(folder / "reference.npz") as file:
-        wanted = {layer["array"] for layer in layers}
-        arrays = {name: file[name] for name in file if not name.startswith("layers/") or name in wanted}
     return Original(dump, record, arrays, isolation)
 
 
-def _plain_json(path: Path) -> dict[str, Any]:
-    try:
-        return plain(json.loads(path.read_text("utf-8")), "the result of its source")
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
-@contextmanager
-def _arrays(path: Path) -> Iterator[Mapping[str, Array]]:
-    """Open an `.npz` of the process that ran the source; it may have been made to fill all memory."""
-    with zipfile.ZipFile(path) as archive:
-        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-            raise ValueError("compressed arrays")
-    with np.load(path, allow_pickle=False) as file:
-        yield file
-
-
-def _check_shapes(path: Path, network: ForeignNetwork) -> None:
-    """Refuse variables of other shapes than the file's before they are read."""
-    with zipfile.ZipFile(path) as archive:
-        for name, value in network.tensors.items():
-            with archive.open(f"{prefix_of(network)}/{name}.npy") as member:
-                read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-                shape, _, dtype = read[np.lib.format.read_magic(member)](member)
-            if shape != tuple(value.shape) or dtype != np.float32:
-                raise ValueError(f"variable {name} is {dtype} {list(shape)}, in the file float32 {list(value.shape)}")
+def _recorded_shapes(network: ForeignNetwork, recording: Recording) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of what is recorded of a generator, by its config and its tensors."""
+    with torch.device("meta"):
+        generator: Any = build(known_kind(network).config(network))
+    count, (height, width) = len(recording.seeds), generator.img_size
+    shapes = {
+        "z": (count, generator.z_dim),
+        "labels": (count, generator.c_dim),
+        "images": (count, generator.img_channels, height, width),
+        "images_uint8": (count, height, width, generator.img_channels),
+        "d_scores": (count, 1),
+    }
+    if generator.has_w:
+        shapes["w"] = (count, generator.num_ws, generator.w_dim)
+    maps = 1 if recording.noise == "stored" else count
+    for name, value in network.tensors.items():
+        leaf = name.rpartition("/")[2]
+        if leaf.startswith("noise") and value.ndim == 4:
+            shapes[leaf] = (maps, *value.shape[1:])
+    return shapes
 
 
 def _read_back(header: TFHeader, result: dict[str, Any], notes: list[str]) -> TFHeader:
-    notes += [f"variable {name}, which its source makes and the file lacks" for name in result["without_value"]]
+    extra = [name for name in result["without_value"] if name not in header["variables"]]
+    notes += [f"variable {name}, which its source makes and the file lacks" for name in extra]
     parts = {key: _read_back(part, result["components"][key], notes) for key, part in header["components"].items()}
-    return {**header, "variables": result["variables"], "components": parts}
+    return {**header, "variables": [*header["variables"], *extra], "components": parts}
 
 
 def _layers(network: ForeignNetwork, recorded: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -339,7 +340,7 @@ def _layers(network: ForeignNetwork, recorded: list[dict[str, Any]]) -> list[dic
         if leaf in ("weight", "bias") and not module.endswith((".embed", ".affine")):
             modules.setdefault(theirs.rpartition("/")[0], module)
     return [
-        {"network": network.role, "module": modules[entry["scope"]], **entry}
+        {"network": network.role, "module": modules[entry["scope"]]} | {key: entry[key] for key in _OF_LAYERS}
         for entry in recorded
         if entry["scope"] in modules
     ]

@@ -12,6 +12,7 @@ from torch import Tensor
 from converter.errors import ConvertError
 from converter.safe.budget import spend
 from converter.safe.unpickler import Global, Loaded, Names, load
+from stylegan_torch.files.tensors import overlaps
 
 _STORAGES = {
     "FloatStorage": torch.float32,
@@ -73,6 +74,8 @@ class StoredTensor:
         last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
         if math.prod(size) and max(last + 1, math.prod(size)) > storage.nbytes // dtype.itemsize:
             raise ConvertError("holds a tensor that reaches beyond its data")
+        if math.prod(size) and overlaps(size, stride):
+            raise ConvertError("holds a tensor whose numbers lie over one another")
         self.storage, self.dtype = storage, dtype
         self.offset, self.size, self.stride = offset, tuple(size), tuple(stride)
         self._tensor: Tensor | None = None

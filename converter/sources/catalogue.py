@@ -103,15 +103,19 @@ def check_url(found: str | Entry) -> None:
     direct_url(found if isinstance(found, str) else _address(found))
 
 
-def fetch(entry: Entry, *, cache_dir: Path | None = None, progress: bool | None = None) -> Path:
+def fetch(
+    entry: Entry, *, sha256: str | None = None, cache_dir: Path | None = None, progress: bool | None = None
+) -> Path:
     """The network's file in the cache folder, downloaded if it is not there yet; arguments as for `download`.
 
-    Raises `DownloadError` if the download fails, or if only a page to open is known.
+    Raises `DownloadError` if the download fails, if only a page to open is known, or for another hash than its own.
     """
     url = _address(entry)
+    if sha256 and entry.sha256 and sha256.lower() != entry.sha256:
+        raise DownloadError(f"{entry.name}: its sha256 is {entry.sha256}, not {sha256.lower()}")
     from converter.sources.download import download  # brings in requests, which few commands need
 
-    return download(url, sha256=entry.sha256, size=entry.size, cache_dir=cache_dir, progress=progress)
+    return download(url, sha256=sha256 or entry.sha256, size=entry.size, cache_dir=cache_dir, progress=progress)
 
 
 def _address(entry: Entry) -> str:

@@ -1,5 +1,8 @@
 """Downloads into a cache folder: resumed, retried, checked, and never half there.
 
+Over https only, but for a server on this computer. What has arrived when a download fails is kept if it can be gone on
+from, which the server must say; of what turns out not to be the file, or to be too large, nothing stays.
+
 Beside a cached file lies `<file>.sha256`, its hash when it was first downloaded, in `sha256sum` format. While
 it is incomplete, it is `<file>.part`, and `<file>.part.validator` is the server's mark of that version.
 """
@@ -7,6 +10,7 @@ it is incomplete, it is `<file>.part`, and `<file>.part.validator` is the server
 import hashlib
 import http.client
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +22,6 @@ from urllib.parse import parse_qs, unquote, urldefrag, urlencode, urlsplit
 import requests
 import urllib3
 from filelock import FileLock
-from requests.adapters import HTTPAdapter
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -30,9 +33,11 @@ from rich.progress import (
 )
 
 from converter.errors import DownloadError
+from converter.sources.hashes import sha256_of
+from converter.sources.https import FailedError, Limits, RefusedError, Session, SlowError, Watch, may_be_asked
 from stylegan_torch.files.atomic import cache_folder
 
-__all__ = ["cache_folder", "cache_path", "direct_url", "download", "sha256_of"]
+__all__ = ["cache_folder", "cache_path", "direct_url", "download"]
 
 RETRIES = 5
 BACKOFF = 0.5  # seconds, doubled at each retry
@@ -50,14 +55,6 @@ Report = Callable[[int, int | None], None]
 """Is told the bytes that are there, and the bytes in all, None if unknown."""
 
 
-class _FailedError(Exception):
-    """A download cannot go on; `download` puts the URL before the message. What has arrived is kept."""
-
-
-class _RefusedError(_FailedError):
-    """What arrived is not the file: nothing of it is worth keeping."""
-
-
 class _InterruptedError(Exception):
     """An answer that ended early or does not continue what is there: worth another attempt."""
 
@@ -69,27 +66,29 @@ def download(
     size: int | None = None,
     cache_dir: Path | None = None,
     progress: bool | None = None,
+    limits: Limits | None = None,
 ) -> Path:
     """The file at `url`: from the cache folder if it is there, else downloaded into it.
 
     Args:
-        url: http or https; share links of Google Drive are understood.
+        url: https; share links of Google Drive are understood.
         sha256: hash the file must have, in hex; without one, the hash it had the first time.
         size: bytes the file must have, where known.
         cache_dir: folder to use in place of `cache_folder()`.
         progress: whether to draw a progress bar on stderr; by default, only if that is a terminal.
+        limits: how long it may take, and how large it may be.
 
     Raises:
         DownloadError: one line with the URL, what is wrong and what to do. The next call goes on where an
             interrupted download stopped; a file that fails a check is deleted.
     """
-    job = _Job(direct_url(url), cache_path(url, cache_dir), sha256, size)
+    job = _Job(direct_url(url), cache_path(url, cache_dir), sha256, size, Watch(limits or Limits()))
     try:
         job.target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{job.target}.lock"):
             if not job.is_cached():
                 job.run(sys.stderr.isatty() if progress is None else progress)
-    except _FailedError as error:
+    except FailedError as error:
         raise DownloadError(f"{url}: {error}") from error
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise DownloadError(f"{url}: cannot be reached ({_cause(error)}); check it, try again") from error
@@ -120,8 +119,11 @@ def direct_url(url: str) -> str:
         parts = None
     if parts is None or not url.isprintable():
         raise DownloadError(f"{url!r}: not a valid address; check it")
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise DownloadError(f"{url}: only http and https addresses can be downloaded; give the file itself")
+    if not may_be_asked(url):
+        raise DownloadError(
+            f"{url}: only https addresses can be downloaded (over http, anybody on the way could change the file); "
+            "give the file itself"
+        )
     if parts.hostname in MEGA_HOSTS:
         raise DownloadError(f"{url}: Mega encrypts files so that only a browser can fetch them; {BY_HAND}")
     if parts.hostname not in DRIVE_HOSTS:
@@ -133,15 +135,6 @@ def direct_url(url: str) -> str:
     for key in parse_qs(parts.query).get("resourcekey", []):
         query["resourcekey"] = key
     return f"{DRIVE_DOWNLOAD}?{urlencode(query)}"
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -180,6 +173,7 @@ class _Job:
     target: Path
     sha256: str | None
     size: int | None
+    watch: Watch
 
     @property
     def part(self) -> _Partial:
@@ -190,59 +184,82 @@ class _Job:
         if self.target.is_file():
             try:
                 self.verify(self.target)
-            except _RefusedError:
+            except RefusedError:
                 self.target.unlink()
         return self.target.is_file()
 
     def run(self, show_progress: bool) -> None:
         try:
-            with _session() as session, _bar(self.target.name, self.part.resumable, show_progress) as report:
+            with self.session() as session, _bar(self.target.name, self.part.resumable, show_progress) as report:
                 self.complete(session, report)
             self.verify(self.part.path)
-        except _RefusedError:
-            self.part.discard()
+        except BaseException as error:
+            if isinstance(error, RefusedError) or not self.part.resumable:
+                self.part.discard()
             raise
         self.part.path.replace(self.target)
         self.part.discard()
 
-    def complete(self, session: requests.Session, report: Report) -> None:
+    def session(self) -> Session:
+        return Session(
+            self.watch,
+            _Retry(RETRIES, backoff_factor=BACKOFF, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False),
+        )
+
+    def complete(self, session: Session, report: Report) -> None:
         """Fill the partial file, asking for the rest each time an answer breaks off."""
         problem = ""
         for attempt in range(RETRIES + 1):
             if attempt:
                 time.sleep(min(BACKOFF * 2**attempt, LONGEST_WAIT))
+            self.watch.check_time()
             try:
                 return self.attempt(session, report)
             except _InterruptedError as error:
                 problem = str(error)
         kept = self.part.resumable
-        raise _FailedError(f"gave up after {RETRIES + 1} attempts ({problem}); try again, {kept} bytes are kept")
+        raise FailedError(f"gave up after {RETRIES + 1} attempts ({problem}); try again, {kept} bytes are kept")
 
-    def ask(self, session: requests.Session) -> requests.Response:
+    def ask(self, session: Session) -> requests.Response:
         """Ask for the bytes that are missing."""
         headers = {"Accept-Encoding": "identity"}
         if have := self.part.resumable:
             headers |= {"Range": f"bytes={have}-", "If-Range": self.part.validator}
         try:
-            return session.get(self.source, headers=headers, stream=True, timeout=TIMEOUT)
+            return session.answer(self.source, headers=headers, timeout=TIMEOUT)
         except ValueError as error:
-            raise _FailedError(f"the server's answer makes no sense ({_cause(error)}); {BY_HAND}") from error
+            raise FailedError(f"the server's answer makes no sense ({_cause(error)}); {BY_HAND}") from error
 
-    def attempt(self, session: requests.Session, report: Report) -> None:
+    def attempt(self, session: Session, report: Report) -> None:
         part = self.part
         with self.ask(session) as response:
             done, total = self.span(response)
+            limit = self.size if total is None else total
+            self.check_room((limit or done) - done, FailedError)
             if not done:
                 part.begin(_validator(response))
-            limit = self.size if total is None else total
             with part.path.open("ab") as file:
                 for chunk in _body(response):
+                    self.watch.keep()
+                    self.check_length(done + len(chunk), limit)
+                    if limit is None:
+                        self.check_room(len(chunk), RefusedError)
                     done += file.write(chunk)
                     report(done, limit)
-                    if limit is not None and done > limit:
-                        raise _RefusedError(f"the server sends more than the file's {limit} bytes; {BY_HAND}")
         if total is not None and done < total:
             raise _InterruptedError(f"{done} of {total} bytes arrived")
+
+    def check_length(self, done: int, limit: int | None) -> None:
+        if limit is not None and done > limit:
+            raise RefusedError(f"the server sends more than the file's {limit} bytes; {BY_HAND}")
+        if done > self.watch.limits.largest:
+            raise RefusedError(f"the file has more than {self.watch.limits.largest:,} bytes, which no network has")
+
+    def check_room(self, more: int, error: type[FailedError]) -> None:
+        """Raise an error if more bytes would fill the disk."""
+        free = shutil.disk_usage(self.target.parent).free
+        if more > free - self.watch.limits.reserve:
+            raise error(f"there is no room for it in {self.target.parent}: {free:,} bytes are free there")
 
     def span(self, response: requests.Response) -> tuple[int, int | None]:
         """Where in the file the answer begins, and the file's length (None for a chunked answer).
@@ -252,16 +269,16 @@ class _Job:
         status, headers, part = response.status_code, response.headers, self.part
         if status == requests.codes.ok:
             if re.match(r"text/html|application/xhtml", headers.get("Content-Type", "").lower()):
-                raise _FailedError(self.about_page(next(response.iter_content(CHUNK), b"")))
+                raise FailedError(self.about_page(next(_body(response), b"")))
             if "chunked" in headers.get("Transfer-Encoding", "").lower():
                 return 0, None
             length = re.fullmatch(r"\d{1,15}", headers.get("Content-Length", ""))
             if not length:
-                raise _FailedError(f"the server does not say how long the file is; {BY_HAND}")
+                raise FailedError(f"the server does not say how long the file is; {BY_HAND}")
             return 0, self.agreed(int(length[0]))
         if status not in (requests.codes.partial, requests.codes.requested_range_not_satisfiable):
             meaning = http.client.responses.get(status, "")
-            raise _FailedError(f"the server answers {status} {meaning}; check the address or {BY_HAND}")
+            raise FailedError(f"the server answers {status} {meaning}; check the address or {BY_HAND}")
         given = re.fullmatch(r"bytes (\d{1,15})-\d+/(\d{1,15})", headers.get("Content-Range", ""))
         same_version = _validator(response) in ("", part.validator)
         if status == requests.codes.partial and given and int(given[1]) == part.resumable and same_version:
@@ -270,8 +287,9 @@ class _Job:
         raise _InterruptedError("the file changed at the server")
 
     def agreed(self, length: int) -> int:
+        self.check_length(length, None)
         if self.size not in (None, length):
-            raise _RefusedError(f"the file has {length} bytes where {self.size} are expected; {BY_HAND}")
+            raise RefusedError(f"the file has {length} bytes where {self.size} are expected; {BY_HAND}")
         return length
 
     def about_page(self, page: bytes) -> str:
@@ -287,16 +305,16 @@ class _Job:
         with path.open("rb") as file:
             head = file.read(CHUNK)
         if not head:
-            raise _RefusedError(f"the file there is empty; check the address or {BY_HAND}")
+            raise RefusedError(f"the file there is empty; check the address or {BY_HAND}")
         if WEB_PAGE.match(head):
-            raise _RefusedError(self.about_page(head))
+            raise RefusedError(self.about_page(head))
         self.agreed(path.stat().st_size)
         digest, record = sha256_of(path), self.target.with_name(self.target.name + ".sha256")
         first = record.read_text(encoding="utf-8")[:64] if record.exists() else ""
         if self.sha256 and digest != self.sha256.lower():
-            raise _RefusedError(f"its sha256 is {digest}, not {self.sha256}; deleted, try again or {BY_HAND}")
+            raise RefusedError(f"its sha256 is {digest}, not {self.sha256}; deleted, try again or {BY_HAND}")
         if not self.sha256 and first not in ("", digest):
-            raise _RefusedError(
+            raise RefusedError(
                 f"its sha256 was {first} at the first download and is {digest} now; deleted, "
                 f"remove {record} if you trust the change"
             )
@@ -312,20 +330,13 @@ class _Retry(urllib3.Retry):
         return None if seconds is None else min(seconds, LONGEST_WAIT)
 
 
-def _session() -> requests.Session:
-    """A session that retries what fails before the body: no connection, a timeout, 429, 5xx."""
-    retries = _Retry(RETRIES, backoff_factor=BACKOFF, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False)
-    session = requests.Session()
-    session.mount("http://", HTTPAdapter(max_retries=retries))
-    session.mount("https://", HTTPAdapter(max_retries=retries))
-    return session
-
-
 @contextmanager
 def _bar(name: str, done: int, show: bool) -> Iterator[Report]:
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     console = Console(stderr=True)
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not show) as progress:
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, disable=not show, redirect_stdout=False, redirect_stderr=False
+    ) as progress:
         task = progress.add_task(name, total=None, completed=done)
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
@@ -335,7 +346,8 @@ def _body(response: requests.Response) -> Iterator[bytes]:
     try:
         yield from response.raw.stream(CHUNK, decode_content=False)
     except urllib3.exceptions.HTTPError as error:
-        raise _InterruptedError("the connection broke off") from error
+        slow = isinstance(error.__cause__, SlowError)
+        raise _InterruptedError(str(error.__cause__) if slow else "the connection broke off") from error
 
 
 def _validator(response: requests.Response) -> str:

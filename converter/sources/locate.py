@@ -7,6 +7,7 @@ from pathlib import Path
 
 from converter.errors import ConvertError
 from converter.sources import catalogue
+from converter.sources.hashes import sha256_of
 
 
 def check(src: str) -> None:
@@ -28,25 +29,39 @@ def split(src: str | Path) -> tuple[str, str | None]:
     return (place, member) if mark and place and member and not _exists(Path(src)) else (str(src), None)
 
 
-def locate(src: str | Path) -> tuple[Path, str | None]:
+def locate(src: str | Path, sha256: str | None = None) -> tuple[Path, str | None]:
     """Return the file that a path, URL or catalogue name stands for, downloading it to the cache if need be.
+
+    Args:
+        src: what the user names.
+        sha256: hash that the file must have, in hex; of an archive, the archive's.
 
     Returns:
         The file, and which one in it is meant if it is an archive and that is said.
 
     Raises:
-        ConvertError: if it is none of these.
-        DownloadError: if the download fails.
+        ConvertError: if it is none of these, or has another hash.
+        DownloadError: if the download fails, or gives another hash.
     """
     place, member = split(src)
     if _exists(Path(place)):
+        if sha256:
+            check_hash(Path(place), sha256)
         return Path(place), member
     found = _url(place)
     if isinstance(found, catalogue.Entry):
-        return catalogue.fetch(found), member
+        return catalogue.fetch(found, sha256=sha256), member
     from converter.sources.download import download
 
-    return download(found), member
+    return download(found, sha256=sha256), member
+
+
+def check_hash(path: Path, sha256: str) -> None:
+    """Raise ConvertError unless a file has a hash, given in hex."""
+    check_file(path)
+    found = sha256_of(path)
+    if found != sha256.lower():
+        raise ConvertError(f"its sha256 is {found}, not {sha256.lower()}", path)
 
 
 def check_file(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,11 +15,14 @@ from converter.formats import assumable, by_suffix, heeding, our_suffixes, progr
 from converter.sources import catalogue
 from stylegan_torch import __version__
 from stylegan_torch.commands import options
-from stylegan_torch.commands.given import as_given
+from stylegan_torch.commands.given import as_given, has_hashes
 from stylegan_torch.commands.inputs import NETWORK_FILE, OUTPUT
-from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports, working
+from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports, say, working
 from stylegan_torch.files.atomic import refuse_existing
-from stylegan_torch.text import columns, one_line, printable
+from stylegan_torch.text import columns, one_line
+
+if TYPE_CHECKING:
+    from converter.conversion import Summary
 
 EXAMPLES = """\b
 Examples:
@@ -94,6 +98,11 @@ module_path = click.option(
     metavar="DIR",
     help="Folder with modules that the program in SRC imports; it gets those that it names.",
 )
+weak_isolation = click.option(
+    "--weak-isolation",
+    is_flag=True,
+    help="Run that program even where this system lacks some of the protections from it.",
+)
 
 
 @click.command(
@@ -121,10 +130,12 @@ module_path = click.option(
 )
 @click.option("--inspect", "only_inspect", is_flag=True, help="Tell what is in SRC, and write nothing.")
 @click.option("--json", "in_json", is_flag=True, help="Let --inspect tell all, for programs.")
+@options.SHA256
 @click.option("--list", "only_list", is_flag=True, help="List the catalogue; SRC may be a pattern such as '*ffhq*'.")
 @click.option("--verify", "with_proof", is_flag=True, help="Run the original too; write DST only if ours is the same.")
 @click.option("--trust-embedded-code", "trust", is_flag=True, help="Let --verify run the program that SRC carries.")
 @module_path
+@weak_isolation
 @options.force("DST if it exists")
 @click.version_option(__version__)
 @one_line_errors
@@ -143,6 +154,7 @@ def main(
     with_proof: bool,
     trust: bool,
     modules: Path | None,
+    weak_isolation: bool,
     force: bool,
 ) -> None:
     """Convert a checkpoint."""
@@ -151,7 +163,7 @@ def main(
         if not lines:
             hint = catalogue.suggestion(src or "")
             raise ConvertError(f"no network of the catalogue matches {src}{hint and '; ' + hint}")
-        click.echo("\n".join(lines))
+        say(*lines)
         return
     if src is None:
         raise click.UsageError("name the file, URL or published network to convert")
@@ -162,33 +174,41 @@ def main(
         raise click.UsageError("--inspect takes no DST: it writes nothing")
     if not only_inspect and not dst:
         raise click.UsageError("name the file to write, or give --inspect")
-    if trust and not with_proof:
-        raise click.UsageError("--trust-embedded-code goes with --verify; converting runs nothing")
-    if modules and not with_proof:
-        raise click.UsageError("--module-path goes with --verify; converting runs nothing")
+    of_verify = {"--trust-embedded-code": trust, "--module-path": modules, "--weak-isolation": weak_isolation}
+    idle = next((option for option, given in of_verify.items() if given and not with_proof), None)
+    if idle:
+        raise click.UsageError(f"{idle} goes with --verify; converting runs nothing")
     refuse_existing([dst], force)
     with quick_imports():
         from converter.conversion import convert, inspect
-        from converter.describe import as_json, as_text, origin, table
+        from converter.describe import as_json, as_text
 
     assumed = assume if resolution is None else {**assume, "img_resolution": resolution}
     if only_inspect:
-        click.echo((as_json if in_json else as_text)(inspect(src, assumed)))
+        say(*(as_json if in_json else as_text)(inspect(src, assumed)).split("\n"))
         return
     assert dst
     if with_proof:
-        _verify(src, trust, modules)
+        _verify(src, trust, modules, weak_isolation)
     with working(f"Converting {src}"):
         options = Options(fresh_d, noise or NOISES[0])
         summary = convert(src, dst, networks, force=force, format=format, assumed=assumed, options=options)
+    _tell(summary, src, dst)
+
+
+def _tell(summary: Summary, src: str, dst: Path) -> None:
+    from converter.describe import origin, table
+
     for note in summary.notes:
-        click.echo(f"Note: {one_line(note)}.", err=True)
-    click.echo("\n".join(table(summary)))
-    click.echo(f"from  {origin(summary)}")
-    click.echo(f"to    {dst}, {dst.stat().st_size:,} bytes")
+        say(f"Note: {one_line(note)}.", err=True)
+    say(*table(summary))
+    say(f"from  {origin(summary)}")
+    say(f"to    {dst}, {dst.stat().st_size:,} bytes")
     published = None if Path(src).exists() else catalogue.find(src)
     if published:
-        click.echo(f"licence of these weights: {published.licence}")
+        if not published.sha256 and not has_hashes():
+            say("not verified: nobody published the hash of this file; --sha256 checks one that you trust")
+        say(f"licence of these weights: {published.licence}")
 
 
 def _refuse_idle_options(form: str | None, fresh_d: bool, noise: str | None) -> None:
@@ -198,15 +218,17 @@ def _refuse_idle_options(form: str | None, fresh_d: bool, noise: str | None) -> 
         raise click.UsageError(f"--noise goes with {_NOISY}")
 
 
-def _verify(src: str, trust: bool, modules: Path | None) -> None:
+def _verify(src: str, trust: bool, modules: Path | None, weak_isolation: bool) -> None:
     from converter.original.run import PROOF, ask_consent, memory_limit, verify_original
 
     if not trust:
-        click.echo(as_given(ask_consent(src)), err=True)
+        say(*as_given(ask_consent(src)).split("\n"), err=True)
         sys.exit(1)
     with working(f"Running the original of {src}") as tell:
-        verdict = verify_original(src, memory_limit(None), PROOF, on_progress=tell, modules=modules)
-    click.echo("\n".join(map(printable, [*verdict.table(), *verdict.summary()])))
+        verdict = verify_original(
+            src, memory_limit(None), PROOF, on_progress=tell, modules=modules, weak_isolation=weak_isolation
+        )
+    say(*verdict.table(), *verdict.summary())
     if not verdict.passed:
         raise ConvertError(f"{src}: our network is not the same as the original; nothing was written. Please report it")
 
@@ -214,7 +236,13 @@ def _verify(src: str, trust: bool, modules: Path | None) -> None:
 def listing(pattern: str) -> list[str]:
     """Return the lines of the catalogue whose name matches a pattern."""
     rows = [
-        (entry.name, f"{entry.resolution}²", f"{entry.conditional or 'no'} classes", entry.licence)
+        (
+            entry.name,
+            f"{entry.resolution}²",
+            f"{entry.conditional or 'no'} classes",
+            f"sha256 {entry.sha256}" if entry.sha256 else "not verified",
+            entry.licence,
+        )
         for entry in catalogue.entries(pattern)
     ]
     return columns(rows)

@@ -12,7 +12,7 @@ import click
 from stylegan_torch.commands import options
 from stylegan_torch.commands.given import take_inputs
 from stylegan_torch.commands.inputs import InputFile, InputFolder, OutputFile
-from stylegan_torch.commands.terminal import Command, one_line_errors, reading, tracked
+from stylegan_torch.commands.terminal import Command, one_line_errors, reading, say, tracked
 from stylegan_torch.text import one_line
 
 if TYPE_CHECKING:
@@ -115,20 +115,20 @@ def dataset(
 
     made = write(dst, Order(src, shape, labels_from or "data", max_images, bad == "skip"), force=force, watch=watched)
     for line in made.skipped:
-        click.echo(f"Skipped {one_line(line)}", err=True)
+        say(f"Skipped {one_line(line)}", err=True)
     if made.stretched:
-        click.echo(
+        say(
             f"Note: {made.stretched} pictures that are not square were stretched; --transform center-crop cuts them",
             err=True,
         )
     if made.unused_folders > 1 and labels_from is None:
-        click.echo(f"Note: the {made.unused_folders} sub-folders are no classes without --labels folders", err=True)
+        say(f"Note: the {made.unused_folders} sub-folders are no classes without --labels folders", err=True)
     names, vectors = made.labels.class_names, made.labels.vectors
     labels = f"{len(names)} classes" if names else "no labels" if vectors is None else f"vectors of {vectors.shape[1]}"
     color = "gray" if made.gray else "colour"
-    click.echo(f"{made.count} pictures of {made.side}×{made.side} in {color}, {labels}: {dst}")
+    say(f"{made.count} pictures of {made.side}×{made.side} in {color}, {labels}: {dst}")
     if names != tuple(map(str, range(len(names)))):
         for number, name in enumerate(names[:_CLASSES_SHOWN]):
-            click.echo(f"class {number}: {one_line(name)}")
+            say(f"class {number}: {one_line(name)}")
         if len(names) > _CLASSES_SHOWN:
-            click.echo(f"and {len(names) - _CLASSES_SHOWN} more, in the order of their names")
+            say(f"and {len(names) - _CLASSES_SHOWN} more, in the order of their names")

@@ -12,7 +12,7 @@ from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT, OutputFile
 from stylegan_torch.commands.latents import chosen_layers
 from stylegan_torch.commands.networks import note_no_class, open_generator
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import columns
 
@@ -89,7 +89,7 @@ def directions(
     finding.save(out, found, force)
     meaning = {"sefa": "eigenvalue", "pca": "share of variance", "boundary": "accuracy"}[method]
     rows = [["direction", meaning]] + [[str(i), f"{value:.3g}"] for i, value in enumerate(found.importances.tolist())]
-    click.echo("\n".join(columns(rows)))
+    say(*columns(rows))
 
 
 def _read_labels(path: Path) -> tuple[list[int], list[float]]:

@@ -15,7 +15,7 @@ from stylegan_torch.commands.given import note_check
 from stylegan_torch.commands.inputs import INPUT, OUTPUT
 from stylegan_torch.commands.latents import one_of, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say
 from stylegan_torch.editing.composition import Composition, Mix, Move, Noise, check_directions, parse_mix, parse_move
 from stylegan_torch.files.atomic import refuse_existing
 
@@ -149,4 +149,4 @@ def draw(
     save_png(out, to_pil(sheet.picture), about, force=force)
     if save_latents:
         write_latents(save_latents, kept, opened.G, force=force)
-    click.echo(f"{count} picture{'s' * (count > 1)} in {out}" + (f" and {outdir}" if outdir else ""))
+    say(f"{count} picture{'s' * (count > 1)} in {out}" + (f" and {outdir}" if outdir else ""))

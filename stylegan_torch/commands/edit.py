@@ -13,7 +13,7 @@ from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT
 from stylegan_torch.commands.latents import chosen_layers, latents_of, one_of, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
-from stylegan_torch.commands.terminal import one_line_errors, parse_seeds, quick_imports, reading
+from stylegan_torch.commands.terminal import one_line_errors, parse_seeds, quick_imports, reading, say
 from stylegan_torch.files.atomic import refuse_existing
 
 EXAMPLES = """\b
@@ -88,7 +88,7 @@ def edit(
     note_no_class(opened.G, class_index, [seeds])
     known = finding.load(directions, opened.G)
     if known.network != network_hash(opened.G):
-        click.echo(f"Note: {directions} was found with another network.", err=True)
+        say(f"Note: {directions} was found with another network.", err=True)
     if max(index) >= len(known):
         raise StyleGANError(f"{directions} has the directions 0 to {len(known) - 1}, not {max(index)}")
     rows = chosen_layers(opened.G, layers, "--layers") if layers else []
@@ -104,4 +104,4 @@ def edit(
     save_png(out, captioned(pictures, captions), about, force=force)
     if save_latents:
         write_latents(save_latents, moved, opened.G, force=force)
-    click.echo(f"{len(moved)} × {len(strengths)} pictures in {out}")
+    say(f"{len(moved)} × {len(strengths)} pictures in {out}")

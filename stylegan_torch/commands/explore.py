@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import os
 import signal
 import socket
 import sys
+import webbrowser
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,20 +17,22 @@ import click
 
 from stylegan_torch import StyleGANError
 from stylegan_torch.commands import options
+from stylegan_torch.commands.given import allows_nonfinite
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE
 from stylegan_torch.commands.networks import open_generator, usable_device
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports, working
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say, working
 
 if TYPE_CHECKING:
+    from stylegan_torch.explorer.guard import Address
     from stylegan_torch.explorer.sessions import Sessions
     from stylegan_torch.networks.interface import Generator
 
-UPLOAD_LIMIT = "20mb"
 PIXEL_LIMIT = 25_000_000
 """Pillow warns of photographs beyond this, and refuses those of twice as many pixels."""
 EXAMPLES = """\b
 Examples:
   stylegan explore --open
+  stylegan explore --host 0.0.0.0 --auth me --allow-host studio.example
   stylegan explore --network ffhq.pt --network afhqcat.pkl --directions smile.npz
 """
 
@@ -42,9 +45,27 @@ Examples:
     multiple=True,
     help="A file of ours, or anything stylegan-convert reads; may be repeated.  [default: the bundled one]",
 )
+@options.SHA256
+@options.NONFINITE
 @click.option("--directions", type=INPUT, multiple=True, help="Also what `stylegan directions` wrote; may be repeated.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), help="[default: the first free one from 7860]")
+@click.option(
+    "--allow-host",
+    "allowed",
+    multiple=True,
+    metavar="NAME[:PORT]",
+    callback=reading(lambda names: tuple(map(_address, names))),
+    help="Another name by which browsers reach the page, such as a proxy's; may be repeated.",
+)
+@click.option(
+    "--auth",
+    metavar="USER[:PASSWORD]",
+    envvar="STYLEGAN_TORCH_AUTH",
+    help="Ask visitors for this; also $STYLEGAN_TORCH_AUTH, as other users see the arguments of a program. "
+    "A password that is left out is asked for, or read from standard input.",
+)
+@click.option("--no-auth", is_flag=True, help="Ask for no password even if others can reach the page.")
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
 @options.DEVICE
 @options.EXACT
@@ -54,6 +75,9 @@ def explore(
     directions: tuple[Path, ...],
     host: str,
     port: int | None,
+    allowed: tuple[Address, ...],
+    auth: str | None,
+    no_auth: bool,
     open_browser: bool,
     device: str | None,
     exact: bool,
@@ -61,26 +85,57 @@ def explore(
     """Serve a page to look for pictures with, until Ctrl-C.
 
     Seeds, truncation, noise, style mixing, directions and photographs; every picture with its latents and the command
-    line that makes it again. Nobody but this computer can see it unless --host says so: there is no password.
+    line that makes it again. Only this computer can reach it unless --host says otherwise; --auth is needed then, or
+    --no-auth. What is sent, passwords too, isn't encrypted: beyond a network that you trust, put a proxy with HTTPS in
+    front, and name it with --allow-host.
     """
-    _check_address(host, port or 0)
-    with quick_imports():
-        from stylegan_torch.explorer.sessions import NetworkChoice, Sessions
-    usable_device(device)
-    on = ("--device", device) if device else ()
-    choices = {
-        name: NetworkChoice(
-            partial(_open, network, device, exact),
-            (*(("--network", network) if network else ()), *on),
-            ("--exact",) if exact else (),
-        )
-        for name, network in _names(networks).items()
-    }
-    sessions = Sessions(choices, tuple(map(str, directions)))
-    try:
-        _serve(sessions, host, port, open_browser)
-    finally:
-        sessions.close()
+    if no_auth and auth:
+        raise click.UsageError("give --auth or --no-auth, not both")
+    from stylegan_torch.explorer.server import is_loopback, listen
+
+    with listen(host, port) as listener:
+        if not (auth or no_auth or is_loopback(listener)):
+            raise click.UsageError(f"others can reach {host}: give --auth USER, or --no-auth for whoever comes")
+        login = _login(auth) if auth else None
+        with quick_imports():
+            from stylegan_torch.explorer.sessions import NetworkChoice, Sessions
+        usable_device(device)
+        on = ("--device", device) if device else ()
+        choices = {
+            name: NetworkChoice(
+                partial(_open, network, device, exact, allows_nonfinite()),
+                (*(("--network", network) if network else ()), *on),
+                ("--exact",) if exact else (),
+            )
+            for name, network in _names(networks).items()
+        }
+        for name in ("SIGTERM", "SIGHUP"):
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), lambda *_: sys.exit(0))  # so that no visitor's file stays
+        with closing(Sessions(choices, tuple(map(str, directions)))) as sessions:
+            _serve(sessions, listener, allowed, login, open_browser)
+
+
+def _address(text: str) -> Address:
+    from stylegan_torch.explorer.guard import read_address
+
+    return read_address(text)
+
+
+def _login(auth: str) -> str:
+    """Return USER:PASSWORD, asking for what is not given.
+
+    Raises:
+        UsageError: if it has no user or no password.
+    """
+    user, colon, password = auth.partition(":")
+    if not colon and sys.stdin.isatty():
+        password = click.prompt(f"Password for {user}", hide_input=True, err=True)
+    elif not colon:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if not user or not password:
+        raise click.UsageError("--auth needs a user and a password")
+    return f"{user}:{password}"
 
 
 def _names(networks: tuple[str, ...]) -> dict[str, str | None]:
@@ -91,65 +146,37 @@ def _names(networks: tuple[str, ...]) -> dict[str, str | None]:
     return {Path(network).name if short else network: network for network in networks}
 
 
-def _open(network: str | None, device: str | None, exact: bool) -> tuple[Generator, Generator, dict[str, object]]:
-    opened = open_generator(network, device, exact)
+def _open(
+    network: str | None, device: str | None, exact: bool, allow_nonfinite: bool
+) -> tuple[Generator, Generator, dict[str, object]]:
+    opened = open_generator(network, device, exact, allow_nonfinite)
     return opened.G, opened.drawer, opened.origin
 
 
-def _check_address(host: str, port: int) -> None:
-    """Raise StyleGANError if this machine cannot listen there; port 0 is any."""
-    try:
-        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-    except OSError as error:
-        where = f"{host}:{port}" if port else host
-        raise StyleGANError(f"cannot listen on {where}: {error.strerror or error}") from error
-
-
-def _serve(sessions: Sessions, host: str, port: int | None, open_browser: bool) -> None:
+def _serve(
+    sessions: Sessions, listener: socket.socket, allowed: tuple[Address, ...], login: str | None, open_browser: bool
+) -> None:
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
-    # Gradio reads these when it is imported: nothing is sent anywhere, and no file stays.
-    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(sessions.folder / "uploads")}
+    # Gradio reads these when it is imported: nothing is sent anywhere, and all files are where they go with the page.
+    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(sessions.folder)}
     try:
-        from starlette.middleware import Middleware
-
+        from stylegan_torch.explorer import roof
         from stylegan_torch.explorer.page import CSS, THEME, Page
-        from stylegan_torch.explorer.roof import LOG, Roof, secure_uploads
     except ImportError as error:
         raise StyleGANError(f"the explorer needs Gradio ({error}): pip install 'stylegan-torch[explore]'") from error
-    secure_uploads()
+    from stylegan_torch.explorer.guard import Guard
+    from stylegan_torch.explorer.server import address_of, serve
+
+    roof.secure_uploads()
     if click.get_current_context().params.get("debug"):
-        LOG.setLevel(logging.DEBUG)
+        roof.LOG.setLevel(logging.DEBUG)
     with working("Opening the network"):
-        blocks = Page(sessions).blocks
-    for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda *_: sys.exit(0))  # so that no visitor's file stays
-    _, url, _ = blocks.launch(
-        server_name=f"[{host}]" if ":" in host else host,
-        server_port=port,
-        inbrowser=open_browser,
-        max_file_size=UPLOAD_LIMIT,
-        theme=THEME,
-        css=CSS,
-        share=False,
-        ssr_mode=False,
-        footer_links=[],
-        quiet=True,
-        prevent_thread_lock=True,
-        app_kwargs={"middleware": [Middleware(Roof)]},
-    )
-    if not _is_loopback(host):
-        click.echo(f"Note: whoever reaches {host} can use this page; there is no password.", err=True)
-    click.echo(f"Open {url} (Ctrl-C ends)")
-    blocks.block_thread()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        page = roof.application(Page(sessions).blocks, sessions, theme=THEME, css=CSS)
+    guard = Guard(page, routes=roof.routes(sessions), at_once=roof.AT_ONCE_BYTES, allowed=allowed, login=login)
+    url = address_of(listener)
+    say(f"Open {url} (Ctrl-C ends)")
+    if open_browser:
+        webbrowser.open(url)
+    serve(guard, listener)

@@ -9,10 +9,10 @@ import click
 
 from stylegan_torch import __version__
 from stylegan_torch.commands import options
-from stylegan_torch.commands.convert import module_path
+from stylegan_torch.commands.convert import module_path, weak_isolation
 from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import NETWORK_FILE, OutputFile
-from stylegan_torch.commands.terminal import Command, one_line_errors, parse_seeds, quick_imports, reading, working
+from stylegan_torch.commands.terminal import Command, one_line_errors, parse_seeds, quick_imports, reading, say, working
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import one_line
 
@@ -31,6 +31,7 @@ _NOISES = {"official": "seeded", "const": "stored", "none": "none"}
 @click.command(cls=Command, epilog=EXAMPLES, short_help="Run the program in a TensorFlow pickle, and record it.")
 @click.argument("src", type=NETWORK_FILE)
 @click.argument("dst", type=OutputFile(), required=False)
+@options.SHA256
 @click.option("--trust-embedded-code", "trust", is_flag=True, help="Run the program that SRC carries.")
 @click.option("--show-source", is_flag=True, help="Print that program instead; run and write nothing.")
 @click.option("--reference", type=OutputFile(), help="Also record what it computes to this file (.npz).")
@@ -53,9 +54,13 @@ _NOISES = {"official": "seeded", "const": "stored", "none": "none"}
 )
 @click.option("--layers", is_flag=True, help="Record a sample of every layer's result too.")
 @click.option(
-    "--memory", type=click.FloatRange(min=1), metavar="GB", help="What it may use.  [default: 90 % of the machine's]"
+    "--memory",
+    type=click.FloatRange(min=1),
+    metavar="GB",
+    help="What memory and files it may use.  [default: 90 % of the machine's memory]",
 )
 @module_path
+@weak_isolation
 @options.FORCE
 @click.version_option(__version__)
 @click.pass_context
@@ -74,6 +79,7 @@ def main(
     layers: bool,
     memory: float | None,
     modules: Path | None,
+    weak_isolation: bool,
     force: bool,
 ) -> None:
     """Run the TensorFlow program in the official pickle SRC and dump its variables to DST (.npz).
@@ -82,10 +88,11 @@ def main(
     what the original computes, for stylegan-verify. Needs TensorFlow 2 (pip install 'tensorflow>=2.16'); a CPU is
     enough.
 
-    The program runs in a process of its own, without your environment and open files; on Linux also without network,
-    with bounded memory, and with no files but the system's and its own. What it imports must be installed here with
-    pip, or be in a folder named with --module-path: DIR/training/misc.py is then training.misc to it, and only the
-    modules that it names can be read. Networks with half-precision levels are run in float32.
+    The program runs in a process of its own, without your environment and open files, without network and other
+    processes, with bounded memory, and with no files but Python's and its own; where the system lacks what that takes
+    (Linux has it), the command says so and runs nothing without --weak-isolation. What it imports must be installed
+    here with pip, or be in a folder named with --module-path: DIR/training/misc.py is then training.misc to it, and
+    only the modules that it names can be read. Networks with half-precision levels are run in float32.
     """
     if show_source:
         _show(src)
@@ -100,7 +107,7 @@ def main(
         from converter.original.export import export
         from converter.original.run import Recording, ask_consent, memory_limit
     if not trust:
-        click.echo(as_given(ask_consent(src)), err=True)
+        say(*as_given(ask_consent(src)).split("\n"), err=True)
         sys.exit(1)
     recording = Recording(seeds, truncation, class_index, _NOISES[noise], layers)
     with working(f"Running the original of {src}") as tell:
@@ -113,15 +120,14 @@ def main(
             force=force,
             on_progress=tell,
             modules=modules,
+            weak_isolation=weak_isolation,
         )
     for note in original.source.notes:
-        click.echo(f"Note: {one_line(note)}.", err=True)
-    click.echo(
-        f"ran in a process with {', '.join(original.isolation) or 'no limits, which this system does not offer'}"
-    )
-    click.echo(f"to    {dst}, {dst.stat().st_size:,} bytes")
+        say(f"Note: {one_line(note)}.", err=True)
+    say(f"ran in a process with {', '.join(original.isolation) or 'no protections, which this system lacks'}")
+    say(f"to    {dst}, {dst.stat().st_size:,} bytes")
     if reference:
-        click.echo(f"to    {reference}, {reference.stat().st_size:,} bytes: {len(seeds)} seeds")
+        say(f"to    {reference}, {reference.stat().st_size:,} bytes: {len(seeds)} seeds")
 
 
 def _check_names(dst: Path | None, reference: Path | None) -> None:
@@ -140,9 +146,7 @@ def _show(src: str) -> None:
         from converter.original.run import embedded_code
     with opened(src) as file:
         for sha256, text in embedded_code(file.program()).items():
-            click.echo(f"# sha256 {sha256}")
-            # Characters that move a terminal's cursor, or turn the direction of text, could hide what is to be read.
-            click.echo("".join(c if c.isprintable() or c in "\n\t" else ascii(c)[1:-1] for c in text))
+            say(f"# sha256 {sha256}", *text.split("\n"))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from stylegan_torch import __version__
 from stylegan_torch.commands import options
 from stylegan_torch.commands.latents import write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
-from stylegan_torch.commands.terminal import finite, one_line_errors, quick_imports, reading, tracked
+from stylegan_torch.commands.terminal import finite, one_line_errors, quick_imports, reading, say, tracked
 from stylegan_torch.files.atomic import refuse_existing
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def film(
         cells = [replace(cell, noise=None) for cell in cells]
     note_no_class(G, class_index, [seeds])
     if encoding.codec and encoding.codec != CODECS[out.suffix.lower()][0]:
-        click.echo(f"Note: there is no better encoder here; the film is {encoding.makes}.", err=True)
+        say(f"Note: there is no better encoder here; the film is {encoding.makes}.", err=True)
     pictures = draw_loops(
         G,
         cells,
@@ -164,7 +164,7 @@ def film(
     if save_latents:
         only = cells[0] if noise == "official" else replace(cells[0], noise=None)
         write_latents(save_latents, frame_latents(only, frames), opened.G, force=force)
-    click.echo(f"{frames} frame{'s' * (frames > 1)}, {frames / fps:g} s, in {out} ({encoding.makes})")
+    say(f"{frames} frame{'s' * (frames > 1)}, {frames / fps:g} s, in {out} ({encoding.makes})")
 
 
 @contextmanager
@@ -180,5 +180,5 @@ def _load(paths: Sequence[Path], G: Generator) -> Latents:
 
     parts = [load(path, G) for path in paths]
     if any(part.noise for part in parts) and not all(part.noise for part in parts):
-        click.echo("Note: not all of these latents have noise; theirs is left out.", err=True)
+        say("Note: not all of these latents have noise; theirs is left out.", err=True)
     return joined(parts)

@@ -9,6 +9,7 @@ import click
 
 from stylegan_torch import __version__
 from stylegan_torch.commands import options
+from stylegan_torch.commands.given import allows_nonfinite
 from stylegan_torch.commands.inputs import OUTPUT, OutputFile
 from stylegan_torch.commands.networks import note_no_class, origin_of, read_networks, usable_device
 from stylegan_torch.commands.terminal import (
@@ -18,6 +19,7 @@ from stylegan_torch.commands.terminal import (
     pair,
     quick_imports,
     reading,
+    say,
     tracked,
 )
 from stylegan_torch.files.atomic import refuse_existing
@@ -107,7 +109,7 @@ def main(
         from stylegan_torch.drawing.sheets import Sheet
     device = usable_device(device)
     checkpoint = read_networks(network, weights)
-    G = checkpoint.network(weights)
+    G = checkpoint.network(weights, allow_nonfinite=allows_nonfinite())
     settings = DrawSettings(truncation, truncation_cutoff, class_index, noise_mode, dtype, translate, rotate)
     try:
         resolved = resolve(G, settings)
@@ -121,6 +123,4 @@ def main(
         pass
     if sheet and grid:
         save_png(grid, to_pil(sheet.picture), {"seeds": seeds, **about}, force=force)
-    click.echo(
-        f"{len(paths)} picture{'s' * (len(paths) > 1)} in {outdir}" + (f", contact sheet {grid}" if grid else "")
-    )
+    say(f"{len(paths)} picture{'s' * (len(paths) > 1)} in {outdir}" + (f", contact sheet {grid}" if grid else ""))

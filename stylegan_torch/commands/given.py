@@ -12,7 +12,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import IO
 import click
 
 from stylegan_torch.errors import StyleGANError
+from stylegan_torch.text import printable
 
 LIMIT = 8 << 30
 """Bytes that may come; the largest networks have 4 GB with all that training adds."""
@@ -42,10 +43,19 @@ class _Pipe:
 
 @dataclass
 class _Given:
-    """What the running command was given. checks: of files, not made yet."""
+    """What the running command was given.
+
+    checks: of files, not made yet.
+    networks: names of their files.
+    hashes: sha256 that they must have, in their order; not looked at yet.
+    nonfinite: NaN and infinity in them are no reason to stop.
+    """
 
     pipes: list[_Pipe] = field(default_factory=list)
     checks: list[Callable[[], object]] = field(default_factory=list)
+    networks: list[str] = field(default_factory=list)
+    hashes: list[str] = field(default_factory=list)
+    nonfinite: bool = False
 
 
 def _given(ctx: click.Context | None) -> _Given:
@@ -55,6 +65,31 @@ def _given(ctx: click.Context | None) -> _Given:
 def note_check(check: Callable[[], object], ctx: click.Context) -> None:
     """Note that a file is to be looked for by a function, which raises StyleGANError if it is not there."""
     _given(ctx).checks.append(check)
+
+
+def note_network(name: str, ctx: click.Context) -> None:
+    """Note the name of a network's file."""
+    _given(ctx).networks.append(name)
+
+
+def note_hashes(hashes: Sequence[str], ctx: click.Context) -> None:
+    """Note which sha256 the networks' files must have."""
+    _given(ctx).hashes.extend(hashes)
+
+
+def note_nonfinite(allowed: bool, ctx: click.Context) -> None:
+    """Note whether networks may have NaN and infinity in them."""
+    _given(ctx).nonfinite = allowed
+
+
+def allows_nonfinite() -> bool:
+    """Return whether the running command was told that networks may have NaN and infinity in them."""
+    return _given(click.get_current_context(silent=True)).nonfinite
+
+
+def has_hashes() -> bool:
+    """Return whether the running command was told which sha256 its networks must have."""
+    return _given(click.get_current_context(silent=True)).hashes != []
 
 
 def is_pipe(text: str) -> bool:
@@ -83,10 +118,11 @@ def note_pipe(text: str, ctx: click.Context) -> Path:
 
 
 def take_inputs() -> None:
-    """Look for the files that the running command was given, and copy what comes through its pipes.
+    """Look for the files that the running command was given, copy what comes through its pipes, and check hashes.
 
     Raises:
-        StyleGANError: if a file is not there; if nothing comes or too much, or it cannot be read or kept.
+        StyleGANError: if a file is not there, or a network's has another hash; if nothing comes or too
+            much, or it cannot be read or kept.
     """
     ctx = click.get_current_context(silent=True)
     given = _given(ctx)
@@ -95,12 +131,21 @@ def take_inputs() -> None:
     for pipe in given.pipes:
         if ctx and not pipe.path.exists():
             ctx.with_resource(_kept(pipe))
+    if given.hashes and len(given.hashes) != len(given.networks):
+        raise click.UsageError("give --sha256 once for each network that is named", ctx)
+    for name, sha256 in zip(given.networks, given.hashes, strict=False):
+        # Only a command may reach up to the converter, and only when it runs.
+        from converter.sources.locate import locate
+
+        locate(name, sha256)
+    given.networks.clear()
 
 
 def as_given(text: str) -> str:
     """Return a text in which pipes are called what the user calls them."""
     for pipe in _given(click.get_current_context(silent=True)).pipes:
-        text = text.replace(str(pipe.path), pipe.given)
+        for path in (str(pipe.path), printable(str(pipe.path))):
+            text = text.replace(path, pipe.given)
     return text
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stylegan_torch.commands.given import is_pipe, note_check, note_pipe
+from stylegan_torch.commands.given import is_pipe, note_check, note_network, note_pipe
 from stylegan_torch.commands.terminal import parse_seeds
 from stylegan_torch.editing.composition import is_file_of_latents
 from stylegan_torch.editing.distances import NAMES, require_trust
@@ -79,6 +79,13 @@ class NetworkFile(InputFile):
     """A file of ours, or anything stylegan-convert reads, URLs and names of published networks too. Gives a `str`."""
 
     name = "text"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
+        """Return the name."""
+        name = super().convert(value, param, ctx)
+        if isinstance(name, str) and ctx:
+            note_network(name, ctx)
+        return name
 
     def made(self, text: str) -> str:
         """Return the name as it is."""

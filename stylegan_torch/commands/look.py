@@ -14,7 +14,7 @@ from stylegan_torch.commands.edit import parse_numbers
 from stylegan_torch.commands.inputs import Pictures, PicturesFile
 from stylegan_torch.commands.latents import latents_of, named, names_of, one_of, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import columns
 
@@ -137,8 +137,8 @@ def look(
     if save_latents:
         write_latents(save_latents, found.latents, G, force=force)
     if found.table:
-        click.echo("\n".join(columns(found.table)))
-    click.echo(f"{len(found.rows)} × {len(found.rows[0])} pictures in {out}")
+        say(*columns(found.table))
+    say(f"{len(found.rows)} × {len(found.rows[0])} pictures in {out}")
 
 
 def _average(G: Generator) -> _Sheet:

@@ -6,7 +6,7 @@ import click
 
 from stylegan_torch.commands import options
 from stylegan_torch.commands.networks import note_no_class, open_generator
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say
 
 EXAMPLES = """\b
 Examples:
@@ -61,6 +61,4 @@ def measure(
         name = f"perceptual path length ({distance.name})"
     low, high = values.quantile(0.01), values.quantile(0.99)
     kept = values[(values >= low) & (values <= high)]
-    click.echo(
-        f"{name}: mean {values.mean():.5g}, spread {values.std():.3g}, mean without the outer 2 % {kept.mean():.5g}"
-    )
+    say(f"{name}: mean {values.mean():.5g}, spread {values.std():.3g}, mean without the outer 2 % {kept.mean():.5g}")

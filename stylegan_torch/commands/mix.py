@@ -11,7 +11,7 @@ from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import OUTPUT, Pictures, PicturesFile
 from stylegan_torch.commands.latents import chosen_layers, latents_of, named, names_of, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say
 from stylegan_torch.files.atomic import refuse_existing
 
 EXAMPLES = """\b
@@ -107,4 +107,4 @@ def mix(
         save_png(path, to_pil(table[i][j]), {"row": row_names[i], "col": col_names[j], **about}, force=force)
     if save_latents:
         write_latents(save_latents, mixed, opened.G, force=force)
-    click.echo(f"{len(of_rows)} × {len(of_cols)} pictures in {out}" + (f" and {outdir}" if outdir else ""))
+    say(f"{len(of_rows)} × {len(of_cols)} pictures in {out}" + (f" and {outdir}" if outdir else ""))

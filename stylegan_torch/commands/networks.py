@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stylegan_torch.commands.given import allows_nonfinite
 from stylegan_torch.commands.inputs import Pictures
-from stylegan_torch.commands.terminal import quick_imports
+from stylegan_torch.commands.terminal import quick_imports, say
 
 if TYPE_CHECKING:
     from stylegan_torch.files.checkpoint import Checkpoint
@@ -26,8 +27,16 @@ class Opened:
     origin: dict[str, object]
 
 
-def open_generator(network: str | None, device: str | None = None, exact: bool = False) -> Opened:
+def open_generator(
+    network: str | None, device: str | None = None, exact: bool = False, allow_nonfinite: bool | None = None
+) -> Opened:
     """Return a generator's moving average on a device; by default the bundled network.
+
+    Args:
+        network: its file.
+        device: by default the best there is.
+        exact: draw with the plain form too.
+        allow_nonfinite: NaN and infinity in it are no reason to stop; by default, what the running command was told.
 
     Raises:
         StyleGANError: if it cannot be read.
@@ -37,7 +46,8 @@ def open_generator(network: str | None, device: str | None = None, exact: bool =
 
     device = usable_device(device)
     checkpoint = read_networks(network, "G_ema")
-    G = checkpoint.network("G_ema").to(device)
+    allow_nonfinite = allows_nonfinite() if allow_nonfinite is None else allow_nonfinite
+    G = checkpoint.network("G_ema", allow_nonfinite=allow_nonfinite).to(device)
     set_transform(G)  # upright whatever transform the file has, as stylegan-generate draws
     return Opened(
         G, G if exact or device != "cpu" else optimize(G), origin_of(checkpoint, network and Path(network).name)
@@ -47,7 +57,7 @@ def open_generator(network: str | None, device: str | None = None, exact: bool =
 def open_discriminator(network: str | None, device: str | None = None) -> Discriminator:
     """Return a network's discriminator."""
     device = usable_device(device)
-    return read_networks(network, "D").network("D").to(device)
+    return read_networks(network, "D").network("D", allow_nonfinite=allows_nonfinite()).to(device)
 
 
 def read_networks(network: str | None, role: str) -> Checkpoint:
@@ -85,4 +95,4 @@ def note_no_class(
 ) -> None:
     """Say that a conditional network does what it does for no class, unless one is given, or no seeds are."""
     if network.c_dim and class_index is None and any(isinstance(each, list) for each in given):
-        click.echo(f"Note: no --class given; taking an all-zero label ({network.c_dim} classes).", err=True)
+        say(f"Note: no --class given; taking an all-zero label ({network.c_dim} classes).", err=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 import click
 
+from stylegan_torch.commands.given import note_hashes, note_nonfinite
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, DistanceFile, OutputFile
 from stylegan_torch.commands.terminal import finite, parse_seeds, reading
 from stylegan_torch.editing.composition import well_formed_layers
@@ -19,6 +21,13 @@ class Option(Protocol):
 
     def __call__(self, function: _Function, /) -> _Function:
         """Add it to a command."""
+
+
+def _hashes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> None:
+    for text in values:
+        if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+            raise click.BadParameter(f"{text!r} is not 64 hexadecimal digits")
+    note_hashes(values, ctx)
 
 
 NOISES = ("official", "const", "random", "none")
@@ -43,10 +52,29 @@ def force(files: str = "files that exist") -> Option:
     return click.option("--force", is_flag=True, help=f"Replace {files}; folders that are missing are made anyway.")
 
 
-NETWORK = click.option(
-    "--network",
-    type=NETWORK_FILE,
-    help="A file of ours, or anything stylegan-convert reads; - is standard input.  [default: the bundled one]",
+SHA256 = click.option(
+    "--sha256",
+    multiple=True,
+    expose_value=False,
+    callback=_hashes,
+    metavar="HASH",
+    help="Which the network's file must have, in hex; looked at before anything in it is.",
+)
+NONFINITE = click.option(
+    "--allow-nonfinite",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda ctx, param, value: note_nonfinite(value, ctx),
+    help="Draw even if there are NaN or infinite numbers in the network.",
+)
+NETWORK = block(
+    click.option(
+        "--network",
+        type=NETWORK_FILE,
+        help="A file of ours, or anything stylegan-convert reads; - is standard input.  [default: the bundled one]",
+    ),
+    SHA256,
+    NONFINITE,
 )
 DEVICE = click.option("--device", help="cpu, cuda, mps …  [default: the best there is]")
 EXACT = click.option("--exact", is_flag=True, help="Draw with the plain form of the network, not the fast one.")

@@ -16,7 +16,7 @@ from stylegan_torch.commands import options
 from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import INPUT, OUTPUT
 from stylegan_torch.commands.networks import note_no_class, open_generator
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports, tracked
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say, tracked
 from stylegan_torch.files.atomic import refuse_existing
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def project(
         raise StyleGANError(f"there is no {state} to resume from")
     if not resume:
         refuse_existing(written, force)
+        refuse_existing([state], force=True)
         if state.exists() and not force:
             raise click.UsageError(
                 f"{state} is of an unfinished projection: go on with --resume, or begin with --force"
@@ -136,7 +137,9 @@ def project(
         opened.G, target.image(), settings, distance, class_index=class_index, state=kept, begin=begins_at
     )
     note_no_class(opened.G, class_index)
-    click.echo(as_given(f"{photo}: {target.story}"))
+    say(as_given(f"{photo}: {target.story}"))
+    if not resume:
+        state.unlink(missing_ok=True)  # before the first step: if killed in that, --resume must not find another run's
     _run(projection, state)
     latents = projection.latents()
     [picture] = drawn(opened.drawer, latents)
@@ -149,7 +152,7 @@ def project(
         write_film(film, _film_frames(projection, opened.drawer, target.picture), encoding, about=about, force=replace)
     save(result, latents, replace)
     state.unlink(missing_ok=True)
-    click.echo(f"Projected into {space.upper()} at a PSNR of {psnr(picture, target.picture):.1f} dB: {result}, {found}")
+    say(f"Projected into {space.upper()} at a PSNR of {psnr(picture, target.picture):.1f} dB: {result}, {found}")
 
 
 def _check_paths(photo: Path, written: list[Path]) -> None:

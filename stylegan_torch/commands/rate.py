@@ -11,7 +11,7 @@ import click
 from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import OUTPUT, InputFolder
 from stylegan_torch.commands.networks import note_no_class, open_discriminator
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports, tracked
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say, tracked
 from stylegan_torch.files.atomic import new_file, refuse_existing
 from stylegan_torch.text import one_line, printable
 
@@ -59,16 +59,18 @@ def rate(
     note_no_class(D, class_index)
     height, width = D.img_size
     size = PictureSize(height, width, D.img_channels)
-    rows = []
+    rows, skipped = [], []
     for picture in tracked(collections.pictures(pictures, "none"), "Rating"):
         try:
             image = torch.from_numpy(picture.decoded(size).copy())[None].float() / 127.5 - 1
         except DataError as error:
             if bad == "refuse":
                 raise DataError(f"{pictures}: {picture.name} {error}; --bad skip leaves such out") from error
-            click.echo(f"Skipped {one_line(f'{picture.name}: it {error}')}", err=True)
+            skipped.append(f"Skipped {one_line(f'{picture.name}: it {error}')}")
             continue
         rows.append((scores(D, [image], class_index).item(), picture.name))
+    if skipped:
+        say(*skipped, err=True)
     if not rows:
         raise DataError(f"{pictures} has no pictures to rate")
     if not out:
@@ -80,6 +82,6 @@ def rate(
     if out:
         with new_file(out, force) as file:
             file.write(text.getvalue().encode(errors="backslashreplace"))
-        click.echo(f"{len(rows)} scores in {out}")
+        say(f"{len(rows)} scores in {out}")
     else:
-        click.echo(text.getvalue(), nl=False)
+        say(*text.getvalue().rstrip("\n").split("\n"))

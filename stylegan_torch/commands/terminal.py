@@ -1,4 +1,9 @@
-"""What all our commands share: one line for an error, exit status 1, a traceback only on request."""
+"""What all our commands share: one line for an error, exit status 1, a traceback only on request.
+
+Nothing that a file holds reaches the terminal raw: commands print with `say`, and what anything else prints while a
+command runs (click, warnings, a traceback) is escaped by the streams. Rich draws its bars past them, with texts that
+were escaped, and must not redirect the streams: it would print what comes through them as it is.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ import importlib
 import math
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from io import TextIOWrapper
@@ -18,7 +24,7 @@ import click
 
 from stylegan_torch.commands.given import as_given, take_inputs
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.text import one_line
+from stylegan_torch.text import one_line, printable
 
 _Item = TypeVar("_Item")
 _Given = TypeVar("_Given")
@@ -51,7 +57,7 @@ class Group(Command, click.Group):
 
 
 class _Stream:
-    """A stream whose failures to write are told to a function, each time again."""
+    """A stream that takes text as `printable`, and whose failures to write are told to a function, each time again."""
 
     def __init__(self, stream: TextIO, failed: Callable[[TextIO, OSError], None]) -> None:
         self._stream, self._failed = stream, failed
@@ -60,10 +66,18 @@ class _Stream:
     def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
+    @property
+    def rich_proxied_file(self) -> _Raw:
+        """What Rich, by its own name for it, draws its bars on: its texts are escaped before it gets them."""
+        return _Raw(self)
+
     def write(self, text: str) -> int:
+        self.write_raw(printable(text, kept="\n\t"))
+        return len(text)
+
+    def write_raw(self, text: str) -> None:
         if text != "":  # with nothing, click only finds out what the stream takes
             self._do(lambda: self._stream.write(text))
-        return len(text)
 
     def flush(self) -> None:
         self._do(self._stream.flush)
@@ -75,6 +89,20 @@ class _Stream:
             self._error = error
         if self._error:
             self._failed(self._stream, self._error)
+
+
+class _Raw:
+    """A stream to which a terminal's own control characters are written."""
+
+    def __init__(self, stream: _Stream) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        self._stream.write_raw(text)
+        return len(text)
 
 
 @contextmanager
@@ -122,6 +150,11 @@ def quick_imports() -> Iterator[None]:
         gc.enable()
 
 
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines, on stderr if asked, each as `printable` but for its tabs; a line break in one is escaped."""
+    click.echo("\n".join(printable(line, kept="\t") for line in lines), err=err)
+
+
 def one_line_errors(function: Callable[..., object]) -> Callable[..., object]:
     """Add `--debug`, and turn errors into one line on stderr and exit status 1."""
 
@@ -133,11 +166,12 @@ def one_line_errors(function: Callable[..., object]) -> Callable[..., object]:
             raise
         except Exception as error:  # the roof: nothing above could say it better
             if debug:
-                raise
+                say(*traceback.format_exc().rstrip().split("\n"), err=True)
+                sys.exit(1)
             text = str(error) if isinstance(error, StyleGANError) else f"unexpected {type(error).__name__}: {error}"
-            click.echo("Error: " + one_line(as_given(text)), err=True)
+            say("Error: " + one_line(as_given(text)), err=True)
             if not isinstance(error, StyleGANError):
-                click.echo("Run again with --debug for the whole story, and please report it.", err=True)
+                say("Run again with --debug for the whole story, and please report it.", err=True)
             sys.exit(1)
 
     return click.option("--debug", is_flag=True, help="Show the traceback of an error.")(wrapper)
@@ -147,19 +181,25 @@ def one_line_errors(function: Callable[..., object]) -> Callable[..., object]:
 def working(doing: str) -> Iterator[Callable[[str], None]]:
     """Show on a terminal what is being done until the block ends; gives what shows other words in its place."""
     from rich.console import Console
-    from rich.markup import escape
+    from rich.live import Live
+    from rich.spinner import Spinner
+    from rich.text import Text
 
-    with Console(stderr=True).status(escape(as_given(doing))) as status:
-        yield lambda text: status.update(escape(text))
+    spinner = Spinner("dots", Text(one_line(as_given(doing))))
+    with Live(spinner, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False):
+        yield lambda text: spinner.update(text=Text(one_line(text)))
 
 
 def tracked(items: Iterable[_Item], description: str, total: float | None = None) -> Iterable[_Item]:
     """Give items, showing on a terminal how many of the total were taken."""
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
     console = Console(stderr=True)
-    return track(items, description, total, console=console, disable=not console.is_terminal, transient=True)
+    with Progress(
+        console=console, disable=not console.is_terminal, transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as progress:
+        yield from progress.track(items, total, description=description)
 
 
 def reading(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,17 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from stylegan_torch import StyleGANError
 from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, OUTPUT, InputFolder
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports, tracked
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say, tracked
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import one_line
 
 if TYPE_CHECKING:
     from stylegan_torch.files.checkpoint import Checkpoint
     from stylegan_torch.pictures.collections import Picture
+    from stylegan_torch.training.start import Plan
 
+_RANKS = ["RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK"]
+"""Where launchers say which of the processes that train together this one is, as accelerate reads it."""
 EXAMPLES = """\b
 Examples:
   stylegan train photos/ --network ffhq.pkl --outdir run --kimg 500 --augment ada --flip
@@ -49,6 +53,7 @@ def _setting(text: str) -> tuple[str, object]:
 @click.option(
     "--network", type=NETWORK_FILE, help="Fine-tune this: a file of ours, or anything stylegan-convert reads."
 )
+@options.SHA256
 @click.option("--config", type=INPUT, help="Recipe (.toml): new networks, and settings.")
 @click.option("--resume", is_flag=True, help="Go on from the last snapshot in --outdir.")
 @click.option("--kimg", type=click.FloatRange(min=0), help="Train until so many thousand pictures were shown.")
@@ -99,13 +104,21 @@ def train(
     refuse_existing([outdir / "snapshot"], force=True)
     with quick_imports():
         try:
-            import accelerate  # noqa: F401
+            from accelerate.utils import get_int_from_env
         except ImportError as error:
             raise StyleGANError("training needs more packages: pip install 'stylegan-torch[train]'") from error
-        from stylegan_torch.training.start import Plan, start
+        from stylegan_torch.training.run import alone_in
+        from stylegan_torch.training.start import Plan
     given = {name: value for name, value in options.items() if value is not None} | dict(map(_setting, more))
-    console = Console(stderr=True)
     plan = Plan(data, outdir, network, config, resume, given, bad == "skip", fresh_d, precision, at_once, cache)
+    with alone_in(outdir) if get_int_from_env(_RANKS, 0) == 0 else nullcontext():
+        _train(plan, snapshot_kimg, tensorboard)
+
+
+def _train(plan: Plan, snapshot_kimg: float, tensorboard: bool) -> None:
+    from stylegan_torch.training.start import start
+
+    console = Console(stderr=True)
 
     def watched(pictures: Iterable[Picture]) -> Iterable[Picture]:
         return tracked(pictures, "Preparing pictures")
@@ -115,9 +128,9 @@ def train(
     main = trainer.accelerator.is_main_process
     if main and trainer.data.skipped:
         first = one_line(trainer.data.skipped[0])
-        click.echo(f"Skipped {len(trainer.data.skipped)} bad pictures, the first: {first}", err=True)
+        say(f"Skipped {len(trainer.data.skipped)} bad pictures, the first: {first}", err=True)
     if main and trainer.label_note:
-        click.echo(f"Note: {one_line(trainer.label_note)}", err=True)
+        say(f"Note: {one_line(trainer.label_note)}", err=True)
     columns = (
         TextColumn("Training {task.completed:.1f} of {task.total:g} kimg"),
         BarColumn(),
@@ -125,7 +138,13 @@ def train(
         TextColumn("left"),
         TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with Progress(*columns, console=console, disable=not (main and console.is_terminal)) as progress:
+    with Progress(
+        *columns,
+        console=console,
+        disable=not (main and console.is_terminal),
+        redirect_stdout=False,
+        redirect_stderr=False,
+    ) as progress:
         task = progress.add_task("", total=trainer.settings.kimg)
         progress.update(task, completed=trainer.shown / 1000)
         for shown in run.train(trainer):
@@ -133,7 +152,7 @@ def train(
     if main:
         snapshots = run.snapshots()
         where = f"the last snapshot is {snapshots[-1]}" if snapshots else "there was nothing to do"
-        click.echo(f"{trainer.shown / 1000:g} kimg shown; {where}")
+        say(f"{trainer.shown / 1000:g} kimg shown; {where}")
 
 
 def _load(network: str) -> Checkpoint:

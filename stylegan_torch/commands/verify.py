@@ -12,10 +12,10 @@ from stylegan_torch import __version__
 from stylegan_torch.commands import options
 from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, OutputFile
-from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports, working
+from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports, say, working
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import refuse_existing
-from stylegan_torch.text import one_line, printable
+from stylegan_torch.text import one_line
 
 EXAMPLES = """\b
 Examples:
@@ -28,6 +28,7 @@ Examples:
 @click.command(cls=Command, epilog=EXAMPLES, short_help="Hold a network against what the original computed.")
 @click.argument("network", type=NETWORK_FILE)
 @click.argument("reference", type=INPUT)
+@options.SHA256
 @click.option(
     "--report", type=OutputFile(".html", ".htm"), help="Also write a page with the pictures side by side (.html)."
 )
@@ -55,17 +56,17 @@ def main(network: str, reference: Path, report: Path | None, force: bool) -> Non
         if "G_ema" not in roles:
             raise StyleGANError(f"{network}: holds no network G_ema")
         origin = loaded.provenance.get("origin", {})
-        verdict = verify({role: loaded.network(role) for role in roles}, known)
-    click.echo("\n".join(map(printable, [*verdict.table(), *verdict.summary()])))
+        verdict = verify({role: loaded.network(role, allow_nonfinite=True) for role in roles}, known)
+    say(*verdict.table(), *verdict.summary())
     theirs = known.record["origin"]
     if origin.get("sha256") != theirs.get("sha256"):
         name = f"{theirs.get('name')}, sha256 {theirs.get('sha256')}"
-        click.echo(f"Note: the reference was made from another file, {one_line(name)}", err=True)
+        say(f"Note: the reference was made from another file, {one_line(name)}", err=True)
     if report:
         from stylegan_torch.proof.report import write_report
 
         write_report(report, verdict, known, network={**origin, "name": _name(as_given(network), origin)}, force=force)
-        click.echo(f"report {report}")
+        say(f"report {report}")
     sys.exit(0 if verdict.passed else 1)
 
 

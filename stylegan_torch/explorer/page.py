@@ -13,7 +13,7 @@ import functools
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
@@ -23,11 +23,12 @@ from PIL import Image
 
 from stylegan_torch.drawing.images import Picture, to_pil
 from stylegan_torch.editing.composition import Composition, Mix, Noise
+from stylegan_torch.editing.latents import Latents
 from stylegan_torch.editing.mixing import layers_of
 from stylegan_torch.editing.projection import Projection, ProjectionSettings
-from stylegan_torch.editing.targets import psnr, read_target
+from stylegan_torch.editing.targets import Target, psnr, read_target
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.explorer.fields import FieldError, choice, number, text, whole
+from stylegan_torch.explorer.fields import FieldError, as_text, choice, number, text, whole
 from stylegan_torch.explorer.renderer import OvertakenError, Renderer
 from stylegan_torch.explorer.roof import Blocks, report
 from stylegan_torch.explorer.sessions import AS_FOUND, Moves, Request, Session, Sessions, as_set, moves_of
@@ -43,7 +44,8 @@ PROJECTION_SECONDS = 600.0
 """What takes longer is not for a page that others may wait for."""
 _QUEUE = 200
 """Requests that may wait; what comes on top is refused."""
-_DAY = 24 * 60 * 60
+_WAITING = 8
+"""Projections that may wait for the one that is made."""
 _LAST_SEED = 2**32 - 1
 _SEED, _LATENTS = "a seed", "latents"
 _MOST_STEPS = 2000
@@ -108,10 +110,9 @@ def _skip() -> Values:
 
 
 def _line(error: Exception) -> str:
-    """Return what a visitor reads of an error: a line, that names their files without our folders."""
-    if not isinstance(error, StyleGANError):
-        return report(error)
-    return re.sub(r"\S*stylegan-explore-\w+/(\w+/)*", "", one_line(str(error)))
+    """Return what a visitor reads of an error, in HTML: a line, that names their files without our folders."""
+    line = one_line(str(error)) if isinstance(error, StyleGANError) else report(error)
+    return as_text(re.sub(r"\S*stylegan-explore-\w+/(\w+/)*", "", line))
 
 
 class Page:
@@ -120,9 +121,10 @@ class Page:
     def __init__(self, sessions: Sessions) -> None:
         self.sessions = sessions
         self._projecting = threading.Lock()  # one at a time
+        self._waiting = threading.BoundedSemaphore(1 + _WAITING)
         first = next(iter(sessions.networks))
         renderer = sessions.renderer(first)
-        with Blocks(title="StyleGAN explorer", analytics_enabled=False, delete_cache=(_DAY, _DAY)) as self.blocks:
+        with Blocks(title="StyleGAN explorer", analytics_enabled=False) as self.blocks:
             with gr.Row(elem_id="page"):
                 with gr.Column(scale=2, min_width=300):
                     self._network_controls(first)
@@ -296,6 +298,13 @@ class Page:
     def _choice(self, values: Values, field: Component, choices: Iterable[_Choice]) -> _Choice:
         return choice(str(field.label), values[field], choices)
 
+    def _uploaded(self, field: Component, file: object) -> Path:
+        """Return where an upload is: Gradio has looked, and so do we."""
+        try:
+            return self.sessions.uploaded(file["path"] if isinstance(file, dict) else None)
+        except (KeyError, StyleGANError) as error:
+            raise FieldError(str(field.label), file, "an upload") from error
+
     def _class(self, values: Values, renderer: Renderer) -> int | None:
         if values[self.label] in (None, -1):
             return None
@@ -349,7 +358,7 @@ class Page:
             renderer = self.sessions.renderer(network)
             moves = self._moves(values, session, renderer)
             request = Request(network, self._composition(values, session, moves, renderer))
-            picture = renderer.glimpse(renderer.compose(request.picture))
+            picture = session.draft(_rgb(renderer.glimpse(renderer.compose(request.picture))))
         except Exception as error:  # as in `_warns`: what was shown stays, with what is wrong below it
             session.complaint = f"{_line(error)}. The picture is the one before."
             session.ask(turn, None)
@@ -359,10 +368,10 @@ class Page:
         session.moves, session.complaint = moves, ""
         return self._draft(picture)
 
-    def _draft(self, picture: Picture) -> Values:
-        """Return a picture that has no files."""
+    def _draft(self, picture: Path) -> Values:
+        """Return a picture that has no files to take away."""
         off = gr.update(interactive=False)
-        return {self.picture: _shown(picture), self.png: off, self.npz: off, self.commands: "", self.status: _DRAWING}
+        return {self.picture: str(picture), self.png: off, self.npz: off, self.commands: "", self.status: _DRAWING}
 
     @_warns
     def _settle(self, visit: gr.Request) -> Values:
@@ -485,7 +494,7 @@ class Page:
         session = self._session(visit)
         session.begin()
         network = choice(str(self.network.label), network, self.sessions.networks)
-        self.sessions.bring(session, network, _uploaded(self.latents, file))
+        self.sessions.bring(session, network, self._uploaded(self.latents, file))
         return {self.base: _LATENTS, **self._rows(session)}
 
     def _project(self, values: Values, visit: gr.Request) -> Iterator[Values]:
@@ -499,37 +508,29 @@ class Page:
         """Project the photograph, showing how far it is, and make it what pictures begin with."""
         if not values[self.photo]:
             raise StyleGANError("upload a photograph first")
-        photo = _uploaded(self.photo, values[self.photo])
+        photo = self._uploaded(self.photo, values[self.photo])
         steps = self._whole(values, self.steps, _MOST_STEPS, low=1)
         space, fit = self._choice(values, self.space, _SPACES), self._choice(values, self.fit, _FITS)
         network = self._choice(values, self.network, self.sessions.networks)
         renderer = self.sessions.renderer(network)
         label = self._class(values, renderer)
         target = read_target(photo, renderer.G, fit)
-        yield {self.target: gr.update(value=_shown(target.picture), visible=True), self.progress: target.story}
+        if session.projects:
+            raise StyleGANError("a photograph of yours is being projected: stop that first")
+        if not self._waiting.acquire(blocking=False):
+            raise StyleGANError("too many projections are waiting: try again later")
         session.projects = True
-        while not self._projecting.acquire(timeout=_SHOWN):
-            yield {self.progress: "Waiting for the projections of others …" if session.projects else "Stopped."}
-            if not session.projects:
-                return
         try:
+            aim = str(session.target(_rgb(target.picture)))
+            yield {self.target: gr.update(value=aim, visible=True), self.progress: target.story}
             settings = ProjectionSettings(space=space, steps=steps)
-            projection = Projection(renderer.G, target.image(), settings, class_index=label)
-            turn = session.begin()
-            for step in _in_time(projection):
-                if not session.projects:
-                    yield {self.progress: "Stopped."}
-                    return
-                picture = self._draft(renderer.glimpse(projection.latents()))
-                # A visitor who does something meanwhile sees what that makes.
-                seen = {**picture, self.status: "projecting …"} if session.turn is turn else {}
-                yield {**seen, self.progress: f"Step {step} of {steps}"}
-            if not session.projects:
-                return
+            latents = yield from self._found(session, renderer, target, settings, label)
         finally:
-            self._projecting.release()
             session.projects = False
-        latents = projection.latents()
+            self._waiting.release()
+        if latents is None:
+            yield {self.progress: "Stopped."}
+            return
         options = ["--space", space, "--fit", fit, "--steps", str(steps)]
         options += [] if label is None else ["--class", str(label)]
         self.sessions.take_projection(session, network, latents, photo=photo.name, options=options)
@@ -541,6 +542,28 @@ class Page:
             self.mixing: False,
             **self._rows(session),
         }
+
+    def _found(
+        self, session: Session, renderer: Renderer, target: Target, settings: ProjectionSettings, label: int | None
+    ) -> Generator[Values, None, Latents | None]:
+        """Project when it is this visitor's turn, showing how far it is; returns None if they stopped it."""
+        while not self._projecting.acquire(timeout=_SHOWN):
+            yield {self.progress: "Waiting for the projections of others …"}
+            if not session.projects:
+                return None
+        try:
+            projection = Projection(renderer.G, target.image(), settings, class_index=label)
+            turn = session.begin()
+            for step in _in_time(projection):
+                if not session.projects:
+                    return None
+                picture = self._draft(session.draft(_rgb(renderer.glimpse(projection.latents()))))
+                # A visitor who does something meanwhile sees what that makes.
+                seen = {**picture, self.status: "projecting …"} if session.turn is turn else {}
+                yield {**seen, self.progress: f"Step {step} of {settings.steps}"}
+            return projection.latents() if session.projects else None
+        finally:
+            self._projecting.release()
 
 
 def _in_time(projection: Projection) -> Iterator[int]:
@@ -561,15 +584,8 @@ def _in_time(projection: Projection) -> Iterator[int]:
             shown = now
 
 
-def _uploaded(field: Component, file: object) -> Path:
-    """Return where an upload is; Gradio has seen to it that it is one."""
-    if not isinstance(file, dict):
-        raise FieldError(str(field.label), file, "an upload")
-    return Path(file["path"])
-
-
-def _shown(picture: Picture) -> Image.Image:
-    """Return a picture as the page shows it while it changes, in RGB."""
+def _rgb(picture: Picture) -> Image.Image:
+    """Return a picture as the page shows it while it changes."""
     return to_pil(picture).convert("RGB")
 
 

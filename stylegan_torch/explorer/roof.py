@@ -1,4 +1,4 @@
-"""The roof over the page: whatever a client sends, an error is a line in the terminal, a traceback only on request."""
+"""What is around the page: only what it needs of Gradio is served, and whatever a client sends, an error is a line."""
 
 from __future__ import annotations
 
@@ -7,15 +7,37 @@ import logging
 from typing import Any
 
 import gradio as gr
+from fastapi import FastAPI
 from gradio import processing_utils
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stylegan_torch.errors import StyleGANError
+from stylegan_torch.explorer.fields import as_text
+from stylegan_torch.explorer.sessions import Sessions
 from stylegan_torch.text import one_line
 
 REQUIRED = "gradio>=6.31,<7"
 """As in pyproject.toml: it has the private parts that are replaced here."""
+
+UPLOAD_BYTES = 20_000_000
+"""Of one file; and of a request, with some room for what is around it."""
+AT_ONCE_BYTES = 10 * UPLOAD_BYTES
+"""Of all requests that are being read."""
+_UPLOAD = "/gradio_api/upload"
+_EVENT_BYTES = 200_000
+"""What the fields of the page hold, many times over."""
+_ROUTES = {
+    **dict.fromkeys(("/", "/config", "/theme.css", "/favicon.ico", "/manifest.json"), 0),
+    **dict.fromkeys(("/assets/*", "/static/*", "/svelte/*"), 0),
+    **dict.fromkeys(("/gradio_api/info", "/gradio_api/theme.css", "/gradio_api/startup-events"), 0),
+    **dict.fromkeys(("/gradio_api/queue/data", "/gradio_api/heartbeat/*", "/gradio_api/upload_progress"), 0),
+    **dict.fromkeys(("/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset"), _EVENT_BYTES),
+    _UPLOAD: UPLOAD_BYTES + _EVENT_BYTES,
+}
+"""What the page asks for, of all that Gradio has, and the bytes that it sends there."""
 
 LOG = logging.getLogger("stylegan_torch.explorer")
 """At the level DEBUG, with tracebacks."""
@@ -45,7 +67,32 @@ def secure_uploads() -> None:
 
 
 async def _refuse_address(url: str, cache_dir: str) -> str:
-    raise gr.Error(f"{url} is not fetched: upload the file itself", print_exception=False)
+    raise gr.Error(as_text(f"{url} is not fetched: upload the file itself"), print_exception=False)
+
+
+def routes(sessions: Sessions) -> dict[str, int]:
+    """Return the paths that the page asks for, with the bytes that may be sent there; of files, ours alone."""
+    return {**_ROUTES, f"/gradio_api/file={sessions.folder}/*": 0}
+
+
+def application(blocks: gr.Blocks, sessions: Sessions, **look: Any) -> ASGIApp:
+    """Return a page as an application; `look` is its theme and style sheet."""
+    none: dict[str, Any] = {"openapi_url": None, "docs_url": None, "redoc_url": None}
+    app = FastAPI(**none)
+    gr.mount_gradio_app(
+        app,
+        blocks,
+        "/",
+        app_kwargs={**none, "middleware": [Middleware(Roof, sessions)]},
+        footer_links=[],
+        run_history=False,
+        max_file_size=UPLOAD_BYTES,
+        ssr_mode=False,
+        mcp_server=False,
+        **look,
+    )
+    blocks.has_launched = blocks.is_running = True  # without which Gradio takes any path for an upload
+    return app
 
 
 class Blocks(gr.Blocks):
@@ -59,14 +106,17 @@ class Blocks(gr.Blocks):
             error.print_exception = False
             raise
         except Exception as error:
-            raise gr.Error(report(error), print_exception=False) from error
+            raise gr.Error(as_text(report(error)), print_exception=False) from error
+        finally:
+            for names in self.temp_file_sets:
+                names.clear()  # of files that it made: sessions know theirs, and there are ever more
 
 
 class Roof:
     """The same for requests that reach no event; to be put around an ASGI application."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
+        self._app, self._sessions = app, sessions
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -79,7 +129,11 @@ class Roof:
 
         try:
             await self._app(scope, receive, sent)
+        except ClientDisconnect:
+            pass
         except Exception as error:
             line = report(error)
             if scope["type"] == "http" and not begun:
                 await PlainTextResponse(line, 500)(scope, receive, send)
+        if scope.get("path") == _UPLOAD:
+            self._sessions.trim_uploads()

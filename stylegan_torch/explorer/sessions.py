@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import secrets
 import shlex
 import shutil
 import tempfile
@@ -20,11 +21,18 @@ from stylegan_torch.editing import latents as travelling
 from stylegan_torch.editing.composition import Composition, Move
 from stylegan_torch.editing.latents import Latents
 from stylegan_torch.errors import StyleGANError
+from stylegan_torch.explorer.kept import size_of, trim
 from stylegan_torch.explorer.renderer import OvertakenError, Renderer
 from stylegan_torch.networks.interface import Generator
 
 KEPT = 24
 """Pictures in a visitor's history."""
+VISITOR_BYTES = 300_000_000
+"""Of a visitor's files; the oldest pictures of the history are forgotten when there is more."""
+ALL_BYTES = 3_000_000_000
+"""Of all visitors' files; those who did nothing for longest are forgotten when there is more."""
+UPLOADS_BYTES, UPLOADS_SECONDS = 500_000_000, 3600.0
+"""How much of what was uploaded is kept as it came, and for how long."""
 VISITORS = 100
 """When more come, those who did nothing for longest are forgotten."""
 MOST_LATENTS = 1000
@@ -32,6 +40,11 @@ MOST_LATENTS = 1000
 AS_FOUND = "as found"
 """Moves the layers that directions are for."""
 _THUMBNAIL = (128, 128)
+_DRAFTS = 8
+"""Pictures that a visitor was shown while they changed something; the browser may still ask for the last ones."""
+_BASES = 4
+"""Files of latents that were brought last, kept even if no picture begins with them."""
+_FOLDERS = "visitors"
 
 
 Moves = dict[str, tuple[str, list[float]]]
@@ -111,6 +124,7 @@ class Session:
     moves: by the kind of directions, the layers and strengths that are set.
     bases: files of latents in `folder`; base: the one in use.
     projects: whether a photograph is being projected, until it is done or no longer wanted.
+    bytes: of the files in `folder`, when they were last counted.
     """
 
     folder: Path
@@ -127,10 +141,13 @@ class Session:
     history: list[Result] = field(default_factory=list)
     projects: bool = False
     left: bool = False
+    bytes: int = 0
     finishing: threading.Lock = field(default_factory=threading.Lock)
     _changing: threading.Lock = field(default_factory=threading.Lock)
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
     _names: Counter[str] = field(default_factory=Counter)
+    _drafts: list[Path] = field(default_factory=list)
+    _targets: list[Path] = field(default_factory=list)
 
     def begin(self) -> object:
         """Take in something that the visitor does; what was being drawn is given up. Returns its turn."""
@@ -152,6 +169,35 @@ class Session:
         folder.mkdir()
         return folder / name
 
+    def draft(self, picture: Image.Image) -> Path:
+        """Write a picture that is shown for a moment; those before the last few go.
+
+        Raises:
+            StyleGANError: if it cannot be written.
+        """
+        return self._show(picture, f"draft-{next(self._numbers)}.jpg", self._drafts, _DRAFTS)
+
+    def target(self, picture: Image.Image) -> Path:
+        """Write what a projection aims at; the one before goes.
+
+        Raises:
+            StyleGANError: if it cannot be written.
+        """
+        return self._show(picture, f"target-{next(self._numbers)}.png", self._targets, 1)
+
+    def _show(self, picture: Image.Image, name: str, shown: list[Path], most: int) -> Path:
+        path = self.folder / name
+        try:
+            picture.save(path)
+        except OSError as error:
+            raise StyleGANError(f"cannot write {name}: {error.strerror or error}") from error
+        with self._changing:
+            shown.append(path)
+            old, shown[:] = shown[:-most], shown[-most:]
+        for each in old:
+            each.unlink(missing_ok=True)
+        return path
+
     def new_name(self, name: str) -> str:
         """Return a name for a picture, with a number if there was one of that name."""
         self._names[name] += 1
@@ -161,7 +207,27 @@ class Session:
         """Put a picture at the end of the history, whose oldest ones are forgotten."""
         self.history.append(result)
         while len(self.history) > KEPT:
-            shutil.rmtree(self.history.pop(0).png.parent, ignore_errors=True)
+            self._forget_oldest()
+
+    def tidy(self) -> None:
+        """Forget latents that no picture begins with, and the oldest pictures while there are too many bytes."""
+        self._forget_bases()
+        self.bytes = size_of(self.folder)
+        while self.bytes > VISITOR_BYTES and len(self.history) > 1:
+            self._forget_oldest()
+            self._forget_bases()
+            self.bytes = size_of(self.folder)
+
+    def _forget_oldest(self) -> None:
+        shutil.rmtree(self.history.pop(0).png.parent, ignore_errors=True)
+
+    def _forget_bases(self) -> None:
+        wanted = [*(each.request for each in self.history), self.request, self.last]
+        used = {self.base, *(each.picture.base for each in wanted if each)}
+        for path in list(self.bases)[:-_BASES]:
+            if path not in used:
+                del self.bases[path]
+                shutil.rmtree(path.parent, ignore_errors=True)
 
 
 class Sessions:
@@ -179,11 +245,43 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._lock = threading.Lock()
         self._folder = tempfile.TemporaryDirectory(prefix="stylegan-explore-")
+        self._visits = self.folder / _FOLDERS
+        self._visits.mkdir()
 
     @property
     def folder(self) -> Path:
-        """Return where all files are, until `close`."""
+        """Return where all files are, until `close`: uploads as they come, and a folder with those of visitors."""
         return Path(self._folder.name)
+
+    def uploaded(self, path: object) -> Path:
+        """Return an upload by its path, which whoever asks may have made up.
+
+        Raises:
+            StyleGANError: if it is none.
+        """
+        folder, upload = self.folder.resolve(), Path(path if isinstance(path, str) else "").resolve()
+        if not upload.is_relative_to(folder) or upload.is_relative_to(folder / _FOLDERS) or not upload.is_file():
+            raise StyleGANError("this is no upload")
+        return upload
+
+    def trim_uploads(self) -> None:
+        """Let old uploads go, and the oldest while they have too many bytes."""
+        trim(self._uploads(), UPLOADS_BYTES, UPLOADS_SECONDS)
+
+    def _uploads(self) -> list[Path]:
+        return [path for path in self.folder.iterdir() if path != self._visits]
+
+    def _make_room(self, session: Session) -> None:
+        """Forget those who did nothing for longest while all have too much, but not this one."""
+        session.tidy()
+        with self._lock:
+            before, total = list(self._sessions.items()), sum(each.bytes for each in self._sessions.values())
+        for visitor, each in before:
+            if total <= ALL_BYTES:
+                return
+            if each is not session and each.bytes:
+                total -= each.bytes
+                self.leave(visitor)
 
     def close(self) -> None:
         """Remove all files."""
@@ -209,7 +307,9 @@ class Sessions:
         with self._lock:
             session = self._sessions.pop(visitor, None)
             if session is None:
-                session = Session(Path(tempfile.mkdtemp(dir=self.folder)), next(iter(self.networks)))
+                folder = self._visits / secrets.token_hex(16)  # that nobody guesses
+                folder.mkdir()
+                session = Session(folder, next(iter(self.networks)))
             self._sessions[visitor] = session  # now the last one
             idle = next(iter(self._sessions)) if len(self._sessions) > self._visitors else None
         if idle is not None:
@@ -224,6 +324,7 @@ class Sessions:
             session.left, session.projects = True, False
             session.begin()
             shutil.rmtree(session.folder, ignore_errors=True)
+            trim(self._uploads(), UPLOADS_BYTES if self._sessions else 0, UPLOADS_SECONDS)
 
     def finish(self, session: Session, request: Request) -> Result:
         """Draw a request whole, write its files, and put it into the history, unless it is there already.
@@ -257,6 +358,7 @@ class Sessions:
             raise
         result = Result(request, png, npz, thumbnail, commands)
         session.keep(result)
+        self._make_room(session)
         return result
 
     def commands(self, session: Session, request: Request, name: str) -> str:
@@ -279,7 +381,7 @@ class Sessions:
             LatentsError: if it holds none for this network.
         """
         latents = travelling.load(path, self.renderer(network).G, MOST_LATENTS)
-        return _begin_with(session, latents, Base(network, _as_argument(path.name), len(latents)))
+        return self._begin_with(session, latents, Base(network, _as_argument(path.name), len(latents)))
 
     def take_projection(
         self, session: Session, network: str, latents: Latents, *, photo: str, options: Sequence[str]
@@ -287,14 +389,14 @@ class Sessions:
         """Take up the latents of a photograph for compositions to begin with; options of `stylegan project`."""
         words = ["stylegan", "project", _as_argument(photo), *self.networks[network].options, *options]
         story = (shlex.join([*words, "--outdir", "out"]),)
-        return _begin_with(session, latents, Base(network, f"out/{Path(photo).stem}.npz", len(latents), story))
+        return self._begin_with(session, latents, Base(network, f"out/{Path(photo).stem}.npz", len(latents), story))
 
-
-def _begin_with(session: Session, latents: Latents, base: Base) -> Base:
-    session.base = session.new_file("base.npz")
-    travelling.save(session.base, latents)
-    session.bases[session.base] = base
-    return base
+    def _begin_with(self, session: Session, latents: Latents, base: Base) -> Base:
+        session.base = session.new_file("base.npz")
+        travelling.save(session.base, latents)
+        session.bases[session.base] = base
+        self._make_room(session)
+        return base
 
 
 def _as_argument(name: str) -> str:

@@ -65,7 +65,7 @@ def new_file(path: Path, force: bool = False) -> Iterator[IO[bytes]]:
     """
     refuse_existing([path], force)
     try:
-        with _folder(path.parent):
+        with new_folder(path.parent):
             temporary = _nameless(path) or _named(path)
             try:
                 with temporary.opened() as file:
@@ -80,7 +80,7 @@ def new_file(path: Path, force: bool = False) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _folder(path: Path) -> Iterator[None]:
+def new_folder(path: Path) -> Iterator[None]:
     """Make a folder and those above it; if the block fails, those that are empty go again."""
     missing = [each for each in (path, *path.parents) if not each.exists()]
     path.mkdir(parents=True, exist_ok=True)

@@ -32,6 +32,8 @@ from torch import Tensor, nn
 from stylegan_torch.errors import CheckpointError
 from stylegan_torch.files.atomic import new_file, opened_by_name
 from stylegan_torch.files.plain_json import plain
+from stylegan_torch.files.plain_pickle import check_pickle_of
+from stylegan_torch.files.tensors import nonfinite, overlaps
 from stylegan_torch.neighbours import in_the_way
 from stylegan_torch.networks.interface import Discriminator, Generator
 from stylegan_torch.networks.registry import (
@@ -75,20 +77,30 @@ class Checkpoint:
     provenance: JsonObject = field(default_factory=dict)
 
     @overload
-    def network(self, role: Literal["G_ema", "G"] = "G_ema") -> Generator: ...
+    def network(self, role: Literal["G_ema", "G"] = "G_ema", *, allow_nonfinite: bool = False) -> Generator: ...
     @overload
-    def network(self, role: Literal["D"]) -> Discriminator: ...
+    def network(self, role: Literal["D"], *, allow_nonfinite: bool = False) -> Discriminator: ...
     @overload
-    def network(self, role: str) -> Any: ...
-    def network(self, role: str = "G_ema") -> Any:
+    def network(self, role: str, *, allow_nonfinite: bool = False) -> Any: ...
+    def network(self, role: str = "G_ema", *, allow_nonfinite: bool = False) -> Any:
         """Return a network in eval mode, on the CPU, sharing this checkpoint's tensors.
 
+        Args:
+            role: "G_ema", "G" or "D".
+            allow_nonfinite: take tensors with NaN or infinity in them too.
+
         Raises:
-            CheckpointError: if it is not there, or its tensors don't fit its config.
+            CheckpointError: if it is not there, its tensors don't fit its config, or have NaN or infinity in them.
         """
         if role not in self.networks:
             raise CheckpointError(f"there is no network {role}, only {', '.join(self.networks)}")
-        return assemble(self.networks[role].config, self.networks[role].state_dict)
+        network = self.networks[role]
+        if not allow_nonfinite and (what := nonfinite(network.state_dict)):
+            raise CheckpointError(
+                f"network {role}: {what}, so what it draws means nothing; "
+                "--allow-nonfinite (in Python, allow_nonfinite=True) uses it all the same"
+            )
+        return assemble(network.config, network.state_dict)
 
 
 def write(path: str | Path, checkpoint: Checkpoint, force: bool = False) -> None:
@@ -209,9 +221,12 @@ def load(
     device: str | torch.device = "cpu",
     fast: bool = False,
     assumed: Mapping[str, Json] | None = None,
+    allow_nonfinite: bool = False,
 ) -> Generator: ...
 @overload
-def load(path: str | Path, network: Literal["D"], *, device: str | torch.device = "cpu") -> Discriminator: ...
+def load(
+    path: str | Path, network: Literal["D"], *, device: str | torch.device = "cpu", allow_nonfinite: bool = False
+) -> Discriminator: ...
 @overload
 def load(
     path: str | Path,
@@ -220,6 +235,7 @@ def load(
     device: str | torch.device = "cpu",
     fast: bool = False,
     assumed: Mapping[str, Json] | None = None,
+    allow_nonfinite: bool = False,
 ) -> Any: ...
 def load(
     path: str | Path,
@@ -228,6 +244,7 @@ def load(
     device: str | torch.device = "cpu",
     fast: bool = False,
     assumed: Mapping[str, Json] | None = None,
+    allow_nonfinite: bool = False,
 ) -> Any:
     """Load a network, an `nn.Module`: eval mode, no gradients (`requires_grad_(True)` turns them on).
 
@@ -237,6 +254,7 @@ def load(
         device: where to put it.
         fast: give the form that is made for drawing (`stylegan_torch.optimize`).
         assumed: what a file of another program leaves open, as of `converter.convert`.
+        allow_nonfinite: take a network with NaN or infinity among its numbers too.
 
     Raises:
         StyleGANError: if the file is damaged, of no known kind, or lacks the network.
@@ -244,7 +262,7 @@ def load(
     """
     checkpoint = read_any(path, network, assumed)
     try:
-        module = checkpoint.network(network)
+        module = checkpoint.network(network, allow_nonfinite=allow_nonfinite)
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from error
     module = module.to(device)
@@ -374,8 +392,9 @@ def _read_pt(path: Path) -> Checkpoint:
     try:
         with warnings.catch_warnings(), opened_by_name(path) as name:
             warnings.simplefilter("ignore")
+            check_pickle_of(Path(name))
             content = torch.load(name, weights_only=True, mmap=True, map_location="cpu")
-    except OSError:
+    except (OSError, CheckpointError):
         raise
     except Exception as error:  # what torch raises for a damaged file is anything
         raise CheckpointError("is damaged, or not a file of ours; stylegan-convert may be able to read it") from error
@@ -424,19 +443,22 @@ def _network(version: int, data: JsonObject, state: dict[str, Tensor], source: d
         biases = {name: value for name, value in state.items() if added and name.endswith(".affine.bias")}
         state = state | {name: value + added for name, value in biases.items()}
         source = source | biases
-    state = {name: _as_read(value) for name, value in state.items()}
+    state = {name: _as_read(value.detach()) for name, value in state.items()}
+    source = {name: value.detach() for name, value in source.items()}
     return StoredNetwork(config_from_json(data), state, source)
 
 
 def _check_plain(value: object, name: str, dtypes: tuple[torch.dtype, ...]) -> None:
     """Raise CheckpointError unless a tensor is of plain numbers of some types, all of which the file has."""
-    if not isinstance(value, Tensor):
-        raise CheckpointError(f"tensor {name} is a {type(value).__name__}")
+    if not isinstance(value, Tensor) or value.is_nested:
+        raise CheckpointError(f"tensor {name} is a {type(value).__name__}, not a plain tensor")
     plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
     if not plain or value.is_neg() or value.dtype not in dtypes:
         raise CheckpointError(f"tensor {name} is not of plain numbers ({value.dtype}, {value.layout}, {value.device})")
     if value.numel() * value.itemsize > value.untyped_storage().nbytes():
         raise CheckpointError(f"tensor {name} claims more numbers than the file has")
+    if overlaps(value.shape, value.stride()):
+        raise CheckpointError(f"tensor {name} has numbers that lie over one another")
 
 
 def _check_format(content: Json) -> None:

@@ -5,6 +5,7 @@ reals.png                  some of the data set
 fakes-000200000.png        the average generator's pictures after 200 000 pictures shown
 network-000200000.pt       G_ema, G and D, one of our files
 network-000200000.state    what else it takes to go on: optimisers and counters
+training.lock              while a process trains here, its number
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import csv
 import io
 import json
 import math
+import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Event, current_thread, main_thread
@@ -24,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from stylegan_torch.drawing.images import save_png, to_pil, to_uint8
@@ -31,7 +34,7 @@ from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.drawing.sheets import Sheet
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files import checkpoint
-from stylegan_torch.files.atomic import new_file, opened_by_name
+from stylegan_torch.files.atomic import new_file, new_folder, opened_by_name
 from stylegan_torch.training.trainer import Trainer
 from stylegan_torch.types import Json
 
@@ -39,6 +42,44 @@ _STATES_KEPT = 2
 """States are large; only the newest snapshots can be gone on from exactly."""
 _COLUMNS = ["kimg", "loss_G", "loss_D", "real_score", "fake_score", "real_sign", "r1", "slope_penalty", "path_length"]
 _COLUMNS += ["path_penalty", "augment_p", "lod", "seconds_per_kimg"]
+_LOCK = "training.lock"
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other trainings out of a folder until the block ends, or the process, in whatever way.
+
+    The processes that train together count as one: the first of them does this.
+
+    Raises:
+        StyleGANError: if there is another, or the folder cannot be written to.
+    """
+    path = folder / _LOCK
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(new_folder(folder))
+            stack.enter_context(FileLock(path, timeout=0))
+        except Timeout as error:
+            raise StyleGANError(f"{folder}: another process trains here{_whose(path)}") from error
+        except OSError as error:
+            raise StyleGANError(f"cannot write to the folder {folder}: {error.strerror or error}") from error
+        stack.callback(_remove, path)
+        with suppress(OSError):  # on Windows nobody can write to it, nor read
+            path.write_text(f"{os.getpid()}\n")
+        yield
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()
+
+
+def _whose(path: Path) -> str:
+    try:
+        number = path.read_text()[:20].strip()
+    except (OSError, ValueError):
+        return ""
+    return f", number {number}" if number.isdecimal() else ""
 
 
 @dataclass

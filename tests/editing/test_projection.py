@@ -470,6 +470,17 @@ def test_killed_it_goes_on_as_if_nothing_had_happened(photo: Path, tmp_path: Pat
     assert not state.exists()
 
 
+def test_begun_anew_it_leaves_no_state_of_the_run_before(photo: Path, tmp_path: Path) -> None:
+    state = tmp_path / "out" / "photo.state"
+    state.parent.mkdir()
+    state.write_bytes(b"of another run")
+    arguments = [photo, *QUICK, "--outdir", state.parent]
+    in_step_1 = STOP_IN_STEP_25.replace("25", "1")
+    assert run_interrupted(in_step_1, ["project", *arguments, "--force"], SIGKILL).returncode == -SIGKILL
+    assert not state.exists()
+    assert "to resume from" in run(*arguments, "--resume", status=1)
+
+
 def test_nothing_is_overwritten_without_force(photo: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "photo.npz").write_text("mine")

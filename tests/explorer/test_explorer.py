@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import html
 import os
 import shlex
 import threading
+import time
 import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
@@ -28,7 +30,7 @@ from stylegan_torch.commands.main import main
 from stylegan_torch.editing import latents
 from stylegan_torch.editing.composition import Composition, Mix, Move
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.explorer.fields import choice, number, text, whole
+from stylegan_torch.explorer.fields import as_text, choice, number, text, whole
 from stylegan_torch.explorer.preview import Preview
 from stylegan_torch.explorer.renderer import OvertakenError, Renderer
 from stylegan_torch.explorer.sessions import KEPT, MOST_LATENTS, NetworkChoice, Request, Sessions, as_set, moves_of
@@ -324,6 +326,99 @@ def test_those_who_did_nothing_for_longest_are_forgotten(sessions: Sessions) -> 
     sessions.of("three")
     assert (one.left, two.left) == (False, True)
     assert not two.folder.exists()
+
+
+def test_the_oldest_visitors_go_when_there_are_too_many_bytes(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stylegan_torch.explorer.sessions.ALL_BYTES", 1)
+    one, two = sessions.of("one"), sessions.of("two")
+    for each in (one, two):
+        request = each.request = Request("small", Composition(1))
+        sessions.finish(each, request)
+    assert (one.left, two.left) == (True, False)
+    assert two.history
+
+
+def test_the_oldest_pictures_go_when_there_are_too_many_bytes(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = sessions.of("me")
+    monkeypatch.setattr("stylegan_torch.explorer.sessions.VISITOR_BYTES", 1)
+    for seed in (1, 2):
+        request = session.request = Request("small", Composition(seed))
+        sessions.finish(session, request)
+    assert [each.request.picture.base for each in session.history] == [2]
+    assert sorted(session.folder.glob("*/*.npz")) == [session.history[0].npz]
+
+
+def test_latents_that_no_picture_begins_with_go(sessions: Sessions, tmp_path: Path) -> None:
+    session, G = sessions.of("me"), sessions.renderer("small").G
+    latents.save(tmp_path / "w.npz", latents.from_seeds(G, [1]))
+    sessions.bring(session, "small", tmp_path / "w.npz")
+    first = session.base
+    assert first is not None
+    session.ask(session.begin(), Request("small", Composition(first, 0.7)))
+    assert session.request
+    sessions.finish(session, session.request)
+    for _ in range(9):
+        sessions.bring(session, "small", tmp_path / "w.npz")
+    assert next(iter(session.bases)) == first
+    assert len(session.bases) < 7
+    assert set(session.folder.glob("*/base.npz")) == set(session.bases)
+
+
+def test_what_is_shown_for_a_moment_does_not_stay(sessions: Sessions) -> None:
+    session, picture = sessions.of("me"), Image.new("RGB", (4, 4))
+    drafts = [session.draft(picture) for _ in range(20)]
+    assert len(set(drafts)) == 20
+    assert sorted(session.folder.iterdir()) == sorted(drafts[-8:])
+    targets = [session.target(picture) for _ in range(2)]
+    assert [path.exists() for path in targets] == [False, True]
+    sessions.leave("me")
+    with pytest.raises(StyleGANError, match=r"cannot write draft-\d+\.jpg: No such file"):
+        session.draft(picture)
+
+
+def _upload(sessions: Sessions, name: str, age: float, size: int = 10) -> Path:
+    path = sessions.folder / name / "w.npz"
+    path.parent.mkdir()
+    path.write_bytes(bytes(size))
+    for each in (path, path.parent):
+        os.utime(each, (time.time() - age,) * 2)
+    return path
+
+
+def test_uploads_stay_for_a_while(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stylegan_torch.explorer.sessions.UPLOADS_BYTES", 25)
+    sessions.of("me")
+    uploads = [_upload(sessions, f"upload{age}", age) for age in (1, 4000, 30, 20)]
+    sessions.trim_uploads()
+    assert [path.exists() for path in uploads] == [True, False, False, True]
+    sessions.leave("me")  # and nobody is left
+    assert not any(path.exists() for path in uploads)
+    assert [path.name for path in sessions.folder.iterdir()] == ["visitors"]
+
+
+def test_an_upload_is_an_upload(sessions: Sessions, tmp_path: Path) -> None:
+    upload = _upload(sessions, "upload", 0)
+    assert sessions.uploaded(str(upload)) == upload.resolve()
+    theirs = sessions.of("other").new_file("base.npz")
+    theirs.write_bytes(b"x")
+    outside = tmp_path / "secret"
+    outside.write_bytes(b"x")
+    (upload.parent / "link").symlink_to(outside)
+    others = [theirs, outside, upload.parent / "link", upload.parent, sessions.folder / "x/../../secret", "", None, 3]
+    for path in others:
+        with pytest.raises(StyleGANError, match="this is no upload"):
+            sessions.uploaded(path if path in (None, 3) else str(path))
+
+
+@pytest.mark.parametrize("line", ["<b>x</b> & 'y'", "![x](http://e.x/y.png) *a* _b_ `c` # d | $e$", "www.x.y ~~z~~ é"])
+def test_lines_are_shown_as_they_are(line: str) -> None:
+    shown = as_text(line)
+    assert html.unescape(shown) == line
+    assert not set(shown) & set("<>*_`[]!()|$~.:/'\"")
 
 
 def test_moves_of_several_kinds() -> None:

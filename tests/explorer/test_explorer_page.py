@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shlex
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +22,7 @@ from stylegan_torch.commands.main import main
 from stylegan_torch.editing import latents
 from tests import DATA, TOOLS
 from tests.tools.browser import browsing
+from tests.tools.served import COMMAND, answer, serving
 
 NETWORKS = ["--network", str(checkpoints.DEMO), "--network", str(DATA / "ada-cond.pkl")]
 PICTURE = "#picture img"
@@ -63,29 +60,8 @@ main(sys.argv[1:])
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with serving(tmp_path_factory.mktemp("files"), "-m", "stylegan_torch.commands.main") as address:
+    with serving(tmp_path_factory.mktemp("files"), *COMMAND, "explore", *NETWORKS) as address:
         yield address
-
-
-@contextmanager
-def serving(files: Path, *program: str) -> Iterator[str]:
-    """Give the address of a page that a program serves, which must leave nothing behind."""
-    command = [sys.executable, *program, "explore", *NETWORKS]
-    server = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "TMPDIR": str(files)}
-    )
-    assert server.stdout is not None
-    said = server.stdout.readline()
-    found = re.fullmatch(r"Open (http://127\.0\.0\.1:\d+/) \(Ctrl-C ends\)\n", said)
-    assert found, said + server.stdout.read()
-    try:
-        yield found[1]
-    finally:
-        server.terminate()
-        rest = server.communicate(timeout=600)[0]
-    assert "Traceback" not in rest, rest
-    assert set(re.findall(r"unexpected (\w+)", rest)) <= _UNREADABLE, rest
-    assert not list(files.glob("stylegan-explore-*"))  # of visitors, who may not have left
 
 
 @pytest.fixture
@@ -205,7 +181,7 @@ def test_a_seed_is_typed_and_downloaded_at_once(page: Any, tmp_path: Path, monke
 
 
 def test_files_that_come_late_are_not_beside_the_next_picture(tmp_path: Path) -> None:
-    with serving(tmp_path, "-c", SLOW_FILES) as address, browsing(address, script=WATCH) as page:
+    with serving(tmp_path, "-c", SLOW_FILES, "explore", *NETWORKS) as address, browsing(address, script=WATCH) as page:
         _finished(page, "--seeds 0 ")
         for seed in (1, 2):
             page.fill("#seed input", str(seed))
@@ -380,29 +356,11 @@ def test_leaving_at_the_last_step_of_a_projection(tmp_path: Path) -> None:
     assert done.stdout == "left\n", done.stderr
 
 
-def _answer(url: str, handler: str, data: list[Any], **more: Any) -> str:
-    """Return what the server answers to an event that did not come from its page."""
-    with requests.Session() as session:
-        config = session.get(f"{url}config", timeout=600).json()
-        index = next(each["id"] for each in config["dependencies"] if each["api_name"] == handler)
-        visitor = f"stranger{uuid.uuid4()}"
-        call = {"data": data, "fn_index": index, "session_hash": visitor, **more}
-        body = json.dumps(call)  # not `json=`, which refuses NaN
-        header = {"Content-Type": "application/json"}
-        answer = session.post(f"{url}gradio_api/queue/join", data=body, headers=header, timeout=600)
-        if not answer.ok:
-            return answer.text
-        address, told = f"{url}gradio_api/queue/data", {"session_hash": visitor}
-        with session.get(address, params=told, stream=True, timeout=600) as events:
-            lines = (json.loads(line[6:]) for line in events.iter_lines() if line.startswith(b"data: "))
-            return str(next(each for each in lines if each["msg"] == "process_completed"))
-
-
 @pytest.mark.parametrize("path", ["/etc/passwd", "http://192.0.2.1/w.npz", str(DATA / "sg1.pkl")])
 def test_only_uploads_are_read(url: str, path: str) -> None:
-    answer = _answer(url, "_bring", ["faces.pkl", {"path": path, "meta": {"_type": "gradio.FileData"}}])
-    assert "'success': False" in answer
-    assert "root:" not in answer
+    told = answer(url, "_bring", ["faces.pkl", {"path": path, "meta": {"_type": "gradio.FileData"}}])
+    assert "'success': False" in told
+    assert "root:" not in told
 
 
 _ODD: dict[str, list[Any]] = {
@@ -418,8 +376,6 @@ _ODD: dict[str, list[Any]] = {
     "Direction 3": [1e9, float("nan"), "x", None],
     "Begin with": ["latents", "x", None],
 }
-_UNREADABLE = {"InvalidPathError", "KeyError", "ValueError", "FnIndexInferError"}
-"""What is said of requests that no page sends."""
 _BESIDE: dict[str, dict[str, Any]] = {"Class": {"Network": "ada-cond.pkl"}, "Noise seed": {"Noise": "random"}}
 
 
@@ -431,18 +387,16 @@ def test_whatever_is_sent_is_told_by_the_name_of_the_field(url: str) -> None:
     for name, values in _ODD.items():
         for value in values:
             sent = usual | {"Take styles from another seed": True} | _BESIDE.get(name, {}) | {name: value}
-            answer = _answer(url, "_glimpse", list(sent.values()))
-            assert re.search(rf"{name}( is empty)?: ", answer), (name, value, answer)
-            assert len(answer) < 1000
+            told = answer(url, "_glimpse", list(sent.values()))
+            assert re.search(rf"{name}( is empty)?: ", told), (name, value, told)
+            assert len(told) < 1000
 
 
 def test_whatever_else_is_sent_prints_no_traceback(url: str) -> None:
     for handler in ("_glimpse", "_choose_network", "_show_kind", "_project", "_bring"):
-        assert "didn't receive enough input values" in _answer(url, handler, [])
+        assert "didn't receive enough input values" in answer(url, handler, [])
     for event in ({}, {"index": 0, "value": {}}, {"index": 0, "value": {"image": {"path": "x"}}}):
-        _answer(url, "_recall", [], event_data=event)
-    for path in ("queue/join", "run/nothing", "call/nothing"):
-        call = {"data": [], "fn_index": 9999, "session_hash": "x"}
-        answer = requests.post(f"{url}gradio_api/{path}", json=call, timeout=600)
-        assert answer.text.startswith("unexpected ")
+        answer(url, "_recall", [], event_data=event)
+    call = {"data": [], "fn_index": 9999, "session_hash": "x"}
+    assert requests.post(f"{url}gradio_api/queue/join", json=call, timeout=600).text.startswith("unexpected ")
     # The fixture `url` sees what was printed.

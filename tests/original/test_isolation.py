@@ -1,240 +1,247 @@
-"""Code from a stranger, once allowed to run: what it sees, what it can reach, and what is left of it."""
+"""Code from a stranger, once allowed to run: each layer that shuts it in by itself, for both kinds of users."""
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import platform
+import signal
 import socket
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from converter.errors import ConvertError
-from converter.foreign import ForeignFile
-from converter.forms.tensorflow.pickler import carrying, write_pickle
-from converter.original.export import export
-from converter.reading import open_source
-from stylegan_torch.commands.export_tf import main as export_command
-from tests import DATA
+from converter.original import tf_runtime
+from converter.original.sandbox import python_folders
+from converter.original.tf_runtime import seccomp
+from tests import HOME
+from tests.tools.jail import as_user, missing
 
-pytestmark = [
-    pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs the extra: pip install '.[tf]'"),
-    pytest.mark.skipif(sys.platform != "linux", reason="other systems have no name spaces and no Landlock"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems have none of the layers")
 
 GB = 1 << 30
-SMALLEST = DATA / "pg-unfused.pkl"
+RUNTIME = Path(tf_runtime.__file__).parent
+PROBE = """
+import sys
+sys.path[:] = PATHS
+import ctypes, fcntl, json, mmap, os, resource, socket, termios, threading
+from pathlib import Path
+from tf_runtime import isolation
 
-LOOK_AROUND = """
-import json, os, socket, subprocess
+sys.path.pop()
+isolation.LAYERS = [layer for layer in isolation.LAYERS if layer.name in LAYERS]
+in_force = isolation.isolate(Path(FOLDER), 1 << 30)
+if len(in_force) < len(isolation.LAYERS):
+    sys.exit(f"only {in_force}")
+libc = ctypes.CDLL(None, use_errno=True)
 
-def attempt(function, *arguments):
+def checked(result):
+    if result == -1:
+        raise OSError(ctypes.get_errno(), "")
+
+def call(*arguments):
+    "Make a system call by its number."
+    checked(libc.syscall(*map(ctypes.c_long, arguments)))
+
+def outcome(text):
     try:
-        function(*arguments)
+        exec(text)
+    except OSError as error:
+        return os.strerror(error.errno) if error.errno else type(error).__name__
     except BaseException as error:
         return type(error).__name__
     return "done"
 
-def attempt_link(descriptor):
-    try:
-        return os.readlink(f"/proc/self/fd/{descriptor}")
-    except OSError:
-        return ""  # the one that listed them
+json.dump({text: outcome(text) for text in ATTEMPTS}, sys.__stdout__)
+"""
 
-def connect(family, address):
-    with socket.socket(family) as connection:
-        connection.settimeout(2)
-        connection.connect(address)
+users = pytest.mark.parametrize("user", ["root", "ordinary"])
 
-def G_paper(latents_in, labels_in, **_kwargs):
-    raise ValueError(json.dumps({
-        "environment": sorted(os.environ),
-        "open": [attempt_link(fd) for fd in os.listdir("/proc/self/fd")],
-        "folder": os.getcwd(),
-        "home": os.environ.get("HOME"),
-        "tcp": attempt(connect, socket.AF_INET, ("127.0.0.1", PORT)),
-        "abstract": attempt(connect, socket.AF_UNIX, "\\0ABSTRACT"),
-        "read": attempt(open, "SECRET"),
-        "write": attempt(open, "SECRET", "w"),
-        "make": attempt(open, "SECRET.new", "w"),
-        "remove": attempt(os.remove, "SECRET"),
-        "own": attempt(open, "mine", "w"),
-        "parent": attempt(open, "/proc/PARENT/environ"),
-        "kill": attempt(os.kill, PARENT, 0),
-        "namespace": os.readlink("/proc/self/ns/net"),
-        "module": attempt(__import__, "training.misc"),
-        "modules": sorted(os.listdir("modules/training")),
-        "supplied": attempt(os.listdir, "MODULES"),
-    }))
+
+def probe(user: str, layers: list[str], place: Path, attempts: list[str]) -> subprocess.CompletedProcess[str]:
+    """Try pieces of code in a process with some of the layers alone."""
+    lacking = [layer for layer in layers if layer in missing(user)]
+    if lacking:
+        pytest.skip(f"this machine lacks {', '.join(lacking)}")
+    values = {"PATHS": [*python_folders(), str(RUNTIME.parent)], "LAYERS": layers, "ATTEMPTS": attempts}
+    start = "".join(f"{name} = {value!r}\n" for name, value in values.items())
+    (place / "probe.py").write_text(f"{start}FOLDER = {str(place / 'job')!r}\n{PROBE}")
+    return as_user(user, "", place, place / "probe.py")
+
+
+def outcomes(user: str, layers: list[str], place: Path, attempts: list[str]) -> dict[str, str]:
+    """Return what comes of them: "done", or the error."""
+    result = probe(user, layers, place, attempts)
+    assert result.returncode == 0, result.stderr
+    found: dict[str, str] = json.loads(result.stdout)
+    return found
+
+
+REFUSED, ABSENT, UNSUPPORTED = "Operation not permitted", "Function not implemented", "Operation not supported"
+
+# Numbers of system calls are of those that are the same on all machines.
+CALLS = {
+    # sockets, of any family and kind
+    "socket.socket(socket.AF_UNIX)": REFUSED,
+    "socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)": REFUSED,
+    "socket.socketpair()": REFUSED,
+    "socket.socket(socket.AF_INET)": REFUSED,
+    "socket.socket(socket.AF_NETLINK, socket.SOCK_RAW)": REFUSED,
+    "call(425, 8, 0)": REFUSED,  # io_uring_setup
+    # processes and programs
+    "os.fork()": REFUSED,
+    "os.posix_spawn(sys.executable, ['python'], {})": REFUSED,
+    "os.execv(sys.executable, ['python', '-c', ''])": REFUSED,
+    "call(435, 0, 0)": ABSENT,  # clone3
+    "os.setsid()": REFUSED,
+    "os.kill(os.getppid(), 0)": REFUSED,
+    "os.kill(os.getpid(), 0)": "done",
+    "checked(libc.tgkill(os.getppid(), os.getppid(), 0))": REFUSED,
+    "thread = threading.Thread(target=int); thread.start(); thread.join()": "done",
+    "checked(libc.prctl(1, 0))": REFUSED,  # PR_SET_PDEATHSIG: to outlive the parent
+    "fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())": REFUSED,
+    # memory that limits don't count
+    "mmap.mmap(-1, 4096)": REFUSED,
+    "mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)": "done",
+    "mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x100)": REFUSED,  # MAP_GROWSDOWN
+    "mmap.mmap(-1, 1 << 21, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40000)": REFUSED,  # MAP_HUGETLB
+    "os.memfd_create('hoard')": REFUSED,
+    "checked(libc.shmget(0, 4096, 0o1600))": REFUSED,
+    "checked(libc.msgget(0, 0o1600))": REFUSED,
+    # files that are in no folder
+    "open('named', 'w')": "done",
+    "os.open('.', os.O_TMPFILE | os.O_WRONLY)": "Operation not supported",
+    "call(437, 0, 0, 0, 0)": ABSENT,  # openat2
+    "os.remove('named')": REFUSED,
+    "os.rename('named', 'other')": REFUSED,
+    "os.mkdir('folder')": REFUSED,
+    # what Landlock doesn't look at
+    "os.chmod('named', 0o600)": REFUSED,
+    "os.utime('named')": REFUSED,
+    "os.truncate('named', 0)": REFUSED,
+    "os.setxattr('named', 'user.x', b'')": REFUSED,
+    "os.link('named', 'link')": REFUSED,
+    # ways out, and ways around
+    "checked(libc.ptrace(0, 0, 0, 0))": REFUSED,
+    "checked(libc.unshare(0x10000000))": REFUSED,
+    "checked(libc.process_vm_readv(os.getpid(), 0, 0, 0, 0, 0))": REFUSED,
+    "call(434, os.getpid(), 0)": REFUSED,  # pidfd_open
+    "call(444, 0, 0, 1)": REFUSED,  # landlock_create_ruleset
+    "resource.prlimit(0, resource.RLIMIT_CORE)": "done",
+    "call(PRLIMIT, 0, 4, 1, 0)": REFUSED,
+    "call(PRLIMIT, 0, 4, 1 << 32, 0)": REFUSED,
+    "fcntl.ioctl(0, termios.TIOCSTI, b'x')": REFUSED,
+    "os.isatty(0)": "done",
+}
+TRACING = {335, 336}
+"""Numbers of calls on x86_64 that the kernel's own tracing makes, and no filter sees; a program that does is ended."""
+
+
+@users
+def test_seccomp_leaves_what_python_needs(user: str, place: Path) -> None:
+    calls = seccomp.numbers()
+    attempts = {text.replace("PRLIMIT", str(calls["prlimit64"])): answer for text, answer in CALLS.items()}
+    assert outcomes(user, ["seccomp"], place, list(attempts)) == attempts
+    others = {*range(600)} - {*calls.values()} - TRACING
+    unlisted = [f"call({number}, -1, -1, -1, -1, -1, -1)" for number in sorted(others)]
+    assert set(outcomes(user, ["seccomp"], place, unlisted).values()) == {REFUSED}
+
+
+X32 = "call(0x40000000 + 39)"  # getpid
+SHORT = """
+code = mmap.mmap(-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, 7)
+code.write(bytes.fromhex("b814000000cd80c3"))  # mov eax, 20 (getpid); int 0x80; ret
+ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))()
 """
 
 
-def run(code: str, tmp_path: Path, memory: int = 16 * GB, modules: Path | None = None) -> str:
-    """Run a source in place of a network's; return the error it ended with."""
-    source = open_source(SMALLEST)
-    assert isinstance(source, ForeignFile)
-    write_pickle(tmp_path / "in.pkl", [carrying(source.networks["G_ema"], code)])
-    with pytest.raises(ConvertError) as caught:
-        export(tmp_path / "in.pkl", tmp_path / "out.npz", memory=memory, modules=modules)
-    assert [path.name for path in tmp_path.glob("out*")] == []
-    return str(caught.value)
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="others have one kind of program only")
+@pytest.mark.parametrize("code", [X32, SHORT])
+def test_programs_of_other_kinds_are_ended(code: str, place: Path) -> None:
+    assert probe("ordinary", ["seccomp"], place, [code]).returncode in (-signal.SIGSYS, -signal.SIGSEGV)
 
 
-@pytest.fixture(scope="module")
-def in_force(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What this system offers to shut a process in, in words; some containers offer less."""
-    program = (
-        "import sys; from converter.original.tf_runtime.isolation import Path, isolate\n"
-        "print(isolate(Path(sys.argv[1]), {}))"
-    )
-    command = [sys.executable, "-c", program.format(16 * GB), str(tmp_path_factory.mktemp("job"))]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+@users
+def test_landlock_leaves_what_python_needs(user: str, place: Path) -> None:
+    secret, denied = place / "secret", "Permission denied"
+    attempts = {
+        f"open({str(secret)!r})": denied,
+        f"open({str(secret)!r}, 'a')": denied,
+        f"open({str(place / 'new')!r}, 'w')": denied,
+        f"os.listdir({str(place)!r})": denied,
+        f"open({str(HOME / 'README.md')!r})": denied,
+        f"open({str(RUNTIME.parent / 'run.py')!r})": denied,
+        f"open({str(RUNTIME / 'work.py')!r})": "done",
+        "open(sys.executable)": denied,
+        "open('/etc/passwd')": denied,
+        "open('/proc/1/cmdline')": denied,
+        "open('/proc/self/status')": "done",
+        "open('/dev/zero')": denied,
+        "open('/dev/null', 'r+b', 0)": "done",
+        "os.listdir('/dev/shm')": denied,
+        "import decimal, numpy, xml.dom.minidom": "done",
+        "open('named', 'w').write('x')": "done",
+        "open('named', 'w').truncate(0)": "done",
+        "os.mkdir('folder')": denied,
+        "os.remove('named')": denied,
+        "os.rename('named', 'other')": denied,
+        "os.symlink('named', 'link')": denied,
+        "os.mkfifo('pipe')": denied,
+        "os.execv(sys.executable, ['python', '-c', ''])": denied,
+    }
+    assert outcomes(user, ["Landlock"], place, list(attempts)) == attempts
+    assert secret.read_text() == "secret"
 
 
-def test_it_sees_and_reaches_nothing_of_the_users(
-    in_force: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TOKEN", "secret")
-    for name in ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"):  # scikit-learn sets them wherever it is imported
-        monkeypatch.delenv(name, raising=False)
-    (tmp_path / "mine" / "training").mkdir(parents=True)
-    for name in ("misc", "unnamed"):
-        (tmp_path / "mine" / "training" / f"{name}.py").write_text("")
-    secret = tmp_path / "secret.txt"
-    secret.write_text("secret")
-    abstract = f"stylegan-torch-{os.getpid()}"
-    with (
-        secret.open() as held,
-        socket.create_server(("127.0.0.1", 0)) as server,
-        socket.socket(socket.AF_UNIX) as local,
-    ):
-        os.set_inheritable(held.fileno(), True)
-        local.bind(f"\0{abstract}")
+@users
+def test_landlock_leaves_no_network_and_no_others_to_signal(user: str, place: Path) -> None:
+    if (version := ctypes.CDLL(None).syscall(444, None, 0, 1)) < 6:
+        pytest.skip(f"Landlock of version {version} knows of files only, or of TCP")
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as local:
+        local.bind(f"\0{place}")
         local.listen()
-        code = LOOK_AROUND.replace("PORT", str(server.getsockname()[1]))
-        code = code.replace("ABSTRACT", abstract).replace("PARENT", str(os.getpid()))
-        code = code.replace("MODULES", str(tmp_path / "mine")).replace("SECRET", str(secret))
-        error = run(code, tmp_path, modules=tmp_path / "mine")
-    prefix, _, rest = error.partition("{")
-    assert prefix == f"{tmp_path / 'in.pkl'}: running its source failed: "
-    seen = json.loads("{" + rest.rpartition("}")[0] + "}")
-
-    users = set(os.environ) & set(seen["environment"])
-    assert users <= {"CUDA_VISIBLE_DEVICES", "HOME", "LC_ALL", "PATH", "PYTHONDONTWRITEBYTECODE", "TMPDIR"}
-    assert not any("secret" in path for path in seen["open"])
-    assert seen["folder"] == seen["home"]
-    assert not Path(seen["folder"]).exists()
-    assert seen["own"] == seen["module"] == "done"
-    assert seen["modules"] == ["misc.py"]
-    if "no network" in in_force:
-        assert seen["namespace"] != str(Path("/proc/self/ns/net").readlink())
-        assert seen["tcp"] != "done"
-        assert seen["abstract"] != "done"
-        assert seen["kill"] == "ProcessLookupError"
-    if "no files" in in_force:
-        for what in ("read", "write", "make", "remove", "parent", "supplied"):
-            assert seen[what] == "PermissionError", what
-        assert secret.read_text() == "secret"
+        attempts = {
+            f"socket.create_connection({server.getsockname()!r}, 5)": "Permission denied",
+            "socket.create_server(('127.0.0.1', 0))": "Permission denied",
+            f"socket.socket(socket.AF_UNIX).connect({local.getsockname()!r})": REFUSED,
+            "os.kill(os.getppid(), 0)": REFUSED,
+        }
+        assert outcomes(user, ["Landlock"], place, list(attempts)) == attempts
 
 
-def test_its_memory_is_bounded(tmp_path: Path) -> None:
-    code = "hoard = [bytearray(1 << 28) for _ in range(1000)]\ndef G_paper(latents_in, labels_in, **_kwargs): pass\n"
-    error = run(code, tmp_path, 2 * GB)
-    assert "ran out of memory; it may hold 2.0 GB (--memory sets it)" in error
+@users
+def test_name_spaces_have_no_network_and_no_other_processes(user: str, place: Path) -> None:
+    spaces = {name: Path(f"/proc/self/ns/{name}").readlink() for name in ("user", "net", "ipc", "pid")}
+    same = [f"assert os.readlink('/proc/self/ns/{name}') != {str(space)!r}" for name, space in spaces.items()]
+    attempts = dict.fromkeys(same, "done")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        attempts[f"socket.create_connection({server.getsockname()!r}, 5)"] = "Network is unreachable"
+        attempts[f"os.kill({os.getpid()}, 0)"] = "No such process"
+        attempts["assert os.getpid() == 2"] = "done"
+        assert outcomes(user, ["name spaces"], place, list(attempts)) == attempts
 
 
-@pytest.mark.parametrize(
-    ("code", "message"),
-    [
-        ("import os\nos._exit(0)", "left no sound result"),
-        ("import os\nos.kill(os.getpid(), 11)", "was ended by signal 11"),
-        ("import sys\nsys.exit(3)", "running its source failed: SystemExit: 3 (line 2 of its source of Gs)"),
-    ],
-)
-def test_however_it_ends_it_is_one_line(code: str, message: str, tmp_path: Path) -> None:
-    error = run(code, tmp_path)
-    assert message in error
-    assert error.startswith(str(tmp_path / "in.pkl"))
+@users
+def test_capabilities_are_dropped(user: str, place: Path) -> None:
+    attempts = [
+        f"assert '{name}:\\t{0:016x}\\n' in Path('/proc/self/status').read_text()" for name in ("CapPrm", "CapEff")
+    ]
+    assert set(outcomes(user, ["name spaces", "dropped capabilities"], place, attempts).values()) == {"done"}
+    assert set(outcomes(user, ["dropped capabilities"], place, attempts).values()) == {"done"}
 
 
-def test_it_cannot_play_with_the_terminal_or_the_line_to_us(tmp_path: Path) -> None:
-    code = """
-import os
-for line in (b"[" * 60_000, b'{"isolation": 5, "error": 7}', b"[]", b"\\xff"):
-    for channel in range(3, 20):
-        try:
-            os.write(channel, line + b"\\n")
-        except OSError:
-            pass
-raise ValueError("one\\ntwo \\x1b[31mred" + "x" * 100_000)
-"""
-    error = run(code, tmp_path)
-    assert "running its source failed: one two \\x1b[31mredxxx" in error
-    assert len(error.splitlines()) == 1
-    assert len(error) < 3000
-
-
-LYING = """
-import json, os
-import numpy as np
-
-def tell(message):
-    for descriptor in range(3, 30):
-        try:
-            if os.readlink(f"/proc/self/fd/{descriptor}").startswith("pipe"):
-                os.write(descriptor, json.dumps(message).encode() + bytes([10]))
-        except OSError:
-            pass
-
-tell({"isolation": ["everything is safe"]})
-names = json.load(open("job.json"))["networks"]["G_ema"]["variables"]
-network = {"variables": names, "without_value": [chr(27) + "[31mred"], "components": {}}
-result = {"tensorflow": chr(27) + "[31m", "numpy": "1", "half_precision": [], "networks": {"G_ema": network}}
-json.dump(result, open("result.json", "w"))
-np.savez("reference.npz")
-os.rename("values.npz", "variables.npz")
-os._exit(0)
-"""
-
-
-def test_it_cannot_say_how_it_is_kept_in(tmp_path: Path) -> None:
-    source = open_source(SMALLEST)
-    assert isinstance(source, ForeignFile)
-    write_pickle(tmp_path / "in.pkl", [carrying(source.networks["G_ema"], LYING)])
-    command = [str(tmp_path / "in.pkl"), str(tmp_path / "out.npz"), "--trust-embedded-code"]
-    result = CliRunner().invoke(export_command, command, color=True)
-    assert result.exit_code == 0, result.output
-    assert "everything is safe" not in result.output
-    assert "ran in a process with at most" in result.output
-    assert "\x1b[31m" not in result.output
-
-
-def test_nothing_it_started_outlives_it(in_force: str, tmp_path: Path) -> None:
-    if "no network" not in in_force:
-        pytest.skip("this system lets nobody make name spaces")
-    mark = f"sleeper of {os.getpid()}"
-    code = f"""
-import os, sys
-ready, started = os.pipe()  # closed when the sleeper is what its process runs
-sleeper = os.fork()
-if not sleeper:
-    os.setsid()
-    os.execv(sys.executable, [sys.executable, "-c", "import time; time.sleep(7200)", "{mark}"])
-os.close(started)
-os.read(ready, 1)
-raise ValueError("it sleeps" if os.waitpid(sleeper, os.WNOHANG) == (0, 0) else "it is gone")
-"""
-    assert "running its source failed: it sleeps" in run(code, tmp_path)
-    alive = [path for path in Path("/proc").glob("[0-9]*/cmdline") if mark.encode() in _read(path)]
-    assert alive == []
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
+@users
+def test_resources_are_limited(user: str, place: Path) -> None:
+    private = "mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS"
+    attempts = {
+        "bytearray(1 << 29)": "done",
+        "bytearray(3 << 29)": "MemoryError",
+        f"mmap.mmap(-1, 1 << 40, {private}, mmap.PROT_READ)": "Cannot allocate memory",
+        "open('large', 'w').truncate((1 << 30) + 1)": "File too large",
+        "[os.dup(0) for _ in range(300)]": "Too many open files",
+        "assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)": "done",
+    }
+    assert outcomes(user, ["resource limits"], place, list(attempts)) == attempts

@@ -7,16 +7,19 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import urllib3
 
 from converter.errors import DownloadError
 from converter.sources import download as module
 from converter.sources.download import cache_path, direct_url, download
+from converter.sources.https import FailedError, Limits, Session, SlowError, Watch
 
 DATA = b"\x80\x03" + bytes(range(256)) * 20
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -31,6 +34,8 @@ class Reply:
     headers: dict[str, str]
     body: bytes = b""
     stall: bool = False
+    endless: bytes = b""
+    """Sent again and again after the body, until nobody listens."""
 
 
 @dataclass
@@ -83,6 +88,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
             self.send_header("Connection", "close")
             self.end_headers()
             self.wfile.write(reply.body)
+            with suppress(OSError):
+                while reply.endless and not state.over.is_set():
+                    self.wfile.write(reply.endless)
             if reply.stall:
                 state.over.wait()
 
@@ -107,10 +115,17 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "CHUNK", 512)
 
 
-def fails(url: str, cache: Path, match: str, sha256: str | None = None, size: int | None = None) -> None:
+def fails(
+    url: str,
+    cache: Path,
+    match: str,
+    sha256: str | None = None,
+    size: int | None = None,
+    limits: Limits | None = None,
+) -> None:
     """Check that the download fails with one line that names the URL, and leaves no finished file."""
     with pytest.raises(DownloadError, match=match) as caught:
-        download(url, cache_dir=cache, sha256=sha256, size=size)
+        download(url, cache_dir=cache, sha256=sha256, size=size, limits=limits)
     assert str(caught.value).startswith(f"{url}: ")
     assert "\n" not in str(caught.value)
     assert not cache_path(url, cache).exists()
@@ -284,6 +299,158 @@ def test_nobody_listens(server: Server, tmp_path: Path) -> None:
     fails(f"{server.url}/net.pkl", tmp_path, r"cannot be reached \(.*refused\)")
 
 
+# Redirects
+
+
+def moved(location: str, **headers: str) -> Reply:
+    return Reply(302, {"Location": location, "Content-Length": "0"} | _dashed(headers))
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://example.org/net.pkl", "HTTP://EXAMPLE.ORG/", "//example.org/n", "ftp://127.0.0.1/n", "file:///n"],
+)
+def test_redirects_stay_on_https(server: Server, tmp_path: Path, location: str) -> None:
+    server.replies = [moved("/b"), moved(location)]
+    fails(f"{server.url}/net.pkl", tmp_path, "leads on to .*, which is not https: anybody on the way")
+    assert len(server.asked) == 2
+    assert files(tmp_path) == set()
+
+
+def test_no_redirect_from_elsewhere_to_this_computer(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a server says has no say over who is asked here; `https://…` is answered by ours for once."""
+    session = Session(Watch(Limits()), urllib3.Retry(0))
+    get = session.get
+    monkeypatch.setattr(session, "get", lambda url, **options: get(url.replace("https://far", server.url), **options))
+    server.replies = [moved(f"{server.url}/inside")]
+    with pytest.raises(FailedError, match="which is not https"):
+        session.answer("https://far/net.pkl")
+    assert server.paths == ["/net.pkl"]
+
+
+def test_redirects_without_end(server: Server, tmp_path: Path) -> None:
+    server.replies = [moved("/again")] * 99
+    fails(f"{server.url}/net.pkl", tmp_path, "leads on to another address 10 times")
+    assert len(server.asked) == 10
+
+
+def test_what_comes_with_a_redirect_is_not_read(server: Server, tmp_path: Path) -> None:
+    page = moved("/b", Content_Length=str(1 << 40))
+    page.endless = bytes(1 << 16)
+    server.replies = [page, whole()]
+    assert download(f"{server.url}/net.pkl", cache_dir=tmp_path).read_bytes() == DATA
+
+
+# Limits
+
+
+@dataclass
+class Clock:
+    """A time that goes on by itself, by so many seconds whenever somebody looks."""
+
+    step: float
+    now: float = 0
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+
+@pytest.mark.parametrize("etag", ["", '"v1"'])
+def test_a_download_has_an_end(server: Server, tmp_path: Path, etag: str) -> None:
+    big = DATA * 100
+    server.replies = [whole(big, ETag=etag)] * 99
+    limits = Limits(seconds=360, window=1e9, clock=Clock(5))
+    fails(f"{server.url}/net.pkl", tmp_path, "not done after 0.1 hours; try again, or another network", limits=limits)
+    assert len(server.asked) == 1
+    assert files(tmp_path) == ({".part", ".part.validator"} if etag else set())
+
+
+def test_slow_servers_are_asked_again(server: Server, tmp_path: Path) -> None:
+    url = f"{server.url}/net.pkl"
+    part = Path(f"{cache_path(url, tmp_path)}.part")
+    server.replies = [whole(DATA * 100)] * 2
+    limits = Limits(clock=lambda: 1000.0 * (part.exists() or len(server.asked) > 1))  # which is when the body comes
+    assert download(url, cache_dir=tmp_path, limits=limits).read_bytes() == DATA * 100
+    assert len(server.asked) == 2
+
+
+def test_slow_servers_are_given_up(server: Server, tmp_path: Path) -> None:
+    server.replies = [whole(DATA * 100, ETag="")] * 99
+    limits = Limits(seconds=1e9, clock=Clock(70))
+    fails(
+        f"{server.url}/net.pkl", tmp_path, "cannot be reached .Read timed out|slower than 5 kB a second", limits=limits
+    )
+    assert files(tmp_path) == set()
+
+
+def test_speed_is_of_a_while() -> None:
+    clock = Clock(0)
+    watch = Watch(Limits(speed=1000, window=120, clock=clock))
+    watch.receive(120_000)
+    clock.now = 119.0
+    watch.receive(1)
+    clock.now = 120.0
+    watch.receive(1)
+    clock.now = 239.0
+    watch.receive(119_998)
+    clock.now = 240.0
+    with pytest.raises(SlowError):
+        watch.receive(1)
+    watch.begin()
+    watch.receive(1)
+
+
+ENDLESS = {
+    "chunks": (chunked_start := {"Transfer-Encoding": "chunked"}, b"", b"400\r\n" + bytes(1024) + b"\r\n"),
+    "a chunk's length": (chunked_start, b"", b"0" * 65536),
+    "what follows the chunks": (chunked_start, b"0\r\n", b"A: " + b"B" * 60000 + b"\r\n"),
+}
+
+
+@pytest.mark.parametrize("case", ENDLESS)
+def test_endless_answers(server: Server, tmp_path: Path, case: str) -> None:
+    headers, body, endless = ENDLESS[case]
+    server.replies = [Reply(200, {**headers, "ETag": ""}, body, endless=endless)] * 99
+    # Some versions of urllib3 have a limit of their own for a chunk's length.
+    words = "has more than 100,000 bytes" if case == "chunks" else "over 16 MB that are no part of a file|gave up after"
+    fails(f"{server.url}/net.pkl", tmp_path, words, limits=Limits(largest=100_000))
+    assert files(tmp_path) == set()
+
+
+def test_endless_answers_before_the_answer(server: Server, tmp_path: Path) -> None:
+    server.replies = [Reply(100, {}, endless=b"HTTP/1.1 100 Continue\r\nA: " + b"B" * 60000 + b"\r\n\r\n")]
+    fails(f"{server.url}/net.pkl", tmp_path, "sends over 16 MB that are no part of a file")
+
+
+def test_announced_too_large(server: Server, tmp_path: Path) -> None:
+    server.replies = [whole(Content_Length=str(1 << 40))]
+    fails(f"{server.url}/net.pkl", tmp_path, "has more than 8,589,934,592 bytes, which no network has")
+    server.replies = [whole(sent=2000), rest(2000, Content_Range=f"bytes 2000-5121/{1 << 40}")]
+    fails(f"{server.url}/net.pkl", tmp_path, "has more than 8,589,934,592 bytes, which no network has")
+    assert files(tmp_path) == set()
+
+
+def test_the_disk_is_not_filled(server: Server, tmp_path: Path) -> None:
+    limits = Limits(reserve=1 << 60)
+    server.replies = [whole()]
+    fails(
+        f"{server.url}/net.pkl", tmp_path, r"there is no room for it in .*: [\d,]+ bytes are free there", limits=limits
+    )
+    server.replies = [chunked(DATA)]
+    fails(f"{server.url}/net.pkl", tmp_path, "there is no room for it", limits=limits)
+    assert files(tmp_path) == set()
+
+
+def test_no_room_for_the_rest_costs_nothing_that_is_there(server: Server, tmp_path: Path) -> None:
+    url = f"{server.url}/net.pkl"
+    server.replies = [whole(sent=2000), whole(PAGE, Content_Type="text/html")]
+    fails(url, tmp_path, "web page")
+    server.replies = [rest(2000)]
+    fails(url, tmp_path, "there is no room", limits=Limits(reserve=1 << 60))
+    assert files(tmp_path) == {".part", ".part.validator"}
+
+
 # Wrong content
 
 
@@ -446,9 +613,12 @@ def test_drive_pages_are_explained(
             "https://drive.google.com/drive/folders/15hvzxt_XxuokSmj0uO4xxMTMWVc0cIMU",
             "not a .* link to a single file",
         ),
-        ("ftp://example.org/net.pkl", "only http and https"),
-        ("file:///etc/passwd", "only http and https"),
-        ("https:///net.pkl", "only http and https"),
+        ("ftp://example.org/net.pkl", "only https addresses"),
+        ("file:///etc/passwd", "only https addresses"),
+        ("https:///net.pkl", "only https addresses"),
+        ("http://example.org/net.pkl", r"anybody on the way could change the file\); give the file itself"),
+        ("http://127.0.0.1.example.org/net.pkl", "only https addresses"),
+        ("http://localhost@example.org/net.pkl", "only https addresses"),
     ],
 )
 def test_links_that_cannot_be_fetched(link: str, message: str, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from stylegan_torch.drawing.random_streams import RandomStream, Share
 from stylegan_torch.errors import CheckpointError, StyleGANError
 from stylegan_torch.networks import progan, stylegan3
 from stylegan_torch.training.recipes import Networks, networks_of, new_networks
+from stylegan_torch.training.run import alone_in
 from stylegan_torch.training.settings import Settings, grown_lod, preset
 from stylegan_torch.training.trainer import Trainer, faded, freeze, set_lod
 from tests import DATA, HOME, TOOLS
@@ -605,6 +606,37 @@ def test_a_run_is_not_overwritten(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "run" / "network-000000008.state").write_bytes(b"half")
     output = _train(photos, "--resume", *start[2:], status=1)
     assert "network-000000008.state is damaged" in output
+
+
+def test_a_folder_in_which_another_process_trains_is_refused(photos: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    start = ("--config", _recipe(tmp_path), "--outdir", run, "--cache", tmp_path / "cache", "--kimg", 0.008)
+    program = f"from pathlib import Path; from stylegan_torch.training.run import alone_in; folder = Path({str(run)!r})"
+    program += "\nwith alone_in(folder):\n    print('in', flush=True)\n    input()"
+    environment = {**os.environ, "PYTHONPATH": str(HOME)}
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"in\n"
+        for arguments in (start, ("--resume", *start[2:])):
+            said = _train(photos, *arguments, status=1)
+            assert said == f"Error: {run}: another process trains here, number {other.pid}\n"
+        assert [path.name for path in run.iterdir()] == ["training.lock"]
+        other.kill()
+    _train(photos, *start)  # the lock has gone with it
+    assert not (run / "training.lock").exists()
+
+
+def test_a_folder_is_kept_by_the_first_of_several_processes(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    with alone_in(run):
+        monkeypatch.setenv("RANK", "1")
+        said = _train(photos, "--resume", "--outdir", run, "--cache", tmp_path / "cache", status=1)
+        assert "has no snapshot to resume from" in said  # it came past the lock
+    assert not run.exists() or not list(run.iterdir())
 
 
 def test_a_run_goes_on_with_the_labels_it_was_begun_with(tmp_path: Path) -> None:

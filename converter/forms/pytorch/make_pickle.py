@@ -47,7 +47,10 @@ def main(state: str, target: str) -> None:
         sys.exit(target + " exists")
     import torch
 
-    states = torch.load(state, map_location="cpu")
+    try:
+        states = torch.load(state, map_location="cpu", weights_only=True)
+    except TypeError:  # PyTorch before 1.13
+        states = torch.load(state, map_location="cpu")
     if "G_ema" not in states:
         states = {"G_ema": states}
     networks = {role: made(network, places[role]) for role, network in NETWORKS.items()}

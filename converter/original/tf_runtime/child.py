@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 
@@ -15,16 +16,20 @@ from .isolation import isolate
 def main() -> None:
     """Do the job in the folder argv[1] with argv[2] bytes of memory.
 
-    Lines of JSON on standard output tell what goes on; what the source prints goes to standard error.
+    The one line on standard output says which protections are in force; then it is closed, and nothing goes on before
+    standard input says so. What else there is to tell are lines of JSON on standard error, between what is printed.
     """
     folder, memory = Path(sys.argv[1]), int(sys.argv[2])
-    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    print(json.dumps(isolate(folder, memory)), flush=True)
     os.dup2(2, 1)
+    if not sys.stdin.buffer.read(1):
+        os._exit(1)  # the parent is gone, or wants no program run like this
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    tempfile.tempdir = str(folder)  # the usual search makes a file and removes it, which is not allowed
 
     def report(**what: object) -> None:
-        print(json.dumps(what), file=channel, flush=True)
+        print(f"\n{json.dumps(what)}", file=sys.__stderr__, flush=True)
 
-    report(isolation=isolate(folder, memory))
     try:
         from .work import work
 

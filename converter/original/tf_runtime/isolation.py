@@ -1,11 +1,6 @@
 """Shutting a process in before it runs a stranger's code; standard library only.
 
-What the system offers is used, from the first limit that is there to the last, and what took effect is told:
-
-- Linux name spaces: no network, not even the machine's own, and no other processes, so that all it starts ends with it;
-- Linux Landlock: nothing is read but the system's and Python's own folders, nothing written but one folder, no other
-  process looked into;
-- resource limits: memory, file size, no core dumps.
+Every layer is tried, and those that are in force are told; what a layer is for is said in `LAYERS`.
 """
 
 from __future__ import annotations
@@ -13,51 +8,39 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import struct
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from .landlock import restrict_files
+from .seccomp import restrict_calls
+
 _NEW_USER, _NEW_NET, _NEW_IPC, _NEW_PID = 0x10000000, 0x40000000, 0x08000000, 0x20000000
-_SET_PARENT_DEATH_SIGNAL, _SET_NO_NEW_PRIVILEGES, _SIGKILL = 1, 38, 9
-_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same numbers on all machines
-_RULE_PATH_BENEATH, _VERSION = 1, 1
-
-# Landlock's rights, as bits: what may be done with files
-_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1, 2, 4, 8
-_ALL_BUT = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1}
-"""All rights over files that a version of Landlock knows; later ones have those of version 3 and more."""
-_TCP = 3
-_SCOPES = 3
-
-_SYSTEM = (
-    "/usr",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/bin",
-    "/sbin",
-    "/opt",
-    "/nix/store",
-    "/gnu/store",
-    "/etc",
-    "/proc",
-    "/sys",
-)
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
+_SET_PARENT_DEATH_SIGNAL, _SIGKILL = 1, 9
+_CAPABILITIES = 0x20080522
+"""Version of the kernel's record of capabilities: two times three words of 32 bits."""
 SIGNALLED = 128
 """Exit statuses beyond tell the signal that ended the process, as those of shells do."""
-FILE_LIMIT = 64 << 30
-"""Bytes that the largest file may have."""
+ADDRESSES = 64 << 30
+"""Bytes of address space beyond the memory: libraries, stacks and what is reserved without being used."""
+OPEN_FILES = 256
 
 
-class _Ruleset(ctypes.Structure):
-    _fields_ = (("files", ctypes.c_uint64), ("network", ctypes.c_uint64), ("scopes", ctypes.c_uint64))
+@dataclass(frozen=True)
+class Layer:
+    """A protection that a system may have.
 
+    name: what the system calls it.
+    words: what it means for the program, "a process with …", to be formatted with `gigabytes`.
+    apply: puts it in force, given the one folder that may be written to and the bytes that may be held; raises OSError
+        where it cannot be had, and what Python's interface raises where that lacks it.
+    """
 
-class _PathRule(ctypes.Structure):
-    _pack_ = 1
-    _layout_ = "ms"
-    _fields_ = (("allowed", ctypes.c_uint64), ("folder", ctypes.c_int32))
+    name: str
+    words: str
+    apply: Callable[[Path, int], None]
 
 
 def isolate(folder: Path, memory: int) -> list[str]:
@@ -65,98 +48,94 @@ def isolate(folder: Path, memory: int) -> list[str]:
 
     Args:
         folder: the one that may be written to.
-        memory: bytes of data the process may hold.
+        memory: bytes that the process may hold.
 
     Returns:
-        What is now in force, in words.
+        The names of the layers that are in force.
     """
     os.chdir(folder)
-    in_force = _limit_resources(memory)
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
-        libc.prctl(_SET_PARENT_DEATH_SIGNAL, _SIGKILL)
-        if _leave_name_spaces(libc):
-            in_force.append("no network")
-            _enter_name_space()
-            libc.prctl(_SET_PARENT_DEATH_SIGNAL, _SIGKILL)
-        if _restrict_files(libc, folder):
-            in_force.append("no files but the system's and its own")
+    in_force = []
+    for layer in LAYERS:
+        with contextlib.suppress(OSError, ImportError, AttributeError, ValueError):
+            layer.apply(folder, memory)
+            in_force.append(layer.name)
     return in_force
 
 
-def _limit_resources(memory: int) -> list[str]:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return []
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, _at_most(resource.getrlimit(resource.RLIMIT_FSIZE)[1], FILE_LIMIT))
-    # On Linux this counts what is written to; elsewhere (macOS) the kernel takes the limit and ignores it.
-    resource.setrlimit(resource.RLIMIT_DATA, _at_most(resource.getrlimit(resource.RLIMIT_DATA)[1], memory))
-    held = resource.getrlimit(resource.RLIMIT_DATA)[0]
-    return [f"at most {held / (1 << 30):.1f} GB of memory"] if sys.platform == "linux" else []
+def _limit_resources(folder: Path, memory: int) -> None:
+    import resource  # Windows has none
+
+    limits = {
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: memory,
+        resource.RLIMIT_NOFILE: OPEN_FILES,
+        resource.RLIMIT_DATA: memory,  # what is written to
+        resource.RLIMIT_AS: memory + ADDRESSES,  # and what was written to before it was made read-only
+    }
+    for limit, value in limits.items():
+        hard = resource.getrlimit(limit)[1]
+        held = value if hard < 0 else min(hard, value)
+        resource.setrlimit(limit, (held, held))
+    _on_linux()  # others take the limits and don't heed them
 
 
-def _at_most(hard: int, wanted: int) -> tuple[int, int]:
-    limit = wanted if hard < 0 else min(hard, wanted)
-    return limit, limit
-
-
-def _leave_name_spaces(libc: ctypes.CDLL) -> bool:
-    user, group = os.geteuid(), os.getegid()
-    if libc.unshare(_NEW_USER | _NEW_NET | _NEW_IPC | _NEW_PID):
-        return False
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-        with contextlib.suppress(OSError):
-            Path("/proc/self", name).write_text(text)
-    return True
-
-
-def _enter_name_space() -> None:
-    """Go on as the second process of the new name space: the first waits for it, and all others end with the first.
+def _enter_name_spaces(folder: Path, memory: int) -> None:
+    """Go on as the second process of new name spaces: the first waits for it, and all others end with the first.
 
     Not as the first itself, since that one is spared by signals.
     """
+    libc = _on_linux()
+    user, group = os.geteuid(), os.getegid()
+    if libc.unshare(_NEW_USER | _NEW_NET | _NEW_IPC | _NEW_PID):
+        raise OSError(ctypes.get_errno(), "no name spaces for it")
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        with contextlib.suppress(OSError):
+            Path("/proc/self", name).write_text(text)
+    _end_with_parent(folder, memory)  # which changing the user undoes
     for _ in range(2):
         child = os.fork()
         if child:
             status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             os._exit(status if status >= 0 else SIGNALLED - status)
+        _end_with_parent(folder, memory)
 
 
-def _restrict_files(libc: ctypes.CDLL, folder: Path) -> bool:
-    version = libc.syscall(_CREATE_RULESET, None, 0, _VERSION)
-    if version < 1:
-        return False
-    everything = _ALL_BUT[min(version, 3)]
-    rules = _Ruleset(everything, _TCP if version >= 4 else 0, _SCOPES if version >= 6 else 0)
-    size = 8 if version < 4 else 16 if version < 6 else 24
-    ruleset = libc.syscall(_CREATE_RULESET, ctypes.byref(rules), ctypes.c_size_t(size), 0)
-    if ruleset < 0:
-        return False
-    reading = _EXECUTE | _READ_FILE | _READ_DIR
-    here = str(Path(__file__).parent)
-    python = (sys.prefix, sys.base_prefix, sys.exec_prefix, *(path for path in sys.path if path))
-    _allow(libc, ruleset, (*_SYSTEM, *python), reading)
-    _allow(libc, ruleset, _DEVICES, reading | _WRITE_FILE)
-    done = _allow(libc, ruleset, (here,), reading) and _allow(libc, ruleset, (str(folder),), everything)
-    libc.prctl(_SET_NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-    done = done and libc.syscall(_RESTRICT_SELF, ruleset, 0) == 0
-    os.close(ruleset)
-    return done
+def _end_with_parent(folder: Path, memory: int) -> None:
+    _on_linux().prctl(_SET_PARENT_DEATH_SIGNAL, _SIGKILL)
 
 
-def _allow(libc: ctypes.CDLL, ruleset: int, paths: Iterable[str], rights: int) -> bool:
-    """Allow what is there of the paths; tell whether the system took all rules."""
-    done = True
-    for path in paths:
-        try:
-            descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
-        except OSError:
-            continue
-        of_files = _EXECUTE | _WRITE_FILE | _READ_FILE
-        allowed = rights if os.path.isdir(descriptor) else rights & of_files  # noqa: PTH112  a descriptor
-        rule = _PathRule(allowed, descriptor)
-        done &= libc.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, ctypes.byref(rule), 0) == 0
-        os.close(descriptor)
-    return done
+def _restrict_files(folder: Path, memory: int) -> None:
+    _on_linux()
+    restrict_files(folder)
+
+
+def _drop_capabilities(folder: Path, memory: int) -> None:
+    if _on_linux().capset(struct.pack("Ii", _CAPABILITIES, 0), bytes(24)):
+        raise OSError(ctypes.get_errno(), "it keeps its capabilities")
+
+
+def _restrict_calls(folder: Path, memory: int) -> None:
+    _on_linux()
+    restrict_calls()
+
+
+def _on_linux() -> ctypes.CDLL:
+    """Return the C library.
+
+    Raises:
+        OSError: on another system, which has none of what it would be asked for.
+    """
+    if sys.platform != "linux":
+        raise OSError("not on this system")
+    return ctypes.CDLL(None, use_errno=True)
+
+
+LAYERS = (
+    Layer("resource limits", "at most {gigabytes:.1f} GB of memory and files", _limit_resources),
+    Layer("parent-death signals", "an end no later than this command's", _end_with_parent),
+    Layer("name spaces", "no network and no processes but its own", _enter_name_spaces),
+    Layer("Landlock", "no files but Python's and its own", _restrict_files),
+    Layer("dropped capabilities", "no rights of root", _drop_capabilities),
+    Layer("seccomp", "no sockets, no further processes or programs, no memory that isn't counted", _restrict_calls),
+)
+"""In the order in which they are applied: the later ones take away what the earlier ones need."""
