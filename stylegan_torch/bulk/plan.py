@@ -170,7 +170,8 @@ def plan(
         StyleGANError: if a network cannot be read, or does not have what is asked for.
     """
     device = device or best_device()
-    paths = [str(path) for path in networks]
+    # Others that draw may stand in another folder.
+    paths = [str(Path(path).absolute()) if Path(path).exists() else str(path) for path in networks]
     painter = Painter(paths, device=device, dtype=settings.get("dtype", "float32"))
     recipe = recipe or Recipe()
     if classes is not None:

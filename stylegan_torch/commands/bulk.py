@@ -19,7 +19,7 @@ import click
 from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import NETWORK_FILE
 from stylegan_torch.commands.networks import usable_device
-from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports, reading
+from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports, reading, say
 from stylegan_torch.errors import StyleGANError
 
 if TYPE_CHECKING:
@@ -275,12 +275,11 @@ def verify(place: str, redraw: float, networks: tuple[str, ...]) -> None:
     with quick_imports():
         from stylegan_torch import bulk as library
     found = library.verify(place, redraw=redraw, networks=networks)
-    for line in found.faults[:_SHOWN]:
-        click.echo(line)
+    say(*found.faults[:_SHOWN])
     if len(found.faults) > _SHOWN:
-        click.echo(f"and {len(found.faults) - _SHOWN} more")
+        say(f"and {len(found.faults) - _SHOWN} more")
     again = f", {found.redrawn} drawn again" if redraw else ""
-    click.echo(f"{found.pictures} pictures looked at{again}: {'NOT as planned' if found.faults else 'all as planned'}")
+    say(f"{found.pictures} pictures looked at{again}: {'NOT as planned' if found.faults else 'all as planned'}")
     sys.exit(bool(found.faults))
 
 
@@ -338,7 +337,7 @@ def _go_on(place: str, plan: Plan, given: dict[str, Any]) -> None:
         share = -(-plan.shards // workers)
         last = -(-plan.shards // share) - 1
         script = _SLURM.format(last=last, threads=plan.threads, place=place, share=share, shards=plan.shards)
-        click.echo(script, nl=False)
+        say(*script.splitlines())
         return
     with _stoppable(), _shown(plan, given["json_lines"]) as on_progress:
         state = library.run(
@@ -352,7 +351,7 @@ def _go_on(place: str, plan: Plan, given: dict[str, Any]) -> None:
             on_progress=on_progress,
         )
     rejected = f", {state.rejected} rejected" if plan.filters else ""
-    click.echo(f"{state.drawn} pictures drawn{rejected}; {state.done} of {plan.shards} shards are in {place}")
+    say(f"{state.drawn} pictures drawn{rejected}; {state.done} of {plan.shards} shards are in {place}")
 
 
 def _cores(plan: Plan) -> int:
@@ -390,7 +389,7 @@ def _shown(plan: Plan, json_lines: bool) -> Iterator[Callable[[State], None]]:
     """Give what tells how far a set is."""
     speed = _Speed()
     if json_lines:
-        yield lambda state: click.echo(json.dumps(speed.line(plan, state)), err=True)
+        yield lambda state: say(json.dumps(speed.line(plan, state)), err=True)
         return
     from rich.console import Console
     from rich.progress import Progress

@@ -76,7 +76,7 @@ class Signer:
         }
         signed = io.BytesIO()
         try:
-            info = c2pa.C2paSignerInfo(self.algorithm.encode(), self.certificate, self.key, b"")
+            info = c2pa.C2paSignerInfo(self.algorithm.encode(), self.certificate, self.key, None)
             with c2pa.Signer.from_info(info) as signer, c2pa.Builder(json.dumps(manifest)) as builder:
                 builder.sign(signer, media_type, io.BytesIO(data), signed)
         except c2pa.C2paError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -39,6 +40,7 @@ def on_ray(job: Job, shards: Sequence[int], workers: int) -> Iterator[Done]:
         raise BulkError("this engine needs Ray: pip install 'stylegan-torch[ray]'") from error
     if not ray.is_initialized():
         ray.init(log_to_driver=False, include_dashboard=False)
+    _be_quiet(ray.data.DataContext.get_current())
     means = ray.cluster_resources()
     on_cards = job.plan.device.startswith("cuda")
     there = means.get("GPU" if on_cards else "CPU", 0.0)
@@ -56,8 +58,24 @@ def on_ray(job: Job, shards: Sequence[int], workers: int) -> Iterator[Done]:
         max_task_retries=-1,
         **share,
     )
-    for row in drawn.iter_rows():
-        yield Done(**{name: kind(row[name]) for name, kind in _KINDS.items()})
+    try:
+        for row in drawn.iter_rows():
+            yield Done(**{name: kind(row[name]) for name, kind in _KINDS.items()})
+    except ray.exceptions.RayTaskError as error:
+        raise BulkError(f"an actor failed: {_cause(error)}") from error
+
+
+def _be_quiet(context: Any) -> None:
+    """Let our own progress be shown, not Ray's."""
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return what lies at the bottom of an error that Ray has wrapped."""
+    inner = getattr(error, "cause", None) or error.__cause__
+    return _cause(inner) if inner is not None and inner is not error else error
 
 
 _KINDS = {"shard": int, "pictures": int, "rejected": int, "drawn": bool}
