@@ -10,6 +10,7 @@ from stylegan_torch.commands.terminal import Group
 HOMES = {
     "convert": "stylegan_torch.commands.convert:main",
     "generate": "stylegan_torch.commands.generate:main",
+    "bulk": "stylegan_torch.commands.bulk:bulk",
     "verify": "stylegan_torch.commands.verify:main",
     "export-tf": "stylegan_torch.commands.export_tf:main",
     "explore": "stylegan_torch.commands.explore:explore",

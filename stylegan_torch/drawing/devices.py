@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import platform
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -43,3 +45,21 @@ def exact_float32() -> AbstractContextManager[None]:
     return cudnn.flags(
         enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False
     )
+
+
+def hardware(device: str) -> str:
+    """Return what kind of machine draws on a device, such as "cpu x86_64 AVX512": pictures of others may differ."""
+    if torch.device(device).type == "cuda":
+        return f"cuda {torch.cuda.get_device_name(device)}"
+    return f"{torch.device(device).type} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+
+
+@contextmanager
+def drawing_threads(count: int | None) -> Iterator[None]:
+    """Have PyTorch compute with so many threads on the CPU until the block ends; None = as it does."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -198,7 +198,12 @@ def is_ours(path: str | Path) -> bool:
         return False
 
 
-def _read_any(path: str | Path, network: str, assumed: Mapping[str, Json] | None) -> Checkpoint:
+def read_any(path: str | Path, network: str, assumed: Mapping[str, Json] | None = None) -> Checkpoint:
+    """Read a file of ours, or one network of anything that stylegan-convert reads; arguments as of `load`.
+
+    Raises:
+        StyleGANError: if it cannot be read.
+    """
     if is_ours(path) and not assumed:
         return read(path)
     if line := in_the_way():
@@ -256,7 +261,7 @@ def load(
         StyleGANError: if the file is damaged, of no known kind, or lacks the network.
         RuntimeError: if there is no such device (AssertionError where PyTorch was built without it).
     """
-    checkpoint = _read_any(path, network, assumed)
+    checkpoint = read_any(path, network, assumed)
     try:
         module = checkpoint.network(network, allow_nonfinite=allow_nonfinite)
     except CheckpointError as error:
