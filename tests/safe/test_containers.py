@@ -190,10 +190,6 @@ BAD: dict[str, tuple[bytes, str]] = {
     ),
     "too many members": (_zip(MOST), "is an archive of more than networks"),
     "too many members of a tar file": (_tar({**MOST}), "is an archive of more than networks"),
-    "too many members, which are not all looked at": (
-        _tar({**MOST, "10000": CONTENT})[: 10_001 * 512],
-        "is an archive of more than networks",
-    ),
     "a tar file that is cut off": (_tar({"a": CONTENT})[: 512 + 1000], "is an archive that is damaged or cut off"),
     "a tar file without its last byte": (_tar({"a": CONTENT})[: 512 + len(CONTENT) - 1], "damaged or cut off"),
     "a tar file of nothing but a header": (_tar({"a": CONTENT})[:512], "is an archive that is damaged or cut off"),
