@@ -1,9 +1,10 @@
-"""Near-duplicates across shards, by perceptual hashes: found when all shards are there, and drawn anew in their places."""
+"""Near-duplicates across shards, by perceptual hashes: found when all are there, and drawn anew in their places."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 
 from stylegan_torch.bulk.filters import HASH_BITS
 from stylegan_torch.bulk.finishing import rows
@@ -39,7 +40,7 @@ def repeated(hashes: Sequence[int], bits: int) -> list[int]:
     Two that differ in n bits agree in one of n + 1 parts: only those that do are compared.
     """
     edges = [HASH_BITS * i // (bits + 1) for i in range(bits + 2)]
-    parts = [(low, (1 << (high - low)) - 1) for low, high in zip(edges, edges[1:], strict=False)]
+    parts = [(low, (1 << (high - low)) - 1) for low, high in pairwise(edges)]
     seen: list[dict[int, list[int]]] = [defaultdict(list) for _ in parts]
     found = []
     for place, value in enumerate(hashes):

@@ -34,9 +34,8 @@ size_categories:
 
 # {count:,} pictures drawn by {networks}
 
-All pictures are synthetic: drawn by [stylegan-torch](https://pypi.org/project/stylegan-torch/) {version}, each marked so in
-its metadata. `manifest.json` says how, and draws them again; `stylegan bulk verify` checks them. The licence of the
-network's weights may bind what is made with them.
+All pictures are synthetic: drawn by stylegan-torch {version}. `manifest.json` says how, and draws them again;
+`stylegan bulk verify` checks them. The licence of the network's weights may bind what is made with them.
 
 | column | |
 |---|---|

@@ -163,6 +163,7 @@ def labels(rows: list[Row], suffix: str) -> str:
 
 
 def zip_entry(name: str) -> zipfile.ZipInfo:
+    """Return the entry of a file in a zip, the same whenever it is written."""
     info = zipfile.ZipInfo(name, _EPOCH)
     info.external_attr = 0o644 << 16
     return info
@@ -248,4 +249,4 @@ READERS: Mapping[str, Callable[[Store, Sequence[str], str], AbstractContextManag
     "huggingface": _in_parquet,
     "folder": _in_folder,
 }
-"""What finds pictures again in the files of a shard, by the names of layouts: takes their names and pictures' suffix."""
+"""What finds pictures again in the files of a shard, by layouts: takes the files' names and pictures' suffix."""

@@ -83,8 +83,9 @@ class Painter:
 
     def mean(self, drawn: Drawn) -> Tensor:
         """Return the mean w [w_dim] of the network of a picture, on the CPU; zeros if its file has none."""
-        mapping = self.networks[drawn.sample.network].G.mapping
-        return torch.zeros(mapping.w_dim) if mapping.w_avg is None else mapping.w_avg.float().cpu()
+        G = self.networks[drawn.sample.network].G
+        mean: Tensor | None = G.mapping.w_avg
+        return torch.zeros(G.w_dim) if mean is None else mean.float().cpu()
 
 
 class Network:
@@ -111,6 +112,7 @@ class Network:
         return self._composer
 
     def draw(self, samples: Sequence[Sample]) -> list[Drawn]:
+        """Return the pictures of its samples, drawn at once."""
         if not self.G.has_w:
             return self._draw_z(samples)
         parts = [self.composer.compose(each.composition) for each in samples]

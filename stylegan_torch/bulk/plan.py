@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,10 +63,10 @@ class Plan:
     networks: tuple[NetworkEntry, ...]
     count: int
     shard_size: int = 1000
-    recipe: Recipe = Recipe()
+    recipe: Recipe = field(default_factory=Recipe)
     filters: tuple[Filter, ...] = ()
     layout: Layout = "webdataset"
-    encoding: Encoding = Encoding()
+    encoding: Encoding = field(default_factory=Encoding)
     batch: int = 8
     threads: int = 1
     dtype: str = "float32"

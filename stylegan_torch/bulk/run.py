@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -104,7 +104,9 @@ def run(
     job = Job(plan, str(place), paths, read_excluded(store), signer, trust)
     state = State(0, plan.shards if shards is None else len(shards), 0, 0)
     while True:
-        for state in _passed(job, engine, workers, shards, state):
+        wanted = range(plan.shards) if shards is None else shards
+        for done in ENGINES[engine](job, wanted, workers):
+            state = _later(state, done)
             on_progress(state)
         if shards is not None:
             return state
@@ -115,13 +117,6 @@ def run(
         store.write(EXCLUDED, json.dumps({str(index): list(some) for index, some in excluded.items()}).encode())
         # The rest of the set is known to be whole: only its records are looked at again.
         job, state = replace(job, excluded=excluded, trust=True), replace(state, done=0)
-
-
-def _passed(job: Job, engine: str, workers: int, shards: Sequence[int] | None, state: State) -> Iterator[State]:
-    wanted = range(job.plan.shards) if shards is None else shards
-    for done in ENGINES[engine](job, wanted, workers):
-        state = _later(state, done)
-        yield state
 
 
 def _later(state: State, done: Done) -> State:

@@ -1,4 +1,4 @@
-"""Where sets lie: a folder, or any store that fsspec knows (s3://, gs://, memory:// …). A name never holds half a file."""
+"""Where sets lie: a folder, or a store of fsspec's (s3://, gs://, memory:// …). A name never holds half a file."""
 
 from __future__ import annotations
 

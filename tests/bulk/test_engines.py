@@ -76,7 +76,7 @@ def test_processes_that_are_killed(undisturbed: tuple[Path, bulk.Plan], tmp_path
 def test_a_driver_that_is_killed_again_and_again(undisturbed: tuple[Path, bulk.Plan], tmp_path: Path) -> None:
     place, plan = undisturbed
     bulk.begin(tmp_path / "set", plan)
-    ends = []
+    ends: list[int] = []
     while not ends or ends[-1]:
         done = subprocess.run([sys.executable, "-c", _KILLER, str(tmp_path / "set"), "none", "0.5"], check=False)
         ends.append(done.returncode)
@@ -127,7 +127,7 @@ def test_a_fault_is_told_and_stops_the_others(tmp_path: Path) -> None:
     bulk.begin(tmp_path / "set", plan)
     Path(plan.networks[0].path).write_bytes(b"no network")
     for engine in ("none", "local"):
-        with pytest.raises(StyleGANError, match="is not a checkpoint|no network|not a file"):
+        with pytest.raises(StyleGANError, match=r"network\.pt|stylegan2-0\.pt"):
             bulk.run(tmp_path / "set", engine=engine, workers=1)
 
 

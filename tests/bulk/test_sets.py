@@ -251,7 +251,13 @@ def test_every_family(family: str, tmp_path: Path) -> None:
 
 def test_broken_manifests_are_told_in_one_line(sets: Path, tmp_path: Path) -> None:
     good = json.loads((sets / "folder" / "manifest.json").read_text())
-    for change in ({"plan": {}}, {"plan": [1]}, {"plan": good["plan"] | {"count": "x"}}, {"plan": None}):
+    changes: list[dict[str, Any]] = [
+        {"plan": {}},
+        {"plan": [1]},
+        {"plan": good["plan"] | {"count": "x"}},
+        {"plan": None},
+    ]
+    for change in changes:
         place = tmp_path / str(len(str(change)))
         place.mkdir()
         (place / "manifest.json").write_text(json.dumps(good | change))

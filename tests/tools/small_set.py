@@ -15,7 +15,7 @@ from stylegan_torch.bulk.stores import open_store
 from stylegan_torch.networks.registry import build
 from stylegan_torch.training.recipes import Networks
 
-SIZES = {"z_dim": 8, "w_dim": 8, "channel_base": 128, "channel_max": 8}
+SIZES: dict[str, Any] = {"z_dim": 8, "w_dim": 8, "channel_base": 128, "channel_max": 8}
 
 
 @functools.cache
