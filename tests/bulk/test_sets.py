@@ -258,9 +258,9 @@ def test_broken_manifests_are_told_in_one_line(sets: Path, tmp_path: Path) -> No
         {"plan": None},
     ]
     for change in changes:
-        place = tmp_path / str(len(str(change)))
+        place = tmp_path / str(number)
         place.mkdir()
-        (place / "manifest.json").write_text(json.dumps(good | change))
+        (place / "manifest.json").write_text(json.dumps(good | {"plan": plan}))
         with pytest.raises(bulk.BulkError, match=r"manifest\.json"):
             bulk.read_plan(place)
 
