@@ -251,13 +251,8 @@ def test_every_family(family: str, tmp_path: Path) -> None:
 
 def test_broken_manifests_are_told_in_one_line(sets: Path, tmp_path: Path) -> None:
     good = json.loads((sets / "folder" / "manifest.json").read_text())
-    changes: list[dict[str, Any]] = [
-        {"plan": {}},
-        {"plan": [1]},
-        {"plan": good["plan"] | {"count": "x"}},
-        {"plan": None},
-    ]
-    for change in changes:
+    plans: list[Any] = [{}, [1], good["plan"] | {"count": "x"}, None]
+    for number, plan in enumerate(plans):
         place = tmp_path / str(number)
         place.mkdir()
         (place / "manifest.json").write_text(json.dumps(good | {"plan": plan}))
