@@ -252,7 +252,7 @@ def test_every_family(family: str, tmp_path: Path) -> None:
 def test_broken_manifests_are_told_in_one_line(sets: Path, tmp_path: Path) -> None:
     good = json.loads((sets / "folder" / "manifest.json").read_text())
     plans: list[Any] = [{}, [1], good["plan"] | {"count": "x"}, None]
-    for number, plan in enumerate(plans):
+    for number, plan in enumerate(plans):  # and a manifest of a later version
         place = tmp_path / str(number)
         place.mkdir()
         (place / "manifest.json").write_text(json.dumps(good | {"plan": plan}))
