@@ -275,7 +275,8 @@ def verify(place: str, redraw: float, networks: tuple[str, ...]) -> None:
     with quick_imports():
         from stylegan_torch import bulk as library
     found = library.verify(place, redraw=redraw, networks=networks)
-    say(*found.faults[:_SHOWN])
+    for line in found.faults[:_SHOWN]:
+        say(line)
     if len(found.faults) > _SHOWN:
         say(f"and {len(found.faults) - _SHOWN} more")
     again = f", {found.redrawn} drawn again" if redraw else ""

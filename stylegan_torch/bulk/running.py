@@ -10,7 +10,7 @@ from pathlib import Path
 from stylegan_torch.bulk import finishing
 from stylegan_torch.bulk.duplicates import newly_excluded
 from stylegan_torch.bulk.engines import ENGINES
-from stylegan_torch.bulk.plan import VERSION, Plan
+from stylegan_torch.bulk.plans import VERSION, Plan
 from stylegan_torch.bulk.samples import BulkError
 from stylegan_torch.bulk.shards import EXCLUDED, MANIFEST, Done, Excluded, Job
 from stylegan_torch.bulk.stores import LocalStore, Store, open_store
