@@ -81,5 +81,5 @@ $(VENV)/.installed-all: $(VENV)/.installed
 
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv $(LOWEST)
-	$(LOWEST)/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable '.[test,hub,train,edit,film]'
+	$(LOWEST)/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable '.[test,hub,train,edit,film,bulk]'
 	touch $@

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from converter.forms import dump
+from stylegan_torch.bulk import plans
 from stylegan_torch.files import checkpoint
 from stylegan_torch.proof import reference
 
@@ -41,4 +42,4 @@ def test_at_most_three_parameters_go_without_their_names(name: str) -> None:
 
 def test_versions_of_files() -> None:
     versions = dict(re.findall(r"^\| (.*?) \| `version`, (\d+) \|", PAGE, re.MULTILINE))
-    assert list(map(int, versions.values())) == [checkpoint.VERSION, dump.VERSION, reference.VERSION]
+    assert list(map(int, versions.values())) == [checkpoint.VERSION, dump.VERSION, reference.VERSION, plans.VERSION]

@@ -8,10 +8,10 @@ assert not bulk.verify("faces", redraw=0.001).faults
 """
 
 from stylegan_torch.bulk.filters import Filter
-from stylegan_torch.bulk.plan import Encoding, Plan, plan
-from stylegan_torch.bulk.run import State, begin, read_plan, run
+from stylegan_torch.bulk.plans import Encoding, Plan, plan
+from stylegan_torch.bulk.running import State, begin, read_plan, run
 from stylegan_torch.bulk.samples import BulkError, Classes, RandomMove, Recipe, parse_random_move
-from stylegan_torch.bulk.verify import Findings, verify
+from stylegan_torch.bulk.verifying import Findings, verify
 
 __all__ = [
     "BulkError",

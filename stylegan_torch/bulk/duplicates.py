@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from stylegan_torch.bulk.filters import HASH_BITS
 from stylegan_torch.bulk.finishing import rows
-from stylegan_torch.bulk.plan import Plan
+from stylegan_torch.bulk.plans import Plan
 from stylegan_torch.bulk.shards import Excluded
 from stylegan_torch.bulk.stores import Store
 

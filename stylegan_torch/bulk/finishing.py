@@ -9,7 +9,7 @@ from typing import Any
 
 from stylegan_torch.bulk import table
 from stylegan_torch.bulk.layouts import labels, zip_entry
-from stylegan_torch.bulk.plan import Plan
+from stylegan_torch.bulk.plans import Plan
 from stylegan_torch.bulk.samples import BulkError
 from stylegan_torch.bulk.shards import read_record
 from stylegan_torch.bulk.stores import Store, digest

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stylegan_torch.bulk import table
-from stylegan_torch.bulk.plan import Plan
+from stylegan_torch.bulk.plans import Plan
 from stylegan_torch.bulk.samples import BulkError
 from stylegan_torch.bulk.stores import Store
 from stylegan_torch.bulk.table import Row

@@ -14,7 +14,7 @@ from typing import Any
 from stylegan_torch.bulk.filters import Check, check, perceptual_hash, sharpness
 from stylegan_torch.bulk.layouts import WRITERS, Place, Writer
 from stylegan_torch.bulk.painter import Drawn, Painter, open_painter
-from stylegan_torch.bulk.plan import Plan
+from stylegan_torch.bulk.plans import Plan
 from stylegan_torch.bulk.samples import BulkError, Sample
 from stylegan_torch.bulk.stores import Store, digest, open_store
 from stylegan_torch.bulk.table import Row

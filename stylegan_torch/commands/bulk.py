@@ -24,7 +24,6 @@ from stylegan_torch.errors import StyleGANError
 
 if TYPE_CHECKING:
     from stylegan_torch.bulk import Filter, Plan, State
-    from stylegan_torch.drawing.marks import Signer
 
 _SHOWN = 20
 """Faults, or pictures, that are told one by one."""
@@ -105,14 +104,11 @@ WORKERS = click.option(
 NETWORKS = click.option(
     "--network", "networks", type=NETWORK_FILE, multiple=True, help="May be given again: each draws its share."
 )
-SIGN = click.option(
-    "--sign", type=(str, str), metavar="CERT KEY", help="Sign each picture by C2PA with these PEM files (extra sign)."
-)
 PROGRESS = click.option("--json-lines", is_flag=True, help="Say how far it is as lines of JSON, on standard error.")
 TRUST = click.option(
     "--trust-sizes", is_flag=True, help="Take shards for whole by the sizes of their files, without reading them."
 )
-RUNNING = options.block(ENGINE, WORKERS, SIGN, PROGRESS, TRUST)
+RUNNING = options.block(ENGINE, WORKERS, options.SIGN, PROGRESS, TRUST)
 
 
 @click.group(
@@ -227,9 +223,7 @@ RUNNING = options.block(ENGINE, WORKERS, SIGN, PROGRESS, TRUST)
     show_default=True,
     help="Precision.",
 )
-@click.option(
-    "--mark/--no-mark", "marked", default=True, help="Say in the pictures' XMP that they are synthetic.  [default]"
-)
+@options.MARK
 @RUNNING
 @click.pass_context
 @one_line_errors
@@ -275,7 +269,8 @@ def verify(place: str, redraw: float, networks: tuple[str, ...]) -> None:
     with quick_imports():
         from stylegan_torch import bulk as library
     found = library.verify(place, redraw=redraw, networks=networks)
-    say(*found.faults[:_SHOWN])
+    for line in found.faults[:_SHOWN]:
+        say(line)
     if len(found.faults) > _SHOWN:
         say(f"and {len(found.faults) - _SHOWN} more")
     again = f", {found.redrawn} drawn again" if redraw else ""
@@ -297,7 +292,7 @@ def _plan(given: dict[str, Any]) -> Plan:
         noise=given["noise"],
         choices=given["choices"],
     )
-    encoding = library.Encoding(given["encoder"], given["quality"], given["columns"], given["marked"])
+    encoding = library.Encoding(given["encoder"], given["quality"], given["columns"], given["mark"])
     return library.plan(
         given["networks"] or [str(checkpoints.DEMO)],
         given["count"],
@@ -346,7 +341,7 @@ def _go_on(place: str, plan: Plan, given: dict[str, Any]) -> None:
             workers=workers,
             networks=given.get("networks", ()),
             shards=given.get("shards"),
-            signer=_signer(given["sign"]),
+            signer=given["signer"],
             trust=given["trust_sizes"],
             on_progress=on_progress,
         )
@@ -360,12 +355,6 @@ def _cores(plan: Plan) -> int:
     if plan.device.startswith("cuda"):
         return torch.cuda.device_count()
     return max(1, len(os.sched_getaffinity(0)) // plan.threads) if hasattr(os, "sched_getaffinity") else 1
-
-
-def _signer(files: tuple[str, str] | None) -> Signer | None:
-    from stylegan_torch.drawing.marks import Signer
-
-    return Signer.of_files(Path(files[0]), Path(files[1])) if files else None
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from stylegan_torch.commands.inputs import INPUT, OUTPUT
 from stylegan_torch.commands.latents import one_of, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say
+from stylegan_torch.drawing.marks import Marking
 from stylegan_torch.editing.composition import Composition, Mix, Move, Noise, check_directions, parse_mix, parse_move
 from stylegan_torch.files.atomic import refuse_existing
 
@@ -85,6 +86,7 @@ def _find_source(mix: Mix) -> None:
 @options.COLUMNS
 @click.option("--outdir", type=OUTPUT, help="Also write each picture here, as 0000.png and so on.")
 @options.save_latents("Also write the latents and noise here (.npz).")
+@options.MARKING
 @options.DRAWING
 @one_line_errors
 def draw(
@@ -104,6 +106,7 @@ def draw(
     save_latents: Path | None,
     device: str | None,
     exact: bool,
+    marking: Marking,
     force: bool,
 ) -> None:
     """Draw seeds or latents, with styles of others mixed in, and moved along directions.
@@ -143,10 +146,12 @@ def draw(
         found = first if i == 0 else composer.compose(replace(plan, base=base))
         for picture in drawn(opened.drawer, found):
             if outdir:
-                save_png(singles[sheet.filled], to_pil(picture), {**about, "row": sheet.filled}, force=force)
+                save_png(
+                    singles[sheet.filled], to_pil(picture), {**about, "row": sheet.filled}, marking=marking, force=force
+                )
             sheet.add(picture)
         kept += [found] if save_latents else []
-    save_png(out, to_pil(sheet.picture), about, force=force)
+    save_png(out, to_pil(sheet.picture), about, marking=marking, force=force)
     if save_latents:
         write_latents(save_latents, kept, opened.G, force=force)
     say(f"{count} picture{'s' * (count > 1)} in {out}" + (f" and {outdir}" if outdir else ""))

@@ -14,6 +14,7 @@ from stylegan_torch.commands.inputs import INPUT
 from stylegan_torch.commands.latents import chosen_layers, latents_of, one_of, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import one_line_errors, parse_seeds, quick_imports, reading, say
+from stylegan_torch.drawing.marks import Marking
 from stylegan_torch.files.atomic import refuse_existing
 
 EXAMPLES = """\b
@@ -56,6 +57,7 @@ def parse_numbers(text: str) -> list[float]:
 @options.CLASS
 @options.sheet_file("edit.png")
 @options.save_latents("Also write the edited latents here (.npz), row by row.")
+@options.MARKING
 @options.DRAWING
 @one_line_errors
 def edit(
@@ -72,6 +74,7 @@ def edit(
     save_latents: Path | None,
     device: str | None,
     exact: bool,
+    marking: Marking,
     force: bool,
 ) -> None:
     """Draw each picture moved along each direction: a row of a sheet each, a column for each strength."""
@@ -101,7 +104,7 @@ def edit(
     about: dict[str, object] = {"network": opened.origin, "seeds": seeds, "latents": latents.name if latents else None}
     about |= {"directions": known.method, "index": index, "strengths": strengths}
     captions = [f"{strength:+g}" if strength else "0" for strength in strengths]
-    save_png(out, captioned(pictures, captions), about, force=force)
+    save_png(out, captioned(pictures, captions), about, marking=marking, force=force)
     if save_latents:
         write_latents(save_latents, moved, opened.G, force=force)
     say(f"{len(moved)} × {len(strengths)} pictures in {out}")

@@ -15,6 +15,7 @@ from stylegan_torch.commands import options
 from stylegan_torch.commands.latents import write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import finite, one_line_errors, quick_imports, reading, say, tracked
+from stylegan_torch.drawing.marks import Marking
 from stylegan_torch.files.atomic import refuse_existing
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def _grid(text: str) -> tuple[int, int]:
     help="The film (.mp4, .webm, .gif).",
 )
 @options.save_latents("Also write the latents of every frame here (.npz), with the noise that they have themselves.")
+@options.MARK
 @options.batch()
 @options.DRAWING
 @one_line_errors
@@ -100,6 +102,7 @@ def film(
     crf: int | None,
     out: Path,
     save_latents: Path | None,
+    mark: bool,
     batch: int,
     device: str | None,
     exact: bool,
@@ -160,7 +163,7 @@ def film(
     origin = {"seeds": seeds, "space": space or "z"} if seeds else {"latents": [path.name for path in latents]}
     kept = {name: value for name, value in settings.items() if seeds and name in _KEPT}
     about = {**origin, **kept, "noise": noise, "grid": grid, "network": opened.origin, "version": __version__}
-    write_film(out, tracked(pictures, "Drawing", frames), encoding, about=about, force=force)
+    write_film(out, tracked(pictures, "Drawing", frames), encoding, about=about, marking=Marking(mark), force=force)
     if save_latents:
         only = cells[0] if noise == "official" else replace(cells[0], noise=None)
         write_latents(save_latents, frame_latents(only, frames), opened.G, force=force)

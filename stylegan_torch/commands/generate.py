@@ -22,6 +22,7 @@ from stylegan_torch.commands.terminal import (
     say,
     tracked,
 )
+from stylegan_torch.drawing.marks import Marking
 from stylegan_torch.files.atomic import refuse_existing
 
 EXAMPLES = """\b
@@ -63,6 +64,7 @@ Examples:
     show_default=True,
     help="Which generator.",
 )
+@options.MARKING
 @options.batch()
 @options.DEVICE
 @click.option(
@@ -93,6 +95,7 @@ def main(
     device: str | None,
     dtype: str,
     exact: bool,
+    marking: Marking,
     force: bool,
 ) -> None:
     """Draw the pictures of SEEDS, the same as the network's own release draws, to OUTDIR/seed0000.png and so on.
@@ -119,8 +122,8 @@ def main(
     about = {**resolved, "network": origin_of(checkpoint, network), "weights": weights, "version": __version__}
     sheet = Sheet(len(seeds), columns) if grid else None
     pictures = draw(G, seeds, settings, batch=batch, device=device, fast=device == "cpu" and not exact)
-    for _ in tracked(write_pictures(pictures, paths, about=about, sheet=sheet), "Drawing", len(seeds)):
+    for _ in tracked(write_pictures(pictures, paths, about=about, sheet=sheet, marking=marking), "Drawing", len(seeds)):
         pass
     if sheet and grid:
-        save_png(grid, to_pil(sheet.picture), {"seeds": seeds, **about}, force=force)
+        save_png(grid, to_pil(sheet.picture), {"seeds": seeds, **about}, marking=marking, force=force)
     say(f"{len(paths)} picture{'s' * (len(paths) > 1)} in {outdir}" + (f", contact sheet {grid}" if grid else ""))

@@ -15,6 +15,7 @@ from stylegan_torch.commands.inputs import Pictures, PicturesFile
 from stylegan_torch.commands.latents import latents_of, named, names_of, one_of, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say
+from stylegan_torch.drawing.marks import Marking
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import columns
 
@@ -67,6 +68,7 @@ class _Sheet:
 @options.CLASS
 @options.sheet_file("look.png")
 @options.save_latents("For truncation and average: also write the pictures' latents here (.npz), row by row.")
+@options.MARKING
 @options.DEVICE
 @options.FORCE
 @one_line_errors
@@ -83,6 +85,7 @@ def look(
     out: Path,
     save_latents: Path | None,
     device: str | None,
+    marking: Marking,
     force: bool,
 ) -> None:
     """Draw a sheet with a row for each of the seeds, or of the latents of a file.
@@ -133,7 +136,7 @@ def look(
         about |= {"seeds": seeds, "latents": latents.name if latents else None}
     if among:
         about["among"] = named(among)
-    save_png(out, captioned(tiled(found.rows), found.captions), about, force=force)
+    save_png(out, captioned(tiled(found.rows), found.captions), about, marking=marking, force=force)
     if save_latents:
         write_latents(save_latents, found.latents, G, force=force)
     if found.table:

@@ -12,6 +12,7 @@ from stylegan_torch.commands.inputs import OUTPUT, Pictures, PicturesFile
 from stylegan_torch.commands.latents import chosen_layers, latents_of, named, names_of, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say
+from stylegan_torch.drawing.marks import Marking
 from stylegan_torch.files.atomic import refuse_existing
 
 EXAMPLES = """\b
@@ -56,6 +57,7 @@ Examples:
     help="Also write each picture here, as ROW-COL.png: seeds as 2-5.png, the first of me.npz as me_0-5.png.",
 )
 @options.save_latents("Also write the mixtures' latents and noise here (.npz), row by row.")
+@options.MARKING
 @options.DRAWING
 @one_line_errors
 def mix(
@@ -70,6 +72,7 @@ def mix(
     save_latents: Path | None,
     device: str | None,
     exact: bool,
+    marking: Marking,
     force: bool,
 ) -> None:
     """Draw a grid: the pictures of --cols above, those of --rows to the left, and where they meet, mixtures of both.
@@ -102,9 +105,11 @@ def mix(
     pictures = {"rows": named(rows), "cols": named(cols)}
     about = {**pictures, "network": opened.origin, "styles": styles, "truncation_psi": psi if of_seeds else None}
     sheet = tiled([[None, *top], *([end, *row] for end, row in zip(left, table, strict=True))])
-    save_png(out, to_pil(sheet), about, force=force)
+    save_png(out, to_pil(sheet), about, marking=marking, force=force)
     for path, (i, j) in single.items():
-        save_png(path, to_pil(table[i][j]), {"row": row_names[i], "col": col_names[j], **about}, force=force)
+        save_png(
+            path, to_pil(table[i][j]), {"row": row_names[i], "col": col_names[j], **about}, marking=marking, force=force
+        )
     if save_latents:
         write_latents(save_latents, mixed, opened.G, force=force)
     say(f"{len(of_rows)} × {len(of_cols)} pictures in {out}" + (f" and {outdir}" if outdir else ""))

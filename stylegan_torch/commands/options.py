@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 import click
 
-from stylegan_torch.commands.given import note_hashes, note_nonfinite
+from stylegan_torch.commands.given import note_check, note_hashes, note_nonfinite
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, DistanceFile, OutputFile
 from stylegan_torch.commands.terminal import finite, parse_seeds, reading
+from stylegan_torch.drawing.marks import Marking, Signer
 from stylegan_torch.editing.composition import well_formed_layers
+from stylegan_torch.errors import StyleGANError
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
@@ -28,6 +31,30 @@ def _hashes(ctx: click.Context, param: click.Parameter, values: tuple[str, ...])
         if not re.fullmatch(r"[0-9a-fA-F]{64}", text):
             raise click.BadParameter(f"{text!r} is not 64 hexadecimal digits")
     note_hashes(values, ctx)
+
+
+def _signer(ctx: click.Context, param: click.Parameter, files: tuple[Path, Path] | None) -> Signer | None:
+    if files is None:
+        return None
+    try:
+        signer = Signer.of_files(*files)
+    except StyleGANError as error:
+        raise click.BadParameter(str(error)) from error
+    note_check(lambda: _try(signer), ctx)
+    return signer
+
+
+def _try(signer: Signer) -> None:
+    """Raise StyleGANError if nothing can be signed, before there is work to lose."""
+    from PIL import Image
+
+    from stylegan_torch.drawing.images import ENCODERS, encode
+
+    encode(Image.new("L", (1, 1)), ENCODERS["png"], {}, marking=Marking(signer=signer))
+
+
+def _marking(ctx: click.Context, param: click.Parameter, files: tuple[Path, Path] | None) -> Marking:
+    return Marking(ctx.params.pop("mark"), _signer(ctx, param, files))
 
 
 NOISES = ("official", "const", "random", "none")
@@ -91,6 +118,28 @@ DISTANCE = block(
     ),
     click.option("--trust-distance", is_flag=True, help="Run the program that is in the file of --distance."),
 )
+MARK = click.option(
+    "--mark/--no-mark",
+    default=True,
+    is_eager=True,  # --sign of `MARKING` takes its value
+    help="Say, for machines, that what is drawn is synthetic.  [default: mark]",
+)
+
+
+def _sign(name: str, callback: Callable[..., object]) -> Option:
+    return click.option(
+        "--sign",
+        name,
+        type=(click.Path(path_type=Path), click.Path(path_type=Path)),
+        callback=callback,
+        metavar="CERT KEY",
+        help="Sign each picture by C2PA with these PEM files, the key for ES256 (extra sign).",
+    )
+
+
+SIGN = _sign("signer", _signer)
+MARKING = block(MARK, _sign("marking", _marking))
+"""Of what draws pictures: both options give the one parameter `marking`, a `Marking`."""
 COLUMNS = click.option(
     "--columns", type=click.IntRange(min=1), metavar="C", help="Of the sheet.  [default: near-square]"
 )

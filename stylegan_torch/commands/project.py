@@ -17,6 +17,7 @@ from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import INPUT, OUTPUT
 from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say, tracked
+from stylegan_torch.drawing.marks import UNMARKED, Marking
 from stylegan_torch.files.atomic import refuse_existing
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ Examples:
     help="Also write a film of the progress, beside the photograph (.mp4, .webm, .gif).",
 )
 @click.option("--resume", is_flag=True, help="Go on where a projection was interrupted.")
+@options.MARKING
 @options.DEVICE
 @options.FORCE
 @one_line_errors
@@ -96,6 +98,7 @@ def project(
     film: Path | None,
     resume: bool,
     device: str | None,
+    marking: Marking,
     force: bool,
 ) -> None:
     """Find the latents that draw PHOTO, with the optimiser of the StyleGAN2 paper.
@@ -146,10 +149,11 @@ def project(
     about = {"network": opened.origin, "photo": photo.name, "fit": fit, "class": class_index}
     about |= {"distance": distance.name, "begin": begin.name if begin else None, "projection": asdict(settings)}
     replace = force or resume
-    save_png(aim, to_pil(target.picture), {"photo": photo.name, "fit": fit}, force=replace)
-    save_png(found, to_pil(picture), about, force=replace)
+    save_png(aim, to_pil(target.picture), {"photo": photo.name, "fit": fit}, marking=UNMARKED, force=replace)
+    save_png(found, to_pil(picture), about, marking=marking, force=replace)
     if film:
-        write_film(film, _film_frames(projection, opened.drawer, target.picture), encoding, about=about, force=replace)
+        frames = _film_frames(projection, opened.drawer, target.picture)
+        write_film(film, frames, encoding, about=about, marking=marking, force=replace)
     save(result, latents, replace)
     state.unlink(missing_ok=True)
     say(f"Projected into {space.upper()} at a PSNR of {psnr(picture, target.picture):.1f} dB: {result}, {found}")

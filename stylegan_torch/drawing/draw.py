@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypedDict
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from stylegan_torch.drawing.devices import DTYPES, exact_float32
 from stylegan_torch.drawing.images import Picture, save_png, to_pil, to_uint8
+from stylegan_torch.drawing.marks import MARKED, Marking
 from stylegan_torch.drawing.seeds import latents_from_seeds, noise_from_seeds
 from stylegan_torch.drawing.sheets import Sheet
 from stylegan_torch.errors import NoAverageError, NoClassError
@@ -130,6 +132,7 @@ def write_pictures(
     *,
     about: Mapping[str, object],
     sheet: Sheet | None = None,
+    marking: Marking = MARKED,
 ) -> Iterator[int]:
     """Write pictures as PNG files while the next ones are drawn; yields each seed whose picture is in hand.
 
@@ -138,15 +141,16 @@ def write_pictures(
         paths: where to, by seed; files there are replaced.
         about: what they say of themselves, besides the seed.
         sheet: gets the pictures too.
+        marking: how they are marked.
 
     Raises:
-        StyleGANError: if a file cannot be written.
+        StyleGANError: if a file cannot be written, or not be signed.
     """
     waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(1) as encoder:
         for seed, picture in pictures:
-            metadata = {"seed": seed, **about}
-            waiting.append(encoder.submit(save_png, paths[seed], to_pil(picture), metadata, force=True))
+            save = partial(save_png, paths[seed], to_pil(picture), {"seed": seed, **about}, marking=marking, force=True)
+            waiting.append(encoder.submit(save))
             if sheet:
                 sheet.add(picture)
             while len(waiting) > _AHEAD:

@@ -79,7 +79,7 @@ def save_png(
     """Write a PNG whose text field `stylegan-torch` says, as JSON, how to make the picture again.
 
     Raises:
-        StyleGANError: if the file exists and `force` is off, or cannot be written.
+        StyleGANError: if the file exists and `force` is off, or cannot be written, or not be signed.
     """
     with new_file(path, force) as file:
         file.write(encode(image, ENCODERS["png"], metadata, marking=marking))

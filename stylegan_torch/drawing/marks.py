@@ -11,7 +11,6 @@ import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from stylegan_torch import __version__
 from stylegan_torch.errors import StyleGANError
@@ -31,7 +30,7 @@ xmlns:xmp="http://ns.adobe.com/xap/1.0/">\
 
 def xmp() -> str:
     """Return the XMP packet of a picture that a network drew."""
-    return _XMP.format(source_type=escape(SOURCE_TYPE), creator=escape(CREATOR))
+    return _XMP.format(source_type=SOURCE_TYPE, creator=CREATOR)
 
 
 @dataclass(frozen=True)
@@ -86,10 +85,19 @@ class Signer:
 
 @dataclass(frozen=True)
 class Marking:
-    """How pictures say that they are synthetic: in their XMP, and signed if there is a signer."""
+    """How pictures say that they are synthetic.
+
+    in_xmp: in their XMP; films, which have none here, in their comment. signer: signs pictures, if there is one.
+    """
 
     in_xmp: bool = True
     signer: Signer | None = None
 
+    def comment(self) -> dict[str, str]:
+        """Return what the comment of a film says besides how it was made."""
+        return {"digitalSourceType": SOURCE_TYPE} if self.in_xmp else {}
+
 
 MARKED = Marking()
+UNMARKED = Marking(in_xmp=False)
+"""For what no network drew."""

@@ -251,16 +251,11 @@ def test_every_family(family: str, tmp_path: Path) -> None:
 
 def test_broken_manifests_are_told_in_one_line(sets: Path, tmp_path: Path) -> None:
     good = json.loads((sets / "folder" / "manifest.json").read_text())
-    changes: list[dict[str, Any]] = [
-        {"plan": {}},
-        {"plan": [1]},
-        {"plan": good["plan"] | {"count": "x"}},
-        {"plan": None},
-    ]
-    for change in changes:
-        place = tmp_path / str(len(str(change)))
+    plans: list[Any] = [{}, [1], good["plan"] | {"count": "x"}, None]
+    for number, plan in enumerate(plans):  # and a manifest of a later version
+        place = tmp_path / str(number)
         place.mkdir()
-        (place / "manifest.json").write_text(json.dumps(good | change))
+        (place / "manifest.json").write_text(json.dumps(good | {"plan": plan}))
         with pytest.raises(bulk.BulkError, match=r"manifest\.json"):
             bulk.read_plan(place)
 

@@ -27,6 +27,7 @@ from stylegan_torch import StyleGANError, latents_from_seeds
 from stylegan_torch.commands.main import main
 from stylegan_torch.drawing.draw import DrawSettings, draw, draw_latents
 from stylegan_torch.drawing.images import Picture
+from stylegan_torch.drawing.marks import SOURCE_TYPE
 from stylegan_torch.editing import latents
 from stylegan_torch.editing.films.encoding import FilmError, encoding_for, write_film
 from stylegan_torch.editing.films.frames import draw_loops, latents_cells
@@ -260,7 +261,7 @@ def test_a_gif_says_how_it_was_made_and_loops(tmp_path: Path) -> None:
     write(tmp_path / "film.gif", pictures(4))
     with Image.open(tmp_path / "film.gif") as image:
         assert image.info["loop"] == 0
-        assert json.loads(image.info["comment"]) == {"seeds": [1]}
+        assert json.loads(image.info["comment"]) == {"seeds": [1], "digitalSourceType": SOURCE_TYPE}
 
 
 def test_without_x264_the_film_is_mpeg4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,7 +368,8 @@ def test_default_network_in_a_grid(suffix: str, tmp_path: Path) -> None:
         assert psnr(part, expected) > 25
     with av.open(out) as container:
         about = {key.lower(): value for key, value in container.metadata.items()}
-    assert json.loads(about["comment"])["seeds"] == [0, 1, 2, 3, 4]
+    comment = json.loads(about["comment"])
+    assert (comment["seeds"], comment["digitalSourceType"]) == ([0, 1, 2, 3, 4], SOURCE_TYPE)
 
 
 def _demo() -> Any:

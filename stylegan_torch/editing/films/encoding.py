@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from stylegan_torch.drawing.images import Picture, to_pil
+from stylegan_torch.drawing.marks import MARKED, Marking
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import new_file
 
@@ -113,7 +114,13 @@ def _codec(suffix: str) -> Codec:
 
 
 def write_film(
-    path: Path, frames: Iterable[Picture], encoding: Encoding, *, about: Mapping[str, object], force: bool = False
+    path: Path,
+    frames: Iterable[Picture],
+    encoding: Encoding,
+    *,
+    about: Mapping[str, object],
+    marking: Marking = MARKED,
+    force: bool = False,
 ) -> None:
     """Write a film frame by frame; only those of a `.gif` are all kept in memory.
 
@@ -126,6 +133,7 @@ def write_film(
         frames: pictures of one size, [H, W, C] uint8.
         encoding: how.
         about: how it was made; becomes its comment, as JSON.
+        marking: whether the comment says that it is synthetic; films are not signed.
         force: replace a film that exists.
 
     Raises:
@@ -136,7 +144,7 @@ def write_film(
     first = next(pictures, None)
     if first is None:
         raise FilmError("a film takes at least one frame")
-    comment = json.dumps(about)
+    comment = json.dumps({**about, **marking.comment()})
     with new_file(path, force) as file:
         if encoding.codec is None:
             _write_gif(file, itertools.chain([first], pictures), encoding.fps, comment)

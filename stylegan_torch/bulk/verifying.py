@@ -17,8 +17,8 @@ from PIL import Image
 from stylegan_torch.bulk.finishing import JOINED, is_joined, rows
 from stylegan_torch.bulk.layouts import READERS, Find
 from stylegan_torch.bulk.painter import Painter, open_painter
-from stylegan_torch.bulk.plan import Plan
-from stylegan_torch.bulk.run import read_plan
+from stylegan_torch.bulk.plans import Plan
+from stylegan_torch.bulk.running import read_plan
 from stylegan_torch.bulk.samples import BulkError
 from stylegan_torch.bulk.shards import faults, identity, read_record
 from stylegan_torch.bulk.stores import Store, open_store

@@ -10,7 +10,7 @@ from pathlib import Path
 from stylegan_torch.bulk import finishing
 from stylegan_torch.bulk.duplicates import newly_excluded
 from stylegan_torch.bulk.engines import ENGINES
-from stylegan_torch.bulk.plan import Plan
+from stylegan_torch.bulk.plans import VERSION, Plan
 from stylegan_torch.bulk.samples import BulkError
 from stylegan_torch.bulk.shards import EXCLUDED, MANIFEST, Done, Excluded, Job
 from stylegan_torch.bulk.stores import LocalStore, Store, open_store
@@ -35,7 +35,7 @@ def begin(place: str | Path, plan: Plan) -> Plan:
     """
     store = open_store(str(place))
     if store.read(MANIFEST) is None:
-        manifest = {"format": "stylegan-torch set", "name": plan.name, "plan": plan.to_json()}
+        manifest = {"format": "stylegan-torch set", "version": VERSION, "name": plan.name, "plan": plan.to_json()}
         store.write(MANIFEST, json.dumps(manifest, indent=1).encode())
     there = read_plan(place)
     if there.name != plan.name:
@@ -54,6 +54,8 @@ def read_plan(place: str | Path) -> Plan:
         raise BulkError(f"{place} holds no set: it has no {MANIFEST}")
     try:
         record = json.loads(content)
+        if record["version"] > VERSION:
+            raise BulkError(f"is of version {record['version']}, which a later release reads")
         made = Plan.of_json(record["plan"])
     except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise BulkError(f"{place}/{MANIFEST} is damaged") from error

@@ -23,6 +23,7 @@ from stylegan_torch.types import JsonObject
 Layout = Literal["webdataset", "zip", "huggingface", "folder"]
 Kind = Literal["png", "webp", "jpeg", "npy"]
 VERSION = 1
+"""Of manifests."""
 MOST = 1 << 32
 """Pictures: as many as there are seeds."""
 CALIBRATION = 256
