@@ -7,7 +7,8 @@
 
 Bare drawing is a loop over the fast form that writes nothing, in as many processes, of as many threads, as the engine
 has. All take turns in one run. A run of few pictures is subtracted from one of many, so that what is compared is what
-each further picture takes; what a run takes before that is in a column of its own.
+each further picture takes; what a run takes before that is in a column of its own. Where other programs run too, the
+ratio of processor time means more than that of speeds.
 
 The model of 1 000 workers measures what a set costs besides its pictures: the store's requests and the bytes of a
 record, by shard; and how long a set whose shards are all there takes to be gone through, in a store in memory.
@@ -23,7 +24,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,7 @@ import psutil
 from cli import make_network
 
 from stylegan_torch import bulk
-from stylegan_torch.bulk.plan import Plan
+from stylegan_torch.bulk.plans import Plan
 from stylegan_torch.bulk.shards import Job, Worker, record_name
 from stylegan_torch.bulk.stores import Store, open_store
 
@@ -48,8 +50,9 @@ if __name__ == "__main__":
     start = time.perf_counter()
     bulk.run(place, engine=engine, workers=int(workers))
     seconds = time.perf_counter() - start
-    kilobytes = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    print(json.dumps([seconds, max(kilobytes) / 1024]))
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    work = sum(each.ru_utime + each.ru_stime for each in used)
+    print(json.dumps([seconds, work, max(each.ru_maxrss for each in used) / 1024]))
 """
 ALONE = """
 import sys, time, torch
@@ -62,77 +65,78 @@ for _ in draw(G, [0], DrawSettings(), fast=True):
     pass
 print("ready", flush=True)
 sys.stdin.readline()
+before = time.process_time()
 for _ in draw(G, range(first, first + count), DrawSettings(), batch=batch, fast=True):
     pass
-print("done", flush=True)
+print(time.process_time() - before, flush=True)
 """
 
 
-def bare(network: Path, count: int, batch: int, threads: int, processes: int) -> float:
-    """Return the pictures a second of bare drawing."""
+def bare(network: Path, count: int, batch: int, threads: int, processes: int) -> tuple[float, float]:
+    """Return the pictures a second of bare drawing, and those a second of processor time."""
     each = count // processes
-    command = [sys.executable, "-c", ALONE, str(network)]
-    running = [
-        subprocess.Popen(
-            [*command, *map(str, (i * each, each, batch, threads))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for i in range(processes)
-    ]
-    _lines(running)
-    start = time.perf_counter()
-    for process in running:
-        assert process.stdin
-        process.stdin.write("\n")
-        process.stdin.flush()
-    _lines(running)
-    seconds = time.perf_counter() - start
-    for process in running:
-        process.communicate()
-    return each * processes / seconds
+    with ExitStack() as stack:
+        command = [sys.executable, "-c", ALONE, str(network)]
+        running = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [*command, *map(str, (i * each, each, batch, threads))],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for i in range(processes)
+        ]
+        _lines(running)
+        start = time.perf_counter()
+        for process in running:
+            assert process.stdin
+            process.stdin.write("\n")
+            process.stdin.flush()
+        work = sum(map(float, _lines(running)))
+        seconds = time.perf_counter() - start
+    return each * processes / seconds, each * processes / work
 
 
-def _lines(running: Iterable[subprocess.Popen[str]]) -> None:
-    for process in running:
-        assert process.stdout
-        process.stdout.readline()
+def _lines(running: Iterable[subprocess.Popen[str]]) -> list[str]:
+    return [process.stdout.readline() for process in running if process.stdout]
 
 
 def whole(network: Path, count: int, shard: int, batch: int, threads: int, engine: str, workers: int) -> list[float]:
-    """Return the seconds of drawing a set, and the megabytes that its largest process took."""
+    """Return seconds of drawing a set, of processor time too, and the megabytes that its largest process took."""
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "run.py"  # processes that are spawned read it again
         script.write_text(RUN)
         words = [network, count, shard, batch, threads, engine, workers, Path(folder) / "set"]
         command = [sys.executable, str(script), *map(str, words)]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: list[float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
 def compare(
-    network: Path, count: int, shard: int, batch: int, rounds: int, ways: Iterable[tuple[str, int, int]]
+    network: Path, count: int, shard: int, batch: int, rounds: int, ways: Sequence[tuple[str, int, int]]
 ) -> None:
     """Print the table of engines, each with its workers and their threads."""
-    print("| engine | workers × threads | start s | pictures/s | bare drawing | ratio | peak MB |")
-    print("|---|---|---|---|---|---|---|")
     rows: dict[tuple[str, int, int], list[tuple[float, ...]]] = {}
     for _ in range(rounds):
-        for engine, workers, threads in ways:
-            few, many = workers * shard, count
-            speed = bare(network, count, batch, threads, workers)
-            first, _ = whole(network, few, shard, batch, threads, engine, workers)
-            seconds, megabytes = whole(network, many, shard, batch, threads, engine, workers)
-            further = (many - few) / (seconds - first)
-            rows.setdefault((engine, workers, threads), []).append(
-                (first - few / further, further, speed, further / speed, megabytes)
-            )
+        for way in ways:
+            engine, workers, threads = way
+            further = count - workers * shard
+            speed, by_work = bare(network, count, batch, threads, workers)
+            few, few_work, _ = whole(network, workers * shard, shard, batch, threads, engine, workers)
+            many, many_work, megabytes = whole(network, count, shard, batch, threads, engine, workers)
+            mine, mine_by_work = further / (many - few), further / (many_work - few_work)
+            start = few - workers * shard / mine
+            rows.setdefault(way, []).append((start, mine, speed, mine / speed, mine_by_work / by_work, megabytes))
+    print("| engine | workers × threads | start s | pictures/s | bare drawing | ratio | of processor time | peak MB |")
+    print("|---|---|---|---|---|---|---|---|")
     for (engine, workers, threads), found in rows.items():
-        start, further, speed, ratio, megabytes = (statistics.median(column) for column in zip(*found, strict=True))
+        start, mine, speed, ratio, by_work, megabytes = (statistics.median(each) for each in zip(*found, strict=True))
+        work = "" if engine == "ray" else f"{by_work:.2f}"  # its processes are not ours
         print(
-            f"| {engine} | {workers} × {threads} | {start:.1f} | {further:.2f} | {speed:.2f} | {ratio:.2f} "
+            f"| {engine} | {workers} × {threads} | {start:.1f} | {mine:.2f} | {speed:.2f} | {ratio:.2f} | {work} "
             f"| {megabytes:.0f} |"
         )
 
@@ -141,7 +145,7 @@ def memory(network: Path, counts: Iterable[int]) -> None:
     """Print the peak memory of sets of so many pictures, drawn by one process."""
     print("| pictures | seconds | peak MB |\n|---|---|---|")
     for count in counts:
-        seconds, megabytes = whole(network, count, 1000, BATCH, 1, "none", 1)
+        seconds, _, megabytes = whole(network, count, 1000, BATCH, 1, "none", 1)
         print(f"| {count} | {seconds:.0f} | {megabytes:.0f} |", flush=True)
 
 

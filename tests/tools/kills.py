@@ -109,16 +109,17 @@ def _kill_one(among: psutil.Process, sign: str) -> bool:
 def _on_ray(show: Show, each: int) -> None:
     from ray.cluster_utils import Cluster
 
-    memory = 100 << 20
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": memory})
-    nodes: list[Any] = [cluster.add_node(num_cpus=1, object_store_memory=memory)]
+    # In a folder of its own, other programs that call `ray.init()` do not join it.
+    node = {"num_cpus": 1, "object_store_memory": 100 << 20, "temp_dir": str(show.folder / "ray")}
+    cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **node})
+    nodes: list[Any] = [cluster.add_node(**node)]
     os.environ["RAY_ADDRESS"] = cluster.address
 
     def kill_node(driver: psutil.Process) -> bool:
         if not _actors():
             return False
         cluster.remove_node(nodes.pop(), allow_graceful=False)
-        nodes.append(cluster.add_node(num_cpus=1, object_store_memory=memory))
+        nodes.append(cluster.add_node(**node))
         return True
 
     try:
