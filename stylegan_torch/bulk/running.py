@@ -100,6 +100,8 @@ def run(
     paths = tuple(map(str, networks)) or tuple(each.path for each in plan.networks)
     if len(paths) != len(plan.networks):
         raise BulkError(f"this set is drawn by {len(plan.networks)} networks, not {len(paths)}")
+    if signer and plan.encoding.kind == "npy":
+        raise BulkError("files of kind npy cannot be signed: choose png, webp or jpeg")
     if plan.layout == "zip" and finishing.is_joined(store):
         finishing.finish(store, plan)
         return State(plan.shards, plan.shards, 0, 0)

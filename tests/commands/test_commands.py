@@ -129,7 +129,7 @@ EARLY: list[tuple[list[str], int, str]] = [
     (["convert", "network.pkl", "there.pt"], 1, "there.pt exists"),
     (["convert", "network.pkl", "there.pt/out.pt"], 1, "cannot write there.pt/out.pt: Not a directory"),
     (["convert", "network.pkl", "-"], 2, "name a file, not -"),
-    (["convert", "https://", "out.pt"], 1, "only http and https"),
+    (["convert", "https://", "out.pt"], 1, "only https"),
     (["convert", "stylegan2-ffhq", "out.pt"], 1, "did you mean"),
     (["convert", "progan-lsun-cat-256x256", "out.pt"], 1, "in a browser"),
     (["convert", "network.pkl", "out.pt", "--verify", "--json"], 2, "--json goes with --inspect"),
