@@ -222,7 +222,7 @@ def main() -> None:
             network = Path(folder) / "net.pt"
             make_network(network)
             ways = [(engine, *((1, 2) if engine == "none" else (2, 1))) for engine in options.engines]
-            compare(network, 12, 2, 2, options.rounds, ways)
+            compare(network, 20, 4, 4, options.rounds, ways)
     else:
         ways = [(engine, 1 if engine == "none" else 2, 1) for engine in options.engines]
         compare(options.network, 2000, 100, BATCH, options.rounds, ways)
