@@ -60,7 +60,7 @@ def perceptual_hash(image: Image.Image) -> int:
 
 def sharpness(image: Image.Image) -> float:
     """Return the variance of the Laplacian of a picture's brightness, 0 to 255 (Pech-Pacheco et al. 2000)."""
-    x = np.asarray(image.convert("L"), np.float64)
+    x = np.asarray(image.convert("L"), np.int16)  # holds all sums exactly, in a quarter of the memory
     inner = x[1:-1, 1:-1]
     return float((x[:-2, 1:-1] + x[2:, 1:-1] + x[1:-1, :-2] + x[1:-1, 2:] - 4 * inner).var()) if inner.size else 0.0
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -88,7 +89,7 @@ class Plan:
         """Return what a picture is, as `samples.sample` does."""
         return sample(self.recipe, self.count, len(self.networks), index, attempt)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Return a hash of what the pictures follow from: not where networks lie, nor what kind of machine it was."""
         record = self.to_json()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from stylegan_torch.bulk.filters import Check, check, perceptual_hash, sharpness
-from stylegan_torch.bulk.layouts import WRITERS, Place
+from stylegan_torch.bulk.layouts import WRITERS, Place, Writer
 from stylegan_torch.bulk.painter import Drawn, Painter, open_painter
 from stylegan_torch.bulk.plans import Plan
 from stylegan_torch.bulk.samples import BulkError, Sample
@@ -86,12 +88,9 @@ class Worker:
         self.store.remove(record_name(plan, shard))  # until it is whole again
         rejected = list[Rejected]()
         with self.store.workplace() as folder, closing(WRITERS[plan.layout](Place(folder, plan, shard))) as writer:
-            with drawing_threads(plan.threads) if plan.device == "cpu" else nullcontext():
+            with drawing_threads(plan.threads if plan.device == "cpu" else None), _in_order(plan.batch) as then:
                 for drawn, scores in taken(plan, shard, self.painter, self.job.excluded, rejected):
-                    row = self._row(drawn, scores)
-                    picture = self._encoded(drawn, row)
-                    row["sha256"] = hashlib.sha256(picture).hexdigest()
-                    writer.add(row, picture)
+                    then(self._add, writer, drawn, scores, self._score(drawn, scores))
             files = writer.finish()
             about = {name: _about(path) for name, path in files.items()}
             for name, path in files.items():
@@ -115,7 +114,19 @@ class Worker:
             self._painter = open_painter(self.job.networks, hashes, plan.device, plan.dtype)
         return self._painter
 
-    def _row(self, drawn: Drawn, scores: Mapping[str, float]) -> Row:
+    def _score(self, drawn: Drawn, scores: Mapping[str, float]) -> float | None:
+        """Return the discriminator's score, if it is to be in the table."""
+        if "score" not in self.job.plan.encoding.columns:
+            return None
+        return scores["best"] if "best" in scores else self.painter.score(drawn)
+
+    def _add(self, writer: Writer, drawn: Drawn, scores: Mapping[str, float], score: float | None) -> None:
+        row = self._row(drawn, scores, score)
+        picture = self._encoded(drawn, row)
+        row["sha256"] = hashlib.sha256(picture).hexdigest()
+        writer.add(row, picture)
+
+    def _row(self, drawn: Drawn, scores: Mapping[str, float], score: float | None) -> Row:
         made, plan = drawn.sample, self.job.plan
         wanted = plan.encoding.columns
         image = to_pil(drawn.picture)
@@ -129,8 +140,8 @@ class Worker:
             row["sharpness"] = sharpness(image)
         if "phash" in wanted:
             row["phash"] = f"{perceptual_hash(image):016x}"
-        if "score" in wanted:
-            row["score"] = scores["best"] if "best" in scores else self.painter.score(drawn)
+        if score is not None:
+            row["score"] = score
         if "w" in wanted and drawn.ws is not None:
             row["w"] = drawn.ws.half().flatten().tolist()
         return row
@@ -142,6 +153,25 @@ class Worker:
         marking = Marking(encoding.marked, self.job.signer)
         encoder = ENCODERS[encoding.kind]
         return encode(to_pil(drawn.picture), encoder, about, quality=encoding.quality, marking=marking)
+
+
+@contextmanager
+def _in_order(ahead: int) -> Iterator[Callable[..., None]]:
+    """Give what has functions called one after the other in a second thread, no more than so many of them late.
+
+    An error of one is raised by a later call, or at the end.
+    """
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1) as thread:
+
+        def call(function: Callable[..., None], *args: object) -> None:
+            waiting.append(thread.submit(function, *args))
+            while len(waiting) > ahead:
+                waiting.popleft().result()
+
+        yield call
+        for each in waiting:
+            each.result()
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def test_ray_draws_the_same(cpus: int, undisturbed: tuple[Path, bulk.Plan], tmp_
     code = f"""if True:
         import ray, sys
         from stylegan_torch import bulk
-        ray.init(num_cpus={cpus}, include_dashboard=False, log_to_driver=False, object_store_memory=100 << 20)
+        ray.init("local", num_cpus={cpus}, include_dashboard=False, log_to_driver=False, object_store_memory=100 << 20)
         print(bulk.run(sys.argv[1], engine="ray", workers=4))
     """
     bulk.begin(tmp_path / "set", plan)

@@ -14,6 +14,10 @@ _OVERHEAD = 0.1
 """Of a CPU: what each actor leaves to Ray's own tasks, which need one too or nothing ever starts."""
 
 
+_MOST_BLOCKS = 10_000
+"""Ray keeps a record of each in its driver; those of larger sets hold several shards' numbers."""
+
+
 class _Actor:
     """Keeps the networks; takes numbers of shards, and returns what came of them."""
 
@@ -48,7 +52,9 @@ def on_ray(job: Job, shards: Sequence[int], workers: int) -> Iterator[Done]:
         raise BulkError(f"Ray has no {'GPU' if on_cards else 'CPU'} here: it knows of {dict(means)}")
     most = max(1, min(workers, len(shards), math.floor(there / (1 if on_cards else job.plan.threads))))
     share = {"num_gpus": 1} if on_cards else {"num_cpus": job.plan.threads * (1 - _OVERHEAD)}
-    numbers = ray.data.from_items([{"id": shard} for shard in shards], override_num_blocks=len(shards))
+    numbers = ray.data.from_items(
+        [{"id": shard} for shard in shards], override_num_blocks=min(len(shards), _MOST_BLOCKS)
+    )
     drawn = numbers.map_batches(
         _Actor,
         fn_constructor_args=(job,),

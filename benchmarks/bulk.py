@@ -1,0 +1,232 @@
+"""Times sets of pictures against bare drawing, and says how much memory they take.
+
+    python benchmarks/bulk.py                  # the bundled network, 64²
+    python benchmarks/bulk.py --full           # an untrained StyleGAN2 config-f, 1024²
+    python benchmarks/bulk.py --memory 1000 100000
+    python benchmarks/bulk.py --model
+
+Bare drawing is a loop over the fast form that writes nothing, in as many processes, of as many threads, as the engine
+has. All take turns in one run. A run of few pictures is subtracted from one of many, so that what is compared is what
+each further picture takes; what a run takes before that is in a column of its own. Where other programs run too, the
+ratio of processor time means more than that of speeds.
+
+The model of 1 000 workers measures what a set costs besides its pictures: the store's requests and the bytes of a
+record, by shard; and how long a set whose shards are all there takes to be gone through, in a store in memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+from cli import make_network
+
+from stylegan_torch import bulk
+from stylegan_torch.bulk.plans import Plan
+from stylegan_torch.bulk.shards import Job, Worker, record_name
+from stylegan_torch.bulk.stores import Store, open_store
+
+BUNDLED = Path(__file__).parents[1] / "checkpoints" / "demo" / "faces.pkl"
+BATCH = 8
+RUN = """
+import json, resource, sys, time
+from stylegan_torch import bulk
+network, count, shard, batch, threads, engine, workers, place = sys.argv[1:]
+if __name__ == "__main__":
+    sizes = {"shard_size": int(shard), "batch": int(batch), "threads": int(threads)}
+    bulk.begin(place, bulk.plan([network], int(count), device="cpu", **sizes))
+    start = time.perf_counter()
+    bulk.run(place, engine=engine, workers=int(workers))
+    seconds = time.perf_counter() - start
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    work = sum(each.ru_utime + each.ru_stime for each in used)
+    print(json.dumps([seconds, work, max(each.ru_maxrss for each in used) / 1024]))
+"""
+ALONE = """
+import sys, time, torch
+import stylegan_torch
+from stylegan_torch.drawing.draw import DrawSettings, draw
+network, first, count, batch, threads = sys.argv[1], *map(int, sys.argv[2:])
+torch.set_num_threads(threads)
+G = stylegan_torch.load(network)
+for _ in draw(G, [0], DrawSettings(), fast=True):
+    pass
+print("ready", flush=True)
+sys.stdin.readline()
+before = time.process_time()
+for _ in draw(G, range(first, first + count), DrawSettings(), batch=batch, fast=True):
+    pass
+print(time.process_time() - before, flush=True)
+"""
+
+
+def bare(network: Path, count: int, batch: int, threads: int, processes: int) -> tuple[float, float]:
+    """Return the pictures a second of bare drawing, and those a second of processor time."""
+    each = count // processes
+    with ExitStack() as stack:
+        command = [sys.executable, "-c", ALONE, str(network)]
+        running = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [*command, *map(str, (i * each, each, batch, threads))],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for i in range(processes)
+        ]
+        _lines(running)
+        start = time.perf_counter()
+        for process in running:
+            assert process.stdin
+            process.stdin.write("\n")
+            process.stdin.flush()
+        work = sum(map(float, _lines(running)))
+        seconds = time.perf_counter() - start
+    return each * processes / seconds, each * processes / work
+
+
+def _lines(running: Iterable[subprocess.Popen[str]]) -> list[str]:
+    return [process.stdout.readline() for process in running if process.stdout]
+
+
+def whole(network: Path, count: int, shard: int, batch: int, threads: int, engine: str, workers: int) -> list[float]:
+    """Return seconds of drawing a set, of processor time too, and the megabytes that its largest process took."""
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "run.py"  # processes that are spawned read it again
+        script.write_text(RUN)
+        words = [network, count, shard, batch, threads, engine, workers, Path(folder) / "set"]
+        command = [sys.executable, str(script), *map(str, words)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    found: list[float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def compare(
+    network: Path, count: int, shard: int, batch: int, rounds: int, ways: Sequence[tuple[str, int, int]]
+) -> None:
+    """Print the table of engines, each with its workers and their threads."""
+    rows: dict[tuple[str, int, int], list[tuple[float, ...]]] = {}
+    for _ in range(rounds):
+        for way in ways:
+            engine, workers, threads = way
+            further = count - workers * shard
+            speed, by_work = bare(network, count, batch, threads, workers)
+            few, few_work, _ = whole(network, workers * shard, shard, batch, threads, engine, workers)
+            many, many_work, megabytes = whole(network, count, shard, batch, threads, engine, workers)
+            mine, mine_by_work = further / (many - few), further / (many_work - few_work)
+            start = few - workers * shard / mine
+            rows.setdefault(way, []).append((start, mine, speed, mine / speed, mine_by_work / by_work, megabytes))
+    print("| engine | workers × threads | start s | pictures/s | bare drawing | ratio | of processor time | peak MB |")
+    print("|---|---|---|---|---|---|---|---|")
+    for (engine, workers, threads), found in rows.items():
+        start, mine, speed, ratio, by_work, megabytes = (statistics.median(each) for each in zip(*found, strict=True))
+        work = "" if engine == "ray" else f"{by_work:.2f}"  # its processes are not ours
+        print(
+            f"| {engine} | {workers} × {threads} | {start:.1f} | {mine:.2f} | {speed:.2f} | {ratio:.2f} | {work} "
+            f"| {megabytes:.0f} |"
+        )
+
+
+def memory(network: Path, counts: Iterable[int]) -> None:
+    """Print the peak memory of sets of so many pictures, drawn by one process."""
+    print("| pictures | seconds | peak MB |\n|---|---|---|")
+    for count in counts:
+        seconds, _, megabytes = whole(network, count, 1000, BATCH, 1, "none", 1)
+        print(f"| {count} | {seconds:.0f} | {megabytes:.0f} |", flush=True)
+
+
+class _Counted:
+    """A store in memory that counts what is asked of it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store, self.calls = store, Counter[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("read", "open", "put", "write", "remove", "names"):
+            self.calls[name] += 1
+        return getattr(self._store, name)
+
+
+def model(network: Path, counts: Iterable[int]) -> None:
+    """Print what a shard costs besides its pictures, and how long sets of so many whole shards take to go through."""
+    plan = bulk.plan([network], 1, device="cpu")
+    print(f"manifest: {len(json.dumps(plan.to_json(), indent=1))} bytes, whatever the count")
+    bulk.begin("memory://one", plan)
+    worker = Worker(Job(plan, "memory://one", (str(network),)))
+    store: Any = _Counted(worker.store)
+    worker.store = store
+    for what in ("drawn", "found whole"):
+        worker(0)
+        print(f"a shard {what}: requests {dict(store.calls)}")
+        store.calls.clear()
+    content = store.read(record_name(plan, 0)) or b""
+    print(f"a shard's record: {len(content)} bytes, and about 90 for each rejected picture")
+    print("| shards | gone through s | µs a shard | listed s | driver MB |\n|---|---|---|---|---|")
+    for count in counts:
+        print(_gone_through(replace(plan, count=count, shard_size=1), content, count), flush=True)
+
+
+def _gone_through(plan: Plan, record: bytes, count: int) -> str:
+    place = f"memory://set{count}"
+    bulk.begin(place, plan)
+    store = open_store(place)
+    about = {**json.loads(record), "plan": plan.name}
+    files = list(about["files"].items())
+    for shard in range(count):
+        named = {f"{shard:05d}{name[5:]}": {**what, "bytes": 1} for name, what in files}
+        for name in named:
+            store.write(name, b"x")
+        store.write(record_name(plan, shard), json.dumps({**about, "shard": shard, "files": named}).encode())
+    before = psutil.Process().memory_info().rss
+    start = time.perf_counter()
+    bulk.run(place, trust=True)
+    seconds = time.perf_counter() - start
+    grown = (psutil.Process().memory_info().rss - before) / (1 << 20)
+    start = time.perf_counter()
+    store.names()
+    listed = time.perf_counter() - start
+    return f"| {count} | {seconds:.1f} | {seconds / count * 1e6:.0f} | {listed:.1f} | {grown:.0f} |"
+
+
+def main() -> None:
+    """Print what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", type=Path, default=BUNDLED)
+    parser.add_argument("--full", action="store_true", help="An untrained config-f instead of the network.")
+    parser.add_argument("--memory", type=int, nargs="+", metavar="COUNT", help="Only the memory of so many pictures.")
+    parser.add_argument("--model", action="store_true", help="Only what shards cost besides their pictures.")
+    parser.add_argument("--shards", type=int, nargs="+", default=[10_000, 100_000], help="Of the model.")
+    parser.add_argument("--engines", nargs="+", default=["none", "local", "ray"])
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    if options.memory:
+        memory(options.network, options.memory)
+    elif options.model:
+        model(options.network, options.shards)
+    elif options.full:
+        with tempfile.TemporaryDirectory() as folder:
+            network = Path(folder) / "net.pt"
+            make_network(network)
+            ways = [(engine, *((1, 2) if engine == "none" else (2, 1))) for engine in options.engines]
+            compare(network, 12, 2, 2, options.rounds, ways)
+    else:
+        ways = [(engine, 1 if engine == "none" else 2, 1) for engine in options.engines]
+        compare(options.network, 2000, 100, BATCH, options.rounds, ways)
+
+
+if __name__ == "__main__":
+    main()
