@@ -384,7 +384,9 @@ def _shown(plan: Plan, json_lines: bool) -> Iterator[Callable[[State], None]]:
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+    with Progress(
+        console=console, disable=not console.is_terminal, transient=True, redirect_stdout=False, redirect_stderr=False
+    ) as bar:
         task = bar.add_task("Drawing", total=plan.shards)
 
         def show(state: State) -> None:

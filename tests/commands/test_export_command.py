@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,10 @@ def test_a_converted_file_has_no_program(tmp_path: Path) -> None:
 
 
 def test_without_tensorflow_it_is_said_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.machinery.PathFinder.find_spec", lambda name, path: None)
+    find = PathFinder.find_spec
+    monkeypatch.setattr(
+        PathFinder, "find_spec", lambda name, *rest: None if name == "tensorflow" else find(name, *rest)
+    )
     result = run(export_command, with_code(tmp_path / "in.pkl"), tmp_path / "out.npz", "--trust-embedded-code")
     assert result.exit_code == 1
     assert "TensorFlow is not installed; get it with: pip install 'tensorflow>=2.16'" in result.output
