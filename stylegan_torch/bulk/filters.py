@@ -52,9 +52,15 @@ class Check(Protocol):
 
 
 def perceptual_hash(image: Image.Image) -> int:
-    """Return imagehash's 64-bit DCT hash of a picture (extra `bulk`)."""
-    import imagehash
+    """Return imagehash's 64-bit DCT hash of a picture (extra `bulk`).
 
+    Raises:
+        BulkError: if imagehash is missing.
+    """
+    try:
+        import imagehash
+    except ImportError as error:
+        raise BulkError("perceptual hashes need imagehash: pip install 'stylegan-torch[bulk]'") from error
     return int(str(imagehash.phash(image)), 16)
 
 

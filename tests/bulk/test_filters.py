@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,11 @@ def test_perceptual_hashes_see_what_eyes_see() -> None:
     brighter = ramp.point(lambda value: value + 20)
     assert (perceptual_hash(ramp) ^ perceptual_hash(brighter)).bit_count() <= 4
     assert (perceptual_hash(ramp) ^ perceptual_hash(other)).bit_count() > 16
+
+
+@pytest.mark.parametrize(("package", "words"), [("imagehash", "need imagehash"), ("pyarrow", "need pyarrow")])
+def test_what_is_missing_is_told(package: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bulk.begin(tmp_path / "set", planned(tmp_path, 2))
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(bulk.BulkError, match=rf"{words}: pip install 'stylegan-torch\[bulk\]'"):
+        bulk.run(tmp_path / "set")
