@@ -56,6 +56,7 @@ def test_shares_of_shards_make_the_whole(undisturbed: tuple[Path, bulk.Plan], tm
     assert hashes(tmp_path / "set") == hashes(place)
 
 
+@pytest.mark.long
 def test_processes_that_are_killed(undisturbed: tuple[Path, bulk.Plan], tmp_path: Path) -> None:
     """Each time a shard is done, one of the processes that draw is killed."""
     place, plan = undisturbed
@@ -73,6 +74,7 @@ def test_processes_that_are_killed(undisturbed: tuple[Path, bulk.Plan], tmp_path
     assert killed and hashes(tmp_path / "set") == hashes(place)
 
 
+@pytest.mark.long
 def test_a_driver_that_is_killed_again_and_again(undisturbed: tuple[Path, bulk.Plan], tmp_path: Path) -> None:
     place, plan = undisturbed
     bulk.begin(tmp_path / "set", plan)
@@ -151,6 +153,7 @@ def test_an_engine_may_be_anything_that_hands_out_numbers(undisturbed: tuple[Pat
     assert set(ENGINES) == {"none", "local", "ray"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("cpus", [1, 2, 4])
 def test_ray_draws_the_same(cpus: int, undisturbed: tuple[Path, bulk.Plan], tmp_path: Path) -> None:
     place, plan = undisturbed

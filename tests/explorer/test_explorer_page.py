@@ -211,7 +211,15 @@ def test_odd_values_are_told_by_the_name_of_the_field(page: Any) -> None:
     page.get_by_text("Direction 9: 77 is not a number from -4 to 4").wait_for()
 
 
-@pytest.mark.parametrize(("width", "height"), [(375, 667), (812, 375), (800, 1000), (1400, 700)])
+@pytest.mark.parametrize(
+    ("width", "height"),
+    [
+        (375, 667),
+        (1400, 700),
+        pytest.param(812, 375, marks=pytest.mark.long),
+        pytest.param(800, 1000, marks=pytest.mark.long),
+    ],
+)
 def test_the_picture_is_in_view_whatever_is_moved(url: str, width: int, height: int) -> None:
     with browsing(url, width, height) as page:
         _finished(page, "--seeds 0 ")

@@ -73,7 +73,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", cases(MADE, long=["config-d", "stylegan1"]))
 def test_made_exported_converted_verified(name: str, made: Path, tmp_path: Path) -> None:
     source, dump, reference = made / f"{name}.pkl", tmp_path / "run.npz", tmp_path / "reference.npz"
     options = ["--seeds", "3-7", "--class", 1, "--layers", *([] if name == "progan" else ["--truncation", 0.7])]
@@ -114,7 +114,11 @@ def _with_source(case: str, path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "case", cases(OFFICIAL, long=["pg-unfused", "sg1-cond", "sg2-cond", "sg2-orig", "sg2-revised"])
+    "case",
+    cases(
+        OFFICIAL,
+        long=["pg-unfused", "sg1-cond", "sg1-fused", "sg2-cond", "sg2-orig", "sg2-resnet", "sg2-revised", "ada-cond"],
+    ),
 )
 def test_what_is_recorded_is_what_the_original_program_computed(case: str, tmp_path: Path) -> None:
     source, path = _with_source(case, tmp_path / "in.pkl"), tmp_path / "reference.npz"
@@ -236,6 +240,7 @@ ATTENTIVE = [
 ]
 
 
+@pytest.mark.long
 def test_spectral_norms_are_as_in_the_file_at_every_evaluation(tmp_path: Path) -> None:
     code = (SOURCES / "attention.py").read_text() + (SOURCES / "stylegan2.py").read_text()
     path = _with_edited_source(DATA / "nonsquare" / "fork-skyflynil-att.pkl", code, ATTENTIVE, tmp_path)

@@ -24,6 +24,7 @@ from converter.reading import open_source
 from stylegan_torch.commands import export_tf
 from tests import DATA, HOME
 from tests.tools.jail import CANNOT, as_user, command_as, environment, export, missing, weak_option
+from tests.tools.long import cases
 from tests.tools.tf_builder import SOURCES
 
 pytestmark = [
@@ -290,7 +291,12 @@ def test_without_a_layer_it_is_not_run(user: str, denied: str, place: Path) -> N
 
 @pytest.mark.parametrize(
     ("user", "denied"),
-    [("root", "name spaces"), ("ordinary", ""), ("ordinary", "name spaces,Landlock"), ("root", "seccomp")],
+    [
+        ("root", "name spaces"),
+        ("ordinary", ""),
+        pytest.param("ordinary", "name spaces,Landlock", marks=pytest.mark.long),
+        pytest.param("root", "seccomp", marks=pytest.mark.long),
+    ],
 )
 def test_networks_are_run_by_any_user_with_and_without_layers(user: str, denied: str, place: Path) -> None:
     path, out = carrier((SOURCES / "progan.py").read_text(), place / "in.pkl"), place / "out.npz"
@@ -304,7 +310,7 @@ def test_networks_are_run_by_any_user_with_and_without_layers(user: str, denied:
 
 
 @pytest.mark.parametrize("user", ["root", "ordinary"])
-@pytest.mark.parametrize("denied", ["", "name spaces"])
+@pytest.mark.parametrize("denied", cases(["", "name spaces"], long=["name spaces"]))
 def test_nothing_of_it_outlives_the_command(user: str, denied: str, place: Path) -> None:
     code = """
 import ctypes, os, signal, time
