@@ -143,7 +143,7 @@ class Worker:
         if score is not None:
             row["score"] = score
         if "w" in wanted and drawn.ws is not None:
-            row["w"] = drawn.ws.half().flatten().tolist()
+            row["w"] = list(drawn.ws.half().flatten().numpy())  # older pyarrow takes no others
         return row
 
     def _encoded(self, drawn: Drawn, row: Row) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import warnings
 from dataclasses import dataclass
@@ -60,6 +61,13 @@ def refuse_tiny(image: Image.Image, size: tuple[int, int]) -> None:
         raise DataError(f"is too small, {image.width}×{image.height} pixels")
 
 
+@functools.cache
+def _readable() -> list[str]:
+    """Return those of `FORMATS` that this Pillow knows: the first that it doesn't would end its search."""
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
 def decode_image(data: bytes) -> Image.Image:
     """Return a picture file as an 8-bit Pillow image, L, RGB or RGBA, turned as its EXIF says.
 
@@ -72,7 +80,7 @@ def decode_image(data: bytes) -> Image.Image:
     """
     try:
         with _quiet():
-            image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
+            image: Image.Image = Image.open(io.BytesIO(data), formats=_readable())
             image.load()
             return _in_8_bits(ImageOps.exif_transpose(image))
     except DataError:
@@ -110,7 +118,7 @@ def _brightness(values: np.ndarray[Any, np.dtype[Any]]) -> Pixels:
 def is_gray(data: bytes) -> bool:
     """Return whether a picture file has no colours, by what its header says; True if it is broken."""
     try:
-        with _quiet(), Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with _quiet(), Image.open(io.BytesIO(data), formats=_readable()) as image:
             return image.mode in _GRAY or image.mode.startswith("I;16")
     except Exception:  # as above; whoever decodes it will say so
         return True

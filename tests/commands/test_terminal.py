@@ -76,7 +76,7 @@ def command(how: str) -> None:
     elif how == "echo":
         click.echo(EVIL)
     elif how == "print":
-        print(EVIL, file=sys.stderr)
+        print(EVIL, file=sys.stderr, flush=True)
     elif how == "unforeseen":
         raise KeyError(EVIL)
     elif how == "usage":
