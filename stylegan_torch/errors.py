@@ -2,7 +2,7 @@
 
 from os import PathLike
 
-from stylegan_torch.text import printable
+from stylegan_torch.text import printable, shortened
 
 
 class StyleGANError(Exception):
@@ -29,7 +29,8 @@ class CheckpointError(StyleGANError):
         self.reason, self.path, self.part = reason, path, part
 
     def __str__(self) -> str:
-        return printable(": ".join(str(piece) for piece in (self.path, self.part, self.reason) if piece is not None))
+        pieces = (self.path, self.part, shortened(self.reason))
+        return printable(": ".join(str(piece) for piece in pieces if piece is not None))
 
 
 class NoAverageError(StyleGANError, ValueError):

@@ -31,8 +31,12 @@ def _escape(c: str) -> str:
 
 def one_line(text: str) -> str:
     """Return text as `printable`, without line breaks, cut in the middle if it is very long."""
-    text = printable(" ".join(text.split()))
-    return text if len(text) <= 1000 else f"{text[:800]} … {text[-150:]}"  # names in a hostile file may be long
+    return shortened(printable(" ".join(text.split())))
+
+
+def shortened(text: str) -> str:
+    """Return text cut in the middle if it is very long, as names and values in a hostile file may be."""
+    return text if len(text) <= 1000 else f"{text[:800]} … {text[-150:]}"
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -189,3 +189,10 @@ def test_torch_compile_finds_one_graph(name: str) -> None:
     z, c = torch.randn(2, G.z_dim), one_hot(G.c_dim, 2)
     compiled: Any = torch.compile(G, backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(z, c), G(z, c))
+
+
+def test_errors_that_quote_a_file_stay_a_line_that_can_be_read() -> None:
+    error = converter.ConvertError(f"keyword size is {[1.5] * 10_000!r}, which is not a number", "in.pkl", "network D")
+    assert len(str(error)) < 1100
+    assert str(error).startswith("in.pkl: network D: keyword size is [1.5, 1.5")
+    assert str(error).endswith("which is not a number")
