@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import replace
 from itertools import islice
 from multiprocessing.connection import wait as wait_for
 
@@ -66,17 +65,16 @@ def _begin(job: Job, numbers: multiprocessing.Queue[int]) -> None:
     global _worker  # noqa: PLW0603  (a pool's process has no other place)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver says when to stop
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker = Worker(_on_card(job, numbers.get()))
+    _take_card(job.plan.device, numbers.get())
+    _worker = Worker(job)
 
 
-def _on_card(job: Job, number: int) -> Job:
-    """Give each process a card of its own."""
+def _take_card(device: str, number: int) -> None:
+    """Let this process draw on a graphics card of its own, where there are several."""
     import torch
 
-    if job.plan.device != "cuda" or torch.cuda.device_count() < 2:
-        return job
-    torch.cuda.set_device(number % torch.cuda.device_count())
-    return replace(job, plan=job.plan)
+    if device == "cuda" and torch.cuda.device_count() > 1:
+        torch.cuda.set_device(number % torch.cuda.device_count())
 
 
 def _draw(shard: int) -> Done:
