@@ -216,13 +216,7 @@ RUNNING = options.block(ENGINE, WORKERS, options.SIGN, PROGRESS, TRUST)
 @options.batch(8)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of each worker, on a CPU.")
 @options.DEVICE
-@click.option(
-    "--dtype",
-    type=click.Choice(["float32", "float64", "bfloat16", "float16"]),
-    default="float32",
-    show_default=True,
-    help="Precision.",
-)
+@options.DTYPE
 @options.MARK
 @RUNNING
 @click.pass_context

@@ -67,13 +67,7 @@ Examples:
 @options.MARKING
 @options.batch()
 @options.DEVICE
-@click.option(
-    "--dtype",
-    type=click.Choice(["float32", "float64", "bfloat16", "float16"]),
-    default="float32",
-    show_default=True,
-    help="Precision.",
-)
+@options.DTYPE
 @options.EXACT
 @options.FORCE
 @click.version_option(__version__)

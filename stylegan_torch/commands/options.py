@@ -104,6 +104,13 @@ NETWORK = block(
     NONFINITE,
 )
 DEVICE = click.option("--device", help="cpu, cuda, mps …  [default: the best there is]")
+DTYPE = click.option(
+    "--dtype",
+    type=click.Choice(["float32", "float64", "bfloat16", "float16"]),
+    default="float32",
+    show_default=True,
+    help="Precision.",
+)
 EXACT = click.option("--exact", is_flag=True, help="Draw with the plain form of the network, not the fast one.")
 FORCE = force()
 DRAWING = block(DEVICE, EXACT, FORCE)
