@@ -129,9 +129,16 @@ def _later(state: State, done: Done) -> State:
 
 
 def read_excluded(store: Store) -> Excluded:
-    """Return what passes over the whole set excluded."""
-    record = json.loads(store.read(EXCLUDED) or b"{}")
-    return {int(index): tuple(some) for index, some in record.items()}
+    """Return what passes over the whole set excluded.
+
+    Raises:
+        BulkError: if that file is damaged; without it the passes begin anew.
+    """
+    try:
+        record = json.loads(store.read(EXCLUDED) or b"{}")
+        return {int(index): tuple(map(int, some)) for index, some in record.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise BulkError(f"{store.url}/{EXCLUDED} is damaged: remove it, and it is made anew") from error
 
 
 def _difference(there: Plan, plan: Plan) -> str:

@@ -26,6 +26,17 @@ class Store(ABC):
     url: str
 
     @contextmanager
+    def _told(self, name: str) -> Iterator[None]:
+        """Make what goes wrong with a file a BulkError, but for its not being there."""
+        try:
+            yield
+        except (FileNotFoundError, BulkError):
+            raise
+        except Exception as error:  # each store's library has errors of its own
+            said = getattr(error, "strerror", None) or error
+            raise BulkError(f"cannot read or write {self.url}/{name}: {said}") from error
+
+    @contextmanager
     def opened(self, name: str) -> Iterator[IO[bytes]]:
         """Give an open file; BulkError if there is none."""
         file = self.open(name)
@@ -145,15 +156,6 @@ class LocalStore(Store):
             if machine == platform.node() and pid.isdecimal() and not _is_alive(int(pid)):
                 shutil.rmtree(path, ignore_errors=True)
 
-    @contextmanager
-    def _told(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise BulkError(f"cannot read or write {self.root / name}: {error.strerror or error}") from error
-
 
 class RemoteStore(Store):
     """A store of fsspec's: a file is sent whole, and is there when all of it has come."""
@@ -197,15 +199,6 @@ class RemoteStore(Store):
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}"
-
-    @contextmanager
-    def _told(self, name: str) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError:
-            raise
-        except Exception as error:  # each store's library has errors of its own
-            raise BulkError(f"cannot read or write {self.url}/{name}: {error}") from error
 
 
 def _sync_folder(path: Path) -> None:

@@ -272,3 +272,11 @@ def test_a_plan_is_read_as_it_was_written(sets: Path) -> None:
     )
     assert bulk.Plan.of_json(plan.to_json()) == plan
     assert dataclasses.replace(plan, hardware="another").name == plan.name
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"x": [1]}', '{"1": 2}', "[" * 100_000])
+def test_a_broken_list_of_what_is_excluded_is_told(content: str, tmp_path: Path) -> None:
+    bulk.begin(tmp_path / "set", planned(tmp_path, 2))
+    (tmp_path / "set" / "excluded.json").write_text(content)
+    with pytest.raises(bulk.BulkError, match=r"excluded\.json is damaged: remove it"):
+        bulk.run(tmp_path / "set")
