@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from converter.errors import ConvertError, UnsafePickleError
-from converter.safe.budget import budget
 from converter.safe.stand_ins import CONTAINER_NAMES, NUMPY_NAMES, Array, DType, raw_bytes, to_tensor
 from converter.safe.torch_tensors import NotPlain
 from converter.safe.unpickler import load
+from tests.tools.counted import assert_counted
 from tests.tools.hostile import array, call, data, dtype, group, listing, name, number, pickled, table, text
 
 ONE = group(number(1))
@@ -236,14 +236,7 @@ COPIED: dict[str, tuple[Callable[[], Any], int]] = {
 
 @pytest.mark.parametrize("case", COPIED)
 def test_copies_are_counted(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    make, size = COPIED[case]
-    monkeypatch.setattr("converter.safe.budget.SPARE", size)
-    with budget(0):
-        make()
-    monkeypatch.setattr("converter.safe.budget.SPARE", size - 1)
-    if size:
-        with budget(0), pytest.raises(ConvertError, match="takes more than"):
-            make()
+    assert_counted(*COPIED[case], monkeypatch)
 
 
 def test_bytes_of_a_text() -> None:

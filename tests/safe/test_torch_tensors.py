@@ -18,6 +18,7 @@ from converter.safe.stand_ins import CONTAINER_NAMES
 from converter.safe.torch_file import load_torch, pickle_in
 from converter.safe.torch_tensors import TORCH_NAMES, NotPlain, Storage, StoredTensor, exact_float32, load_storage
 from converter.safe.unpickler import load
+from tests.tools.counted import assert_counted
 from tests.tools.hostile import call, group, listing, name, number, pickled, storage, table, text
 
 NAMES = {**TORCH_NAMES, **CONTAINER_NAMES}
@@ -436,14 +437,7 @@ COPIED: dict[str, tuple[Callable[[], Any], int]] = {
 
 @pytest.mark.parametrize("case", COPIED)
 def test_copies_are_counted(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    make, size = COPIED[case]
-    monkeypatch.setattr("converter.safe.budget.SPARE", size)
-    with budget(0):
-        make()
-    monkeypatch.setattr("converter.safe.budget.SPARE", size - 1)
-    if size:
-        with budget(0), pytest.raises(ConvertError, match="takes more than"):
-            make()
+    assert_counted(*COPIED[case], monkeypatch)
 
 
 def test_a_container_as_text_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
