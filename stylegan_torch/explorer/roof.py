@@ -113,7 +113,10 @@ class Blocks(gr.Blocks):
 
 
 class Roof:
-    """The same for requests that reach no event; to be put around an ASGI application."""
+    """The same for requests that reach no event; to be put around an ASGI application.
+
+    A picture that a later one took the place of, or whose visitor left, may go while it is asked for: that is no error.
+    """
 
     def __init__(self, app: ASGIApp, sessions: Sessions) -> None:
         self._app, self._sessions = app, sessions
@@ -132,8 +135,9 @@ class Roof:
         except ClientDisconnect:
             pass
         except Exception as error:
-            line = report(error)
+            gone = any(isinstance(each, FileNotFoundError) for each in (error, error.__context__))
+            line, status = ("the file is gone", 404) if gone else (report(error), 500)
             if scope["type"] == "http" and not begun:
-                await PlainTextResponse(line, 500)(scope, receive, send)
+                await PlainTextResponse(line, status)(scope, receive, send)
         if scope.get("path") == _UPLOAD:
             self._sessions.trim_uploads()

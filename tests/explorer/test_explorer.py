@@ -288,6 +288,30 @@ def test_an_error_that_nobody_expected_is_a_line(caplog: pytest.LogCaptureFixtur
     assert [bool(each.exc_info) for each in caplog.records] == [False, True]
 
 
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize(("wrapped", "status"), [(FileNotFoundError(2, "none"), 404), (TypeError("other"), 500)])
+def test_a_picture_that_went_while_it_was_asked_for_is_no_error(
+    sessions: Sessions, caplog: pytest.LogCaptureFixture, wrapped: Exception, status: int, *, begun: bool
+) -> None:
+    roof = pytest.importorskip("stylegan_torch.explorer.roof")
+    sent: list[Any] = []
+
+    async def application(_scope: Any, _receive: Any, send: Any) -> None:
+        if begun:
+            await send({"type": "http.response.start", "status": 200})
+        try:
+            raise wrapped
+        except FileNotFoundError:
+            raise RuntimeError("File at path x does not exist.")  # noqa: B904 - as Starlette does
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(roof.Roof(application, sessions)({"type": "http", "path": "/x"}, send, send))
+    assert [each["status"] for each in sent if "status" in each] == [200 if begun else status]
+    assert bool(caplog.records) is (status == 500)
+
+
 def test_a_gradio_without_what_is_replaced_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     gradio, roof = pytest.importorskip("gradio"), pytest.importorskip("stylegan_torch.explorer.roof")
     monkeypatch.setattr(gradio.processing_utils, "async_ssrf_protected_download", roof.gr.Blocks.process_api)

@@ -59,7 +59,7 @@ def connect(family, address):
 
 def G_paper(latents_in, labels_in, **_kwargs):
     raise ValueError(json.dumps({
-        "environment": sorted(os.environ),
+        "environment": sorted(name for name, value in os.environ.items() if "secret" in value),
         "open": [link for fd in os.listdir("/proc/self/fd") if "secret" in (link := attempt_link(fd))],
         "path": sys.path == PYTHONS,
         "folder": os.getcwd(),
@@ -105,9 +105,8 @@ def run(code: str, tmp_path: Path, memory: int = 16 * GB, modules: Path | None =
 
 
 def test_it_sees_and_reaches_nothing_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOKEN", "secret")
-    for name in ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"):  # scikit-learn sets them wherever it is imported
-        monkeypatch.delenv(name, raising=False)
+    for name in ("TOKEN", "AWS_SECRET_ACCESS_KEY", "SSH_AUTH_SOCK", "PYTHONPATH", "LD_LIBRARY_PATH", "TF_ANYTHING"):
+        monkeypatch.setenv(name, f"{os.environ.get(name, '')}:/secret")
     (tmp_path / "mine" / "training").mkdir(parents=True)
     for name in ("misc", "unnamed"):
         (tmp_path / "mine" / "training" / f"{name}.py").write_text("")
@@ -134,9 +133,7 @@ def test_it_sees_and_reaches_nothing_of_the_users(tmp_path: Path, monkeypatch: p
     assert prefix == f"{tmp_path / 'in.pkl'}: running its source failed: "
     seen = json.loads("{" + rest.rpartition("}")[0] + "}")
 
-    users = set(os.environ) & set(seen["environment"])
-    assert users <= {"CUDA_VISIBLE_DEVICES", "HOME", "LC_ALL", "PATH", "PYTHONDONTWRITEBYTECODE", "TMPDIR"}
-    assert seen["open"] == []
+    assert seen["environment"] == seen["open"] == []
     assert seen["path"] is True
     assert seen["folder"] == seen["home"]
     assert not Path(seen["folder"]).exists()
