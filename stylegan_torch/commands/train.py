@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +14,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from stylegan_torch import StyleGANError
 from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, OUTPUT, InputFolder
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say, tracked
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say, tracked
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import one_line
 
 if TYPE_CHECKING:
+    import torch
+
     from stylegan_torch.files.checkpoint import Checkpoint
     from stylegan_torch.pictures.collections import Picture
+    from stylegan_torch.training.metrics import Metrics
     from stylegan_torch.training.start import Plan
 
 _RANKS = ["RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK"]
@@ -30,6 +33,7 @@ Examples:
   stylegan train photos/ --network ffhq.pkl --outdir run --kimg 500 --augment ada --flip
   stylegan train photos.zip --config recipe.toml --outdir run
   stylegan train photos.zip --outdir run --resume
+  stylegan train photos.zip --config recipe.toml --outdir run --metrics fid,kid --download
   accelerate launch --multi_gpu $(which stylegan) train photos/ --network ffhq.pt --outdir run
 """
 
@@ -45,6 +49,14 @@ def _setting(text: str) -> tuple[str, object]:
         return name, tomllib.loads(f"value = {value}")["value"]
     except ValueError:
         return name, value
+
+
+def _metrics(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.replace(" ", "").split(",")))
+    unknown = [name for name in names if name not in options.SET_MEASURES]
+    if unknown:
+        raise ValueError(f"there is no measure {unknown[0]!r}; there are {', '.join(options.SET_MEASURES)}")
+    return names
 
 
 @click.command(epilog=EXAMPLES, short_help="Train or fine-tune a network on pictures.")
@@ -75,6 +87,19 @@ def _setting(text: str) -> tuple[str, object]:
     help="Half types are mixed with float32.  [default: float32, or the run's]",
 )
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard.")
+@click.option(
+    "--metrics",
+    callback=reading(_metrics),
+    metavar="NAMES",
+    help=f"Measure the network against DATA, and keep the best by the first: {','.join(options.SET_MEASURES)}.",
+)
+@click.option(
+    "--metrics-kimg", type=click.FloatRange(min=0.001), help="Between two measurements.  [default: --snapshot-kimg]"
+)
+@click.option(
+    "--metrics-samples", type=click.IntRange(min=10), default=50_000, show_default=True, help="Pictures drawn for each."
+)
+@options.extractor("What --metrics are taken with.  [default: each one's own, as in the papers]")
 @click.option("--cache", type=OUTPUT, help="Where prepared pictures go.  [default: the user's cache folder]")
 @one_line_errors
 def train(
@@ -89,6 +114,12 @@ def train(
     snapshot_kimg: float,
     precision: str | None,
     tensorboard: bool,
+    metrics: tuple[str, ...] | None,
+    metrics_kimg: float | None,
+    metrics_samples: int,
+    extractor: str | None,
+    features: Path | None,
+    download: bool,
     cache: Path | None,
     at_once: int | None,
     **options: object,
@@ -107,15 +138,33 @@ def train(
             from accelerate.utils import get_int_from_env
         except ImportError as error:
             raise StyleGANError("training needs more packages: pip install 'stylegan-torch[train]'") from error
+        from stylegan_torch.training.metrics import open_metrics
         from stylegan_torch.training.run import alone_in
         from stylegan_torch.training.start import Plan
     given = {name: value for name, value in options.items() if value is not None} | dict(map(_setting, more))
     plan = Plan(data, outdir, network, config, resume, given, bad == "skip", fresh_d, precision, at_once, cache)
-    with alone_in(outdir) if get_int_from_env(_RANKS, 0) == 0 else nullcontext():
-        _train(plan, snapshot_kimg, tensorboard)
+    main = get_int_from_env(_RANKS, 0) == 0
+    with alone_in(outdir) if main else nullcontext():
+
+        def judging(device: torch.device) -> Metrics | None:
+            if not (metrics and main):
+                return None
+            return open_metrics(
+                metrics,
+                device,
+                extractor=extractor,
+                weights=features,
+                download=download,
+                kimg=metrics_kimg or snapshot_kimg,
+                samples=metrics_samples,
+            )
+
+        _train(plan, snapshot_kimg, tensorboard, judging)
 
 
-def _train(plan: Plan, snapshot_kimg: float, tensorboard: bool) -> None:
+def _train(
+    plan: Plan, snapshot_kimg: float, tensorboard: bool, judging: Callable[[torch.device], Metrics | None]
+) -> None:
     from stylegan_torch.training.start import start
 
     console = Console(stderr=True)
@@ -124,7 +173,7 @@ def _train(plan: Plan, snapshot_kimg: float, tensorboard: bool) -> None:
         return tracked(pictures, "Preparing pictures")
 
     trainer, run = start(plan, _load, watched)
-    run.snapshot_kimg, run.tensorboard = snapshot_kimg, tensorboard
+    run.snapshot_kimg, run.tensorboard, run.metrics = snapshot_kimg, tensorboard, judging(trainer.device)
     main = trainer.accelerator.is_main_process
     if main and trainer.data.skipped:
         first = one_line(trainer.data.skipped[0])

@@ -29,7 +29,8 @@ class Dataset:
     """Pictures [N, C, H, W] uint8, mapped from the cache, and the number of each one's class [N], -1 without.
 
     class_names: in the order of their numbers. skipped: bad pictures that were left out, and why.
-    vectors: labels [N, L] float32 in place of classes. names: of the pictures.
+    vectors: labels [N, L] float32 in place of classes. names: of the pictures. key: another for other pictures, or ""
+    where that is not known.
     """
 
     pictures: NDArray[np.uint8]
@@ -38,6 +39,7 @@ class Dataset:
     skipped: tuple[str, ...] = ()
     vectors: NDArray[np.float32] | None = None
     names: tuple[str, ...] = ()
+    key: str = ""
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -212,4 +214,4 @@ def _opened(folder: Path, size: PictureSize) -> Dataset | None:
         names, skipped = tuple(index["names"]), tuple(index["skipped"])
     except (OSError, ValueError, KeyError):
         return None
-    return Dataset(mapped, labels.classes, labels.class_names, skipped, labels.vectors, names)
+    return Dataset(mapped, labels.classes, labels.class_names, skipped, labels.vectors, names, folder.name)
