@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +19,6 @@ from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import one_line
 
 if TYPE_CHECKING:
-    import torch
-
     from stylegan_torch.files.checkpoint import Checkpoint
     from stylegan_torch.pictures.collections import Picture
     from stylegan_torch.training.metrics import Metrics
@@ -138,33 +136,29 @@ def train(
             from accelerate.utils import get_int_from_env
         except ImportError as error:
             raise StyleGANError("training needs more packages: pip install 'stylegan-torch[train]'") from error
+        from stylegan_torch.drawing.devices import best_device
         from stylegan_torch.training.metrics import open_metrics
         from stylegan_torch.training.run import alone_in
         from stylegan_torch.training.start import Plan
     given = {name: value for name, value in options.items() if value is not None} | dict(map(_setting, more))
     plan = Plan(data, outdir, network, config, resume, given, bad == "skip", fresh_d, precision, at_once, cache)
     main = get_int_from_env(_RANKS, 0) == 0
+    judge = None
+    if metrics and main:  # before the work begins, as weights may be missing
+        judge = open_metrics(
+            metrics,
+            best_device(),
+            extractor=extractor,
+            weights=features,
+            download=download,
+            kimg=metrics_kimg or snapshot_kimg,
+            samples=metrics_samples,
+        )
     with alone_in(outdir) if main else nullcontext():
-
-        def judging(device: torch.device) -> Metrics | None:
-            if not (metrics and main):
-                return None
-            return open_metrics(
-                metrics,
-                device,
-                extractor=extractor,
-                weights=features,
-                download=download,
-                kimg=metrics_kimg or snapshot_kimg,
-                samples=metrics_samples,
-            )
-
-        _train(plan, snapshot_kimg, tensorboard, judging)
+        _train(plan, snapshot_kimg, tensorboard, judge)
 
 
-def _train(
-    plan: Plan, snapshot_kimg: float, tensorboard: bool, judging: Callable[[torch.device], Metrics | None]
-) -> None:
+def _train(plan: Plan, snapshot_kimg: float, tensorboard: bool, metrics: Metrics | None) -> None:
     from stylegan_torch.training.start import start
 
     console = Console(stderr=True)
@@ -173,7 +167,7 @@ def _train(
         return tracked(pictures, "Preparing pictures")
 
     trainer, run = start(plan, _load, watched)
-    run.snapshot_kimg, run.tensorboard, run.metrics = snapshot_kimg, tensorboard, judging(trainer.device)
+    run.snapshot_kimg, run.tensorboard, run.metrics = snapshot_kimg, tensorboard, metrics
     main = trainer.accelerator.is_main_process
     if main and trainer.data.skipped:
         first = one_line(trainer.data.skipped[0])

@@ -16,12 +16,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stylegan_torch.drawing.devices import exact_float32
 from stylegan_torch.drawing.draw import labels_of
+from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.measuring.fidelity import MeasureError
 from stylegan_torch.networks.interface import Generator
 from stylegan_torch.networks.stylegan3 import image_transform
@@ -62,7 +64,7 @@ def equivariance(
         kind: "eqt", "eqt-frac" or "eqr".
         samples: pictures, each moved or turned once; the papers take 50 000.
         batch: pictures at once.
-        seed: of latents and transforms.
+        seed: of the first latent and transform; the next have the next.
         truncation_psi: of the latents; the papers truncate nothing.
         watch: may show progress.
 
@@ -73,14 +75,14 @@ def equivariance(
     if not isinstance(getattr(source, "transform", None), Tensor):
         raise MeasureError("only StyleGAN3's networks have an input that can be moved and turned")
     before = source.transform.clone()  # type: ignore[union-attr]
-    draws = torch.Generator().manual_seed(seed)
     errors, count = 0.0, 0
     try:
         for start in watch(range(0, samples, batch)):
             n = min(batch, samples - start)
-            z = torch.randn(n, G.z_dim, generator=draws).to(G.device)
+            seeds = range(seed + start, seed + start + n)
+            z = latents_from_seeds(seeds, G.z_dim).to(G.device)
             ws = G.mapping(z, labels_of(G, None, n).to(z), truncation_psi=truncation_psi)
-            moves = [_move(kind, G.img_size, draws) for _ in range(n)]
+            moves = [_move(kind, G.img_size, each) for each in seeds]
             upright = _images(G, source, ws, torch.stack([torch.eye(3, dtype=torch.float64)] * n))
             moved = _images(G, source, ws, torch.stack([_transform(kind, move, G.img_size[0]) for move in moves]))
             for one, other, move in zip(upright, moved, moves, strict=True):
@@ -99,9 +101,9 @@ def psnr(error: float) -> float:
     return 10 * math.log10(_RANGE**2 / error) if error else math.inf
 
 
-def _move(kind: str, size: tuple[int, int], draws: torch.Generator) -> tuple[float, float]:
+def _move(kind: str, size: tuple[int, int], seed: int) -> tuple[float, float]:
     """Return a translation (right, down) in pixels, or an angle in degrees and nothing."""
-    a, b = torch.rand(2, generator=draws, dtype=torch.float64).tolist()
+    a, b = np.random.default_rng(seed).random(2).tolist()
     if kind == "eqr":
         return a * 360, 0.0
     x, y = (2 * a - 1) * REACH * size[1], (2 * b - 1) * REACH * size[0]
@@ -175,8 +177,8 @@ def rotated_difference(upright: Tensor, turned: Tensor, angle: float) -> Tensor:
     inside = ((there.abs() <= limits) & (here.abs() <= limits - _SAMPLING_LOBES / _UP)).all(dim=-1)
     if not inside.any():
         return upright.new_zeros(upright.shape[0], 0)
-    # The kernel is that of a frame: of the upright picture's with one turn, of the turned picture's with the opposite.
-    limited = _filtered(turned, _common_kernel(to_source.t())[::_FINE, ::_FINE])
+    # In the frame of the turned picture the other one is turned the opposite way, so that its kernel is a mirror image.
+    limited = _filtered(turned, kernel.flip(1)[::_FINE, ::_FINE])
     fine = _filtered(_with_zeros(upright), kernel[:: _FINE // _UP, :: _FINE // _UP], gain=_UP**2)
     where = here[inside] + torch.tensor([(width - 1) / 2, (height - 1) / 2], dtype=torch.float64)
     return limited[:, inside.to(limited.device)] - _sampled(fine, (where * _UP).to(fine.device))
@@ -198,7 +200,9 @@ def _common_kernel(turn: Tensor) -> Tensor:
     u, v = turn[0, 0] * x + turn[0, 1] * y, turn[1, 0] * x + turn[1, 1] * y
     along = lanczos(x, LOBES) * lanczos(y, LOBES)
     across = lanczos(u, LOBES) * lanczos(v, LOBES)
-    return F.conv2d(along[None, None], across[None, None], padding=half)[0, 0]
+    whole = [2 * len(grid)] * 2
+    product = torch.fft.rfft2(along, whole) * torch.fft.rfft2(across, whole)
+    return torch.fft.irfft2(product, whole)[half : half + len(grid), half : half + len(grid)]
 
 
 def _with_zeros(x: Tensor) -> Tensor:

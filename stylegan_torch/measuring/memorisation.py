@@ -199,10 +199,18 @@ def write_page(
         for pair, i, numbers in zip(content["pairs"], shown, found.neighbours[shown].tolist(), strict=False)
     ]
     page = environment.from_string(text).render(
-        report=content, rows=rows, about=json.dumps(_without_pairs(content), indent=2), version=__version__
+        name=_name(content["generated"]),
+        report=content,
+        rows=rows,
+        about=json.dumps(_without_pairs(content), indent=2),
+        version=__version__,
     )
     with new_file(path, force) as file:
         file.write(page.encode(errors="backslashreplace"))
+
+
+def _name(generated: JsonObject) -> str:
+    return str(generated.get("network", generated).get("name") or "a network")
 
 
 def _without_pairs(content: JsonObject) -> JsonObject:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.atomic import new_file
@@ -31,7 +30,7 @@ class Metrics:
     names: of `measuring.MEASURES`; the first says which network is the best. extractors: by name, opened.
     extractor: the one that all are taken with; None = each measure's own. kimg: in thousands of pictures shown.
     samples: how many pictures are drawn, from seed 0 on, without truncation; with the labels of reals, if any.
-    mirror: take the reals a second time, mirrored. cache: where features of the reals are kept; None = the user's.
+    device: where the extractors are. cache: where features of the reals are kept; None = the user's cache folder.
     """
 
     names: tuple[str, ...]
@@ -39,8 +38,8 @@ class Metrics:
     extractor: str | None = None
     kimg: float = 100.0
     samples: int = 50_000
-    mirror: bool = False
     batch: int = 16
+    device: str = "cpu"
     cache: Path | None = None
 
     @property
@@ -62,7 +61,7 @@ class Metrics:
         chosen = np.random.default_rng(0).permutation(len(data))[:_LABELS]
         labels = data.labels(chosen, G.c_dim) if G.c_dim else None
         drawn = Generated(G, self.samples, classes="none" if labels is None else "reals", real_labels=labels)
-        reals = Prepared(data.pictures, "what is trained on", key=data.key or None, mirror=self.mirror)
+        reals = Prepared(data.pictures, "what is trained on", key=data.key or None)
         return measure(
             self.names,
             drawn,
@@ -71,7 +70,7 @@ class Metrics:
             extractor=self.extractor,
             cache=self.cache,
             batch=self.batch,
-            device=trainer.device,
+            device=self.device,
         )
 
     def numbers(self, report: JsonObject) -> dict[str, float]:
@@ -106,7 +105,7 @@ class Metrics:
 
 def open_metrics(
     names: tuple[str, ...],
-    device: str | torch.device,
+    device: str,
     *,
     extractor: str | None = None,
     weights: Path | None = None,
@@ -119,7 +118,7 @@ def open_metrics(
 
     Args:
         names, extractor, kimg, samples, cache: as `Metrics` has them.
-        device: of the training.
+        device: where extractors work.
         weights, download: as `open_extractor` takes them.
 
     Raises:
@@ -131,7 +130,7 @@ def open_metrics(
     }
     for each in names:
         opened[extractor or MEASURES[each].extractor].layer(each)
-    return Metrics(names, opened, extractor, kimg, samples, cache=cache)
+    return Metrics(names, opened, extractor, kimg, samples, device=device, cache=cache)
 
 
 def _write(path: Path, report: JsonObject) -> None:
