@@ -232,6 +232,10 @@ def measure(
     of_network = [name for name in names if name in _OF_NETWORKS]
     if of_network and sources.generated:
         raise click.UsageError(f"{of_network[0]} is measured on a network, not on pictures")
+    if not of_sets and (sources.reals or sources.mirror or sources.reals_count or sources.classes != "none"):
+        raise click.UsageError(f"{of_network[0]} takes no --reals, --reals-count, --mirror or --classes")
+    if sources.truncation is not None and not {"ppl", "norms"}.isdisjoint(names):
+        raise click.UsageError("path lengths are measured without truncation")
     if out:
         refuse_existing([out], force)
     with quick_imports():

@@ -29,6 +29,7 @@ from stylegan_torch.measuring.fidelity import MeasureError, library
 from stylegan_torch.types import JsonObject
 
 _WIDTHS = (16, 32, 64, 128)
+_LEAST = 2 ** len(_WIDTHS)
 _SIDE = 32
 
 
@@ -49,7 +50,13 @@ class RandomFeatures(nn.Module):
         )
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Map pictures [N, 3, H, W] of 0 to 255, H and W at least 16, to features [N, 480]."""
+        """Map pictures [N, 3, H, W] of 0 to 255 to features [N, 480].
+
+        Raises:
+            MeasureError: if H or W is less than 16.
+        """
+        if min(pictures.shape[2:]) < _LEAST:
+            raise MeasureError(f"random-convolutions takes pictures of at least {_LEAST}×{_LEAST}; pixels takes any")
         x, features = pictures.float() / 127.5 - 1, []
         for kernel in self.kernels:
             x = F.leaky_relu(F.conv2d(x, kernel, padding=1), 0.2) * math.sqrt(2)
@@ -127,7 +134,13 @@ class Extractor:
 
     @torch.no_grad()
     def __call__(self, pictures: Tensor) -> dict[str, Tensor]:
-        """Return the features [N, D] float32 of pictures [N, 3, H, W], uint8 or floats of 0 to 255, by layer."""
+        """Return the features [N, D] float32 of pictures [N, 3, H, W], uint8 or floats of 0 to 255, by layer.
+
+        Raises:
+            MeasureError: if it takes no floats, or they are too small for it.
+        """
+        if pictures.is_floating_point() and not self.floats:
+            raise MeasureError(f"{self.name} takes pictures of 8 bits, not floats")
         return {name: features.float().cpu() for name, features in self.network(pictures).items()}
 
 
@@ -204,7 +217,7 @@ def _created(name: str, theirs: _Theirs, copy: str | None, weights: Path | None)
         raise MeasureError(f"the weights of {name} cannot be downloaded: {error}") from error
     except RuntimeError as error:
         if weights is None:
-            raise
+            raise MeasureError(f"the weights of {name} cannot be had: {error}") from error
         raise MeasureError(f"{weights} does not have the weights of {name}") from error
 
 

@@ -225,7 +225,7 @@ class Collection:
 
     Args:
         path: what `pictures.collections` reads.
-        size: height and width; None = those of its first picture.
+        size: height and width; None = those of its first picture that is not bad.
         count: take so many, chosen by the seed; None = all.
         seed: of that choice.
         mirror: take each picture a second time, mirrored; these come after all others.
@@ -261,12 +261,14 @@ class Collection:
         self.size = PictureSize(*(size or self._first_size()), 3)
 
     def _first_size(self) -> tuple[int, int]:
-        first = next(pictures(self.path, "none"))
-        try:
-            image = decode_image(first.content())
-        except DataError as error:
-            raise DataError(f"{self.path}: {first.name} {error}") from error
-        return image.height, image.width
+        for picture in pictures(self.path, "none"):
+            try:
+                image = decode_image(picture.content())
+                return image.height, image.width
+            except DataError as error:
+                if not self.skip_bad:
+                    raise DataError(f"{self.path}: {picture.name} {error}; --bad skip leaves such out") from error
+        raise DataError(f"{self.path} has no usable pictures")
 
     def numbers(self, c_dim: int) -> Tensor | None:
         """Return the labels [N, c_dim] of the pictures taken, or None if they have none that a network takes."""

@@ -11,7 +11,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from stylegan_torch.measuring import Collection, Features, Prepared, features, features_folder, features_of, sets
+from stylegan_torch.measuring import (
+    Collection,
+    Features,
+    MeasureError,
+    Prepared,
+    features,
+    features_folder,
+    features_of,
+    sets,
+)
 from stylegan_torch.measuring import open_extractor as opened
 from stylegan_torch.measuring.extractors import Extractor
 from tests.measuring.pictures import folder_of, random_pictures
@@ -110,6 +119,14 @@ def test_random_convolutions_are_the_same_at_every_run_and_tell_pictures_apart()
 
 FIRST_SUM = 2055.38265
 """Recorded: reports of different versions compare only while it stays."""
+
+
+def test_pictures_that_an_extractor_cannot_take() -> None:
+    with pytest.raises(MeasureError, match="at least 16×16"):
+        opened("random-convolutions")(torch.zeros(1, 3, 8, 16))
+    assert opened("pixels")(torch.zeros(1, 3, 8, 16))["features"].shape == (1, 3072)
+    with pytest.raises(MeasureError, match="takes pictures of 8 bits"):
+        replace(opened("pixels"), floats=False)(torch.zeros(1, 3, 8, 8))
 
 
 def test_watching_sees_every_batch(tmp_path: Path) -> None:

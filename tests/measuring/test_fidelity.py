@@ -168,6 +168,37 @@ def test_weights_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         open_extractor("inception-v3-compat", weights=tmp_path / "none.pth")
 
 
+@pytest.mark.long  # 24 million weights; the test above goes the same way
+def test_inception_with_random_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    library, weights = fidelity.library(), tmp_path / "weights.pth"
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "load", lambda *_, **__: {})
+        patched.setattr(library.FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
+        network = library.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], "none.pth")
+    torch.save(network.state_dict(), weights)
+    fakes, reals = (folder_of(tmp_path / each, random_pictures(3, 32, seed)) for seed, each in enumerate("ab"))
+    found = measure(
+        ["fid"],
+        Collection(fakes),
+        Collection(reals),
+        open_extractor=lambda name: open_extractor(name, weights=weights),
+        cache=tmp_path / "cache",
+    )
+    with warnings.catch_warnings(action="ignore"):
+        theirs = library.calculate_metrics(
+            input1=str(fakes),
+            input2=str(reals),
+            feature_extractor_weights_path=str(weights),
+            fid=True,
+            cuda=False,
+            cache=False,
+            save_cpu_ram=True,
+            verbose=False,
+        )
+    distance = found["measures"][0]["values"]["distance"]
+    assert distance == pytest.approx(theirs["frechet_inception_distance"], rel=1e-3, abs=1e-6)
+
+
 class _Evil:
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return Path.touch, (Path("evil"),)  # type: ignore[return-value]

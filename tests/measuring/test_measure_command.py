@@ -98,6 +98,8 @@ def test_killed_it_goes_on_to_the_same_numbers(reals: Path, cache: tuple[object,
         (("fid", "--reals", "{reals}", "--classes", "some"), 2, "'some' is neither none, uniform or reals"),
         (("fid", "--reals", "none.zip"), 1, "cannot read none.zip"),
         (("is", "--network", NETWORK, "--extractor", "pixels"), 1, "pixels has no classes"),
+        (("eqt", "--network", NETWORK, "--reals", "{reals}"), 2, "eqt takes no --reals"),
+        (("ppl", "--network", NETWORK, "--truncation", 0.5), 2, "without truncation"),
         (("eqr", "--network", NETWORK), 1, "only StyleGAN3's networks"),
         (
             ("fid", "--network", DATA / "pg.pkl", "--reals", "{reals}", "--truncation", 0.5, "--extractor", "pixels"),

@@ -101,6 +101,10 @@ def test_bad_pictures(tmp_path: Path) -> None:
     skipping = Collection(folder, skip_bad=True)
     (batch,) = skipping.batches(0, 9)
     assert batch.indices == [0, 2] and batch.skipped == ("01.png is broken, or not a picture",)
+    (folder / "00.png").write_bytes(b"")
+    assert Collection(folder, skip_bad=True).size == PictureSize(16, 16, 3)
+    with pytest.raises(DataError, match=r"00.png is broken"):
+        Collection(folder)
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match="has no pictures"):
         Collection(tmp_path / "none")
