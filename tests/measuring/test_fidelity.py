@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import warnings
 from pathlib import Path
@@ -123,7 +124,7 @@ class _Weights:
     def __new__(cls) -> Any:
         base = fidelity.library().FeatureExtractorBase
 
-        class Small(base):  # type: ignore[misc]
+        class Small(base):  # type: ignore[misc,valid-type]
             def __init__(self, name: str, layers: list[str], feature_extractor_weights_path: str, **_: object) -> None:
                 super().__init__(name, layers)
                 self.linear = torch.nn.Linear(3, 2, bias=False)
@@ -223,7 +224,7 @@ def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> object:
         raise ImportError(name)
 
-    monkeypatch.setattr(fidelity.importlib, "import_module", missing)
+    monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(MeasureError, match=r"pip install 'stylegan-torch\[measure\]'"):
         frechet_distance(_column(0, 1), _column(0, 1))
 

@@ -39,7 +39,7 @@ def test_generated_pictures_are_those_of_their_seeds(name: str) -> None:
 
 def test_unrounded_pictures_are_near_to_rounded_ones() -> None:
     G = converter.load(DATA / "sg2-skip.pkl").network("G_ema")
-    rounded, exact = (_all(Generated(G, 2, values=values))[1] for values in ("8bit", "float"))  # type: ignore[arg-type]
+    rounded, exact = (_all(Generated(G, 2, values=values))[1] for values in ("8bit", "float"))
     assert exact.dtype == torch.float32 and 0 < (rounded.float() - exact).abs().max() <= 0.5001
 
 

@@ -31,8 +31,8 @@ batch = 8
 """
 
 
-MEASURING = ("--metrics", "fid,pr", "--extractor", "random-convolutions", "--metrics-samples", 10)
-MEASURING += ("--metrics-kimg", 0.016, "--snapshot-kimg", 1)
+MEASURING = ["--metrics", "fid,pr", "--extractor", "random-convolutions", "--metrics-samples", "10"]
+MEASURING += ["--metrics-kimg", "0.016", "--snapshot-kimg", "1"]
 
 
 def _train(*arguments: object, status: int = 0) -> str:
