@@ -99,7 +99,7 @@ def test_what_makes_no_sense_is_told_in_a_line(
 
 
 def test_a_network_that_is_not_finite_is_drawn_if_asked_for(tmp_path: Path) -> None:
-    network = dict(networks(0))
+    network: dict[str, Any] = dict(networks(0))
     network["G_ema"] = copy.deepcopy(network["G_ema"])
     next(network["G_ema"].synthesis.parameters()).data.flatten()[0] = math.nan
     stylegan_torch.save(tmp_path / "nan.pt", network)
