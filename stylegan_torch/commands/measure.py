@@ -254,7 +254,6 @@ def measure(
             cache=cache,
             keep=keep,
             batch=batch,
-            device=device,
             watch=watch,
         )
     if of_network:

@@ -85,7 +85,7 @@ def memorisation(
     layer = opened.layer("fid")
     folders = [features_folder(each, opened, cache) for each in (reals, drawn)]
     of_reals, of_drawn = (
-        features_of(each, opened, folder=folder, batch=batch, device=device, watch=watch, what=what)
+        features_of(each, opened, folder=folder, batch=batch, watch=watch, what=what)
         for each, folder, what in zip((reals, drawn), folders, ("Looking at reals", "Drawing"), strict=True)
     )
     found = find(

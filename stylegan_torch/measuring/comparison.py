@@ -5,10 +5,9 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from stylegan_torch import __version__
@@ -101,7 +100,6 @@ def measure(
     cache: Path | None = None,
     keep: bool = False,
     batch: int = 16,
-    device: str | torch.device = "cpu",
     watch: Watch = lambda batches, what, left: batches,
 ) -> JsonObject:
     """Take measures of a set of pictures, against real ones, and return them with all that they depend on.
@@ -113,12 +111,11 @@ def measure(
         names: of `MEASURES`.
         generated: the pictures measured.
         reals: what they are compared with; only "is" goes without.
-        open_extractor: returns an extractor by name, ready on the device.
+        open_extractor: returns an extractor by name.
         extractor: its name; None = each measure's own, that of the papers.
         cache: where features are kept; None = the user's cache folder.
         keep: keep the features of what is generated too.
         batch: pictures at once.
-        device: of the extractor.
         watch: may show progress.
 
     Returns:
@@ -127,31 +124,26 @@ def measure(
     Raises:
         StyleGANError: if a measure cannot be taken.
     """
-    by_extractor: dict[str, list[str]] = {}
-    for name in names:
-        by_extractor.setdefault(extractor or MEASURES[name].extractor, []).append(name)
     if reals is None and any(MEASURES[name].needs_reals for name in names):
         raise MeasureError("measures of distance need real pictures to compare with")
     rows: dict[str, JsonObject] = {}
     sets: JsonObject = {}
     folders = []
-    for chosen, some in by_extractor.items():
+    for chosen in dict.fromkeys(extractor or MEASURES[name].extractor for name in names):
+        some = [name for name in names if chosen == (extractor or MEASURES[name].extractor)]
         opened = open_extractor(chosen)
         layers = {name: opened.layer(name) for name in some}
         found: dict[str, Features] = {}
-        for role, pictures, what in (("reals", reals, "Looking at reals"), ("generated", generated, "Drawing")):
-            if pictures is None or (role == "reals" and not any(MEASURES[name].needs_reals for name in some)):
-                continue
-            folder = features_folder(pictures, opened, cache)
-            folders += [folder] * (role == "generated" and not keep)
-            found[role] = features_of(
-                pictures, opened, folder=folder, batch=batch, device=device, watch=watch, what=what
-            )
-            sets[role] = about(pictures, found[role])
+        compared = reals if any(MEASURES[name].needs_reals for name in some) else None
+        for role, pictures, what in (("reals", compared, "Looking at reals"), ("generated", generated, "Drawing")):
+            if pictures is not None:
+                folder = features_folder(pictures, opened, cache)
+                folders += [folder] * (role == "generated" and not keep)
+                found[role] = features_of(pictures, opened, folder=folder, batch=batch, watch=watch, what=what)
+                sets[role] = about(pictures, found[role])
         for name in some:
-            fakes = found["generated"].layers[layers[name]]
-            real = found["reals"].layers[layers[name]] if "reals" in found else fakes
-            rows[name] = _row(name, opened, layers[name], fakes, real)
+            fakes, real = found["generated"], found.get("reals", found["generated"])
+            rows[name] = _row(name, opened, layers[name], fakes.layers[layers[name]], real.layers[layers[name]])
     for folder in folders:
         forget(folder)
     return {"measures": [rows[name] for name in names], **sets, "software": software()}
@@ -172,18 +164,14 @@ def _row(name: str, extractor: Extractor, layer: str, generated: Tensor, reals: 
 
 
 def software() -> JsonObject:
-    """Return the programs that a number depends on."""
-    return {
-        "stylegan-torch": __version__,
-        "torch": torch.__version__,
-        "torch-fidelity": _version_of_fidelity(),
-        "numpy": np.__version__,
-        "python": platform.python_version(),
+    """Return the programs that a number depends on; None for what is not there."""
+    return {"python": platform.python_version(), "stylegan-torch": __version__} | {
+        name: _version(name) for name in ("torch", "torch-fidelity", "numpy", "pillow")
     }
 
 
-def _version_of_fidelity() -> str | None:
+def _version(package: str) -> str | None:
     try:
-        return str(fidelity.library().__version__)
-    except MeasureError:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
         return None

@@ -83,11 +83,11 @@ def equivariance(
             z = latents_from_seeds(seeds, G.z_dim).to(G.device)
             ws = G.mapping(z, labels_of(G, None, n).to(z), truncation_psi=truncation_psi)
             moves = [_move(kind, G.img_size, each) for each in seeds]
-            upright = _images(G, source, ws, torch.stack([torch.eye(3, dtype=torch.float64)] * n))
+            upright = _images(G, source, ws, torch.eye(3).expand(n, 3, 3))
             moved = _images(G, source, ws, torch.stack([_transform(kind, move, G.img_size[0]) for move in moves]))
             for one, other, move in zip(upright, moved, moves, strict=True):
                 difference = _difference(kind, one, other, move)
-                errors += float(difference.double().square().sum())
+                errors += float(difference.square().sum(dtype=torch.float64))
                 count += difference.numel()
     finally:
         source.transform = before  # type: ignore[union-attr]
@@ -120,13 +120,15 @@ def _images(G: Generator, source: object, ws: Tensor, transforms: Tensor) -> Ten
     """Return the images [N, C, H, W], each with its own transform, which the input broadcasts."""
     source.transform = transforms.to(ws)  # type: ignore[attr-defined]
     with exact_float32():
-        return G.signed(G.synthesis(ws))
+        images = G.signed(G.synthesis(ws))
+    return images.cpu() if images.device.type == "mps" else images  # which has no float64
 
 
 def _difference(kind: str, upright: Tensor, moved: Tensor, move: tuple[float, float]) -> Tensor:
-    if kind == "eqr":
+    if kind != "eqr":
+        return translated_difference(upright, moved, move)
+    with exact_float32():
         return rotated_difference(upright, moved, move[0])
-    return translated_difference(upright, moved, move)
 
 
 def translated_difference(upright: Tensor, moved: Tensor, move: tuple[float, float]) -> Tensor:

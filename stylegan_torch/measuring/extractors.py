@@ -25,6 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylegan_torch.drawing.devices import exact_float32
 from stylegan_torch.measuring.fidelity import MeasureError, library
 from stylegan_torch.types import JsonObject
 
@@ -108,7 +109,7 @@ class Extractor:
 
     name: one of `NAMES`. network: maps pictures [N, 3, H, W] of 0 to 255 to features [N, D] by layer.
     layers: which layer a measure is of. weights: sha256 of the file that was given; None without one.
-    floats: whether pictures need not be of 8 bits.
+    floats: whether pictures need not be of 8 bits. device: where it works.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Extractor:
     layers: Mapping[str, str]
     weights: str | None = None
     floats: bool = False
+    device: str | torch.device = "cpu"
 
     @property
     def about(self) -> JsonObject:
@@ -141,7 +143,8 @@ class Extractor:
         """
         if pictures.is_floating_point() and not self.floats:
             raise MeasureError(f"{self.name} takes pictures of 8 bits, not floats")
-        return {name: features.float().cpu() for name, features in self.network(pictures).items()}
+        with exact_float32():
+            return {name: features.float().cpu() for name, features in self.network(pictures.to(self.device)).items()}
 
 
 def open_extractor(
@@ -162,7 +165,7 @@ def open_extractor(
         if weights:
             raise MeasureError(f"{name} has no weights to read from {weights}")
         module = OWN[name]().to(device).eval()
-        return Extractor(name, lambda x: {_LAYER: module(x)}, dict.fromkeys(_ALL, _LAYER), floats=True)
+        return Extractor(name, lambda x: {_LAYER: module(x)}, dict.fromkeys(_ALL, _LAYER), floats=True, device=device)
     if name not in THEIRS:
         raise MeasureError(f"there is no extractor {name!r}; there are {', '.join(NAMES)}")
     theirs = THEIRS[name]
@@ -173,7 +176,9 @@ def open_extractor(
     with ExitStack() as stack:
         copy, digest = _plain_copy(weights, stack) if weights else (None, None)
         network = _created(name, theirs, copy, weights).to(device)
-    return Extractor(name, lambda x: network.convert_features_tuple_to_dict(network(x)), theirs.layers, digest)
+    return Extractor(
+        name, lambda x: network.convert_features_tuple_to_dict(network(x)), theirs.layers, digest, device=device
+    )
 
 
 def _require_cached(name: str, theirs: _Theirs) -> None:

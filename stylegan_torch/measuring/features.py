@@ -59,7 +59,6 @@ def features_of(
     *,
     folder: Path | None = None,
     batch: int = 16,
-    device: str | torch.device = "cpu",
     watch: Watch = lambda batches, what, left: batches,
     what: str = "Looking at pictures",
 ) -> Features:
@@ -73,7 +72,6 @@ def features_of(
         extractor: makes the features.
         folder: where parts are kept, as `features_folder` names it; None = nowhere.
         batch: pictures at once.
-        device: where the extractor is.
         watch: may show progress.
         what: is done, to show.
 
@@ -82,12 +80,12 @@ def features_of(
     """
     parts: list[dict[str, Array]] = []
     if folder is None:
-        _compute(pictures, extractor, parts, None, batch, device, watch, what)
+        _compute(pictures, extractor, parts, None, batch, watch, what)
     else:
         make_folder(folder)
         with FileLock(folder / "lock"):
             parts += _read_parts(folder, pictures)
-            _compute(pictures, extractor, parts, folder, batch, device, watch, what)
+            _compute(pictures, extractor, parts, folder, batch, watch, what)
     merged = _joined(parts)
     if not len(merged["indices"]):
         raise MeasureError("there is no usable picture to measure")
@@ -110,7 +108,6 @@ def _compute(
     parts: list[dict[str, Array]],
     folder: Path | None,
     batch: int,
-    device: str | torch.device,
     watch: Watch,
     what: str,
 ) -> None:
@@ -121,7 +118,7 @@ def _compute(
     waiting: list[dict[str, Array]] = []
     left = len(pictures) - start
     for some in watch(pictures.batches(start, batch), what, left):
-        waiting.append(_row(some, extractor, device))
+        waiting.append(_row(some, extractor))
         done = sum(len(each["indices"]) + len(each["skipped"]) for each in waiting)
         if done == min(PART, len(pictures) - len(parts) * PART):
             part = _joined(waiting)
@@ -132,10 +129,10 @@ def _compute(
             waiting = []
 
 
-def _row(some: Batch, extractor: Extractor, device: str | torch.device) -> dict[str, Array]:
+def _row(some: Batch, extractor: Extractor) -> dict[str, Array]:
     values = some.pictures.cpu().contiguous().numpy()
     digests = [np.frombuffer(hashlib.sha256(value.tobytes()).digest(), np.uint8) for value in values]
-    layers = extractor(some.pictures.to(device)) if some.indices else {}
+    layers = extractor(some.pictures) if some.indices else {}
     return {
         **{f"layer {name}": features.numpy() for name, features in layers.items()},
         "indices": np.array(some.indices, np.int64),

@@ -30,7 +30,7 @@ class Metrics:
     names: of `measuring.MEASURES`; the first says which network is the best. extractors: by name, opened.
     extractor: the one that all are taken with; None = each measure's own. kimg: in thousands of pictures shown.
     samples: how many pictures are drawn, from seed 0 on, without truncation; with the labels of reals, if any.
-    device: where the extractors are. cache: where features of the reals are kept; None = the user's cache folder.
+    cache: where features of the reals are kept; None = the user's cache folder.
     """
 
     names: tuple[str, ...]
@@ -39,7 +39,6 @@ class Metrics:
     kimg: float = 100.0
     samples: int = 50_000
     batch: int = 16
-    device: str = "cpu"
     cache: Path | None = None
 
     @property
@@ -70,7 +69,6 @@ class Metrics:
             extractor=self.extractor,
             cache=self.cache,
             batch=self.batch,
-            device=self.device,
         )
 
     def numbers(self, report: JsonObject) -> dict[str, float]:
@@ -130,7 +128,7 @@ def open_metrics(
     }
     for each in names:
         opened[extractor or MEASURES[each].extractor].layer(each)
-    return Metrics(names, opened, extractor, kimg, samples, device=device, cache=cache)
+    return Metrics(names, opened, extractor, kimg, samples, cache=cache)
 
 
 def _write(path: Path, report: JsonObject) -> None:

@@ -22,7 +22,6 @@ FID = "Fréchet distance of random-convolutions features (not FID): distance "
 INTERRUPTED = """
 from stylegan_torch.measuring import extractors, features, sets
 sets.PART = features.PART = 4
-extractors.Extractor.layer  # which is asked for before there are features
 interrupt_after({calls}, extractors.RandomFeatures, "forward", number)
 """
 
@@ -56,7 +55,7 @@ def test_a_network_against_pictures(reals: Path, cache: tuple[object, ...], tmp_
     assert report["measures"][1]["settings"]["kid_subset_size"] == 10
     assert report["reals"]["count"] == 24 and report["generated"]["seeds"] == "3-12"
     assert report["generated"]["network"]["name"] == NETWORK.name
-    assert set(report["software"]) == {"stylegan-torch", "torch", "torch-fidelity", "numpy", "python"}
+    assert set(report["software"]) == {"python", "stylegan-torch", "torch", "torch-fidelity", "numpy", "pillow"}
     assert len(list((tmp_path / "cache").iterdir())) == 1  # what was generated is not kept
     _run("fid", *options, *cache, "--keep")
     assert len(list((tmp_path / "cache").iterdir())) == 2
