@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stylegan_torch.commands import options
+from stylegan_torch.commands.given import allows_nonfinite
 from stylegan_torch.commands.inputs import NETWORK_FILE
 from stylegan_torch.commands.networks import usable_device
 from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports, reading, say
@@ -217,6 +218,7 @@ RUNNING = options.block(ENGINE, WORKERS, options.SIGN, PROGRESS, TRUST)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of each worker, on a CPU.")
 @options.DEVICE
 @options.DTYPE
+@options.NONFINITE
 @options.MARK
 @RUNNING
 @click.pass_context
@@ -300,6 +302,7 @@ def _plan(given: dict[str, Any]) -> Plan:
         batch=given["batch"],
         threads=given["threads"],
         dtype=given["dtype"],
+        allow_nonfinite=allows_nonfinite(),
     )
 
 
