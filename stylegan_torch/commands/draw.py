@@ -151,8 +151,8 @@ def draw(
     count = 1 if layout else len(first) if isinstance(given, Path) else len(given)
     singles = [outdir / f"{i:04d}.png" for i in range(count)] if outdir else []
     refuse_existing(singles, force)
-    about = {"network": opened.origin, "seeds": seeds, "latents": latents and latents.name, "options": plan.options()}
-    about |= canvas.about()
+    about: dict[str, object] = {"network": opened.origin, "seeds": seeds, "latents": latents and latents.name}
+    about |= {"options": plan.options(), **canvas.about()}
 
     def composed() -> Iterator[Latents]:
         for i, base in enumerate(bases):

@@ -79,7 +79,14 @@ def _setting(text: str) -> tuple[str, object]:
 @click.option("--kimg", type=click.FloatRange(min=0), help="Train until so many thousand pictures were shown.")
 @click.option("--batch", type=click.IntRange(min=1), help="Pictures of a step, over all processes.")
 @click.option("--at-once", type=click.IntRange(min=1), help="Pictures a process takes at once; fewer need less memory.")
-@click.option("--freeze-d", "--freezed", "freeze_d", type=click.IntRange(min=0), metavar="N", help="Keep the discriminator's first N layers.")
+@click.option(
+    "--freeze-d",
+    "--freezed",
+    "freeze_d",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Keep the discriminator's first N layers.",
+)
 @click.option(
     "--augment",
     "--aug",
@@ -159,7 +166,9 @@ def train(
             raise StyleGANError("training needs more packages: pip install 'stylegan-torch[train]'") from error
         from stylegan_torch.training.run import alone_in
         from stylegan_torch.training.start import Plan
-    given: JsonObject = {name: value for name, value in options.items() if value is not None} | dict(map(_setting, more))
+    given: JsonObject = {name: value for name, value in options.items() if value is not None} | dict(
+        map(_setting, more)
+    )
     plan = Plan(
         data,
         outdir,

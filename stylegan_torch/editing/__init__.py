@@ -13,5 +13,6 @@ __all__ = [
     "mixing",
     "perceptual",
     "projection",
+    "spectra",
     "targets",
 ]

@@ -8,7 +8,7 @@ picture takes a larger constant, made of the one there is. Both draw with the pl
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -27,6 +27,7 @@ from stylegan_torch.networks.registry import assemble, tensors_of
 Fill = Literal["reflect", "tile", "edge"]
 """What the constant becomes beyond its edges: mirrored in its last samples, repeated, or its last samples again."""
 FILLS: tuple[Fill, ...] = get_args(Fill)
+_WithConstant = stylegan1.Generator | stylegan2.Generator
 Size = tuple[int, int]
 """Height and width, or from the top and from the left."""
 
@@ -70,11 +71,10 @@ def step_of(G: Generator) -> int:
     Raises:
         CanvasError: if the network cannot draw other sizes.
     """
-    config = G.config
-    if isinstance(config, stylegan3.GeneratorConfig):
-        return config.img_resolution // G.synthesis.input.sampling_rate
-    if isinstance(config, stylegan1.GeneratorConfig | stylegan2.GeneratorConfig) and _constant(tensors_of(G)):
-        return config.img_size[0] // config.base_size[0]
+    if isinstance(G, stylegan3.Generator):
+        return G.config.img_resolution // G.synthesis.input.sampling_rate
+    if isinstance(G, _WithConstant) and _constant(tensors_of(G)):
+        return G.img_size[0] // G.config.base_size[0]
     raise CanvasError("this network draws one size only: others take StyleGAN with a constant, StyleGAN2 or StyleGAN3")
 
 
@@ -107,62 +107,71 @@ def canvas_of(
     size = size or ordinary
     if any(side < step or side % step for side in size):
         raise CanvasError(f"{size[0]}x{size[1]}: this network's sides are multiples of {step}, at least that")
-    if offset is not None and any(each % step for each in offset):
+    if offset is None:
+        offset = _middle(size[0] - ordinary[0], step), _middle(size[1] - ordinary[1], step)
+    if any(each % step for each in offset):
         raise CanvasError(f"an offset of {offset[0]},{offset[1]}: this network's are multiples of {step}")
-    more = tuple((side - own) // step for side, own in zip(size, ordinary, strict=True))
-    before = tuple(each // 2 for each in more) if offset is None else tuple(each // step for each in offset)
-    make = _wider_grid if isinstance(G.config, stylegan3.GeneratorConfig) else _larger_constant
-    offset = (before[0] * step, before[1] * step)
-    made = G if size == ordinary and offset == (0, 0) else make(G, size, (before[0], before[1]), fill, noise_seed)
+    made = G
+    if (size, offset) != (ordinary, (0, 0)):
+        if isinstance(G, stylegan3.Generator):
+            made = _wider_grid(G, size, offset)
+        elif isinstance(G, _WithConstant):
+            made = _larger_constant(G, size, offset, fill, noise_seed)
     return Canvas(made, ordinary, offset, noise_seed)
 
 
-def _wider_grid(G: Generator, size: Size, before: Size, fill: Fill, noise_seed: int) -> Generator:
+def _middle(more: int, step: int) -> int:
+    return more // step // 2 * step
+
+
+def _wider_grid(G: stylegan3.Generator, size: Size, offset: Size) -> Generator:
     wide, step = copy.deepcopy(G), step_of(G)
     grid = wide.synthesis.input
     more = [(side - own) // step for side, own in zip(size, G.img_size, strict=True)]
     grid.size = (grid.size[0] + more[0], grid.size[1] + more[1])
     # Samples are counted from the middle, which is then another.
-    moved = [(extra / 2 - first) / grid.sampling_rate for extra, first in zip(more, before, strict=True)]
-    if any(moved):
-        shift = torch.eye(3, dtype=grid.transform.dtype, device=grid.transform.device)
-        shift[0, 2], shift[1, 2] = moved[1], moved[0]
+    down, across = ((extra / 2 - first // step) / grid.sampling_rate for extra, first in zip(more, offset, strict=True))
+    if down or across:
+        shift = torch.eye(3).to(grid.transform)
+        shift[0, 2], shift[1, 2] = across, down
         grid.transform.copy_(grid.transform @ shift)
     wide.img_size, wide.img_resolution = size, max(size)
     wide.synthesis.img_resolution = max(size)
     return wide
 
 
-def _larger_constant(G: Generator, size: Size, before: Size, fill: Fill, noise_seed: int) -> Generator:
+def _larger_constant(
+    G: stylegan1.Generator | stylegan2.Generator, size: Size, offset: Size, fill: Fill, noise_seed: int
+) -> Generator:
     state, step = tensors_of(G), step_of(G)
     base = (size[0] // step, size[1] // step)
     name = _constant(state)
     assert name is not None
     constant = state[name]
-    for axis in (1, 2):
-        index = _FILLED[fill](torch.arange(base[axis - 1]) - before[axis - 1], constant.shape[axis])
+    for axis, (count, first) in enumerate(zip(base, offset, strict=True), start=1):
+        index = _FILLED[fill](torch.arange(count) - first // step, constant.shape[axis])
         constant = constant.index_select(axis, index.to(constant.device))
     state[name] = constant
     names = [key for key in state if key.endswith("noise_const")]
     maps = [state[key][None, None] for key in names]
     sizes = [tuple(side * size[i] // G.img_size[i] for i, side in enumerate(state[key].shape)) for key in names]
-    offset = (before[0] * step, before[1] * step)
     for key, continued in zip(names, _continued_noise(maps, sizes, size, offset, noise_seed), strict=True):
         state[key] = continued[0, 0]
-    config = replace(G.config, base_size=base)  # type: ignore[type-var]
-    return assemble(config, state).to(G.device)  # type: ignore[return-value]
-
-
-_FILLED = {
-    "reflect": lambda place, size: _folded(place, size),
-    "tile": lambda place, size: place.remainder(size),
-    "edge": lambda place, size: place.clamp(0, size - 1),
-}
+    made = assemble(replace(G.config, base_size=base), state).to(G.device)
+    assert isinstance(made, Generator)
+    return made
 
 
 def _folded(place: Tensor, size: int) -> Tensor:
     period = max(2 * size - 2, 1)
     return torch.minimum(place.remainder(period), period - place.remainder(period))
+
+
+_FILLED: dict[Fill, Callable[[Tensor, int], Tensor]] = {
+    "reflect": _folded,
+    "tile": lambda place, size: place.remainder(size),
+    "edge": lambda place, size: place.clamp(0, size - 1),
+}
 
 
 def _constant(state: Mapping[str, Tensor]) -> str | None:
@@ -292,7 +301,7 @@ def _pixels_per_sample(canvas: Canvas, layer: nn.Module, height: int) -> float:
 
 
 def _reduced(masks: Tensor, size: tuple[int, ...], scale: float) -> Tensor:
-    """Return masks [K, H, W] in the size (h, w) of a layer, whose margins about the picture, if any, go on as its edges.
+    """Return masks [K, H, W] in the size (h, w) of a layer; in its margins about the picture, edges go on.
 
     `scale` is how many pixels a sample of the layer is.
     """

@@ -92,7 +92,9 @@ COMBINATIONS = {
 
 def _changed(images: Tensor, matrices: Tensor, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
     """Change those images whose matrix does something; the others stay exactly as they are."""
-    index = (matrices != torch.eye(matrices.shape[1], device=matrices.device)).flatten(1).any(dim=1).nonzero().squeeze(1)
+    index = (
+        (matrices != torch.eye(matrices.shape[1], device=matrices.device)).flatten(1).any(dim=1).nonzero().squeeze(1)
+    )
     return images.index_copy(0, index, change(images[index], matrices[index].to(images))) if len(index) else images
 
 

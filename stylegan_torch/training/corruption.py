@@ -26,7 +26,7 @@ POWER = (10 / 13, 1 / 13, 1 / 13, 1 / 13)
 
 @functools.cache
 def band_filters() -> Tensor:
-    """Return filters [4, 43] that take a signal apart into the bands up to π/8, π/4, π/2 and π; their sum changes nothing.
+    """Return filters [4, 43] that take a signal apart into bands up to π/8, π/4, π/2 and π; their sum changes nothing.
 
     With P(z) = H(z) H(1/z) / 2 of the wavelet sym2 they are P(z) P(z²) P(z⁴), P(z) P(z²) P(-z⁴), P(z) P(-z²) and P(-z),
     from the coarsest on. P(z) + P(-z) = 1, as the wavelet is orthogonal.
@@ -68,7 +68,7 @@ def filtered(images: Tensor, p: float, draws: RandomStream) -> Tensor:
 
 
 def one_band(gain: Tensor, band: int) -> Tensor:
-    """Return gains [N, 4] that make one band so much stronger [N], and all of them as much weaker as keeps the power."""
+    """Return gains [N, 4] that make one band so much stronger [N], and all as much weaker as keeps the power."""
     gains = torch.ones(len(gain), len(POWER), device=gain.device)
     gains[:, band] = gain
     power = gains.square() @ torch.tensor(POWER, device=gain.device)
@@ -76,7 +76,7 @@ def one_band(gain: Tensor, band: int) -> Tensor:
 
 
 def amplified(images: Tensor, gains: Tensor) -> Tensor:
-    """Return images [N, C, H, W] whose bands have so much more amplitude [N, 4], along each axis; edges are mirrored."""
+    """Return images [N, C, H, W] whose bands have so much more amplitude [N, 4] along each axis; edges are mirrored."""
     taps = gains @ band_filters().to(images)
     N, C = images.shape[:2]
     for axis in (2, 3):

@@ -25,12 +25,12 @@ def preview(trainer: Trainer) -> dict[str, list[Row]]:
     """Return what is worth knowing of a trainer, as rows by heading."""
     data, settings = trainer.data, trainer.settings
     shape = data.pictures.shape
-    about = [
+    about: list[Row] = [
         ["pictures", f"{len(data)} of {len(data.pictures)}" if data.rows is not None else f"{len(data)}"],
         ["size", f"{shape[3]}×{shape[2]}, {shape[1]} channel{'s' * (shape[1] > 1)}"],
         ["labels", _labels(trainer)],
     ]
-    networks = [
+    networks: list[Row] = [
         [role, kind_of(network.config)[0], f"{count_parameters(network.config):,} parameters"]  # type: ignore[arg-type]
         for role, network in (("G", trainer.G), ("D", trainer.D))
     ]
@@ -50,11 +50,9 @@ def _labels(trainer: Trainer) -> str:
 
 
 def _said(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else ", ".join(value) if _is_words(value) else str(value)
-
-
-def _is_words(value: object) -> bool:
-    return isinstance(value, tuple) and all(isinstance(each, str) for each in value)
+    if isinstance(value, tuple):
+        return ", ".join(map(_said, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def memory(trainer: Trainer) -> dict[str, int]:
@@ -63,7 +61,7 @@ def memory(trainer: Trainer) -> dict[str, int]:
     "numbers" is networks, gradients and moments; "activations" what the largest of a step's parts keeps for its
     gradients, as PyTorch's own graph has it: networks of the same form are run without memory (on the device "meta").
     """
-    numbers = _COPIES * sum(map(_size, (trainer.G, trainer.D))) + _size(trainer.G_ema)
+    numbers = _COPIES * (_size(trainer.G) + _size(trainer.D)) + _size(trainer.G_ema)
     activations = max(_kept(trainer).values())
     return {"numbers": numbers, "activations": activations, "together": numbers + activations}
 

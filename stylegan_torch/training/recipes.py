@@ -80,7 +80,8 @@ class Networks:
         generator, discriminator = _CONFIGS[self.family](self)
         if self.mbstd_group_size is None:
             return generator, discriminator
-        return generator, dataclasses.replace(discriminator, mbstd_group_size=self.mbstd_group_size)
+        changed: Any = {"mbstd_group_size": self.mbstd_group_size}
+        return generator, dataclasses.replace(discriminator, **changed)
 
 
 def _progan(n: Networks) -> ConfigPair:

@@ -94,7 +94,9 @@ class Settings:
 
 _MANY = 1e12
 _RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("batch", "batches", "r1_interval", "path_length_interval", "path_length_shrink", "subset"), (1, _MANY)),
+    **dict.fromkeys(
+        ("batch", "batches", "r1_interval", "path_length_interval", "path_length_shrink", "subset"), (1, _MANY)
+    ),
     **dict.fromkeys(
         ("kimg", "r1_gamma", "gradient_penalty", "drift", "label_weight", "path_length_weight"), (0, _MANY)
     ),

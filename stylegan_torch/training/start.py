@@ -185,7 +185,9 @@ def _new(plan: Plan) -> tuple[Networks, JsonObject, str]:
         origin = str(plan.config)
     else:
         size, origin = _size_for(plan), str(plan.cfg)
-        networks, training = configured(origin, size.pop("resolution"), processes=_processes(), batch=given.get("batch"))
+        networks, training = configured(
+            origin, size.pop("resolution"), processes=_processes(), batch=given.get("batch")
+        )
         networks |= size
     try:
         return decode(Networks, networks | looks), training | given, origin
@@ -212,9 +214,7 @@ def _size_for(plan: Plan) -> JsonObject:
 
 def _of_cfg(plan: Plan, family: str, resolution: int) -> JsonObject:
     """Return the settings of a configuration for networks that there are."""
-    networks, training = configured(
-        str(plan.cfg), resolution, processes=_processes(), batch=plan.given.get("batch")
-    )
+    networks, training = configured(str(plan.cfg), resolution, processes=_processes(), batch=plan.given.get("batch"))
     if networks["family"] != family:
         raise StyleGANError(f"--cfg {plan.cfg} is for networks of the family {networks['family']}, this is of {family}")
     return {name: value for name, value in training.items() if not name.startswith("blur_")}
