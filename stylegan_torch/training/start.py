@@ -107,7 +107,7 @@ def start(
     if found != {"labels": found["labels"], **before}:  # of older runs the labels are not known
         raise StyleGANError(
             f"{plan.data} has {_described(found)}, the run in {plan.outdir} was on {_described(before)}"
-            f"{' with other labels' * (_described(found) == _described(before))}: "
+            f"{_difference(found, before)}: "
             "to go on with other pictures, begin a new run from its last snapshot (--network)"
         )
     about["found"] = found
@@ -132,7 +132,15 @@ def _found(data: Dataset, c_dim: int) -> JsonObject:
 
 
 def _described(found: JsonObject) -> str:
-    return f"{found['pictures']} pictures" + (f" in {len(found['classes'])} classes" if found["classes"] else "")
+    some = f", of which {found['subset'][0]} are taken" if "subset" in found else ""
+    return f"{found['pictures']} pictures" + f" in {len(found['classes'])} classes" * bool(found["classes"]) + some
+
+
+def _difference(found: JsonObject, before: JsonObject) -> str:
+    """Return what `_described` does not tell."""
+    if _described(found) != _described(before):
+        return ""
+    return " with other labels" if found.get("subset") == before.get("subset") else " with another seed"
 
 
 def _beginning(
