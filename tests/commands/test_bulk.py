@@ -116,6 +116,14 @@ def test_progress_for_programs(tmp_path: Path) -> None:
     assert all(line["per_second"] > 0 and line["rejected"] == 0 for line in lines)
 
 
+def test_a_cluster_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray.data")
+    monkeypatch.setenv("RAY_ADDRESS", "")  # as it will be again
+    words = ["--network", network_file(tmp_path), "--out", tmp_path / "set", *SMALL, "--engine", "ray"]
+    said = invoke(*words, "--address", "127.0.0.1:1")
+    assert said.output == "Error: no Ray cluster answers at 127.0.0.1:1: Connection refused\n"
+
+
 def test_a_script_for_slurm_draws_all_shards_once(tmp_path: Path) -> None:
     words = ["--network", network_file(tmp_path), "--out", tmp_path / "set", "--count", 22, "--shard-size", 3]
     script = invoke(*words, "--engine", "slurm", "--workers", 3, "--device", "cpu").output
