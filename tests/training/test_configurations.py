@@ -233,20 +233,12 @@ def test_what_is_not_there_is_said(photos: Path, tmp_path: Path) -> None:
 def test_documentation_names_what_there_is() -> None:
     text = (HOME / "docs" / "TRAINING.md").read_text(encoding="utf-8")
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
-    named = [
-        name
-        for row in rows[: rows.index(next(row for row in rows if "--outdir" in row[0]))]
-        for name in row[0].split(", ")
-    ]
-    assert [name.strip("`") for name in named] == list(configurations())
+    tables = [row for row in rows if row[0].startswith("`--") and row[0] != "`--cfg`"]
+    named = [name.strip("`") for row in rows[1 : rows.index(tables[0])] for name in row[0].split(", ")]
+    assert named == list(configurations())
+    theirs_and_ours = {option for row in tables for option in re.findall(r"--[a-z_-]+", row[1])}
+    same = {option for row in tables if row[1].startswith("the same") for option in re.findall(r"--[a-z-]+|-n", row[0])}
     there = {name for parameter in train.params for name in parameter.opts}
-    ours = {
-        option for row in rows if row[0].startswith("`--") for option in re.findall(r"(--?[a-z][a-z0-9-]*)", row[1])
-    }
-    same = {option for row in rows if row[1].startswith("the same") for option in re.findall(r"--[a-z-]+|-n", row[0])}
-    others = {"--num"}  # of accelerate
-    assert {option for option in ours if option.startswith("--")} | same <= there | others
-    described = next(
-        parameter.help for parameter in train.params if isinstance(parameter, click.Option) and parameter.name == "cfg"
-    )
-    assert all(name in str(described) for name in configurations())
+    assert theirs_and_ours | same <= there | {"--num_processes"}
+    (cfg,) = (each for each in train.params if isinstance(each, click.Option) and each.name == "cfg")
+    assert all(name in str(cfg.help) for name in configurations())
