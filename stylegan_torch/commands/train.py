@@ -195,14 +195,17 @@ def train(
 
 
 def _preview(plan: Plan, first: bool) -> None:
+    from stylegan_torch.training.configurations import configurations
     from stylegan_torch.training.preview import preview
     from stylegan_torch.training.start import start
 
     trainer, _ = start(plan, _load)
-    for heading, rows in preview(trainer).items() if first else ():
+    if not first:
+        return
+    told = {"configuration": list(configurations()[plan.cfg].items())[:3]} if plan.cfg else {}
+    for heading, rows in {**told, **preview(trainer)}.items():
         say(f"{heading}:", *(f"  {line}" for line in columns(rows)))
-    if first:
-        say("Nothing was written: this was a dry run.")
+    say("Nothing was written: this was a dry run.")
 
 
 def _groups(name: str) -> list[str]:

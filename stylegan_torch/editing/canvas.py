@@ -88,9 +88,10 @@ def canvas_of(
 ) -> Canvas:
     """Return a network that draws pictures of another size, with the tensors of this one.
 
-    In the ordinary size it is the same network, bit for bit. Otherwise the window of the ordinary picture is the same
-    but for what comes in over its borders. Noise is the stored maps in the ordinary window, and beyond it N(0, 1), a
-    layer after the other, by `noise_seed`.
+    In the ordinary size it is the same network, bit for bit. Otherwise StyleGAN3 draws the same in the window of the
+    ordinary picture but for what comes in over its borders, which fades away inwards. In StyleGAN and StyleGAN2 all
+    pixels depend on the whole constant, so the picture there is another, if alike. Noise is the stored maps in that
+    window, and beyond it N(0, 1), a layer after the other, by `noise_seed`.
 
     Args:
         G: a generator with W, in its plain form.
