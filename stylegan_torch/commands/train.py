@@ -202,8 +202,11 @@ def _preview(plan: Plan, first: bool) -> None:
     trainer, _ = start(plan, _load)
     if not first:
         return
-    told = {"configuration": list(configurations()[plan.cfg].items())[:3]} if plan.cfg else {}
-    for heading, rows in {**told, **preview(trainer)}.items():
+    told = preview(trainer)
+    if plan.cfg:
+        about = configurations()[plan.cfg]
+        told = {"configuration": [[name, about[name]] for name in ("release", "source", "note")], **told}
+    for heading, rows in told.items():
         say(f"{heading}:", *(f"  {line}" for line in columns(rows)))
     say("Nothing was written: this was a dry run.")
 

@@ -42,7 +42,9 @@ def batch_for(resolution: int, processes: int) -> int:
     return max(min(processes * min(4096 // resolution, 32), 64), processes)
 
 
-def configured(name: str, resolution: int, *, processes: int = 1, batch: int | None = None) -> tuple[JsonObject, ...]:
+def configured(
+    name: str, resolution: int, *, processes: int = 1, batch: int | None = None
+) -> tuple[JsonObject, JsonObject]:
     """Return the tables `networks` and `training` of a configuration, with its formulas worked out.
 
     Args:

@@ -148,10 +148,11 @@ def labels_used(path: Path, c_dim: int) -> tuple[LabelsFrom, str | None]:
     return "all", None
 
 
-def glance(path: Path, labels_from: LabelsFrom = "all") -> Dataset:
+def glance(path: Path, labels_from: LabelsFrom = "all", *, skip_bad: bool = False) -> Dataset:
     """Return a data set as its list of names and labels has it, of empty pictures; takes no room and decodes none.
 
-    They are as large as the first picture, with 1 channel if that is gray, else 3.
+    They are as large as the first picture, with 1 channel if that is gray, else 3. With `skip_bad` a broken one is not
+    the first.
 
     Raises:
         DataError: if there is no picture, or the first is broken.
@@ -162,6 +163,8 @@ def glance(path: Path, labels_from: LabelsFrom = "all") -> Dataset:
         try:
             image = image or decode_image(picture.content())
         except DataError as error:
+            if skip_bad:
+                continue
             raise DataError(f"{path}: {picture.name} {error}") from error
     if not image:
         raise DataError(f"{path} has no pictures")

@@ -193,9 +193,7 @@ def _new(plan: Plan) -> tuple[Networks, JsonObject, str]:
         origin = str(plan.config)
     else:
         size, origin = _size_for(plan), str(plan.cfg)
-        networks, training = configured(
-            origin, size.pop("resolution"), processes=_processes(), batch=given.get("batch")
-        )
+        networks, training = _configured(plan, size["resolution"])
         networks |= size
     try:
         return decode(Networks, networks | looks), training | given, origin
@@ -205,16 +203,17 @@ def _new(plan: Plan) -> tuple[Networks, JsonObject, str]:
 
 def _size_for(plan: Plan) -> JsonObject:
     """Return the size, channels and labels that new networks are to have for the pictures."""
-    data = glance(plan.data, "all" if plan.conditional else "none")
+    data = glance(plan.data, "all" if plan.conditional else "none", skip_bad=plan.skip_bad)
     channels, height, width = data.pictures.shape[1:]
+    resolution = plan.given.get("resolution", plan.resolution)
     if plan.conditional and not data.c_dim:
         raise StyleGANError(f"--cond: the pictures of {plan.data} have no labels")
-    if plan.resolution is None and (height != width or height & (height - 1)):
+    if resolution is None and (height != width or height & (height - 1)):
         raise StyleGANError(
             f"{plan.data}: the first picture is {width}×{height}, not square with a power of two: give --resolution"
         )
     return {
-        "resolution": plan.resolution or height,
+        "resolution": resolution if isinstance(resolution, int) and resolution > 0 else height,
         "img_channels": channels,
         "c_dim": data.c_dim if plan.conditional else 0,
     }
@@ -222,14 +221,16 @@ def _size_for(plan: Plan) -> JsonObject:
 
 def _of_cfg(plan: Plan, family: str, resolution: int) -> JsonObject:
     """Return the settings of a configuration for networks that there are."""
-    networks, training = configured(str(plan.cfg), resolution, processes=_processes(), batch=plan.given.get("batch"))
+    networks, training = _configured(plan, resolution)
     if networks["family"] != family:
         raise StyleGANError(f"--cfg {plan.cfg} is for networks of the family {networks['family']}, this is of {family}")
     return {name: value for name, value in training.items() if not name.startswith("blur_")}
 
 
-def _processes() -> int:
-    return get_int_from_env(_WORLD, 1)
+def _configured(plan: Plan, resolution: int) -> tuple[JsonObject, JsonObject]:
+    batch = plan.given.get("batch")
+    usable = batch if isinstance(batch, int) and batch > 0 else None  # others will be refused as settings
+    return configured(str(plan.cfg), resolution, processes=get_int_from_env(_WORLD, 1), batch=usable)
 
 
 def _settings(family: str, given: JsonObject, where: str) -> Settings:

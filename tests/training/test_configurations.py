@@ -228,6 +228,13 @@ def test_what_is_not_there_is_said(photos: Path, tmp_path: Path) -> None:
     assert "16×16, 1 channel\n" in said
     (odd / "0.png").write_bytes(b"no picture")
     assert "0.png is broken, or not a picture" in _train(odd, "--cfg", "auto", *common, status=1)
+    Image.new("RGB", (16, 16)).save(odd / "1.png")
+    _train(odd, "--cfg", "auto", "--bad", "skip", *SMALL, *common, "-n")
+    assert "batch has the unknown value 'many'" in _train(
+        photos, "--cfg", "auto", "--set", "batch=many", *SMALL, *common, status=1
+    )
+    said = _train(photos, "--cfg", "auto", "--set", "resolution=8", *SMALL, *common, "-n")
+    assert "0.0004" in said  # R1's weight for that size
 
 
 def test_documentation_names_what_there_is() -> None:
