@@ -84,7 +84,13 @@ def _find_source(mix: Mix) -> None:
 @options.noise(
     help="official = as stylegan-generate draws a seed, or what the latents have; const = the network's own maps."
 )
-@click.option("--noise-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of --noise random.")
+@click.option(
+    "--noise-seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of --noise random, and of noise beyond the ordinary picture.",
+)
 @CANVAS
 @options.sheet_file("draw.png", "The picture; a sheet of several (.png).")
 @options.COLUMNS

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan_torch.drawing.draw import synthesize
+from stylegan_torch.drawing.random_streams import RandomStream, Share
 from stylegan_torch.editing.latents import Latents
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.networks import stylegan1, stylegan2, stylegan3
@@ -192,10 +193,10 @@ def _continued_noise(
         offset: where the ordinary picture lies in them.
         seed: of the noise beyond.
     """
-    generator = torch.Generator().manual_seed(seed)
+    draws = RandomStream((seed,), 1, Share())
     result = []
     for each, (height, width) in zip(maps, sizes, strict=True):
-        around = torch.randn(1, 1, height, width, generator=generator).to(each) * bool(each.any())
+        around = draws.normal(1, height, width).to(each) * bool(each.any())
         if each.shape[2:] == (height, width) and offset == (0, 0):
             result.append(each)
             continue
