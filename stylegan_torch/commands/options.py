@@ -13,6 +13,7 @@ import click
 from stylegan_torch.commands.given import note_check, note_hashes, note_nonfinite
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, DistanceFile, OutputFile
 from stylegan_torch.commands.terminal import finite, parse_seeds, reading
+from stylegan_torch.commands.truncating import Asked, parse_truncation
 from stylegan_torch.drawing.marks import Marking, Signer
 from stylegan_torch.editing.composition import well_formed_layers
 from stylegan_torch.errors import StyleGANError
@@ -167,6 +168,35 @@ def seeds(help: str, *, required: bool = False) -> Option:
 def truncation(help: str = "Truncation of seeds; 1 = none." + OWN_TRUNCATION) -> Option:
     """Return the option `--truncation`; None where it is not given."""
     return click.option("--truncation", callback=reading(finite), metavar="PSI", help=help)
+
+
+def _asked(ctx: click.Context, param: click.Parameter, centres: Path | None) -> Asked:
+    psi, parts = ctx.params.pop("truncation_psis")
+    return Asked(psi, parts, centres)
+
+
+def truncations(help: str = "Truncation of seeds; 1 = none." + OWN_TRUNCATION) -> Option:
+    """Return the options of truncation by layers and centres, as the one parameter `truncation`, an `Asked`."""
+    which, _, default = help.partition("  ")
+    return block(
+        click.option(
+            "--truncation",
+            "truncation_psis",
+            multiple=True,
+            is_eager=True,
+            callback=reading(parse_truncation),
+            metavar="PSI[@LAYERS]",
+            help="  ".join(filter(None, [f"{which} Again, with @LAYERS: what these layers have instead.", default])),
+        ),
+        click.option(
+            "--truncation-centres",
+            "truncation",
+            type=INPUT,
+            callback=_asked,
+            metavar="FILE",
+            help="Truncate towards the nearest of what `stylegan centres` wrote, not the mean w.",
+        ),
+    )
 
 
 def noise(*names: str, help: str) -> Option:

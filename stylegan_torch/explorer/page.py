@@ -53,7 +53,7 @@ _SEED, _LATENTS = "a seed", "latents"
 _MOST_STEPS = 2000
 _NOISE: list[Noise] = ["official", "const", "random", "none"]
 _SPACES: list[Literal["w", "w+"]] = ["w+", "w"]
-_FITS: list[Literal["crop", "pad", "align"]] = ["crop", "pad", *(["align"] if can_find() else [])]
+_FITS: list[Literal["crop", "pad", "align"]] = ["crop", "pad", "align"] if can_find() else ["crop", "pad"]
 _DRAWING = "drawing …"
 _OFF = f"() => [...Array(2).fill({{__type__: 'update', interactive: false}}), '', '{_DRAWING}']"
 """Turns the files off in the browser, before anything is asked of the server."""

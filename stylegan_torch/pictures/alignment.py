@@ -109,7 +109,9 @@ def cut(image: Image.Image, crop: Crop, size: tuple[int, int]) -> Image.Image:
     part = _with_surroundings(image, low, high, _BLUR * float(max(sides)) / max(factor, 1))
     width, height = (_SAMPLES * pixels for pixels in size)
     matrix = np.stack([2 * across / width, 2 * down / height, corner - low], axis=1)
-    samples = part.transform((width, height), Image.Transform.AFFINE, matrix.ravel(), Image.Resampling.BILINEAR)
+    samples = part.transform(
+        (width, height), Image.Transform.AFFINE, matrix.ravel().tolist(), Image.Resampling.BILINEAR
+    )
     return samples.reduce(_SAMPLES)
 
 
