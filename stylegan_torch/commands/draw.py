@@ -125,6 +125,7 @@ def draw(
         from stylegan_torch.editing.latents import Latents, drawn
     opened = open_generator(network, device, exact)
     note_no_class(opened.G, class_index, [seeds, *([each.source] for each in mixes if isinstance(each.source, int))])
+    truncation.note(opened.G)
     composer = Composer(opened.G)
     plan = Composition(
         Path(),

@@ -96,6 +96,7 @@ def edit(
     if max(index) >= len(known):
         raise StyleGANError(f"{directions} has the directions 0 to {len(known) - 1}, not {max(index)}")
     rows = chosen_layers(opened.G, layers, "--layers") if layers else []
+    truncation.note(opened.G)
     start = latents_of(opened.G, given, psi=truncation.psi, class_index=class_index, truncation=truncation)
     starts = singles(start)
     moved = [

@@ -165,6 +165,7 @@ def film(
     G = opened.drawer
     if save_latents:
         require_w(G)
+    truncation.note(opened.G)
     with _usage_errors():
         plan = way.plan(opened)
         frames = w_frames * -(-plan.count // (columns * rows)) if w_frames else max(1, round(seconds * fps))

@@ -108,6 +108,7 @@ def main(
     device = usable_device(device)
     checkpoint = read_networks(network, weights)
     G = checkpoint.network(weights, allow_nonfinite=allows_nonfinite())
+    truncation.note(G)
     more = truncation.of(G, cutoff=truncation_cutoff)
     settings = DrawSettings(
         truncation.psi, truncation_cutoff, class_index, noise_mode, dtype, translate, rotate, truncation=more

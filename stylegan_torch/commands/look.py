@@ -123,6 +123,7 @@ def look(
     def read(pictures: Pictures) -> Latents:
         return latents_of(G, pictures, psi=truncation.psi, class_index=class_index, truncation=truncation)
 
+    truncation.note(G)
     if what == "average":
         found = _average(G)
     elif what == "truncation":

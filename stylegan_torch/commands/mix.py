@@ -90,6 +90,7 @@ def mix(
     opened = open_generator(network, device, exact)
     require_w(opened.G)
     note_no_class(opened.G, class_index, [rows, cols])
+    truncation.note(opened.G)
     psi = official_psi(opened.G) if truncation.psi is None else truncation.psi
     of_rows, of_cols = (
         latents_of(opened.G, given, psi=psi, class_index=class_index, all_layers=True, truncation=truncation)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from stylegan_torch.commands.terminal import say
 from stylegan_torch.editing.composition import LayerPsi, parse_psi
 
 if TYPE_CHECKING:
@@ -47,6 +48,19 @@ class Asked:
             return truncation(G, psi, self.parts, centres=self.centres, cutoff=cutoff, all_layers=all_layers)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--truncation") from error
+
+    def note(self, G: Generator) -> None:
+        """Say it if the centres were found with another generator's weights.
+
+        Raises:
+            StyleGANError: if they are not for it at all.
+        """
+        if self.centres:
+            from stylegan_torch.editing.latents import network_hash
+            from stylegan_torch.editing.truncation import load
+
+            if load(self.centres, G).network != network_hash(G):
+                say(f"Note: {self.centres} was found with another network.", err=True)
 
     def about(self) -> dict[str, object]:
         """Return what pictures say of it, besides psi."""

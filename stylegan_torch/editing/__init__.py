@@ -13,4 +13,5 @@ __all__ = [
     "perceptual",
     "projection",
     "targets",
+    "truncation",
 ]

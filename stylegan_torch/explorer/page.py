@@ -54,6 +54,7 @@ _MOST_STEPS = 2000
 _NOISE: list[Noise] = ["official", "const", "random", "none"]
 _SPACES: list[Literal["w", "w+"]] = ["w+", "w"]
 _FITS: list[Literal["crop", "pad", "align"]] = ["crop", "pad", "align"] if can_find() else ["crop", "pad"]
+_finder = functools.cache(FaceFinder)
 _DRAWING = "drawing …"
 _OFF = f"() => [...Array(2).fill({{__type__: 'update', interactive: false}}), '', '{_DRAWING}']"
 """Turns the files off in the browser, before anything is asked of the server."""
@@ -516,7 +517,7 @@ class Page:
         network = self._choice(values, self.network, self.sessions.networks)
         renderer = self.sessions.renderer(network)
         label = self._class(values, renderer)
-        alignment = Alignment(FaceFinder(), "largest") if fit == "align" else None
+        alignment = Alignment(_finder(), "largest") if fit == "align" else None
         target = read_target(photo, renderer.G, "pad" if fit == "pad" else "crop", alignment=alignment)
         if session.projects:
             raise StyleGANError("a photograph of yours is being projected: stop that first")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,6 +70,7 @@ class FaceFinder:
         self._rectangle: Any = dlib.rectangle
         self._detect: Any = dlib.get_frontal_face_detector()
         self._version = dlib.__version__
+        self._lock = threading.Lock()  # a detector works on one picture at a time
         whole = self._predict(np.zeros((8, 8), np.uint8), dlib.rectangle(0, 0, 7, 7))
         if whole.num_parts != 68:
             raise StyleGANError(f"{path} finds {whole.num_parts} landmarks, not 68")
@@ -88,7 +90,8 @@ class FaceFinder:
             if factor <= 1
             else np.ascontiguousarray(image.resize((_scaled(image.width, factor), _scaled(image.height, factor))))
         )
-        found = self._detect(looked_at, int(min(image.size) < _SMALL))
+        with self._lock:
+            found = self._detect(looked_at, int(min(image.size) < _SMALL))
         boxes = sorted(found, key=lambda box: -box.area())
         return [self._landmarks(pixels, box, max(factor, 1.0)) for box in boxes]
 

@@ -19,7 +19,7 @@ from stylegan_torch.drawing.draw import DrawSettings, draw, draw_latents
 from stylegan_torch.drawing.truncation import Truncation
 from stylegan_torch.editing.composer import Composer
 from stylegan_torch.editing.composition import Composition, LayerPsi, parse_psi
-from stylegan_torch.editing.latents import from_seeds, sample_w
+from stylegan_torch.editing.latents import from_seeds, network_hash, sample_w
 from stylegan_torch.editing.perceptual import PyramidDistance
 from stylegan_torch.editing.truncation import CentresError, CentreSet, NearestCentre, find, load, save, truncation
 from stylegan_torch.networks.interface import Generator
@@ -45,7 +45,7 @@ def pixels(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 def centre_set(G: Generator, count: int = 5) -> CentreSet:
     w = sample_w(G, count, seed=9)
-    return CentreSet(w, torch.full((count,), 1 / count), "w", "")
+    return CentreSet(w, torch.full((count,), 1 / count), "w", network_hash(G))
 
 
 # The formula.
@@ -187,7 +187,16 @@ def centres(tmp_path: Path) -> Path:
 
 
 def test_every_command_truncates_alike(tmp_path: Path, centres: Path) -> None:
-    given = ["--network", NETWORK, "--truncation", "0.4", "--truncation", "0.9@1-2", "--truncation-centres", centres]
+    given: list[object] = [
+        "--network",
+        NETWORK,
+        "--truncation",
+        "0.4",
+        "--truncation",
+        "0.9@1-2",
+        "--truncation-centres",
+        centres,
+    ]
     G = network()
     (known,) = from_seeds(G, [3], truncation=truncation(G, 0.4, [LayerPsi(0.9, "1-2")], centres=centres)).ws
     w = from_seeds(G, [3]).ws[0, 0]
@@ -199,6 +208,13 @@ def test_every_command_truncates_alike(tmp_path: Path, centres: Path) -> None:
     expected = pixels(tmp_path / "out" / "seed0003.png")
     run("draw", *given, "--seeds", 3, "--out", tmp_path / "a.png", "--save-latents", tmp_path / "a.npz")
     assert np.array_equal(pixels(tmp_path / "a.png"), expected)
+    assert "Note" not in run("draw", *given, "--seeds", 3, "--out", tmp_path / "a.png", "--force")
+    save(tmp_path / "other.npz", replace(load(centres, G), network="another"))
+    given[-1] = tmp_path / "other.npz"
+    for command in ("draw", "look"):
+        what = ["noise"] if command == "look" else []
+        output = run(command, *what, *given, "--seeds", 3, "--out", tmp_path / "a.png", "--force")
+        assert "other.npz was found with another network" in output
     np.testing.assert_allclose(np.load(tmp_path / "a.npz")["ws"][0], known, atol=1e-5)
     run(
         "edit",
