@@ -169,9 +169,9 @@ def film(
     with _usage_errors():
         plan = way.plan(opened)
         frames = w_frames * -(-plan.count // (columns * rows)) if w_frames else max(1, round(seconds * fps))
-        cells = plan.cells(columns * rows, frames)
+        cells = plan.cells(cells=columns * rows, frames=frames)
     easings, starts = [key.easing for key in way.keyframes], [key.seconds / seconds for key in way.keyframes]
-    cells = [timed(cell, easing, easings, starts) for cell in cells]
+    cells = [timed(cell, easing, easings=easings, starts=starts) for cell in cells]
     if noise == "random":
         cells = with_random_noise(G, cells, max(3, round(frames / fps * _NEW_NOISES)))
     if noise in ("const", "none"):
@@ -199,10 +199,10 @@ def film(
 
 @dataclass(frozen=True)
 class _Plan:
-    """How many pictures a film goes through, what gives so many films side by side of so many frames, what they say."""
+    """How many pictures a film goes through, what gives `cells` films side by side of `frames`, and what they say."""
 
     count: int
-    cells: Callable[[int, int], list[Cell]]
+    cells: Callable[..., list[Cell]]
     about: dict[str, object]
 
 
@@ -263,11 +263,7 @@ class _Way:
             space = self.space or ("w" if self.truncation.centres else "z")
             through = partial(seed_cells, opened.drawer, seeds, space=space, settings=settings, truncation=more)
             origin: dict[str, object] = {"seeds": seeds, "space": space}
-            return _Plan(
-                len(seeds),
-                lambda cells, frames: through(cells=cells, frames=frames),
-                {**origin, **self._keys(), **kept},
-            )
+            return _Plan(len(seeds), through, {**origin, **self._keys(), **kept})
         parts = [self._latents(key, opened.G) for key in self.keyframes] or _load(self.latents, opened.G)
         found = _joined(parts)
         origin = {"latents": [path.name for path in self.latents]} if self.latents else {}

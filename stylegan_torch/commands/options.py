@@ -278,7 +278,7 @@ def alignment(*which: str) -> Option:
             type=INPUT,
             is_eager=True,
             metavar="FILE",
-            help="For --align: another shape predictor of dlib with 68 landmarks (.dat).",
+            help="For --align: another shape predictor of dlib with 68 landmarks (.dat), of people you trust.",
         ),
         click.option(
             "--face",

@@ -135,8 +135,6 @@ def test_frames_from_each_picture_to_the_next(tmp_path: Path) -> None:
     keys = from_seeds(network(), [1, 2, 3], 0.5).ws
     torch.testing.assert_close(ws_of(tmp_path / "a.npz")[::4], keys, rtol=0, atol=1e-5)
     run("film", *options, "--seeds", "1,2,3", "--seconds", 2.4, "--out", tmp_path / "b.gif", "--space", "w")
-    with Image.open(tmp_path / "a.gif") as one, Image.open(tmp_path / "b.gif") as other:
-        assert one.n_frames == other.n_frames
     assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
     output = run("film", *options, "--seeds", "1-4", "--w-frames", 3, "--grid", "2x1", "--out", tmp_path / "c.gif")
     assert "6 frames" in output

@@ -180,6 +180,20 @@ def test_a_drawn_face_is_found_and_comes_to_its_place(finder: FaceFinder, seed: 
     np.testing.assert_allclose(known.quad, [(0, 0), (0, 256), (256, 256), (256, 0)], atol=18)
 
 
+@pytest.mark.parametrize("angle", [-20, 15])
+def test_a_turned_face_comes_upright(finder: FaceFinder, angle: float) -> None:
+    image = _drawn(1, (420, 420), (82, 82))
+    edge = image.getpixel((0, 0))
+    turned = image.rotate(angle, Image.Resampling.BICUBIC, fillcolor=edge)
+    (upright,), (back,) = (Alignment(finder).made(each, 64, "a.png") for each in (image, turned))
+    (as_it_is,) = Alignment(box=(82, 82, 338, 338)).made(turned, 64, "a.png")
+    crooked, found, known = (
+        np.asarray(each.resize((64, 64))).astype(float)[12:52, 12:52] for each in (as_it_is, back, upright)
+    )
+    assert np.abs(found - known).mean() < 10
+    assert np.abs(crooked - known).mean() > 20
+
+
 def test_several_faces_and_none(finder: FaceFinder) -> None:
     two = _drawn(1, (620, 300), (340, 20), (20, 40))
     large, small = finder.of(two)

@@ -104,7 +104,7 @@ def latents_cells(latents: Latents, cells: int, frames: int) -> list[Cell]:
     return dealt
 
 
-def timed(cell: Cell, easing: str, easings: Sequence[str] = (), starts: Sequence[float] = ()) -> Cell:
+def timed(cell: Cell, easing: str, *, easings: Sequence[str] = (), starts: Sequence[float] = ()) -> Cell:
     """Return a film that goes from keyframe to keyframe in another way; the noise of its keyframes goes with it.
 
     Args:
