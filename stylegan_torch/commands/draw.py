@@ -17,6 +17,7 @@ from stylegan_torch.commands.inputs import INPUT, OUTPUT
 from stylegan_torch.commands.latents import one_of, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say
+from stylegan_torch.commands.truncating import Asked
 from stylegan_torch.drawing.marks import Marking
 from stylegan_torch.editing.composition import Composition, Mix, Move, Noise, check_directions, parse_mix, parse_move
 from stylegan_torch.files.atomic import refuse_existing
@@ -63,7 +64,7 @@ def _find_source(mix: Mix) -> None:
 @options.seeds("Pictures to begin with.")
 @options.latents_file("Latents to begin with (.npz), rather than seeds.")
 @click.option("--row", type=click.IntRange(min=0), metavar="K", help="Only this row of --latents, from 0.")
-@options.truncation()
+@options.truncations()
 @options.CLASS
 @click.option(
     "--mix",
@@ -104,7 +105,7 @@ def draw(
     seeds: list[int] | None,
     latents: Path | None,
     row: int | None,
-    truncation: float | None,
+    truncation: Asked,
     class_index: int | None,
     mixes: tuple[Mix, ...],
     moves: tuple[Move, ...],
@@ -140,10 +141,13 @@ def draw(
         from stylegan_torch.editing.latents import Latents
     opened = open_generator(network, device, exact)
     note_no_class(opened.G, class_index, [seeds, *([each.source] for each in mixes if isinstance(each.source, int))])
+    truncation.note(opened.G)
     composer = Composer(opened.G)
     plan = Composition(
         Path(),
-        truncation_psi=truncation,
+        truncation_psi=truncation.psi,
+        layer_psis=truncation.parts,
+        centres=truncation.centres,
         class_index=class_index,
         mixes=mixes,
         moves=moves,

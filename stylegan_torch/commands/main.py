@@ -19,6 +19,7 @@ HOMES = {
     "film": "stylegan_torch.commands.film:film",
     "project": "stylegan_torch.commands.project:project",
     "directions": "stylegan_torch.commands.directions:directions",
+    "centres": "stylegan_torch.commands.centres:centres",
     "edit": "stylegan_torch.commands.edit:edit",
     "look": "stylegan_torch.commands.look:look",
     "measure": "stylegan_torch.commands.measure:measure",

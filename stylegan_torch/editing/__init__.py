@@ -15,4 +15,5 @@ __all__ = [
     "projection",
     "spectra",
     "targets",
+    "truncation",
 ]
