@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from stylegan_torch.drawing.images import Picture
     from stylegan_torch.editing.projection import Projection
     from stylegan_torch.networks.interface import Generator
+    from stylegan_torch.pictures.alignment import Alignment
 
 SAVE_SECONDS = 10.0
 """How much work a killed process may lose, at most."""
@@ -31,6 +32,8 @@ FILM_FPS = 16
 EXAMPLES = """\b
 Examples:
   stylegan project photo.jpg --network ffhq.pt
+  stylegan project photo.jpg --network ffhq.pt --align
+  stylegan project cat.jpg --network afhqcat.pkl --box 120,40,632,552
   stylegan project photo.jpg --network ffhq.pt --space w --starts 4 --film photo.gif
   stylegan project photo.jpg --network ffhq.pt --distance vgg16.pt --trust-distance
   stylegan project photo.jpg --network ffhq.pt --begin out/photo.npz --steps 300 --outdir better
@@ -68,6 +71,7 @@ Examples:
     show_default=True,
     help="What to do about another shape: cut to the middle, or pad with white.",
 )
+@options.alignment("largest")
 @options.DISTANCE
 @options.CLASS
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Everything random follows.")
@@ -90,6 +94,7 @@ def project(
     starts: int,
     begin: Path | None,
     fit: Literal["crop", "pad"],
+    alignment: Callable[[], Alignment] | None,
     distance_name: str,
     trust_distance: bool,
     class_index: int | None,
@@ -130,10 +135,11 @@ def project(
         from stylegan_torch.editing.projection import Projection, ProjectionSettings, load_state
         from stylegan_torch.editing.targets import psnr, read_target
     kept = load_state(state) if resume else None
+    cut = alignment() if alignment else None
     opened = open_generator(network, device)
     require_w(opened.G)
     begins_at = load(begin, opened.G) if begin else None
-    target = read_target(photo, opened.G, fit)
+    target = read_target(photo, opened.G, fit, alignment=cut)
     distance = open_distance(distance_name, opened.G.device, trust_distance)
     settings = ProjectionSettings(space=space, steps=steps, starts=starts, seed=seed)
     projection = Projection(
@@ -147,6 +153,7 @@ def project(
     latents = projection.latents()
     [picture] = drawn(opened.drawer, latents)
     about = {"network": opened.origin, "photo": photo.name, "fit": fit, "class": class_index}
+    about |= {"alignment": cut.story} if cut else {}
     about |= {"distance": distance.name, "begin": begin.name if begin else None, "projection": asdict(settings)}
     replace = force or resume
     save_png(aim, to_pil(target.picture), {"photo": photo.name, "fit": fit}, marking=UNMARKED, force=replace)
