@@ -11,7 +11,7 @@ import click
 from stylegan_torch.commands import options
 from stylegan_torch.commands.given import take_inputs
 from stylegan_torch.commands.inputs import InputFile, InputFolder, OutputFile
-from stylegan_torch.commands.terminal import Command, one_line_errors, picture_size, reading, say, tracked
+from stylegan_torch.commands.terminal import Command, one_line_errors, say, tracked
 from stylegan_torch.text import one_line
 
 if TYPE_CHECKING:
@@ -54,9 +54,7 @@ class _Labels(InputFile):
 @click.command(cls=Command, epilog=EXAMPLES, short_help="Make a data set in the official form.")
 @click.argument("src", type=InputFolder())
 @click.argument("dst", type=OutputFile(".zip"))
-@click.option(
-    "--resolution", callback=reading(picture_size), metavar="WxH", help="Size of all.  [default: as they are]"
-)
+@options.resolution("Size of all.  [default: as they are]")
 @click.option(
     "--transform",
     type=click.Choice(["center-crop", "center-crop-wide"]),

@@ -28,7 +28,7 @@ EXAMPLES = """\b
 Examples:
   stylegan measure fid kid pr --network ffhq.pt --reals ffhq.zip --mirror --download --out ffhq.json
   stylegan measure fid --reals faces.zip --samples 5000 --extractor random-convolutions
-  stylegan measure fid is --generated pictures/ --reals photos/ --size 256x256 --features weights-inception.pth
+  stylegan measure fid is --generated pictures/ --reals photos/ --resolution 256x256 --features weights-inception.pth
   stylegan measure ppl --network ffhq.pt --distance vgg16.pt --trust-distance --ends-only --samples 50000
   stylegan measure eqt eqr --network stylegan3-r.pkl --samples 1000
 """
@@ -60,7 +60,7 @@ class Sources:
     values: Literal["8bit", "float"]
     reals_count: int | None
     mirror: bool
-    size: tuple[int, int] | None
+    resolution: tuple[int, int] | None
     bad: str
     seed: int
     device: str | None
@@ -73,7 +73,7 @@ class Sources:
 
     def open(self, samples: int) -> tuple[PictureSet, Collection | None]:
         """Return what is generated, and the reals; by default so many samples of a network."""
-        size = (self.size[1], self.size[0]) if self.size else None
+        size = (self.resolution[1], self.resolution[0]) if self.resolution else None
         if self.generated:
             fakes = self._collection(self.generated, size, self.samples)
             return fakes, self._reals((fakes.size.height, fakes.size.width))
@@ -120,8 +120,8 @@ class Sources:
             raise click.UsageError("give --generated or --network, not both")
         if needs_reals and not self.reals:
             raise click.UsageError("give the real pictures with --reals")
-        if self.size and not self.generated:
-            raise click.UsageError("--size is for --generated: a network's pictures have the size they have")
+        if self.resolution and not self.generated:
+            raise click.UsageError("--resolution is for --generated: a network's pictures have the size they have")
         if self.generated and (self.classes != "none" or self.values != "8bit" or self.truncation is not None):
             raise click.UsageError("--classes, --values and --truncation are for what a network draws")
 
@@ -156,7 +156,7 @@ SOURCES = options.block(
         "--reals-count", type=click.IntRange(min=2), help="Take so many of the reals, by the seed.  [default: all]"
     ),
     click.option("--mirror", is_flag=True, help="Take the reals a second time, mirrored."),
-    options.size("Of pictures, with --generated.  [default: of its first]"),
+    options.resolution("Of pictures, with --generated.  [default: of its first]"),
     options.bad("Bad pictures."),
 )
 

@@ -182,9 +182,9 @@ def extractor(help: str, default: str | None = None) -> Option:
     )
 
 
-def size(help: str) -> Option:
-    """Return the option `--size`, which gives width and height."""
-    return click.option("--size", callback=reading(picture_size), metavar="WxH", help=help)
+def resolution(help: str) -> Option:
+    """Return the option `--resolution`, which gives width and height."""
+    return click.option("--resolution", callback=reading(picture_size), metavar="WxH", help=help)
 
 
 def seeds(help: str, *, required: bool = False) -> Option:

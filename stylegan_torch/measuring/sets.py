@@ -351,12 +351,22 @@ class Prepared:
 
     Args:
         pictures: as they are.
-        name: of the set. key: what distinguishes it from others; None = a hash of all pictures.
+        name: of the set. key: what distinguishes `pictures` from others; None = a hash of all of them.
+        rows: [N], which of them there are; None = all.
         mirror: take each picture a second time, mirrored.
     """
 
-    def __init__(self, pictures: NDArray[np.uint8], name: str, *, key: str | None = None, mirror: bool = False) -> None:
+    def __init__(
+        self,
+        pictures: NDArray[np.uint8],
+        name: str,
+        *,
+        key: str | None = None,
+        rows: NDArray[np.int64] | None = None,
+        mirror: bool = False,
+    ) -> None:
         self.pictures, self.title, self.mirror = pictures, name, mirror
+        self.rows = np.arange(len(pictures)) if rows is None else rows
         self._key = key or hashlib.sha256(np.ascontiguousarray(pictures).tobytes()).hexdigest()
 
     @property
@@ -373,14 +383,14 @@ class Prepared:
     @property
     def key(self) -> JsonObject:
         """What its features are cached by."""
-        return {**self.about, "content": self._key}
+        return {**self.about, "content": self._key, "rows": hashlib.sha256(self.rows.tobytes()).hexdigest()}
 
     def __len__(self) -> int:
-        return len(self.pictures) * (1 + self.mirror)
+        return len(self.rows) * (1 + self.mirror)
 
     def name(self, index: int) -> str:
         """Return the number."""
-        return f"number {index % len(self.pictures)}{' (mirrored)' * (index >= len(self.pictures))}"
+        return f"number {self.rows[index % len(self.rows)]}{' (mirrored)' * (index >= len(self.rows))}"
 
     def batches(self, start: int, size: int) -> Iterator[Batch]:
         """Give the pictures from a number on."""
@@ -392,5 +402,5 @@ class Prepared:
         return {i: self._one(i) for i in indices}
 
     def _one(self, index: int) -> Tensor:
-        pixels = as_rgb(torch.from_numpy(self.pictures[index % len(self.pictures)].copy())[None])[0]
-        return pixels.flip(2) if index >= len(self.pictures) else pixels
+        pixels = as_rgb(torch.from_numpy(self.pictures[self.rows[index % len(self.rows)]].copy())[None])[0]
+        return pixels.flip(2) if index >= len(self.rows) else pixels

@@ -30,8 +30,8 @@ class Dataset:
     """Pictures [M, C, H, W] uint8, mapped from the cache, and the number of each one's class [N], -1 without.
 
     class_names: in the order of their numbers. skipped: bad pictures that were left out, and why.
-    vectors: labels [N, L] float32 in place of classes. names: of the pictures. key: of the M pictures, another for others,
-    or "" where that is not known.
+    vectors: labels [N, L] float32 in place of classes. names: of the pictures.
+    key: of the M pictures, another for others, or "" where that is not known.
     rows: which N of the M pictures there are; None = all.
     """
 

@@ -60,7 +60,7 @@ class Metrics:
         chosen = np.random.default_rng(0).permutation(len(data))[:_LABELS]
         labels = data.labels(chosen, G.c_dim) if G.c_dim else None
         drawn = Generated(G, self.samples, classes="none" if labels is None else "reals", real_labels=labels)
-        reals = Prepared(data.pictures, "what is trained on", key=data.key or None)
+        reals = Prepared(data.pictures, "what is trained on", key=data.key or None, rows=data.rows)
         return measure(
             self.names,
             drawn,

@@ -67,7 +67,7 @@ def test_pictures_against_pictures(reals: Path, cache: tuple[object, ...], tmp_p
     assert float(same[0].removeprefix(FID)) == pytest.approx(0, abs=1e-4)
     assert same[1].endswith("precision 1, recall 1")
     smaller = folder_of(tmp_path / "smaller", random_pictures(6, 16, seed=1))
-    assert _run("fid", "--generated", smaller, "--reals", reals, "--size", "24x32", *cache) != same[0]
+    assert _run("fid", "--generated", smaller, "--reals", reals, "--resolution", "24x32", *cache) != same[0]
 
 
 @pytest.mark.long  # `test_features` interrupts in the same process
@@ -91,7 +91,11 @@ def test_killed_it_goes_on_to_the_same_numbers(reals: Path, cache: tuple[object,
     [
         (("fid",), 2, "give the real pictures with --reals"),
         (("fid", "--generated", "{reals}", "--network", NETWORK, "--reals", "{reals}"), 2, "not both"),
-        (("fid", "--network", NETWORK, "--reals", "{reals}", "--size", "8"), 2, "--size is for --generated"),
+        (
+            ("fid", "--network", NETWORK, "--reals", "{reals}", "--resolution", "8"),
+            2,
+            "--resolution is for --generated",
+        ),
         (("eqt", "--generated", "{reals}"), 2, "eqt is measured on a network"),
         (("fid", "--generated", "{reals}", "--reals", "{reals}", "--classes", 1), 2, "what a network draws"),
         (("fid", "--reals", "{reals}", "--classes", "some"), 2, "'some' is neither none, uniform or reals"),

@@ -87,6 +87,9 @@ def test_mirrored_and_chosen_pictures(tmp_path: Path) -> None:
     assert torch.equal(mirrored.some([8])[8], plain[2].flip(2))
     memory = Prepared(plain.numpy(), "all", mirror=True)
     assert torch.equal(_all(memory)[1], _all(mirrored)[1])
+    rows = Prepared(plain.numpy(), "some", rows=np.array([4, 1]), mirror=True)
+    assert torch.equal(_all(rows)[1], torch.cat([plain[[4, 1]], plain[[4, 1]].flip(3)]))
+    assert rows.name(3) == "number 1 (mirrored)" and rows.key != memory.key
     few = Collection(folder, count=3, seed=1)
     assert torch.equal(_all(few)[1], plain[torch.from_numpy(few.chosen)]) and len(few) == 3
     with pytest.raises(DataError, match="has 6 pictures, not 7"):
