@@ -97,8 +97,8 @@ class Sources:
         from stylegan_torch.measuring import Generated
 
         G = opened.G
-        if self.classes == "none":
-            note_no_class(G, None)
+        if G.c_dim and self.classes == "none":
+            say(f"Note: no --classes given; taking an all-zero label ({G.c_dim} classes).", err=True)
         labels = reals.numbers(G.c_dim) if reals and self.classes == "reals" else None
         return Generated(
             G,
@@ -162,7 +162,9 @@ SOURCES = options.block(
 
 
 @click.command(epilog=EXAMPLES, short_help="FID, KID, precision, path lengths, equivariance …")
-@click.argument("what", nargs=-1, required=True, type=click.Choice([*options.SET_MEASURES, *_OF_NETWORKS]))
+@click.argument(
+    "what", metavar="WHAT...", nargs=-1, required=True, type=click.Choice([*options.SET_MEASURES, *_OF_NETWORKS])
+)
 @click.option("--reals", type=InputFolder(), help="Real pictures: a folder, a .zip or a WebDataset.")
 @click.option(
     "--samples",

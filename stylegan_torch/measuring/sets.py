@@ -246,10 +246,7 @@ class Collection:
         skip_bad: bool = False,
     ) -> None:
         self.path, self.mirror, self.skip_bad, self.seed = path, mirror, skip_bad, seed
-        self.names, self.labels = [], []
-        for picture in pictures(path):
-            self.names.append(picture.name)
-            self.labels.append(picture.label)
+        self.names = [picture.name for picture in pictures(path, "none")]
         if not self.names:
             raise DataError(f"{path} has no pictures")
         if count is not None and count > len(self.names):
@@ -271,8 +268,13 @@ class Collection:
         raise DataError(f"{self.path} has no usable pictures")
 
     def numbers(self, c_dim: int) -> Tensor | None:
-        """Return the labels [N, c_dim] of the pictures taken, or None if they have none that a network takes."""
-        labels = numbered([self.labels[i] for i in self.chosen])
+        """Return the labels [N, c_dim] of the pictures taken, or None if they have none that a network takes.
+
+        Raises:
+            DataError: if they are not as they should be.
+        """
+        given = [picture.label for picture in pictures(self.path)]
+        labels = numbered([given[i] for i in self.chosen])
         if labels.vectors is not None:
             return torch.from_numpy(labels.vectors) if labels.vectors.shape[1] == c_dim else None
         if not len(labels.classes) or labels.classes.min() < 0 or labels.classes.max() >= c_dim:

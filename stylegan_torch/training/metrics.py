@@ -57,10 +57,11 @@ class Metrics:
             StyleGANError: if one cannot be taken.
         """
         G, data = trainer.G_ema, trainer.data
+        flip = trainer.settings.flip  # as StyleGAN2-ADA's reals are mirrored then, too
         chosen = np.random.default_rng(0).permutation(len(data))[:_LABELS]
         labels = data.labels(chosen, G.c_dim) if G.c_dim else None
         drawn = Generated(G, self.samples, classes="none" if labels is None else "reals", real_labels=labels)
-        reals = Prepared(data.pictures, "what is trained on", key=data.key or None, rows=data.rows)
+        reals = Prepared(data.pictures, "what is trained on", key=data.key or None, rows=data.rows, mirror=flip)
         return measure(
             self.names,
             drawn,

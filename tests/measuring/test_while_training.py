@@ -94,11 +94,11 @@ def test_measuring_changes_nothing_of_the_training(photos: Path, tmp_path: Path)
 def test_labels_are_those_of_the_reals(tmp_path: Path) -> None:
     for name in ("cats", "dogs"):
         folder_of(tmp_path / "photos" / name, random_pictures(12, seed=len(name)))
-    run, recipe = tmp_path / "run", _recipe(tmp_path, "c_dim = 2", "kimg = 0.008")
+    run, recipe = tmp_path / "run", _recipe(tmp_path, "c_dim = 2", "kimg = 0.008\nflip = true")
     measuring = ("--metrics", "fid", "--extractor", "random-convolutions", "--metrics-samples", 10)
     _train(tmp_path / "photos", "--config", recipe, "--outdir", run, *measuring)
     (report,) = (json.loads(path.read_text()) for path in run.glob("metrics-*.json"))
-    assert report["generated"]["classes"] == "reals"
+    assert report["generated"]["classes"] == "reals" and report["reals"]["count"] == 48  # mirrored too
 
 
 def test_what_is_missing_is_told_before_the_work_begins(photos: Path, tmp_path: Path) -> None:
