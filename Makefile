@@ -58,6 +58,7 @@ gallery: $(VENV)/.installed-all
 	rm -rf out/gallery
 	$(BIN)/stylegan-generate --truncation 0.7 --seeds 0-39 --columns 10 --grid $(GALLERY)/faces.png --outdir out/gallery --force
 	$(BIN)/stylegan mix --rows 2,4,11 --cols 1,5,7,8,14 --styles 0-3 --truncation 0.7 --out $(GALLERY)/mix.png --force
+	$(BIN)/stylegan draw --seeds 2,4,11,7,14,5,8,1 --layout columns --feather 0.15 --size 64x512 --fill tile --offset 0,0 --truncation 0.7 --out $(GALLERY)/layout.png --force
 	$(BIN)/stylegan directions --method pca --out out/gallery/pca.npz
 	$(BIN)/stylegan edit --directions out/gallery/pca.npz --index 0-4 --seeds 7 --truncation 0.7 --out $(GALLERY)/edit.png --force
 	$(BIN)/stylegan look truncation --seeds 0-2 --out $(GALLERY)/truncation.png --force
