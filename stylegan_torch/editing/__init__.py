@@ -1,6 +1,7 @@
 """Editing: what one does with the latents of a trained generator."""
 
 __all__ = [
+    "blending",
     "composer",
     "composition",
     "directions",
@@ -12,5 +13,7 @@ __all__ = [
     "mixing",
     "perceptual",
     "projection",
+    "surgery",
     "targets",
+    "tuning",
 ]

@@ -32,7 +32,7 @@ SOFT = 4
 _LEVEL = re.compile(r"(?:synthesis\.)?b(\d+)\.")
 _SIDES = re.compile(r"(\d+)(?:-(\d+))?")
 _AVERAGES = ("w_avg", "magnitude_ema")
-"""Buffers that are measured, so that they are blended as parameters are; others are drawn, and taken from one network."""
+"""Buffers that are measured, and blended as parameters are; others are drawn, and taken from one network."""
 _HABITS = ("truncation_psi", "truncation_cutoff", "official_noise", "num_fp16_res", "w_avg_beta", "magnitude_ema_beta")
 """Settings that may differ: no picture drawn from a w depends on them."""
 _HABITS += ("mbstd_group_size",)
@@ -59,7 +59,7 @@ class Rule:
         """Return whether it is about a tensor, by its name and `level_of`."""
         sides = _SIDES.fullmatch(self.where)
         if not sides:
-            return level == self.where or name == self.where or name.startswith(f"{self.where}.")
+            return self.where in (level, name) or name.startswith(f"{self.where}.")
         low, high = int(sides[1]), int(sides[2] or sides[1])
         return level != MAPPING and low <= int(level) <= high
 
@@ -264,8 +264,8 @@ def _distances(given: Mapping[str, StoredNetwork]) -> dict[str, float]:
 def _check_related(role: str, names: Sequence[str], apart: float, allowed: bool) -> None:
     if apart > UNRELATED and not allowed:
         raise BlendingError(
-            f"{' and '.join(names)} have no ancestor in common: weights of {role} are {apart:.2f} apart, where 0 is the "
-            "same and 1 independent, so what is blended of them draws nothing; --force-unrelated "
+            f"{' and '.join(names)} have no ancestor in common: weights of {role} are {apart:.2f} apart, where 0 is "
+            "the same and 1 independent, so what is blended of them draws nothing; --force-unrelated "
             "(in Python, allow_unrelated=True) does it all the same"
         )
 

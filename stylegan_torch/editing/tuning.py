@@ -24,7 +24,6 @@ from stylegan_torch.files.tensors import nonfinite
 from stylegan_torch.networks.interface import Generator
 from stylegan_torch.networks.registry import tensors_of
 
-
 _PAPERS_W = 512
 """Numbers of a w in the paper."""
 
