@@ -64,6 +64,7 @@ gallery: $(VENV)/.installed-all
 	$(BIN)/stylegan film --seeds 0-11 --grid 6x1 --truncation 0.7 --seconds 4 --fps 12 --out $(GALLERY)/film.gif --force
 	$(BIN)/python -c "from examples.faces.faces import draw_face, random_face; draw_face(random_face(20001)).save('out/gallery/face.png')"
 	$(BIN)/stylegan project out/gallery/face.png --outdir out/gallery/projected --film $(GALLERY)/project.gif --force
+	$(BIN)/python -m examples.faces.tuning --faces 20001,20005,20003 --sheet $(GALLERY)/tune.png
 	$(BIN)/python benchmarks/explorer.py --screenshot $(GALLERY)/explorer.png
 
 clean:

@@ -61,12 +61,12 @@ def measured(G: Generator, face: int, steps: int = 1000, direction: int = 0, str
     found = directions.pca(G)
     moved = Latents(pivot.ws + strength * found.scales[direction] * found.vectors[direction], noise=pivot.noise)
     moves = [
-        float(np.abs(before.astype(float) - after).mean())
-        for before, after in zip(drawn(G, others), drawn(tuned, others), strict=True)
+        float(np.abs(one.astype(float) - other).mean())
+        for one, other in zip(drawn(G, others), drawn(tuned, others), strict=True)
     ]
     pictures = [target, *drawn(G, pivot), *drawn(tuned, pivot), *drawn(tuned, moved)]
-    dbs = [psnr(picture, target) for picture in pictures[1:3]]
-    return Measured(*dbs, float(np.mean(moves)), max(moves), pictures)
+    before, after = (psnr(picture, target) for picture in pictures[1:3])
+    return Measured(before, after, float(np.mean(moves)), max(moves), pictures)
 
 
 def main() -> None:

@@ -44,7 +44,7 @@ Examples:
 """
 
 
-def _tuning(name: str, default: float, help: str, type: click.ParamType = ABOVE_0) -> options.Option:
+def _tuning(name: str, default: float, help: str, type: click.IntRange | click.FloatRange = ABOVE_0) -> options.Option:
     """Return an option of --tune; None where it is not given, which is the paper's value."""
     help = f"{help}  [default: {default:g}]"
     return click.option(name, type=type, callback=reading(_finite), metavar="X", help=help)

@@ -83,7 +83,7 @@ def surgery(
     if add_alpha and channels not in (None, 4):
         raise click.UsageError("give --add-alpha or --channels, not both")
     channels = 4 if add_alpha else channels
-    if resolution is aspect is channels is labels is None:
+    if all(wish is None for wish in (resolution, aspect, channels, labels)):
         raise click.UsageError("say what to change: --resolution, --aspect, --add-alpha, --channels or --labels")
     refuse_inputs(out, [network])
     refuse_existing([out], force)

@@ -33,9 +33,9 @@ _LEVEL = re.compile(r"(?:synthesis\.)?b(\d+)\.")
 _SIDES = re.compile(r"(\d+)(?:-(\d+))?")
 _AVERAGES = ("w_avg", "magnitude_ema")
 """Buffers that are measured, and blended as parameters are; others are drawn, and taken from one network."""
-_HABITS = ("truncation_psi", "truncation_cutoff", "official_noise", "num_fp16_res", "w_avg_beta", "magnitude_ema_beta")
+_HABITS = {"truncation_psi", "truncation_cutoff", "official_noise", "num_fp16_res", "mbstd_group_size"}
+_HABITS |= {"w_avg_beta", "magnitude_ema_beta"}
 """Settings that may differ: no picture drawn from a w depends on them."""
-_HABITS += ("mbstd_group_size",)
 _ENOUGH = 64
 """Fewer numbers than these are near each other by chance."""
 
@@ -197,7 +197,8 @@ def _check_weights(rule: Rule, count: int) -> None:
 
 
 def _check_used(rules: Sequence[Rule], found: Mapping[str, StoredNetwork]) -> None:
-    places = [(name, level_of(each.config)(name)) for each in found.values() for name in each.state_dict]
+    levels_of = [(each.state_dict, level_of(each.config)) for each in found.values()]
+    places = [(name, level(name)) for state, level in levels_of for name in state]
     for rule in rules:
         if not any(rule.holds_for(*place) for place in places):
             known = ", ".join(dict.fromkeys(level for each in found.values() for level in levels(each.config)))
@@ -248,17 +249,18 @@ def _distances(given: Mapping[str, StoredNetwork]) -> dict[str, float]:
     first, *others = given.values()
     with torch.device("meta"):
         names = [name for name, value in build(first.config).named_parameters() if value.ndim > 1]
-    places: dict[str, list[str]] = {level: [] for level in ["", *levels(first.config)]}
+    level = level_of(first.config)
+    places: dict[str, list[str]] = {each: [] for each in ["", *levels(first.config)]}
     for name in names:
         if first.state_dict[name].numel() >= _ENOUGH:
-            places[level_of(first.config)(name)].append(name)
+            places[level(name)].append(name)
             places[""].append(name)
 
     def apart(names: list[str]) -> float:
         pairs = [[(first.state_dict[name], other.state_dict[name]) for name in names] for other in others]
         return max(map(distance, pairs), key=lambda value: (not math.isnan(value), value))
 
-    return {level: apart(names) for level, names in places.items()}
+    return {each: apart(names) for each, names in places.items()}
 
 
 def _check_related(role: str, names: Sequence[str], apart: float, allowed: bool) -> None:

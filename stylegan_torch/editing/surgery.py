@@ -171,7 +171,7 @@ def _resized(patient: Patient, side: int, seed: int) -> Patient:
     config = patient.config
     if isinstance(config, stylegan3.GeneratorConfig):
         raise SurgeryError("all layers of StyleGAN3 follow from its resolution, so it is neither cut nor grown")
-    count = math.log2(side / max(_base(config))) if side > 0 else -1
+    count = math.log2(side / max(_base(config))) if side > 0 else -1.0
     if count < 0 or not count.is_integer() or side > LARGEST:
         sides = [max(_base(config)) << level for level in range(len(config.channels) + 1)]
         raise SurgeryError(f"pictures of this network can be {', '.join(map(str, sides))} … a side, not {side}")
@@ -226,11 +226,11 @@ def _reshaped(patient: Patient, size: tuple[int, int], seed: int) -> Patient:
         if name.endswith(".const"):
             result.state[name] = _stretched(value[None], size)[0]
         elif name.endswith("b4.conv0.weight") and value.ndim == 2:  # the dense input of StyleGAN
-            maps = value.unflatten(0, (-1, *old)).permute(3, 0, 1, 2)
+            maps = value.reshape(-1, *old, value.shape[1]).permute(3, 0, 1, 2)
             result.state[name] = _stretched(maps, size).permute(1, 2, 3, 0).flatten(0, 2)
         elif name == "b4.fc.weight" and not getattr(patient.config, "average_pooling", False):
             new, before = (_gain(each.made().get_submodule("b4.fc")) for each in (result, patient))
-            maps = _stretched(value.unflatten(1, (-1, *old)), size)
+            maps = _stretched(value.reshape(len(value), -1, *old), size)
             share = math.prod(old) / math.prod(size) * before / new
             result.state[name] = maps.flatten(1) * share
     return result
@@ -342,7 +342,10 @@ def _labelled_progan(patient: Patient, labels: int, seed: int) -> Patient:
 
 def _labelled_mapping(patient: Patient, labels: int, seed: int) -> Patient:
     mapping = patient.config.mapping
-    result = patient.into(replace(patient.config, mapping=replace(mapping, c_dim=labels)), seed)
+    width = (
+        {"embed_dim": mapping.w_dim} if isinstance(mapping, stylegan2.MappingConfig) else {}
+    )  # as the releases have it
+    result = patient.into(replace(patient.config, mapping=replace(mapping, c_dim=labels, **width)), seed)
     name = "mapping.fc0"
     old, new = (_gain(each.made().get_submodule(name)) for each in (patient, result))
     before, after = patient.state[f"{name}.weight"], result.state[f"{name}.weight"]

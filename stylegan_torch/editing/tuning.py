@@ -118,8 +118,9 @@ class Tuning:
             loss = loss + self.settings.locality_weight * self._difference(self._drawn(self._tuned, ws), before)[0]
         if not math.isfinite(float(loss.detach())):
             raise TuningError("the tuning diverged: lower its learning rate")
-        self.optimizer.zero_grad()
-        loss.backward()
+        gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
+            parameter.grad = gradient
         self.optimizer.step()
         self.taken += 1
         return float(distance)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from click.testing import CliRunner
 from torch import Tensor
 from torch.nn import functional as F
 
 import checkpoints
 import converter
+import stylegan_torch
+from stylegan_torch.commands.main import main
 from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.editing.surgery import SurgeryError, operate
+from stylegan_torch.files import checkpoint
 from stylegan_torch.files.checkpoint import Checkpoint
 from stylegan_torch.networks.layers import downsample2d, pixel_norm
 from stylegan_torch.networks.registry import kind_of
@@ -33,22 +38,22 @@ def content(name: str) -> Checkpoint:
     return converter.load(DATA / f"{name}.pkl")
 
 
-def drawn(checkpoint: Checkpoint, label: int | None = None, role: str = "G_ema") -> Tensor:
-    G = checkpoint.network(role)
+def drawn(of: Checkpoint, label: int | None = None) -> Tensor:
+    G = of.network("G_ema")
     c = None if label is None else F.one_hot(torch.tensor([label] * 4), G.c_dim)
     with torch.no_grad():
         return G(latents_from_seeds(range(4), G.z_dim), c)
 
 
-def scored(checkpoint: Checkpoint, images: Tensor, label: int | None = None) -> Tensor:
-    D = checkpoint.network("D")
+def scored(by: Checkpoint, images: Tensor, label: int | None = None) -> Tensor:
+    D = by.network("D")
     c = None if label is None else F.one_hot(torch.tensor([label] * len(images)), D.c_dim)
     with torch.no_grad():
         return D(images, c)
 
 
-def photographs(checkpoint: Checkpoint) -> Tensor:
-    D = checkpoint.network("D")
+def photographs(of: Checkpoint) -> Tensor:
+    D = of.network("D")
     return torch.randn(4, D.img_channels, *D.img_size, generator=torch.Generator().manual_seed(0))
 
 
@@ -56,7 +61,7 @@ def same(a: Tensor, b: Tensor) -> None:
     torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5 * float(b.abs().max()))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", cases(FAMILIES, [RESNET, GROWN, "sg3t_64"]))
 def test_alpha_is_opaque_and_the_rest_stays(name: str) -> None:
     before = content(name)
     after = operate(before, channels=4).checkpoint
@@ -83,7 +88,7 @@ def test_dropped_alpha_counts_as_opaque() -> None:
     same(scored(rgb, reals[:, :3]), scored(rgba, reals))
 
 
-@pytest.mark.parametrize("name", [PROGAN, STYLEGAN, SKIP, "sg3t_64"])
+@pytest.mark.parametrize("name", cases([PROGAN, STYLEGAN, SKIP, "sg3t_64"], [STYLEGAN, "sg3t_64"]))
 def test_grey_is_the_luma_and_rgb_of_grey_is_grey(name: str) -> None:
     before = content(name)
     grey = operate(before, channels=1).checkpoint
@@ -97,7 +102,7 @@ def test_grey_is_the_luma_and_rgb_of_grey_is_grey(name: str) -> None:
     assert drawn(operate(grey, channels=4).checkpoint).shape[1] == 4
 
 
-@pytest.mark.parametrize("name", [*FAMILIES, "sg1-fused", "sg2-resnet"])
+@pytest.mark.parametrize("name", cases([*FAMILIES, "sg1-fused", "sg2-resnet"], ["sg3t_64", "sg1-fused", RESNET]))
 def test_every_class_draws_and_scores_what_was_before(name: str) -> None:
     before = content(name)
     after = operate(before, labels=5).checkpoint
@@ -120,9 +125,9 @@ def test_a_cut_network_draws_its_own_picture_of_that_size(name: str, side: int) 
 
 
 @torch.no_grad()
-def _own(checkpoint: Checkpoint, side: int) -> Tensor:
+def _own(of: Checkpoint, side: int) -> Tensor:
     """Return what a network draws of itself at a level, before that is enlarged."""
-    G: Any = checkpoint.network("G_ema")
+    G: Any = of.network("G_ema")
     z, family = latents_from_seeds(range(4), G.z_dim), kind_of(G.config)[0]
     ws = G.mapping(z) if G.has_w else None
     x = img = None
@@ -139,7 +144,7 @@ def _own(checkpoint: Checkpoint, side: int) -> Tensor:
             break
     if img is not None:
         return img
-    return block.torgb(x) if family != "stylegan2" else block.torgb(x, ws[:, 2 * level + 1])
+    return block.torgb(x) if ws is None or family != "stylegan2" else block.torgb(x, ws[:, 2 * level + 1])
 
 
 def test_a_skip_network_grows_by_what_adds_nothing_yet() -> None:
@@ -169,7 +174,15 @@ def test_growing_networks_begin_at_the_former_size(name: str) -> None:
     same(scored(after, F.interpolate(reals, scale_factor=2, mode="nearest")), scored(before, reals))
 
 
-@pytest.mark.parametrize(("name", "size"), [(SKIP, (3, 5)), (RESNET, (4, 2)), (STYLEGAN, (3, 5)), ("sg3t_64", (4, 2))])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        (SKIP, (3, 5)),
+        pytest.param(RESNET, (4, 2), marks=pytest.mark.long),
+        (STYLEGAN, (3, 5)),
+        pytest.param("sg3t_64", (4, 2), marks=pytest.mark.long),
+    ],
+)
 def test_other_shapes(name: str, size: tuple[int, int]) -> None:
     before = content(name)
     outcome = operate(before, base_size=size)
@@ -242,7 +255,7 @@ WISHES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("case", cases(WISHES, [case for case in WISHES if case not in ("skip all", "progan labels")]))
+@pytest.mark.parametrize("case", cases(WISHES, [case for case in WISHES if case != "skip all"]))
 def test_the_result_is_trained(case: str) -> None:
     name, wish = WISHES[case]
     networks = networks_of(operate(content(name), **wish).checkpoint)
@@ -277,3 +290,53 @@ def test_the_bundled_network_under_all_knives() -> None:
     images = drawn(after, 1)
     same(images[:, :3], _own(before, 32))
     assert torch.equal(images[:, 3], torch.ones_like(images[:, 3]))
+
+
+def run(*arguments: object, status: int = 0) -> str:
+    result = CliRunner().invoke(main, ["surgery", *map(str, arguments)])
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+def test_the_command_writes_what_it_says(tmp_path: Path) -> None:
+    wishes = ["--add-alpha", "--labels", 3, "--resolution", 16, "--aspect", "3x5", "--out", tmp_path / "out.pt"]
+    said = run(DATA / "sg2-skip.pkl", *wishes)
+    rows = {row[0]: row[1:] for row in map(str.split, said.splitlines())}
+    assert rows["G_ema"][0] == rows["D"][0] == "12×20×4"
+    assert int(rows["G_ema"][4]) > 0
+    found = checkpoint.read(tmp_path / "out.pt")
+    assert list(found.networks) == ["G_ema", "G", "D"]
+    assert found.provenance["surgery"]["base_size"] == [3, 5]
+    G = stylegan_torch.load(tmp_path / "out.pt")
+    assert (G.img_size, G.img_channels, G.c_dim) == ((12, 20), 4, 3)
+    draw = ["draw", "--network", tmp_path / "out.pt", "--seeds", 1, "--class", 2, "--out", tmp_path / "picture.png"]
+    assert CliRunner().invoke(main, list(map(str, draw))).exit_code == 0
+    assert "exists; use --force" in run(DATA / "sg2-skip.pkl", *wishes, status=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (("{net}", "--out", "out.pt"), 2, "say what to change"),
+        (("{net}", "--add-alpha", "--out", "out.onnx"), 2, "does not end in .pt or .safetensors"),
+        (("{net}", "--add-alpha", "--channels", "1", "--out", "out.pt"), 2, "--add-alpha or --channels, not both"),
+        (("{net}", "--channels", "2", "--out", "out.pt"), 1, "1, 3 or 4 channels here, not 2"),
+        (("{net}", "--labels", "0", "--out", "out.pt"), 2, "0 is not in the range"),
+        (("{net}", "--resolution", "20", "--out", "out.pt"), 1, "can be 4, 8, 16, 32, 64 … a side, not 20"),
+        (("{net}", "--aspect", "3", "--out", "out.pt"), 2, "'3' is not a height and a width such as 3x5"),
+        (("{net}", "--aspect", "0x3", "--out", "out.pt"), 1, "1×1 to 64×64, not 0×3"),
+        (("missing.pkl", "--add-alpha", "--out", "out.pt"), 1, "missing.pkl"),
+        (("{lucid}", "--add-alpha", "--out", "out.pt"), 1, "lucidrains are drawn with, but not operated on"),
+        (("net.pt", "--add-alpha", "--out", "net.pt", "--force"), 2, "net.pt itself would be replaced"),
+    ],
+)
+def test_bad_requests_get_one_line(
+    arguments: tuple[str, ...], status: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.pt").touch()
+    files = {"net": DATA / "sg2-skip.pkl", "lucid": DATA / "wild" / "lucidrains" / "model_100.pt"}
+    said = run(*(each.format(**files) for each in arguments), status=status)
+    assert words in " ".join(said.split())
+    assert status == 2 or said.count("\n") == 1
+    assert not (tmp_path / "out.pt").exists()

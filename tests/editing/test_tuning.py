@@ -66,11 +66,11 @@ def test_the_target_is_drawn_and_other_pictures_stay() -> None:
     before = {name: value.clone() for name, value in G.state_dict().items()}
     target, pivot = picture(G), from_seeds(G, [5])
     tuned, free = (
-        tune(G, target, pivot, settings=TuningSettings(steps=25, learning_rate=0.005, locality_weight=weight))
+        tune(G, target, pivot, settings=TuningSettings(steps=20, learning_rate=0.004, locality_weight=weight))
         for weight in (0.3, 0)
     )
     assert quality(tuned, pivot, target) > quality(G, pivot, target) + 5
-    assert moved(G, tuned) < 0.8 * moved(G, free)
+    assert moved(G, tuned) < 0.85 * moved(G, free)
     assert all(torch.equal(value, before[name]) for name, value in G.state_dict().items())
     changed = {name for name, value in tuned.state_dict().items() if not torch.equal(value, before[name])}
     assert all(name.startswith("synthesis.") and not name.endswith("noise_const") for name in changed)
@@ -91,12 +91,12 @@ def test_a_tuning_follows_its_seed() -> None:
     [
         ("ada-cond.pkl", 2, 8),
         ("sg1.pkl", None, 6),
-        ("sg3t_64.pkl", None, 2),
+        pytest.param("sg3t_64.pkl", None, 3, marks=pytest.mark.long),
         pytest.param("sg3r_64.pkl", None, 3, marks=pytest.mark.long),
         ("sg2-revised.pkl", None, 8),
         pytest.param("ada5_fp16_nhwc_gray.pkl", None, 8, marks=pytest.mark.long),
         pytest.param("nonsquare/human-sg2.pkl", None, 8, marks=pytest.mark.long),
-        ("wild/lucidrains/model_100.pt", None, 8),
+        pytest.param("wild/lucidrains/model_100.pt", None, 8, marks=pytest.mark.long),
     ],
 )
 def test_every_family_is_tuned(name: str, class_index: int | None, steps: int, tmp_path: Path) -> None:
@@ -172,6 +172,7 @@ def test_the_command_writes_a_network_to_work_with(photo: Path, tmp_path: Path) 
         assert (np.asarray(image) == images[""]).all()
 
 
+@pytest.mark.long
 def test_killed_while_it_tunes_it_goes_on(photo: Path, tmp_path: Path) -> None:
     in_step_3 = """
 from stylegan_torch.editing.tuning import Tuning
@@ -212,11 +213,11 @@ def test_bad_wishes_get_one_line(arguments: tuple[str, ...], status: int, words:
 
 
 def test_a_network_in_the_way_is_not_overwritten(photo: Path) -> None:
-    (photo.parent / "photo.pt").write_text("mine")
-    arguments = ["project", photo, *QUICK, "--outdir", photo.parent / "out"]
-    run(*arguments)
-    assert "photo.pt exists; use --force" in run(*arguments, status=1).replace("photo.npz", "photo.pt")
-    assert (photo.parent / "photo.pt").read_text() == "mine"
+    mine = photo.parent / "out" / "photo.pt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    assert "photo.pt exists; use --force" in run("project", photo, *QUICK, "--outdir", mine.parent, status=1)
+    assert mine.read_text() == "mine"
 
 
 @pytest.mark.long
