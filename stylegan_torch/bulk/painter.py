@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,15 +40,18 @@ class Drawn:
 class Painter:
     """The networks of a set, ready to draw."""
 
-    def __init__(self, paths: Sequence[str], *, device: str = "cpu", dtype: str = "float32") -> None:
-        """Open the networks.
+    def __init__(
+        self, paths: Sequence[str], *, device: str = "cpu", dtype: str = "float32", allow_nonfinite: bool = False
+    ) -> None:
+        """Open the networks; `allow_nonfinite` as in `stylegan_torch.load`.
 
         Raises:
             StyleGANError: if one cannot be read.
         """
         self.paths = paths
         self.device = device
-        self.networks = [Network(path, DTYPES[dtype], device) for path in paths]
+        self.allow_nonfinite = allow_nonfinite
+        self.networks = [Network(path, DTYPES[dtype], device, allow_nonfinite) for path in paths]
         self._judges: dict[int, Discriminator] = {}
 
     @property
@@ -73,7 +77,9 @@ class Painter:
         """
         number = drawn.sample.network
         if number not in self._judges:
-            self._judges[number] = load(self.paths[number], "D", device=self.device)
+            self._judges[number] = load(
+                self.paths[number], "D", device=self.device, allow_nonfinite=self.allow_nonfinite
+            )
         image = torch.from_numpy(drawn.picture.astype(np.float32).transpose(2, 0, 1) / 127.5 - 1)
         return float(scores(self._judges[number], [image[None]], drawn.sample.composition.class_index)[0])
 
@@ -91,10 +97,10 @@ class Painter:
 class Network:
     """One network: its plain form, which makes ws, and the form that draws."""
 
-    def __init__(self, path: str, dtype: torch.dtype, device: str) -> None:
+    def __init__(self, path: str, dtype: torch.dtype, device: str, allow_nonfinite: bool) -> None:
         checkpoint = read_any(path, "G_ema")
         self.origin = checkpoint.provenance.get("origin", {})
-        G: Generator = checkpoint.network("G_ema")
+        G: Generator = checkpoint.network("G_ema", allow_nonfinite=allow_nonfinite)
         self.hash = network_hash(G)
         set_transform(G)
         self.half = dtype in HALF
@@ -139,13 +145,13 @@ class Network:
         return torch.autocast(self.G.device.type, self.drawn_in) if self.half and not self.fast else nullcontext()
 
 
-def open_painter(paths: Sequence[str], hashes: Sequence[str], device: str, dtype: str) -> Painter:
-    """Open the networks of a set and see that they are those it was begun with.
+def open_painter(paths: Sequence[str], hashes: Sequence[str], **how: Any) -> Painter:
+    """Open the networks of a set, as `Painter` does, and see that they are those it was begun with.
 
     Raises:
         StyleGANError: if one cannot be read, or is another.
     """
-    painter = Painter(paths, device=device, dtype=dtype)
+    painter = Painter(paths, **how)
     for path, wanted, found in zip(paths, hashes, painter.hashes, strict=True):
         if wanted != found:
             raise StyleGANError(f"{path} holds other weights than the network this set was begun with")

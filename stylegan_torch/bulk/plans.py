@@ -60,6 +60,7 @@ class Plan:
 
     count, shard_size: pictures in all, and in one shard. batch: drawn at once; never across shards.
     threads: of one worker's drawing, on a CPU. device: "cpu", "cuda" …; hardware: what kind of it the set was begun on.
+    allow_nonfinite: draw even if there are NaN or infinite numbers in a network.
     """
 
     networks: tuple[NetworkEntry, ...]
@@ -73,8 +74,14 @@ class Plan:
     threads: int = 1
     dtype: str = "float32"
     device: str = "cpu"
+    allow_nonfinite: bool = False
     hardware: str = ""
     version: str = __version__
+
+    @property
+    def how(self) -> JsonObject:
+        """Return how a `Painter` of it is made."""
+        return {"device": self.device, "dtype": self.dtype, "allow_nonfinite": self.allow_nonfinite}
 
     @property
     def shards(self) -> int:
@@ -174,7 +181,8 @@ def plan(
     device = device or best_device()
     # Others that draw may stand in another folder.
     paths = [str(Path(path).absolute()) if Path(path).exists() else str(path) for path in networks]
-    painter = Painter(paths, device=device, dtype=settings.get("dtype", "float32"))
+    how = {name: settings[name] for name in ("dtype", "allow_nonfinite") if name in settings}
+    painter = Painter(paths, device=device, **how)
     recipe = recipe or Recipe()
     if classes is not None:
         recipe = dataclasses.replace(recipe, classes=_classes(classes, painter))

@@ -68,7 +68,7 @@ def run(
     place: str | Path,
     *,
     engine: str = "none",
-    workers: int = 1,
+    workers: int | None = None,
     networks: Sequence[str | Path] = (),
     shards: Sequence[int] | None = None,
     signer: Signer | None = None,
@@ -80,7 +80,7 @@ def run(
     Args:
         place: where `begin` wrote its manifest.
         engine: "none" (this process), "local" (processes of this machine) or "ray".
-        workers: how many draw at once.
+        workers: how many draw at once; by default one a card, or core, of this machine or of Ray's cluster.
         networks: the files to draw with, if they are not where the manifest says.
         shards: these only, by number; the set is then not finished.
         signer: signs each picture, which makes files differ from run to run.

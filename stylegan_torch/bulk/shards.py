@@ -111,7 +111,7 @@ class Worker:
         if self._painter is None:
             plan = self.job.plan
             hashes = [each.weights for each in plan.networks]
-            self._painter = open_painter(self.job.networks, hashes, plan.device, plan.dtype)
+            self._painter = open_painter(self.job.networks, hashes, **plan.how)
         return self._painter
 
     def _score(self, drawn: Drawn, scores: Mapping[str, float]) -> float | None:

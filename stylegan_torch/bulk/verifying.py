@@ -61,7 +61,7 @@ def verify(
     painter = None
     if redraw:
         paths = [str(path) for path in networks] or [each.path for each in plan.networks]
-        painter = open_painter(paths, [each.weights for each in plan.networks], plan.device, plan.dtype)
+        painter = open_painter(paths, [each.weights for each in plan.networks], **plan.how)
     found, pictures, redrawn = list[str](), 0, 0
     joined = plan.layout == "zip" and store.read(JOINED) is not None
     if joined and not is_joined(store):

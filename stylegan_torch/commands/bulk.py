@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stylegan_torch.commands import options
+from stylegan_torch.commands.given import allows_nonfinite
 from stylegan_torch.commands.inputs import NETWORK_FILE
 from stylegan_torch.commands.networks import usable_device
 from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports, reading, say
@@ -99,7 +100,25 @@ ENGINE = click.option(
     "slurm = only print the script of an array job.",
 )
 WORKERS = click.option(
-    "--workers", type=click.IntRange(min=1), metavar="N", help="How many draw.  [default: one a card, or a core]"
+    "--workers",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many draw.  [default: one a card, or core, there is]",
+)
+
+
+def _use_cluster(ctx: click.Context, param: click.Parameter, address: str | None) -> None:
+    """Say to Ray, by what it reads itself, which cluster is to draw."""
+    if address:
+        os.environ["RAY_ADDRESS"] = address
+
+
+ADDRESS = click.option(
+    "--address",
+    expose_value=False,
+    callback=_use_cluster,
+    metavar="HOST:PORT",
+    help="Of a Ray cluster.  [default: RAY_ADDRESS, or one that runs here, or a new one]",
 )
 NETWORKS = click.option(
     "--network", "networks", type=NETWORK_FILE, multiple=True, help="May be given again: each draws its share."
@@ -108,7 +127,7 @@ PROGRESS = click.option("--json-lines", is_flag=True, help="Say how far it is as
 TRUST = click.option(
     "--trust-sizes", is_flag=True, help="Take shards for whole by the sizes of their files, without reading them."
 )
-RUNNING = options.block(ENGINE, WORKERS, options.SIGN, PROGRESS, TRUST)
+RUNNING = options.block(ENGINE, WORKERS, ADDRESS, options.SIGN, PROGRESS, TRUST)
 
 
 @click.group(
@@ -217,6 +236,7 @@ RUNNING = options.block(ENGINE, WORKERS, options.SIGN, PROGRESS, TRUST)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of each worker, on a CPU.")
 @options.DEVICE
 @options.DTYPE
+@options.NONFINITE
 @options.MARK
 @RUNNING
 @click.pass_context
@@ -300,6 +320,7 @@ def _plan(given: dict[str, Any]) -> Plan:
         batch=given["batch"],
         threads=given["threads"],
         dtype=given["dtype"],
+        allow_nonfinite=allows_nonfinite(),
     )
 
 
@@ -320,9 +341,10 @@ def _filters(given: dict[str, Any]) -> list[Filter]:
 
 def _go_on(place: str, plan: Plan, given: dict[str, Any]) -> None:
     from stylegan_torch import bulk as library
+    from stylegan_torch.bulk.engines.local import means
 
-    workers = given["workers"] or _cores(plan)
     if given["engine"] == "slurm":
+        workers = given["workers"] or means(plan)
         share = -(-plan.shards // workers)
         last = -(-plan.shards // share) - 1
         script = _SLURM.format(last=last, threads=plan.threads, place=place, share=share, shards=plan.shards)
@@ -332,7 +354,7 @@ def _go_on(place: str, plan: Plan, given: dict[str, Any]) -> None:
         state = library.run(
             place,
             engine=given["engine"],
-            workers=workers,
+            workers=given["workers"],
             networks=given.get("networks", ()),
             shards=given.get("shards"),
             signer=given["signer"],
@@ -341,14 +363,6 @@ def _go_on(place: str, plan: Plan, given: dict[str, Any]) -> None:
         )
     rejected = f", {state.rejected} rejected" if plan.filters else ""
     say(f"{state.drawn} pictures drawn{rejected}; {state.done} of {plan.shards} shards are in {place}")
-
-
-def _cores(plan: Plan) -> int:
-    import torch
-
-    if plan.device.startswith("cuda"):
-        return torch.cuda.device_count()
-    return max(1, len(os.sched_getaffinity(0)) // plan.threads) if hasattr(os, "sched_getaffinity") else 1
 
 
 @contextmanager

@@ -140,7 +140,7 @@ def _sign(name: str, callback: Callable[..., object]) -> Option:
         type=(click.Path(path_type=Path), click.Path(path_type=Path)),
         callback=callback,
         metavar="CERT KEY",
-        help="Sign each picture by C2PA with these PEM files, the key for ES256 (extra sign).",
+        help="Sign each picture by C2PA with these PEM files (extra sign).",
     )
 
 

@@ -18,6 +18,8 @@ from stylegan_torch.errors import StyleGANError
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """What a trained model drew, in IPTC's vocabulary."""
 CREATOR = f"stylegan-torch {__version__}"
+_CURVES = {"secp256r1": b"es256", "secp384r1": b"es384", "secp521r1": b"es512"}
+"""C2PA's names of algorithms, by the elliptic curves of keys."""
 _XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">\
 <rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" \
@@ -35,14 +37,10 @@ def xmp() -> str:
 
 @dataclass(frozen=True)
 class Signer:
-    """A certificate chain and its private key, both as PEM, to sign pictures with by C2PA (extra `sign`).
-
-    algorithm: of the key, as C2PA names it: "es256", "es384", "ps256", "ed25519" …
-    """
+    """A certificate chain and its private key, both as PEM, to sign pictures with by C2PA (extra `sign`)."""
 
     certificate: bytes
     key: bytes
-    algorithm: str = "es256"
 
     @classmethod
     def of_files(cls, certificate: Path, key: Path) -> Signer:
@@ -75,12 +73,30 @@ class Signer:
         }
         signed = io.BytesIO()
         try:
-            info = c2pa.C2paSignerInfo(self.algorithm.encode(), self.certificate, self.key, None)
+            info = c2pa.C2paSignerInfo(_algorithm(self.key), self.certificate, self.key, None)
             with c2pa.Signer.from_info(info) as signer, c2pa.Builder(json.dumps(manifest)) as builder:
                 builder.sign(signer, media_type, io.BytesIO(data), signed)
-        except c2pa.C2paError as error:
+        except (c2pa.C2paError, ValueError, TypeError) as error:
             raise StyleGANError(f"cannot sign with this certificate and key: {error}") from error
         return signed.getvalue()
+
+
+def _algorithm(key: bytes) -> bytes:
+    """Return C2PA's name of the algorithm that a private key signs by.
+
+    Raises:
+        ValueError, TypeError: if it is no such key, or needs a password.
+    """
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    found = load_pem_private_key(key, None)
+    if isinstance(found, ec.EllipticCurvePrivateKey) and found.curve.name in _CURVES:
+        return _CURVES[found.curve.name]
+    for kind, name in ((rsa.RSAPrivateKey, b"ps256"), (ed25519.Ed25519PrivateKey, b"ed25519")):
+        if isinstance(found, kind):
+            return name
+    raise ValueError("C2PA knows keys of P-256, P-384, P-521, RSA and Ed25519 only")
 
 
 @dataclass(frozen=True)

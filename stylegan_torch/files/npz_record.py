@@ -38,13 +38,14 @@ def read_npz(path: Path, single: str = "array") -> dict[str, Array]:
     Raises:
         StyleGANError: if it unpacks to far more than it holds.
     """
-    content = np.load(path, allow_pickle=False)
-    if isinstance(content, np.ndarray):
-        return {single: content}
-    with content:
-        if sum(info.file_size for info in content.zip.infolist()) > max(_UNPACKED, 20 * path.stat().st_size):
-            raise StyleGANError(f"{path} unpacks to far more than it should")
-        return {name: content[name] for name in content.files}
+    with path.open("rb") as file:  # numpy leaves it open when it fails
+        content = np.load(file, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return {single: content}
+        with content:
+            if sum(info.file_size for info in content.zip.infolist()) > max(_UNPACKED, 20 * path.stat().st_size):
+                raise StyleGANError(f"{path} unpacks to far more than it should")
+            return {name: content[name] for name in content.files}
 
 
 @contextmanager

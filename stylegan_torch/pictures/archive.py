@@ -372,8 +372,8 @@ def _unfinished(folder: Path, key: str, force: bool) -> Iterator[_Unfinished]:
             yield part
         except BaseException as error:
             part.leave()
-            # What is there of an order that must be changed would only be in the way of the other.
-            if isinstance(error, _OtherSizeError) or not (folder / _STATE).exists():
+            # What is there of an order that must be changed would only be in the way of the other; so would nothing.
+            if isinstance(error, _OtherSizeError) or not (folder / _STATE).exists() or not part.state.count:
                 _remove(folder)
             raise
 

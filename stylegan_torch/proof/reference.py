@@ -23,12 +23,11 @@ from typing import IO, Any
 
 import numpy as np
 import torch
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 from torch import Tensor
 
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.files.npz_record import record_of, write_npz
+from stylegan_torch.files.npz_record import Array, read_npz, record_of, write_npz
 from stylegan_torch.files.plain_json import plain
 from stylegan_torch.types import JsonObject
 
@@ -112,15 +111,13 @@ def read_reference(path: Path) -> Reference:
         StyleGANError: naming the file, and what is wrong with it.
     """
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            record = plain(record_of(file, RECORD), "its record")
-            if record["format"] != FORMAT:
-                raise StyleGANError(f"{path}: is no reference file but a {record['format']}")
-            if record["version"] != VERSION:
-                raise StyleGANError(
-                    f"{path}: is a reference of version {record['version']}; this program reads {VERSION}"
-                )
-            return _read(file, record)
+        file = read_npz(path)
+        record = plain(record_of(file, RECORD), "its record")
+        if record["format"] != FORMAT:
+            raise StyleGANError(f"{path}: is no reference file but a {record['format']}")
+        if record["version"] != VERSION:
+            raise StyleGANError(f"{path}: is a reference of version {record['version']}; this program reads {VERSION}")
+        return _read(file, record)
     except StyleGANError as error:
         raise error if str(error).startswith(str(path)) else StyleGANError(f"{path}: {error}") from error
     except OSError as error:
@@ -131,7 +128,7 @@ def read_reference(path: Path) -> Reference:
         ) from error
 
 
-def _read(file: NpzFile, record: JsonObject) -> Reference:
+def _read(file: Mapping[str, Array], record: JsonObject) -> Reference:
     for key, kinds in _RECORD.items():
         if not isinstance(record.get(key), kinds) or isinstance(record[key], bool):
             raise StyleGANError(f"its record has no sound {key}")
@@ -157,7 +154,7 @@ def _read(file: NpzFile, record: JsonObject) -> Reference:
     return Reference(record, arrays, noise or None, layers)
 
 
-def _tensor(file: NpzFile, name: str, ndim: int) -> Tensor:
+def _tensor(file: Mapping[str, Array], name: str, ndim: int) -> Tensor:
     array = file[name]
     dtype = np.uint8 if name == "images_uint8" else np.float32
     if array.dtype != dtype or array.ndim != ndim:

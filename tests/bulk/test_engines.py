@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import signal
@@ -65,8 +66,7 @@ def test_processes_that_are_killed(undisturbed: tuple[Path, bulk.Plan], tmp_path
 
     def kill_one(state: bulk.State) -> None:
         nonlocal killed
-        children = [each for each in psutil.Process().children() if "spawn_main" in " ".join(each.cmdline())]
-        if children and state.done % 2:
+        if (children := multiprocessing.active_children()) and state.done % 2:
             random.choice(children).kill()
             killed += 1
 
@@ -161,7 +161,7 @@ def test_ray_draws_the_same(cpus: int, undisturbed: tuple[Path, bulk.Plan], tmp_
         import ray, sys
         from stylegan_torch import bulk
         ray.init("local", num_cpus={cpus}, include_dashboard=False, log_to_driver=False, object_store_memory=100 << 20)
-        print(bulk.run(sys.argv[1], engine="ray", workers=4))
+        print(bulk.run(sys.argv[1], engine="ray"))
     """
     bulk.begin(tmp_path / "set", plan)
     environment = {**os.environ, "PYTHONWARNINGS": "ignore", "RAY_DATA_DISABLE_PROGRESS_BARS": "1"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +13,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+import stylegan_torch
 from stylegan_torch.commands.main import main
-from tests.tools.small_set import hashes, network_file
+from tests.tools.small_set import hashes, network_file, networks
 
 SMALL = ["--count", "6", "--shard-size", "4", "--engine", "none", "--device", "cpu"]
 
@@ -95,11 +98,30 @@ def test_what_makes_no_sense_is_told_in_a_line(
     assert "unexpected" not in found.output and list(tmp_path.iterdir()) == []
 
 
+def test_a_network_that_is_not_finite_is_drawn_if_asked_for(tmp_path: Path) -> None:
+    network: dict[str, Any] = dict(networks(0))
+    network["G_ema"] = copy.deepcopy(network["G_ema"])
+    next(network["G_ema"].synthesis.parameters()).data.flatten()[0] = math.nan
+    stylegan_torch.save(tmp_path / "nan.pt", network)
+    words = ["--network", tmp_path / "nan.pt", "--out", tmp_path / "set", *SMALL]
+    assert "--allow-nonfinite" in invoke(*words).output
+    assert invoke(*words, "--allow-nonfinite").output.startswith("6 pictures drawn")
+    assert invoke("verify", tmp_path / "set", "--redraw", 1).exit_code == 0
+
+
 def test_progress_for_programs(tmp_path: Path) -> None:
     told = invoke("--network", network_file(tmp_path), "--out", tmp_path / "set", *SMALL, "--json-lines")
     lines: list[dict[str, Any]] = [json.loads(line) for line in told.stderr.splitlines()]
     assert [(line["shards"], line["of"], line["pictures"]) for line in lines] == [(1, 2, 4), (2, 2, 6)]
     assert all(line["per_second"] > 0 and line["rejected"] == 0 for line in lines)
+
+
+def test_a_cluster_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray.data")
+    monkeypatch.setenv("RAY_ADDRESS", "")  # as it will be again
+    words = ["--network", network_file(tmp_path), "--out", tmp_path / "set", *SMALL, "--engine", "ray"]
+    said = invoke(*words, "--address", "127.0.0.1:1")
+    assert said.output == "Error: no Ray cluster answers at 127.0.0.1:1: Connection refused\n"
 
 
 def test_a_script_for_slurm_draws_all_shards_once(tmp_path: Path) -> None:

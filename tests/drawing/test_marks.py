@@ -89,6 +89,24 @@ def test_signed_pictures(kind: str, certificate: tuple[Path, Path]) -> None:
     assert Image.open(io.BytesIO(file)).size == (16, 16)
 
 
+@pytest.mark.parametrize("kind", ["es384", "es512", "ps256", "ed25519"])
+def test_keys_of_every_kind_sign(kind: str, tmp_path: Path) -> None:
+    import c2pa
+
+    signer = Signer.of_files(*write_certificate(tmp_path, kind))
+    file = signer.sign(encode(PICTURE, ENCODERS["png"], {}), "image/png")
+    with c2pa.Reader("image/png", io.BytesIO(file)) as reader:
+        told = json.loads(reader.json())
+    assert told["manifests"][told["active_manifest"]]["signature_info"]["alg"].lower() == kind
+    assert {each["code"] for each in told.get("validation_status", [])} <= {"signingCredential.untrusted"}
+
+
+def test_keys_that_c2pa_does_not_know(tmp_path: Path) -> None:
+    signer = Signer.of_files(*write_certificate(tmp_path, "unknown"))
+    with pytest.raises(StyleGANError, match="C2PA knows keys of P-256, P-384, P-521, RSA and Ed25519 only"):
+        signer.sign(encode(PICTURE, ENCODERS["png"], {}), "image/png")
+
+
 def test_certificates_that_cannot_sign(certificate: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(StyleGANError, match=r"cannot read .*none\.pem"):
         Signer.of_files(tmp_path / "none.pem", certificate[1])

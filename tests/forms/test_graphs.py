@@ -54,7 +54,7 @@ def _ours(G: Any, arrays: Arrays, **noise: Any) -> np.ndarray[Any, Any]:
     return G.synthesis(torch.cat([ws, given["ws"]]), **noise).numpy()
 
 
-@pytest.mark.parametrize("family", cases(FAMILIES, long=["stylegan3-t", "ada"]))
+@pytest.mark.parametrize("family", cases(FAMILIES, long=["stylegan3-t", "ada", "non-square"]))
 def test_onnx_draws_the_same(family: str, tmp_path: Path) -> None:
     G, session = _graph(FAMILIES[family], tmp_path)
     for counts in ((3, 2, 0.7, 3), (1, 0, 1.0, 100), (0, 4, 0.5, 0)):
@@ -84,7 +84,7 @@ def test_onnx_inputs_and_metadata(tmp_path: Path) -> None:
     onnx.checker.check_model(tmp_path / "net.onnx", full_check=True)
 
 
-@pytest.mark.parametrize("noise", ["inputs", "none"])
+@pytest.mark.parametrize("noise", cases(["inputs", "none"], long=["none"]))
 def test_noise_of_onnx(noise: str, tmp_path: Path) -> None:
     G, session = _graph("sg2-skip", tmp_path, noise)
     arrays = _latents(G, 2, 1, 0.7, 100)
@@ -99,7 +99,7 @@ def test_noise_of_onnx(noise: str, tmp_path: Path) -> None:
         assert np.abs(images - _ours(G, arrays, noise=maps)).max() <= 1e-4
 
 
-@pytest.mark.parametrize("name", ["pg", "sg1", "ada"])
+@pytest.mark.parametrize("name", cases(["pg", "sg1", "ada"], long=["sg1"]))
 def test_torch_export_draws_the_same(name: str, tmp_path: Path) -> None:
     summary = converter.convert(DATA / f"{name}.pkl", tmp_path / "net.pt2")
     assert set(summary.configs) == {"G_ema"}

@@ -73,7 +73,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", cases(MADE, long=["config-d", "stylegan1"]))
+@pytest.mark.parametrize("name", cases(MADE, long=["config-d", "stylegan1", "stylegan2"]))
 def test_made_exported_converted_verified(name: str, made: Path, tmp_path: Path) -> None:
     source, dump, reference = made / f"{name}.pkl", tmp_path / "run.npz", tmp_path / "reference.npz"
     options = ["--seeds", "3-7", "--class", 1, "--layers", *([] if name == "progan" else ["--truncation", 0.7])]
@@ -117,7 +117,18 @@ def _with_source(case: str, path: Path) -> Path:
     "case",
     cases(
         OFFICIAL,
-        long=["pg-unfused", "sg1-cond", "sg1-fused", "sg2-cond", "sg2-orig", "sg2-resnet", "sg2-revised", "ada-cond"],
+        long=[
+            "pg-unfused",
+            "sg1-cond",
+            "sg1-fused",
+            "sg2-cond",
+            "sg2-orig",
+            "sg2-resnet",
+            "sg2-revised",
+            "ada-cond",
+            "ada",
+            "sg1",
+        ],
     ),
 )
 def test_what_is_recorded_is_what_the_original_program_computed(case: str, tmp_path: Path) -> None:

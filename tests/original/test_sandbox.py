@@ -178,7 +178,7 @@ for i in range(100):
 }
 
 
-@pytest.mark.parametrize("kind", HOARDS)
+@pytest.mark.parametrize("kind", cases(HOARDS, long=["files", "private"]))
 def test_what_it_holds_is_bounded(kind: str, tmp_path: Path) -> None:
     error = run(HOARDS[kind] + NOTHING, tmp_path, 2 * GB)
     assert "ran out of memory; it may hold 2.0 GB (--memory sets it)" in error
@@ -188,8 +188,12 @@ def test_what_it_holds_is_bounded(kind: str, tmp_path: Path) -> None:
     ("code", "message"),
     [
         ("import os\nos._exit(0)", "left no sound result"),
-        ("import os\nos.kill(os.getpid(), 11)", "was ended by signal 11"),
-        ("import sys\nsys.exit(3)", "running its source failed: SystemExit: 3 (line 2 of its source of Gs)"),
+        pytest.param("import os\nos.kill(os.getpid(), 11)", "was ended by signal 11", marks=pytest.mark.long),
+        pytest.param(
+            "import sys\nsys.exit(3)",
+            "running its source failed: SystemExit: 3 (line 2 of its source of Gs)",
+            marks=pytest.mark.long,
+        ),
         ("import sys\nfor _ in range(1000): print('{' * 1000, file=sys.stderr)\nsys.exit()", "SystemExit"),
     ],
 )
@@ -271,7 +275,7 @@ os._exit(0)
 DENIED = ["name spaces", "Landlock", "seccomp", "name spaces,Landlock"]
 
 
-@pytest.mark.parametrize("user", ["root", "ordinary"])
+@pytest.mark.parametrize("user", cases(["root", "ordinary"], long=["root"]))
 @pytest.mark.parametrize("denied", DENIED)
 def test_without_a_layer_it_is_not_run(user: str, denied: str, place: Path) -> None:
     path, out = carrier("import os\nos._exit(0)", place / "in.pkl"), place / "out.npz"
@@ -289,8 +293,8 @@ def test_without_a_layer_it_is_not_run(user: str, denied: str, place: Path) -> N
 @pytest.mark.parametrize(
     ("user", "denied"),
     [
-        ("root", "name spaces"),
         ("ordinary", ""),
+        pytest.param("root", "name spaces", marks=pytest.mark.long),
         pytest.param("ordinary", "name spaces,Landlock", marks=pytest.mark.long),
         pytest.param("root", "seccomp", marks=pytest.mark.long),
     ],
@@ -306,7 +310,7 @@ def test_networks_are_run_by_any_user_with_and_without_layers(user: str, denied:
     assert out.exists()
 
 
-@pytest.mark.parametrize("user", ["root", "ordinary"])
+@pytest.mark.parametrize("user", cases(["root", "ordinary"], long=["root"]))
 @pytest.mark.parametrize("denied", cases(["", "name spaces"], long=["name spaces"]))
 def test_nothing_of_it_outlives_the_command(user: str, denied: str, place: Path) -> None:
     code = """

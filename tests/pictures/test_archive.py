@@ -72,6 +72,7 @@ def test_sources_without_pictures_that_can_be_used(source: Path, tmp_path: Path)
     written(source / "a.png", b"no picture")
     with pytest.raises(DataError, match="photos has no usable pictures"):
         write(tmp_path / "out.zip", Order(source, skip_bad=True))
+    assert not list(tmp_path.glob("out*"))
     (source / "a.png").unlink()
     with pytest.raises(DataError, match="photos has no pictures"):
         write(tmp_path / "out.zip", Order(source))

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import re
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -19,7 +21,7 @@ import urllib3
 from converter.errors import DownloadError
 from converter.sources import download as module
 from converter.sources.download import cache_path, direct_url, download
-from converter.sources.https import FailedError, Limits, Session, SlowError, Watch
+from converter.sources.https import FailedError, Limits, Session, SlowError, Watch, may_be_asked
 
 DATA = b"\x80\x03" + bytes(range(256)) * 20
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -328,6 +330,32 @@ def test_no_redirect_from_elsewhere_to_this_computer(server: Server, monkeypatch
     assert server.paths == ["/net.pkl"]
 
 
+def test_one_secure_address_may_lead_to_another(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = Session(Watch(Limits()), urllib3.Retry(0))
+    get = session.get
+    monkeypatch.setattr(session, "get", lambda url, **options: get(url.replace("https://far", server.url), **options))
+    server.replies = [moved("https://far/b"), whole()]
+    with session.answer("https://far/net.pkl") as response:
+        assert response.status_code == 200
+    assert server.paths == ["/net.pkl", "/b"]
+
+
+@pytest.mark.parametrize(
+    ("url", "may"),
+    [
+        ("https://example.org/n", True),
+        ("http://localhost:1/n", True),
+        ("http://[::1]:1/n", True),
+        ("http://127.8.8.8/n", True),
+        ("http://example.org/n", False),
+        ("https:///n", False),
+        ("ftp://localhost/n", False),
+    ],
+)
+def test_where_a_download_may_begin(url: str, *, may: bool) -> None:
+    assert may_be_asked(url) is may
+
+
 def test_redirects_without_end(server: Server, tmp_path: Path) -> None:
     server.replies = [moved("/again")] * 99
     fails(f"{server.url}/net.pkl", tmp_path, "leads on to another address 10 times")
@@ -440,6 +468,21 @@ def test_the_disk_is_not_filled(server: Server, tmp_path: Path) -> None:
     server.replies = [chunked(DATA)]
     fails(f"{server.url}/net.pkl", tmp_path, "there is no room for it", limits=limits)
     assert files(tmp_path) == set()
+
+
+def test_a_disk_that_fills_while_a_file_of_unknown_length_arrives(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = iter([1 << 40, 0])
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: SimpleNamespace(free=next(free)))
+    server.replies = [chunked(DATA)]
+    fails(f"{server.url}/net.pkl", tmp_path, "there is no room for it .*: 0 bytes are free there")
+    assert files(tmp_path) == set()
+
+
+def test_a_folder_that_is_not_there_is_made(server: Server, tmp_path: Path) -> None:
+    server.replies = [whole()]
+    assert download(f"{server.url}/net.pkl", cache_dir=tmp_path / "a" / "b").read_bytes() == DATA
 
 
 def test_no_room_for_the_rest_costs_nothing_that_is_there(server: Server, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,12 @@ from typing import Any
 import pytest
 
 
-def write_certificate(folder: Path) -> tuple[Path, Path]:
+def write_certificate(folder: Path, kind: str = "es256") -> tuple[Path, Path]:
     """Write a chain of two certificates, as C2PA wants one, and the key of the first, as PEM; skip without C2PA."""
     pytest.importorskip("c2pa")
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     def named(name: str) -> x509.Name:
@@ -56,7 +57,15 @@ def write_certificate(folder: Path) -> tuple[Path, Path]:
             )
         return builder.sign(issuer_key, hashes.SHA256())
 
-    root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    keys: dict[str, Callable[[], Any]] = {
+        "es256": lambda: ec.generate_private_key(ec.SECP256R1()),
+        "es384": lambda: ec.generate_private_key(ec.SECP384R1()),
+        "es512": lambda: ec.generate_private_key(ec.SECP521R1()),
+        "ps256": lambda: rsa.generate_private_key(65537, 2048),
+        "ed25519": ed25519.Ed25519PrivateKey.generate,
+        "unknown": lambda: ec.generate_private_key(ec.SECP256K1()),
+    }
+    root_key, key = keys["es256"](), keys[kind]()
     chain = [certify("signer", key, "root", root_key, False), certify("root", root_key, "root", root_key, True)]
     (folder / "cert.pem").write_bytes(b"".join(each.public_bytes(serialization.Encoding.PEM) for each in chain))
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

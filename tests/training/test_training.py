@@ -108,7 +108,7 @@ def test_shares_make_up_the_batch(of: int, each: int) -> None:
 @pytest.mark.parametrize(
     ("family", "more"),
     [
-        ("progan", ""),
+        pytest.param("progan", "", marks=pytest.mark.long),
         pytest.param("stylegan1", "", marks=pytest.mark.long),
         ("stylegan2", 'path_length_interval = 2\nr1_interval = 2\naugment = "ada"\naugment_p = 0.5\nflip = true'),
     ],
@@ -131,7 +131,7 @@ def test_two_processes_are_as_good_as_one(family: str, more: str, tmp_path: Path
         assert (accumulated - one).norm() < 0.002 * moved
 
 
-@pytest.mark.parametrize("family", cases(FAMILIES, long=["stylegan3-t", "stylegan3-r"]))
+@pytest.mark.parametrize("family", cases(FAMILIES, long=["stylegan1", "stylegan3-t", "stylegan3-r"]))
 def test_fine_tuning_lowers_the_losses_on_a_fixed_batch(family: str, tmp_path: Path) -> None:
     name = FAMILIES[family]
     steps: list[tuple[dict[str, Any], str]] = [

@@ -12,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from multiprocessing.connection import wait as wait_for
 
+from stylegan_torch.bulk.plans import Plan
 from stylegan_torch.bulk.samples import BulkError
 from stylegan_torch.bulk.shards import Done, Job, Worker
 
@@ -20,13 +21,13 @@ _MOST_DEATHS = 20
 _worker: Worker
 
 
-def in_processes(job: Job, shards: Sequence[int], workers: int) -> Iterator[Done]:
-    """Draw shards in processes; those of one that is killed are drawn by others.
+def in_processes(job: Job, shards: Sequence[int], workers: int | None) -> Iterator[Done]:
+    """Draw shards in processes, by default one a card or group of cores; others take over from one that is killed.
 
     Raises:
         BulkError: if processes die again and again.
     """
-    left, deaths = dict.fromkeys(shards), 0
+    left, deaths, workers = dict.fromkeys(shards), 0, workers or means(job.plan)
     while left:
         try:
             for done in _drawn(job, list(left), workers):
@@ -37,6 +38,15 @@ def in_processes(job: Job, shards: Sequence[int], workers: int) -> Iterator[Done
             deaths += 1
             if deaths > _MOST_DEATHS:
                 raise BulkError("processes that draw are killed again and again: is there enough memory?") from error
+
+
+def means(plan: Plan) -> int:
+    """Return how many processes this machine has cards for, or cores that this one may use."""
+    import torch
+
+    if plan.device.startswith("cuda"):
+        return torch.cuda.device_count()
+    return max(1, len(os.sched_getaffinity(0)) // plan.threads) if hasattr(os, "sched_getaffinity") else 1
 
 
 def _drawn(job: Job, shards: Sequence[int], workers: int) -> Iterator[Done]:

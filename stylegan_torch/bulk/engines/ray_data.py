@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import os
+import socket
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -29,13 +31,14 @@ class _Actor:
         return {name: [getattr(each, name) for each in done] for name in Done.__dataclass_fields__}
 
 
-def on_ray(job: Job, shards: Sequence[int], workers: int) -> Iterator[Done]:
+def on_ray(job: Job, shards: Sequence[int], workers: int | None) -> Iterator[Done]:
     """Draw shards with actors of Ray Data, in a cluster that runs, or one that is started here.
 
-    Only numbers and counts go through Ray; pictures go from the actor to the store.
+    By default all of the cluster's cards, or CPUs, draw. Only numbers and counts go through Ray; pictures go from the
+    actor to the store.
 
     Raises:
-        BulkError: if Ray is missing, or has not the means for one actor.
+        BulkError: if Ray is missing, its cluster does not answer, or has not the means for one actor.
     """
     try:
         import ray
@@ -43,6 +46,7 @@ def on_ray(job: Job, shards: Sequence[int], workers: int) -> Iterator[Done]:
     except ImportError as error:
         raise BulkError("this engine needs Ray: pip install 'stylegan-torch[ray]'") from error
     if not ray.is_initialized():
+        _reach(os.environ.get("RAY_ADDRESS", ""))
         ray.init(log_to_driver=False, include_dashboard=False)
     _be_quiet(ray.data.DataContext.get_current())
     means = ray.cluster_resources()
@@ -50,7 +54,8 @@ def on_ray(job: Job, shards: Sequence[int], workers: int) -> Iterator[Done]:
     there = means.get("GPU" if on_cards else "CPU", 0.0)
     if there < 1:
         raise BulkError(f"Ray has no {'GPU' if on_cards else 'CPU'} here: it knows of {dict(means)}")
-    most = max(1, min(workers, len(shards), math.floor(there / (1 if on_cards else job.plan.threads))))
+    room = max(1, math.floor(there / (1 if on_cards else job.plan.threads)))
+    most = min(workers or room, room, len(shards))
     share = {"num_gpus": 1} if on_cards else {"num_cpus": job.plan.threads * (1 - _OVERHEAD)}
     numbers = ray.data.from_items(
         [{"id": shard} for shard in shards], override_num_blocks=min(len(shards), _MOST_BLOCKS)
@@ -69,6 +74,18 @@ def on_ray(job: Job, shards: Sequence[int], workers: int) -> Iterator[Done]:
             yield Done(**{name: kind(row[name]) for name, kind in _KINDS.items()})
     except ray.exceptions.RayTaskError as error:
         raise BulkError(f"an actor failed: {_cause(error)}") from error
+
+
+def _reach(address: str) -> None:
+    """Raise BulkError if nobody listens at an address; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host.rpartition("/")[2], int(port)), timeout=10).close()
+        except (OSError, OverflowError) as error:
+            raise BulkError(
+                f"no Ray cluster answers at {address}: {getattr(error, 'strerror', None) or error}"
+            ) from error
 
 
 def _be_quiet(context: Any) -> None:
