@@ -139,8 +139,8 @@ def _names(networks: tuple[str, ...]) -> list[str]:
     """Return names for the files: the last part of their paths, or all if those are not different."""
     whole = [spelled(as_given(network)) for network in networks]
     short = [Path(name).name for name in whole]
-    names = short if len(set(short)) == len(short) else whole
-    return names if len(set(names)) == len(names) else [f"{name} ({i + 1})" for i, name in enumerate(names)]
+    names = next((names for names in (short, whole) if len(set(names)) == len(names)), None)
+    return names or [f"{name} ({i + 1})" for i, name in enumerate(short)]
 
 
 def _tell(result: Blend, names: list[str], out: Path) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.checkpoint import Checkpoint, StoredNetwork
+from stylegan_torch.files.tensors import nonfinite
 from stylegan_torch.networks import lucidrains, progan, stylegan1, stylegan2, stylegan3
 from stylegan_torch.networks.registry import build, kind_of, tensors_of
 from stylegan_torch.types import JsonObject
@@ -68,7 +69,7 @@ class Patient:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a checkpoint. changes: by role, how many tensors are as they were, changed, new and gone."""
+    """What became of a checkpoint. changes: by role, how many tensors are "kept", "changed", "new" and "gone"."""
 
     checkpoint: Checkpoint
     changes: dict[str, dict[str, int]]
@@ -103,25 +104,24 @@ def operate(
         seed: of tensors that are new.
 
     Raises:
-        SurgeryError: if a network cannot be so.
+        SurgeryError: if a network cannot be so, or has NaN or infinity in it.
     """
-    steps: list[Callable[[Patient, int], Patient]] = []
-    if resolution is not None:
-        steps.append(lambda patient, seed: _resized(patient, resolution, seed))
-    if base_size is not None:
-        steps.append(lambda patient, seed: _reshaped(patient, base_size, seed))
-    if channels is not None:
-        steps.append(lambda patient, seed: _recolored(patient, channels, seed))
-    if labels is not None:
-        steps.append(lambda patient, seed: _labelled(patient, labels, seed))
+    wishes: list[tuple[Callable[[Patient, Any, int], Patient], Any]] = [
+        (_resized, resolution),
+        (_reshaped, base_size),
+        (_recolored, channels),
+        (_labelled, labels),
+    ]
     networks, changes = {}, {}
     for role, network in checkpoint.networks.items():
+        if what := nonfinite(network.state_dict):
+            raise SurgeryError(f"{role}: {what}")
         before = patient = Patient(network.config, network.state_dict)
         if isinstance(patient.config, lucidrains.GeneratorConfig):
             raise SurgeryError(f"{role}: networks of the family lucidrains are drawn with, but not operated on")
         try:
-            for i, step in enumerate(steps):
-                patient = step(patient, seed + i)
+            for i, (operation, wish) in enumerate(wishes):
+                patient = patient if wish is None else operation(patient, wish, seed + i)
         except SurgeryError as error:
             raise SurgeryError(f"{role}: {error}") from error
         networks[role] = StoredNetwork(patient.config, patient.state)
@@ -341,11 +341,10 @@ def _labelled_progan(patient: Patient, labels: int, seed: int) -> Patient:
 
 
 def _labelled_mapping(patient: Patient, labels: int, seed: int) -> Patient:
-    mapping = patient.config.mapping
-    width = (
-        {"embed_dim": mapping.w_dim} if isinstance(mapping, stylegan2.MappingConfig) else {}
-    )  # as the releases have it
-    result = patient.into(replace(patient.config, mapping=replace(mapping, c_dim=labels, **width)), seed)
+    mapping = replace(patient.config.mapping, c_dim=labels)
+    if isinstance(mapping, stylegan2.MappingConfig):
+        mapping = replace(mapping, embed_dim=mapping.w_dim)  # as the releases have it
+    result = patient.into(replace(patient.config, mapping=mapping), seed)
     name = "mapping.fc0"
     old, new = (_gain(each.made().get_submodule(name)) for each in (patient, result))
     before, after = patient.state[f"{name}.weight"], result.state[f"{name}.weight"]

@@ -234,6 +234,13 @@ def test_what_became_of_the_tensors_is_told() -> None:
     assert all(torch.equal(drawn(each), drawn(before)) for each in (same_again, operate(before, channels=3).checkpoint))
 
 
+def test_numbers_that_are_none_are_refused() -> None:
+    broken = content(SKIP).networks["D"]
+    broken.state_dict["b4.fc.bias"] = torch.full_like(broken.state_dict["b4.fc.bias"], torch.inf)
+    with pytest.raises(SurgeryError, match=r"D: tensor b4.fc.bias has .* NaN or infinite"):
+        operate(Checkpoint({"D": broken}), channels=4)
+
+
 def test_new_tensors_follow_the_seed_and_are_the_same_in_g_and_its_average() -> None:
     one, again, other = (operate(content(SKIP), resolution=64, seed=seed).checkpoint for seed in (0, 0, 1))
     name = "synthesis.b64.conv0.weight"
