@@ -70,9 +70,13 @@ gallery: $(VENV)/.installed-all
 	rm -rf out/gallery
 	$(BIN)/stylegan-generate --truncation 0.7 --seeds 0-39 --columns 10 --grid $(GALLERY)/faces.png --outdir out/gallery --force
 	$(BIN)/stylegan mix --rows 2,4,11 --cols 1,5,7,8,14 --styles 0-3 --truncation 0.7 --out $(GALLERY)/mix.png --force
+	$(BIN)/stylegan draw --seeds 2,4,11,7,14,5,8,1 --layout columns --feather 0.15 --size 64x512 --fill tile --offset 0,0 --truncation 0.7 --out $(GALLERY)/layout.png --force
 	$(BIN)/stylegan directions --method pca --out out/gallery/pca.npz
 	$(BIN)/stylegan edit --directions out/gallery/pca.npz --index 0-4 --seeds 7 --truncation 0.7 --out $(GALLERY)/edit.png --force
 	$(BIN)/stylegan look truncation --seeds 0-2 --out $(GALLERY)/truncation.png --force
+	$(BIN)/stylegan-generate --truncation 0.3 --seeds 0-9 --columns 10 --grid $(GALLERY)/mean.png --outdir out/gallery --force
+	$(BIN)/stylegan centres --count 12 --out out/gallery/centres.npz --force
+	$(BIN)/stylegan-generate --truncation 0.3 --truncation-centres out/gallery/centres.npz --seeds 0-9 --columns 10 --grid $(GALLERY)/centres.png --outdir out/gallery --force
 	$(BIN)/stylegan film --seeds 0-11 --grid 6x1 --truncation 0.7 --seconds 4 --fps 12 --out $(GALLERY)/film.gif --force
 	$(BIN)/python -c "from examples.faces.faces import draw_face, random_face; draw_face(random_face(20001)).save('out/gallery/face.png')"
 	$(BIN)/stylegan project out/gallery/face.png --outdir out/gallery/projected --film $(GALLERY)/project.gif --force
@@ -96,7 +100,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 # The tests run original programs too, and what other programs open; that takes TensorFlow and onnxruntime.
 $(VENV)/.installed-all: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tf,onnx,hub,train,edit,film,explore]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tf,onnx,hub,train,edit,film,align,explore]'
 	touch $@
 
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt

@@ -49,7 +49,7 @@ class Measured:
     pictures: list[Picture]
 
 
-def measured(G: Generator, face: int, steps: int = 1000, direction: int = 0, strength: float = 2.0) -> Measured:
+def measured(G: Generator, face: int, steps: int = 1000, direction: int = 3, strength: float = -1.5) -> Measured:
     """Project and tune for the face of a seed."""
     target = np.array(draw_face(random_face(face)))
     image = torch.from_numpy(target).permute(2, 0, 1).float() / 127.5 - 1
@@ -74,8 +74,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", default="20001,20002,20003,20005", help="their seeds")
     parser.add_argument("--steps", type=int, default=1000, help="of the projection")
-    parser.add_argument("--direction", type=int, default=0, help="of PCA, to edit along")
-    parser.add_argument("--strength", type=float, default=2.0, help="in standard deviations")
+    parser.add_argument("--direction", type=int, default=3, help="of PCA, to edit along")
+    parser.add_argument("--strength", type=float, default=-1.5, help="in standard deviations")
     parser.add_argument("--sheet", type=Path, help="picture to write (.png)")
     options = parser.parse_args()
     G = converter.load(checkpoints.DEMO).network("G_ema")

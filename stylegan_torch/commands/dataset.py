@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +16,7 @@ from stylegan_torch.commands.terminal import Command, one_line_errors, reading, 
 from stylegan_torch.text import one_line
 
 if TYPE_CHECKING:
+    from stylegan_torch.pictures.alignment import Alignment
     from stylegan_torch.pictures.collections import Picture
 
 _CLASSES_SHOWN = 20
@@ -23,6 +24,7 @@ EXAMPLES = """\b
 Examples:
   stylegan dataset photos/ photos.zip --resolution 256x256 --transform center-crop
   stylegan dataset flowers/ flowers.zip --resolution 64x64 --transform center-crop --labels folders
+  stylegan dataset party/ faces.zip --resolution 256x256 --align --face all --bad skip
   stylegan dataset cars.zip cars512.zip --resolution 512x384 --transform center-crop-wide --bad skip
 """
 
@@ -70,6 +72,7 @@ class _Labels(InputFile):
 @click.option(
     "--resize-filter", type=click.Choice(["lanczos", "box"]), default="lanczos", show_default=True, help="For resizing."
 )
+@options.alignment("largest", "all")
 @click.option("--max-images", type=click.IntRange(min=1), metavar="N", help="Take no more than the first N.")
 @click.option(
     "--labels",
@@ -87,6 +90,7 @@ def dataset(
     resolution: tuple[int, int] | None,
     transform: Literal["center-crop", "center-crop-wide"] | None,
     resize_filter: Literal["lanczos", "box"],
+    alignment: Callable[[], Alignment] | None,
     max_images: int | None,
     labels_from: Literal["folders", "none"] | Path | None,
     bad: str,
@@ -109,11 +113,16 @@ def dataset(
     except DataError as error:
         raise click.BadParameter(str(error), param_hint="--resolution") from error
     take_inputs()
+    cut = alignment() if alignment else None
+    try:
+        order = Order(src, shape, labels_from or "data", max_images, bad == "skip", cut)
+    except DataError as error:
+        raise click.UsageError(str(error)) from error
 
     def watched(pictures: Iterable[Picture], total: int) -> Iterable[Picture]:
         return tracked(pictures, "Making pictures", total)
 
-    made = write(dst, Order(src, shape, labels_from or "data", max_images, bad == "skip"), force=force, watch=watched)
+    made = write(dst, order, force=force, watch=watched)
     for line in made.skipped:
         say(f"Skipped {one_line(line)}", err=True)
     if made.stretched:

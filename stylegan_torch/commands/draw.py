@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import click
 
 from stylegan_torch.commands import options
+from stylegan_torch.commands.canvas import CANVAS, Chosen
 from stylegan_torch.commands.given import note_check
 from stylegan_torch.commands.inputs import INPUT, OUTPUT
 from stylegan_torch.commands.latents import one_of, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say
+from stylegan_torch.commands.truncating import Asked
 from stylegan_torch.drawing.marks import Marking
 from stylegan_torch.editing.composition import Composition, Mix, Move, Noise, check_directions, parse_mix, parse_move
 from stylegan_torch.files.atomic import refuse_existing
@@ -25,6 +27,8 @@ Examples:
   stylegan draw --seeds 7 --truncation 0.7 --mix 14@coarse --move pca:0=2 --out face.png
   stylegan draw --network ffhq.pt --latents me.npz --move smile.npz:0=1.5 --save-latents smiling.npz
   stylegan draw --network ffhq.pt --seeds 0-15 --noise none --outdir smooth
+  stylegan draw --network stylegan3-r.pkl --seeds 2 --size 1024x3072
+  stylegan draw --seeds 2,4,11 --layout columns --size 64x192 --out row.png
 
 What is mixed in, or moved by, comes in the order given: first all --mix, then all --move.
 """
@@ -60,7 +64,7 @@ def _find_source(mix: Mix) -> None:
 @options.seeds("Pictures to begin with.")
 @options.latents_file("Latents to begin with (.npz), rather than seeds.")
 @click.option("--row", type=click.IntRange(min=0), metavar="K", help="Only this row of --latents, from 0.")
-@options.truncation()
+@options.truncations()
 @options.CLASS
 @click.option(
     "--mix",
@@ -81,7 +85,14 @@ def _find_source(mix: Mix) -> None:
 @options.noise(
     help="official = as stylegan-generate draws a seed, or what the latents have; const = the network's own maps."
 )
-@click.option("--noise-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of --noise random.")
+@click.option(
+    "--noise-seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Of --noise random, and of noise beyond the ordinary picture.",
+)
+@CANVAS
 @options.sheet_file("draw.png", "The picture; a sheet of several (.png).")
 @options.COLUMNS
 @click.option("--outdir", type=OUTPUT, help="Also write each picture here, as 0000.png and so on.")
@@ -94,12 +105,17 @@ def draw(
     seeds: list[int] | None,
     latents: Path | None,
     row: int | None,
-    truncation: float | None,
+    truncation: Asked,
     class_index: int | None,
     mixes: tuple[Mix, ...],
     moves: tuple[Move, ...],
     noise: Noise,
     noise_seed: int,
+    size: tuple[int, int] | None,
+    offset: tuple[int, int] | None,
+    fill: Literal["reflect", "tile", "edge"],
+    layout: str | None,
+    feather: float,
     out: Path,
     columns: int | None,
     outdir: Path | None,
@@ -111,7 +127,8 @@ def draw(
 ) -> None:
     """Draw seeds or latents, with styles of others mixed in, and moved along directions.
 
-    Without any of that, a seed's picture is what stylegan-generate draws.
+    Without any of that, a seed's picture is what stylegan-generate draws. With --size or --layout it is drawn by the
+    plain form of the network; noise beyond the ordinary picture is that of --noise-seed.
     """
     given = one_of(seeds, latents)
     if row is not None and seeds is not None:
@@ -121,13 +138,16 @@ def draw(
         from stylegan_torch.drawing.images import save_png, to_pil
         from stylegan_torch.drawing.sheets import Sheet
         from stylegan_torch.editing.composer import Composer
-        from stylegan_torch.editing.latents import Latents, drawn
+        from stylegan_torch.editing.latents import Latents
     opened = open_generator(network, device, exact)
     note_no_class(opened.G, class_index, [seeds, *([each.source] for each in mixes if isinstance(each.source, int))])
+    truncation.note(opened.G)
     composer = Composer(opened.G)
     plan = Composition(
         Path(),
-        truncation_psi=truncation,
+        truncation_psi=truncation.psi,
+        layer_psis=truncation.parts,
+        centres=truncation.centres,
         class_index=class_index,
         mixes=mixes,
         moves=moves,
@@ -137,20 +157,27 @@ def draw(
     )
     bases: Sequence[int | Path] = [given] if isinstance(given, Path) else given
     first = composer.compose(replace(plan, base=bases[0]))
-    count = len(first) if isinstance(given, Path) else len(given)
+    canvas, kept = Chosen(size, offset, fill, layout, feather), list[Latents]()
+    count = 1 if layout else len(first) if isinstance(given, Path) else len(given)
     singles = [outdir / f"{i:04d}.png" for i in range(count)] if outdir else []
     refuse_existing(singles, force)
-    about = {"network": opened.origin, "seeds": seeds, "latents": latents and latents.name, "options": plan.options()}
-    sheet, kept = Sheet(count, columns), list[Latents]()
-    for i, base in enumerate(bases):
-        found = first if i == 0 else composer.compose(replace(plan, base=base))
-        for picture in drawn(opened.drawer, found):
-            if outdir:
-                save_png(
-                    singles[sheet.filled], to_pil(picture), {**about, "row": sheet.filled}, marking=marking, force=force
-                )
-            sheet.add(picture)
-        kept += [found] if save_latents else []
+    about: dict[str, object] = {"network": opened.origin, "seeds": seeds, "latents": latents and latents.name}
+    about |= {"options": plan.options(), **canvas.about()}
+
+    def composed() -> Iterator[Latents]:
+        for i, base in enumerate(bases):
+            found = first if i == 0 else composer.compose(replace(plan, base=base))
+            if save_latents:
+                kept.append(found)
+            yield found
+
+    sheet = Sheet(count, columns)
+    for picture in canvas.pictures(opened, composed(), noise_seed):
+        if outdir:
+            save_png(
+                singles[sheet.filled], to_pil(picture), {**about, "row": sheet.filled}, marking=marking, force=force
+            )
+        sheet.add(picture)
     save_png(out, to_pil(sheet.picture), about, marking=marking, force=force)
     if save_latents:
         write_latents(save_latents, kept, opened.G, force=force)

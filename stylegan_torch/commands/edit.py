@@ -14,6 +14,7 @@ from stylegan_torch.commands.inputs import INPUT
 from stylegan_torch.commands.latents import chosen_layers, latents_of, one_of, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import one_line_errors, parse_seeds, quick_imports, reading, say
+from stylegan_torch.commands.truncating import Asked
 from stylegan_torch.drawing.marks import Marking
 from stylegan_torch.files.atomic import refuse_existing
 
@@ -53,7 +54,7 @@ def parse_numbers(text: str) -> list[float]:
     help="How far, in standard deviations of w; one picture each.",
 )
 @options.layers("--layers", help="Layers to move.  [default: those the directions are for]")
-@options.truncation()
+@options.truncations()
 @options.CLASS
 @options.sheet_file("edit.png")
 @options.save_latents("Also write the edited latents here (.npz), row by row.")
@@ -68,7 +69,7 @@ def edit(
     latents: Path | None,
     strengths: list[float],
     layers: str | None,
-    truncation: float | None,
+    truncation: Asked,
     class_index: int | None,
     out: Path,
     save_latents: Path | None,
@@ -95,7 +96,9 @@ def edit(
     if max(index) >= len(known):
         raise StyleGANError(f"{directions} has the directions 0 to {len(known) - 1}, not {max(index)}")
     rows = chosen_layers(opened.G, layers, "--layers") if layers else []
-    starts = singles(latents_of(opened.G, given, psi=truncation, class_index=class_index))
+    truncation.note(opened.G)
+    start = latents_of(opened.G, given, psi=truncation.psi, class_index=class_index, truncation=truncation)
+    starts = singles(start)
     moved = [
         start.with_ws(torch.cat([known.apply(start.ws, each, strength, layers=rows) for strength in strengths]))
         for start, each in itertools.product(starts, index)

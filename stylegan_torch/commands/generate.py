@@ -22,6 +22,7 @@ from stylegan_torch.commands.terminal import (
     say,
     tracked,
 )
+from stylegan_torch.commands.truncating import Asked
 from stylegan_torch.drawing.marks import Marking
 from stylegan_torch.files.atomic import refuse_existing
 
@@ -36,7 +37,7 @@ Examples:
 @click.command(cls=Command, epilog=EXAMPLES, short_help="Pictures of seeds, as the network's own release draws them.")
 @options.NETWORK
 @options.seeds("Such as 0-50, 1,5,9 or 1,5-9.", required=True)
-@options.truncation("Truncation; 1 = none.  [default: the network's own]")
+@options.truncations("Truncation; 1 = none.  [default: the network's own]")
 @click.option(
     "--truncation-cutoff",
     type=click.IntRange(min=0),
@@ -75,7 +76,7 @@ Examples:
 def main(
     network: str | None,
     seeds: list[int],
-    truncation: float | None,
+    truncation: Asked,
     truncation_cutoff: int | None,
     class_index: int | None,
     noise_mode: str,
@@ -107,7 +108,11 @@ def main(
     device = usable_device(device)
     checkpoint = read_networks(network, weights)
     G = checkpoint.network(weights, allow_nonfinite=allows_nonfinite())
-    settings = DrawSettings(truncation, truncation_cutoff, class_index, noise_mode, dtype, translate, rotate)
+    truncation.note(G)
+    more = truncation.of(G, cutoff=truncation_cutoff)
+    settings = DrawSettings(
+        truncation.psi, truncation_cutoff, class_index, noise_mode, dtype, translate, rotate, truncation=more
+    )
     try:
         resolved = resolve(G, settings)
     except ValueError as error:

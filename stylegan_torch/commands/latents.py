@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from stylegan_torch.commands.inputs import Pictures
+from stylegan_torch.commands.truncating import Asked
 
 if TYPE_CHECKING:
     from stylegan_torch.editing.latents import Latents
     from stylegan_torch.networks.interface import Generator
+
+_NO_MORE = Asked()
 
 
 def named(given: Pictures) -> list[int] | str:
@@ -46,12 +49,18 @@ def chosen_layers(G: Generator, text: str, option: str) -> list[int]:
 
 
 def latents_of(
-    G: Generator, given: Pictures, *, psi: float | None, class_index: int | None, all_layers: bool = False
+    G: Generator,
+    given: Pictures,
+    *,
+    psi: float | None,
+    class_index: int | None,
+    all_layers: bool = False,
+    truncation: Asked = _NO_MORE,
 ) -> Latents:
     """Return the latents of seeds, or those of a file as they are.
 
     Seeds are truncated as stylegan-generate does: by psi, None = the network's own, and so many layers as are the
-    network's own, or all.
+    network's own, or all; and then as is asked for some layers, or towards centres.
 
     Raises:
         StyleGANError: if the network has no W, or no such class, or the file is not for it.
@@ -62,9 +71,10 @@ def latents_of(
     if isinstance(given, Path):
         return load(given, G)
     require_w(G)
+    more = truncation.of(G, psi=psi, all_layers=all_layers)
     psi, cutoff = truncation_of(G, psi)
     cutoff = None if all_layers else cutoff
-    return from_seeds(G, given, truncation_psi=psi, truncation_cutoff=cutoff, class_index=class_index)
+    return from_seeds(G, given, truncation_psi=psi, truncation_cutoff=cutoff, class_index=class_index, truncation=more)
 
 
 def write_latents(path: Path, parts: Sequence[Latents], G: Generator, *, force: bool) -> None:

@@ -15,6 +15,7 @@ from stylegan_torch.commands.inputs import Pictures, PicturesFile
 from stylegan_torch.commands.latents import latents_of, named, names_of, one_of, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say
+from stylegan_torch.commands.truncating import Asked
 from stylegan_torch.drawing.marks import Marking
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import columns
@@ -64,7 +65,7 @@ class _Sheet:
 )
 @click.option("--among", type=PicturesFile(), metavar="SEEDS|FILE", help="For nearest: the set, seeds or latents.")
 @click.option("--count", type=click.IntRange(min=1), default=5, show_default=True, help="For nearest: how many.")
-@options.truncation("Of seeds, for noise, features, rgb and nearest." + options.OWN_TRUNCATION)
+@options.truncations("Of seeds, for noise, features, rgb and nearest." + options.OWN_TRUNCATION)
 @options.CLASS
 @options.sheet_file("look.png")
 @options.save_latents("For truncation and average: also write the pictures' latents here (.npz), row by row.")
@@ -80,7 +81,7 @@ def look(
     psis: list[float],
     among: Pictures | None,
     count: int,
-    truncation: float | None,
+    truncation: Asked,
     class_index: int | None,
     out: Path,
     save_latents: Path | None,
@@ -119,13 +120,14 @@ def look(
     if what != "average":
         note_no_class(G, class_index, [given, among])
 
-    def read(pictures: Pictures, psi: float | None = truncation) -> Latents:
-        return latents_of(G, pictures, psi=psi, class_index=class_index)
+    def read(pictures: Pictures) -> Latents:
+        return latents_of(G, pictures, psi=truncation.psi, class_index=class_index, truncation=truncation)
 
+    truncation.note(G)
     if what == "average":
         found = _average(G)
     elif what == "truncation":
-        found = _truncation(G, read(given, 1.0), psis)
+        found = _truncation(G, latents_of(G, given, psi=1.0, class_index=class_index), psis)
     elif among:
         near, far = read(given), read(among)
         found = _nearest(G, near, far, names_of(given, len(near)), names_of(among, len(far)), count)

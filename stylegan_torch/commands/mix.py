@@ -12,6 +12,7 @@ from stylegan_torch.commands.inputs import OUTPUT, Pictures, PicturesFile
 from stylegan_torch.commands.latents import chosen_layers, latents_of, named, names_of, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say
+from stylegan_torch.commands.truncating import Asked
 from stylegan_torch.drawing.marks import Marking
 from stylegan_torch.files.atomic import refuse_existing
 
@@ -45,7 +46,7 @@ Examples:
     metavar="LAYERS",
     help="Layers taken from the columns: numbers, or coarse, middle, fine.",
 )
-@options.truncation(
+@options.truncations(
     "Truncation of seeds, all layers; 1 = none.  [default: as the release's style-mixing script: 0.5 of StyleGAN2 and "
     "StyleGAN2-ADA for TensorFlow, 1 of others]"
 )
@@ -65,7 +66,7 @@ def mix(
     rows: Pictures,
     cols: Pictures,
     styles: str,
-    truncation: float | None,
+    truncation: Asked,
     class_index: int | None,
     out: Path,
     outdir: Path | None,
@@ -89,9 +90,11 @@ def mix(
     opened = open_generator(network, device, exact)
     require_w(opened.G)
     note_no_class(opened.G, class_index, [rows, cols])
-    psi = official_psi(opened.G) if truncation is None else truncation
+    truncation.note(opened.G)
+    psi = official_psi(opened.G) if truncation.psi is None else truncation.psi
     of_rows, of_cols = (
-        latents_of(opened.G, given, psi=psi, class_index=class_index, all_layers=True) for given in (rows, cols)
+        latents_of(opened.G, given, psi=psi, class_index=class_index, all_layers=True, truncation=truncation)
+        for given in (rows, cols)
     )
     of_seeds = isinstance(rows, list) or isinstance(cols, list)
     row_names, col_names = names_of(rows, len(of_rows)), names_of(cols, len(of_cols))
@@ -103,7 +106,13 @@ def mix(
     mixed = [row.with_ws(ws) for row, ws in zip(singles(of_rows), grid, strict=True)]
     left, top, *table = (list(drawn(opened.drawer, some)) for some in (of_rows, of_cols, *mixed))
     pictures = {"rows": named(rows), "cols": named(cols)}
-    about = {**pictures, "network": opened.origin, "styles": styles, "truncation_psi": psi if of_seeds else None}
+    about: dict[str, object] = {
+        **pictures,
+        "network": opened.origin,
+        "styles": styles,
+        "truncation_psi": psi if of_seeds else None,
+    }
+    about |= truncation.about() if of_seeds else {}
     sheet = tiled([[None, *top], *([end, *row] for end, row in zip(left, table, strict=True))])
     save_png(out, to_pil(sheet), about, marking=marking, force=force)
     for path, (i, j) in single.items():

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import click
 
 from stylegan_torch.commands.given import note_check, note_hashes, note_nonfinite
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, DistanceFile, OutputFile
 from stylegan_torch.commands.terminal import finite, parse_seeds, reading
+from stylegan_torch.commands.truncating import Asked, parse_truncation
 from stylegan_torch.drawing.marks import Marking, Signer
 from stylegan_torch.editing.composition import well_formed_layers
 from stylegan_torch.errors import StyleGANError
+
+if TYPE_CHECKING:
+    from stylegan_torch.pictures.alignment import Alignment, Which
 
 _Function = TypeVar("_Function", bound=Callable[..., object])
 
@@ -165,6 +170,35 @@ def truncation(help: str = "Truncation of seeds; 1 = none." + OWN_TRUNCATION) ->
     return click.option("--truncation", callback=reading(finite), metavar="PSI", help=help)
 
 
+def _asked(ctx: click.Context, param: click.Parameter, centres: Path | None) -> Asked:
+    psi, parts = ctx.params.pop("truncation_psis")
+    return Asked(psi, parts, centres)
+
+
+def truncations(help: str = "Truncation of seeds; 1 = none." + OWN_TRUNCATION) -> Option:
+    """Return the options of truncation by layers and centres, as the one parameter `truncation`, an `Asked`."""
+    which, _, default = help.partition("  ")
+    return block(
+        click.option(
+            "--truncation",
+            "truncation_psis",
+            multiple=True,
+            is_eager=True,
+            callback=reading(parse_truncation),
+            metavar="PSI[@LAYERS]",
+            help="  ".join(filter(None, [f"{which} Again, with @LAYERS: what these layers have instead.", default])),
+        ),
+        click.option(
+            "--truncation-centres",
+            "truncation",
+            type=INPUT,
+            callback=_asked,
+            metavar="FILE",
+            help="Truncate towards the nearest of what `stylegan centres` wrote, not the mean w.",
+        ),
+    )
+
+
 def noise(*names: str, help: str) -> Option:
     """Return the option `--noise`, with other names if wished, the last of which is the parameter's."""
     kinds = click.Choice(NOISES)
@@ -180,6 +214,86 @@ def layers(name: str, *, help: str, default: str | None = None, metavar: str | N
     """Return an option that chooses layers."""
     check = reading(well_formed_layers)
     return click.option(name, callback=check, default=default, show_default=True, metavar=metavar, help=help)
+
+
+def _box(text: str) -> tuple[int, int, int, int]:
+    ends = [int(part) if part.strip().isdecimal() else -1 for part in text.split(",")]
+    if len(ends) != 4 or min(ends) < 0 or ends[0] >= ends[2] or ends[1] >= ends[3]:
+        raise ValueError(f"{text!r} is not left,top,right,bottom in pixels, such as 40,20,296,276")
+    return ends[0], ends[1], ends[2], ends[3]
+
+
+def _alignment(ctx: click.Context, param: click.Parameter, box: str | None) -> object:
+    """Return what makes the `Alignment` that these options ask for, None for none; called when the work begins."""
+    given = {name: ctx.params.pop(name) for name in ("align", "landmarks", "landmark_model", "face")}
+    edges = reading(_box)(ctx, param, box)
+    faces = given["align"] or given["landmarks"] is not None
+    if edges and (faces or given["face"]):
+        raise click.UsageError("--box goes without --align, --landmarks and --face", ctx)
+    if not faces and (given["landmark_model"] or given["face"]):
+        raise click.UsageError("--landmark-model and --face go with --align", ctx)
+    if given["landmarks"] and given["landmark_model"]:
+        raise click.UsageError("--landmarks are known: they go without --landmark-model", ctx)
+    return None if not (faces or edges) else partial(_aligned, edges, **given)
+
+
+def _aligned(
+    box: tuple[int, int, int, int] | None,
+    *,
+    align: bool,
+    landmarks: Path | None,
+    landmark_model: Path | None,
+    face: Which | None,
+) -> Alignment:
+    from stylegan_torch.pictures.alignment import Alignment
+    from stylegan_torch.pictures.faces import FaceFinder, GivenLandmarks
+
+    if box:
+        return Alignment(box=box)
+    return Alignment(GivenLandmarks(landmarks) if landmarks else FaceFinder(landmark_model), face or "only")
+
+
+def alignment(*which: str) -> Option:
+    """Return the options of how photographs are cut first, as the one parameter `alignment`: what makes it, or None.
+
+    Args:
+        which: what `--face` may be.
+    """
+    return block(
+        click.option(
+            "--align",
+            is_flag=True,
+            is_eager=True,
+            help="Find the face, and cut it out as FFHQ's are: upright, with the eyes in their place (extra align).",
+        ),
+        click.option(
+            "--landmarks",
+            type=INPUT,
+            is_eager=True,
+            metavar="FILE",
+            help="Align by these 68 points, or 5: eyes, nose, mouth's corners (.json, .npy, .txt).",
+        ),
+        click.option(
+            "--landmark-model",
+            type=INPUT,
+            is_eager=True,
+            metavar="FILE",
+            help="For --align: another shape predictor of dlib with 68 landmarks (.dat), of people you trust.",
+        ),
+        click.option(
+            "--face",
+            type=click.Choice(which),
+            is_eager=True,
+            help="For --align: which of several faces.  [default: several are an error]",
+        ),
+        click.option(
+            "--box",
+            "alignment",
+            callback=_alignment,
+            metavar="X0,Y0,X1,Y1",
+            help="Cut this out first: left, top, right, bottom in pixels.",
+        ),
+    )
 
 
 def batch(default: int = 1) -> Option:

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from stylegan_torch.editing.latents import Latents
     from stylegan_torch.editing.projection import Projection
     from stylegan_torch.networks.interface import Generator
+    from stylegan_torch.pictures.alignment import Alignment
     from stylegan_torch.types import JsonObject
 
 SAVE_SECONDS = 10.0
@@ -36,6 +37,8 @@ ABOVE_0, FROM_0 = click.FloatRange(min=0, min_open=True), click.FloatRange(min=0
 EXAMPLES = """\b
 Examples:
   stylegan project photo.jpg --network ffhq.pt
+  stylegan project photo.jpg --network ffhq.pt --align
+  stylegan project cat.jpg --network afhqcat.pkl --box 120,40,632,552
   stylegan project photo.jpg --network ffhq.pt --space w --starts 4 --film photo.gif
   stylegan project photo.jpg --network ffhq.pt --distance vgg16.pt --trust-distance
   stylegan project photo.jpg --network ffhq.pt --begin out/photo.npz --steps 300 --outdir better
@@ -97,6 +100,7 @@ TUNING = options.block(
     show_default=True,
     help="What to do about another shape: cut to the middle, or pad with white.",
 )
+@options.alignment("largest")
 @options.DISTANCE
 @TUNING
 @options.CLASS
@@ -120,6 +124,7 @@ def project(
     starts: int,
     begin: Path | None,
     fit: Literal["crop", "pad"],
+    alignment: Callable[[], Alignment] | None,
     distance_name: str,
     trust_distance: bool,
     tune: bool,
@@ -170,10 +175,11 @@ def project(
         from stylegan_torch.editing.projection import Projection, ProjectionSettings, load_state, save_state
         from stylegan_torch.editing.targets import psnr, read_target
     kept = load_state(state) if resume else None
+    cut = alignment() if alignment else None
     opened = open_generator(network, device)
     require_w(opened.G)
     begins_at = load(begin, opened.G) if begin else None
-    target = read_target(photo, opened.G, fit)
+    target = read_target(photo, opened.G, fit, alignment=cut)
     distance = open_distance(distance_name, opened.G.device, trust_distance)
     settings = ProjectionSettings(space=space, steps=steps, starts=starts, seed=seed)
     projection = Projection(
@@ -186,10 +192,14 @@ def project(
     _run(projection, state)
     latents = projection.latents()
     [picture] = drawn(opened.drawer, latents)
-    about = {"network": opened.origin, "photo": spelled(photo.name), "fit": fit, "class": class_index}
-    about |= {
+    about = {
+        "network": opened.origin,
+        "photo": spelled(photo.name),
+        "fit": fit,
+        "class": class_index,
+        **({"alignment": cut.story} if cut else {}),
         "distance": distance.name,
-        "begin": spelled(begin.name) if begin else None,
+        "begin": begin and spelled(begin.name),
         "projection": asdict(settings),
     }
     replace = force or resume

@@ -16,7 +16,8 @@ from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, OUTPUT, InputFolder
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say, tracked
 from stylegan_torch.files.atomic import refuse_existing
-from stylegan_torch.text import one_line
+from stylegan_torch.text import columns, one_line
+from stylegan_torch.types import JsonObject
 
 if TYPE_CHECKING:
     from stylegan_torch.files.checkpoint import Checkpoint
@@ -29,9 +30,15 @@ EXAMPLES = """\b
 Examples:
   stylegan train photos/ --network ffhq.pkl --outdir run --kimg 500 --augment ada --flip
   stylegan train photos.zip --config recipe.toml --outdir run
+  stylegan train photos.zip --cfg auto --flip --outdir run --dry-run
   stylegan train photos.zip --outdir run --resume
   accelerate launch --multi_gpu $(which stylegan) train photos/ --network ffhq.pt --outdir run
 """
+
+
+_AUGMENT = {"none": "none", "noaug": "none", "ada": "ada", "fixed": "fixed"}
+"""By the words of the option, the official trainers' among them."""
+_PIPES = ("blit", "geom", "color", "filter", "noise", "cutout", "bg", "bgc", "bgcf", "bgcfn", "bgcfnc")
 
 
 def _setting(text: str) -> tuple[str, object]:
@@ -55,15 +62,54 @@ def _setting(text: str) -> tuple[str, object]:
 )
 @options.SHA256
 @click.option("--config", type=INPUT, help="Recipe (.toml): new networks, and settings.")
+@click.option(
+    "--cfg",
+    metavar="NAME",
+    help="Configuration of the official trainers: auto, stylegan2, paper256, paper512, paper1024, cifar, "
+    "stylegan2-sg3, stylegan3-t or stylegan3-r. New networks; with --network, its settings only.",
+)
+@click.option(
+    "--resolution",
+    type=click.IntRange(min=4),
+    metavar="R",
+    help="Side of the pictures of new networks by --cfg.  [default: the first picture's]",
+)
+@click.option("--cond", "conditional", is_flag=True, help="New networks by --cfg take the pictures' labels.")
 @click.option("--resume", is_flag=True, help="Go on from the last snapshot in --outdir.")
 @click.option("--kimg", type=click.FloatRange(min=0), help="Train until so many thousand pictures were shown.")
 @click.option("--batch", type=click.IntRange(min=1), help="Pictures of a step, over all processes.")
 @click.option("--at-once", type=click.IntRange(min=1), help="Pictures a process takes at once; fewer need less memory.")
-@click.option("--freeze-d", type=click.IntRange(min=0), metavar="N", help="Keep the discriminator's first N layers.")
-@click.option("--augment", type=click.Choice(["none", "ada"]), help="ada = adaptive augmentation, for few pictures.")
-@click.option("--flip", is_flag=True, default=None, help="Show pictures mirrored half of the time.")
+@click.option(
+    "--freeze-d",
+    "--freezed",
+    "freeze_d",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Keep the discriminator's first N layers.",
+)
+@click.option(
+    "--augment",
+    "--aug",
+    type=click.Choice(list(_AUGMENT)),
+    callback=lambda _, __, value: _AUGMENT.get(value),
+    help="ada = adaptive augmentation, for few pictures; fixed = with probability --p; noaug is none.",
+)
+@click.option(
+    "--augpipe",
+    "augment_groups",
+    type=click.Choice(_PIPES),
+    callback=lambda _, __, value: value and _groups(value),
+    help="Which augmentations; bgc and so on are the first letters of several.  [default: bgc]",
+)
+@click.option("--p", "augment_p", type=click.FloatRange(0, 1), help="Probability of augmentations; where ada begins.")
+@click.option(
+    "--target", "augment_target", type=click.FloatRange(-1, 1), help="Mean sign of real scores that ada aims at."
+)
+@click.option("--gamma", "r1_gamma", type=click.FloatRange(min=0), help="Weight of R1.")
+@click.option("--flip", "--mirror", "flip", is_flag=True, default=None, help="Show pictures mirrored half of the time.")
+@click.option("--subset", type=click.IntRange(min=1), metavar="N", help="Train on N of the pictures, chosen by --seed.")
 @click.option("--seed", type=click.IntRange(min=0), help="Everything random follows from it.")
-@click.option("--set", "more", multiple=True, metavar="NAME=VALUE", help="Any other setting, such as r1_gamma=2.")
+@click.option("--set", "more", multiple=True, metavar="NAME=VALUE", help="Any other, such as path_length_weight=0.")
 @options.bad("What to do about broken or tiny pictures.")
 @click.option("--fresh-d", is_flag=True, help="Begin with an untrained discriminator where --network has none.")
 @click.option(
@@ -75,6 +121,9 @@ def _setting(text: str) -> tuple[str, object]:
     help="Half types are mixed with float32.  [default: float32, or the run's]",
 )
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard.")
+@click.option(
+    "-n", "--dry-run", "dry_run", is_flag=True, help="Only say what would be trained; nothing is written or prepared."
+)
 @click.option("--cache", type=OUTPUT, help="Where prepared pictures go.  [default: the user's cache folder]")
 @one_line_errors
 def train(
@@ -82,6 +131,9 @@ def train(
     outdir: Path,
     network: str | None,
     config: Path | None,
+    cfg: str | None,
+    resolution: int | None,
+    conditional: bool,
     resume: bool,
     more: tuple[str, ...],
     bad: str,
@@ -91,17 +143,22 @@ def train(
     tensorboard: bool,
     cache: Path | None,
     at_once: int | None,
+    dry_run: bool,
     **options: object,
 ) -> None:
     """Train a network on the pictures of DATA: a folder, a .zip or a WebDataset (.tar).
 
-    Pictures are cut to the middle and resized once, into a cache. The labels for a conditional network are those of the
+    Pictures are cut to the middle and resized once, into a cache. --set also knows what new networks look like, such as
+    channel_max=256 (the fields of Networks). The labels for a conditional network are those of the
     official dataset.json; where there is none, sub-folders are classes. A run that was interrupted goes on with
     --resume as if nothing had happened.
     """
-    if [bool(network), bool(config), resume].count(True) != 1:
-        raise click.UsageError("give one of --network, --config and --resume")
-    refuse_existing([outdir / "snapshot"], force=True)
+    if [bool(network), bool(config), resume, bool(cfg and not network)].count(True) != 1:
+        raise click.UsageError("give one of --network, --config, --cfg and --resume; --cfg goes with --network too")
+    if (resolution or conditional) and (network or not cfg):
+        raise click.UsageError("--resolution and --cond are of new networks by --cfg")
+    if not dry_run:
+        refuse_existing([outdir / "snapshot"], force=True)
     with quick_imports():
         try:
             from accelerate.utils import get_int_from_env
@@ -109,10 +166,55 @@ def train(
             raise StyleGANError("training needs more packages: pip install 'stylegan-torch[train]'") from error
         from stylegan_torch.training.run import alone_in
         from stylegan_torch.training.start import Plan
-    given = {name: value for name, value in options.items() if value is not None} | dict(map(_setting, more))
-    plan = Plan(data, outdir, network, config, resume, given, bad == "skip", fresh_d, precision, at_once, cache)
-    with alone_in(outdir) if get_int_from_env(_RANKS, 0) == 0 else nullcontext():
+    given: JsonObject = {name: value for name, value in options.items() if value is not None} | dict(
+        map(_setting, more)
+    )
+    plan = Plan(
+        data,
+        outdir,
+        network=network,
+        config=config,
+        cfg=cfg,
+        resolution=resolution,
+        conditional=conditional,
+        resume=resume,
+        given=given,
+        skip_bad=bad == "skip",
+        fresh_d=fresh_d,
+        precision=precision,
+        at_once=at_once,
+        cache=cache,
+        dry_run=dry_run,
+    )
+    first = get_int_from_env(_RANKS, 0) == 0
+    if dry_run:
+        _preview(plan, first)
+        return
+    with alone_in(outdir) if first else nullcontext():
         _train(plan, snapshot_kimg, tensorboard)
+
+
+def _preview(plan: Plan, first: bool) -> None:
+    from stylegan_torch.training.configurations import configurations
+    from stylegan_torch.training.preview import preview
+    from stylegan_torch.training.start import start
+
+    trainer, _ = start(plan, _load)
+    if not first:
+        return
+    told = preview(trainer)
+    if plan.cfg:
+        about = configurations()[plan.cfg]
+        told = {"configuration": [[name, about[name]] for name in ("release", "source", "note")], **told}
+    for heading, rows in told.items():
+        say(f"{heading}:", *(f"  {line}" for line in columns(rows)))
+    say("Nothing was written: this was a dry run.")
+
+
+def _groups(name: str) -> list[str]:
+    from stylegan_torch.training.ada import COMBINATIONS
+
+    return list(COMBINATIONS[name])
 
 
 def _train(plan: Plan, snapshot_kimg: float, tensorboard: bool) -> None:
@@ -131,7 +233,7 @@ def _train(plan: Plan, snapshot_kimg: float, tensorboard: bool) -> None:
         say(f"Skipped {len(trainer.data.skipped)} bad pictures, the first: {first}", err=True)
     if main and trainer.label_note:
         say(f"Note: {one_line(trainer.label_note)}", err=True)
-    columns = (
+    bars = (
         TextColumn("Training {task.completed:.1f} of {task.total:g} kimg"),
         BarColumn(),
         TimeElapsedColumn(),
@@ -139,7 +241,7 @@ def _train(plan: Plan, snapshot_kimg: float, tensorboard: bool) -> None:
         TimeRemainingColumn(elapsed_when_finished=True),
     )
     with Progress(
-        *columns,
+        *bars,
         console=console,
         disable=not (main and console.is_terminal),
         redirect_stdout=False,

@@ -1,3 +1,3 @@
 """From seeds to pictures."""
 
-__all__ = ["devices", "draw", "images", "marks", "random_streams", "seeds", "sheets"]
+__all__ = ["devices", "draw", "images", "marks", "random_streams", "seeds", "sheets", "truncation"]

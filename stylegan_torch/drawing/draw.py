@@ -19,6 +19,7 @@ from stylegan_torch.drawing.images import Picture, save_png, to_pil, to_uint8
 from stylegan_torch.drawing.marks import MARKED, Marking
 from stylegan_torch.drawing.seeds import latents_from_seeds, noise_from_seeds
 from stylegan_torch.drawing.sheets import Sheet
+from stylegan_torch.drawing.truncation import Truncation, mapped
 from stylegan_torch.errors import NoAverageError, NoClassError
 from stylegan_torch.fast import optimize
 from stylegan_torch.fast.folding import HALF
@@ -39,6 +40,7 @@ class DrawSettings:
     dtype: a name in `DTYPES`; the half types hold for synthesis only.
     translate, rotate: of StyleGAN3's images, to the right and down in picture heights, and in degrees. Without them its
         images are drawn upright, whatever transform the file has, as the release's script does.
+    truncation: instead of psi and cutoff.
     """
 
     truncation_psi: float | None = None
@@ -48,6 +50,7 @@ class DrawSettings:
     dtype: str = "float32"
     translate: tuple[float, float] | None = None
     rotate: float | None = None
+    truncation: Truncation | None = None
 
 
 Resolved = TypedDict(
@@ -60,6 +63,8 @@ Resolved = TypedDict(
         "rotate": float,
         "truncation_psi": float,
         "truncation_cutoff": int | None,
+        "truncation_psis": list[float],
+        "truncation_centres": str,
     },
     total=False,
 )
@@ -83,6 +88,13 @@ def resolve(G: Generator, settings: DrawSettings) -> Resolved:
     if not G.has_w:
         if settings.truncation_psi not in (None, 1.0) or settings.truncation_cutoff is not None:
             raise ValueError("ProGAN has no truncation")
+        return resolved
+    if settings.truncation:
+        resolved["truncation_psis"] = list(settings.truncation.psis)
+        if settings.truncation.centres:
+            resolved["truncation_centres"] = settings.truncation.centres.name
+        elif G.mapping.w_avg is None:
+            raise NoAverageError
         return resolved
     psi, cutoff = truncation_of(G, settings.truncation_psi, settings.truncation_cutoff)
     if psi != 1 and G.mapping.w_avg is None:
@@ -184,7 +196,8 @@ def draw(
     Raises:
         ValueError: if the settings ask for something the network doesn't have.
     """
-    resolved = resolve(G, settings or DrawSettings())
+    settings = settings or DrawSettings()
+    resolved = resolve(G, settings)
     dtype = DTYPES[resolved["dtype"]]
     half = dtype in HALF
     G = G.to(device) if half else G.to(device, dtype)
@@ -196,7 +209,8 @@ def draw(
         some = seeds[start : start + batch]
         z = latents_from_seeds(some, G.z_dim).to(device, torch.float32 if half else dtype)
         c = labels_of(G, resolved.get("class"), len(some)).to(z)
-        latents = G.mapping(z, c, resolved["truncation_psi"], resolved["truncation_cutoff"]) if G.has_w else z
+        psi, cutoff = resolved.get("truncation_psi", 1.0), resolved.get("truncation_cutoff")
+        latents = mapped(G, z, c, psi=psi, cutoff=cutoff, truncation=settings.truncation) if G.has_w else z
         mode, noise = resolved["noise_mode"], list[Tensor]()
         if mode == "official":
             mode, noise = "const", official_noise(G, some)

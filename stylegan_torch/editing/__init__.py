@@ -2,6 +2,7 @@
 
 __all__ = [
     "blending",
+    "canvas",
     "composer",
     "composition",
     "directions",
@@ -13,7 +14,9 @@ __all__ = [
     "mixing",
     "perceptual",
     "projection",
+    "spectra",
     "surgery",
     "targets",
+    "truncation",
     "tuning",
 ]

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from stylegan_torch.drawing.draw import DrawSettings, noise_sizes, official_noise, resolve
 from stylegan_torch.editing import directions as finding
-from stylegan_torch.editing.composition import Composition, CompositionError, Move, check_directions
+from stylegan_torch.editing.composition import Composition, CompositionError, LayerPsi, Move, check_directions
 from stylegan_torch.editing.directions import Directions
 from stylegan_torch.editing.latents import Latents, chosen, from_seeds, load, network_hash, require_w
 from stylegan_torch.editing.mixing import layers_of, mix
+from stylegan_torch.editing.truncation import truncation
 from stylegan_torch.networks.interface import Generator
 
 _METHODS = {"pca": finding.pca, "sefa": finding.sefa}
@@ -39,6 +40,9 @@ class Composer:
         self._directions: dict[str, Directions] = {}
         self._read = lru_cache(_KEPT)(lambda path: load(path, G))
         self._seed = lru_cache(_KEPT)(self._of_seed)
+        self._truncation = lru_cache(_KEPT)(
+            lambda psi, parts, centres: truncation(G, psi, parts, centres=centres)  # which may have drawn its centres
+        )
 
     def directions(self, name: str) -> Directions:
         """Return the directions "pca" or "sefa" of the network, or those of a file.
@@ -81,18 +85,32 @@ class Composer:
 
     def _source(self, source: int | Path, picture: Composition) -> Latents:
         if isinstance(source, int):
-            return self._seed(source, picture.truncation_psi, picture.class_index)
+            psis, centres = picture.layer_psis, picture.centres
+            return self._seed(source, picture.truncation_psi, picture.class_index, psis, centres)
         return self._read(source)
 
-    def _of_seed(self, seed: int, truncation_psi: float | None, class_index: int | None) -> Latents:
+    def _of_seed(
+        self,
+        seed: int,
+        truncation_psi: float | None,
+        class_index: int | None,
+        layer_psis: tuple[LayerPsi, ...],
+        centres: Path | None,
+    ) -> Latents:
         G = self.G
         try:
-            settings = resolve(G, DrawSettings(truncation_psi, class_index=class_index))
+            found = self._truncation(truncation_psi, layer_psis, centres)
+            settings = resolve(G, DrawSettings(truncation_psi, class_index=class_index, truncation=found))
         except ValueError as error:
             raise CompositionError(str(error)) from error
-        psi, cutoff = settings["truncation_psi"], settings["truncation_cutoff"]
         latents = from_seeds(
-            G, [seed], truncation_psi=psi, truncation_cutoff=cutoff, class_index=class_index, network=self.network
+            G,
+            [seed],
+            truncation_psi=settings.get("truncation_psi", 1.0),
+            truncation_cutoff=settings.get("truncation_cutoff"),
+            class_index=class_index,
+            network=self.network,
+            truncation=found,
         )
         return replace(latents, noise=tuple(official_noise(G, [seed])))
 

@@ -12,6 +12,7 @@ from stylegan_torch.errors import StyleGANError
 Noise = Literal["official", "const", "random", "none"]
 METHODS = ("pca", "sefa")
 """Directions that a network has of its own, so that no file is needed."""
+_PSI = re.compile(r"(?P<psi>[^@]+)(@(?P<layers>[a-z0-9,\- ]+))?")
 _MIX = re.compile(r"(?P<source>.+)@(?P<layers>[a-z0-9,\- ]+)")
 _MOVE = re.compile(r"(?P<directions>.+):(?P<index>\d+)=(?P<strength>[^@=]+)(@(?P<layers>[a-z0-9,\- ]+))?")
 
@@ -47,6 +48,33 @@ class Move:
     def __str__(self) -> str:
         layers = f"@{self.layers}" if self.layers else ""
         return f"{self.directions}:{self.index}={self.strength!r}{layers}"
+
+
+@dataclass(frozen=True)
+class LayerPsi:
+    """Truncation psi of some layers, as `layers_of` reads them."""
+
+    psi: float
+    layers: str
+
+    def __str__(self) -> str:
+        return f"{self.psi!r}@{self.layers}"
+
+
+def parse_psi(text: str) -> float | LayerPsi:
+    """Read "0.7", or "0.7@coarse" for some layers.
+
+    Raises:
+        ValueError: for another text.
+    """
+    found = _PSI.fullmatch(text)
+    try:
+        psi = float(found["psi"]) if found else float("nan")
+    except ValueError:
+        psi = float("nan")
+    if not found or not abs(psi) < float("inf"):
+        raise ValueError(f"{text!r} is not a finite number, or one for some layers, such as 0.7@coarse")
+    return LayerPsi(psi, well_formed_layers(found["layers"])) if found["layers"] else psi
 
 
 def parse_mix(text: str) -> Mix:
@@ -110,6 +138,7 @@ class Composition:
 
     base: a seed, or a file of latents. row: which of the file; None = all.
     truncation_psi, class_index: of seeds; psi None = the network's own.
+    layer_psis: psi of some layers instead. centres: a file of them, the nearest of which takes the mean w's place.
     mixes: styles of others, in their layers' place. moves: then added.
     noise: "official" is what `stylegan-generate` does for the seed, or that of the file; "const" is the network's;
         "random", of `noise_seed`; or "none".
@@ -123,6 +152,8 @@ class Composition:
     noise: Noise = "official"
     noise_seed: int = 0
     row: int | None = None
+    layer_psis: tuple[LayerPsi, ...] = ()
+    centres: Path | None = None
 
     def arguments(self) -> list[str]:
         """Return the arguments with which `stylegan draw` makes this picture."""
@@ -134,6 +165,10 @@ class Composition:
         words = [] if self.row is None else ["--row", str(self.row)]
         if self.truncation_psi is not None:
             words += ["--truncation", repr(self.truncation_psi)]
+        for part in self.layer_psis:
+            words += ["--truncation", str(part)]
+        if self.centres is not None:
+            words += ["--truncation-centres", str(self.centres)]
         if self.class_index is not None:
             words += ["--class", str(self.class_index)]
         for each in self.mixes:

@@ -14,6 +14,7 @@ from torch import Tensor
 from stylegan_torch.drawing.draw import draw_latents, labels_of, noise_sizes
 from stylegan_torch.drawing.images import Picture
 from stylegan_torch.drawing.seeds import latents_from_seeds
+from stylegan_torch.drawing.truncation import Truncation, mapped
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import new_file
 from stylegan_torch.files.npz_record import Array, file_errors, read_npz, write_npz
@@ -80,6 +81,7 @@ def from_seeds(
     truncation_cutoff: int | None = None,
     class_index: int | None = None,
     network: str | None = None,
+    truncation: Truncation | None = None,
 ) -> Latents:
     """Return the latents of seeds, as the official scripts draw them.
 
@@ -90,6 +92,7 @@ def from_seeds(
         truncation_cutoff: how many layers are truncated; None = all.
         class_index: of a conditional network.
         network: its `network_hash`, where it is known already.
+        truncation: instead of psi and cutoff.
 
     Raises:
         LatentsError: if the network has no W.
@@ -99,8 +102,10 @@ def from_seeds(
     z, c = latents_from_seeds(seeds, G.z_dim), labels_of(G, class_index, len(seeds))
     device = G.device
     with torch.no_grad():
-        ws = G.mapping(z.to(device), c.to(device), truncation_psi, truncation_cutoff).cpu()
-    return Latents(ws, z, c if G.c_dim else None, (), tuple(seeds), truncation_psi, network or network_hash(G))
+        psi, cutoff = truncation_psi, truncation_cutoff
+        ws = mapped(G, z.to(device), c.to(device), psi=psi, cutoff=cutoff, truncation=truncation).cpu()
+    one_psi = None if truncation else truncation_psi
+    return Latents(ws, z, c if G.c_dim else None, (), tuple(seeds), one_psi, network or network_hash(G))
 
 
 def drawn(G: Generator, latents: Latents) -> Iterator[Picture]:

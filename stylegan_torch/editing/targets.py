@@ -12,7 +12,8 @@ from torch import Tensor
 
 from stylegan_torch.drawing.images import Picture
 from stylegan_torch.networks.interface import Generator
-from stylegan_torch.pictures.decode import DataError, PictureSize, decode_image, fitted
+from stylegan_torch.pictures.alignment import Alignment
+from stylegan_torch.pictures.decode import MODES, DataError, PictureSize, decode_image, fitted, in_mode
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,13 @@ class Target:
         return torch.from_numpy(self.picture.copy()).permute(2, 0, 1).float() / 127.5 - 1
 
 
-def read_target(path: Path, G: Generator, fit: Literal["crop", "pad"] = "crop") -> Target:
+def read_target(
+    path: Path, G: Generator, fit: Literal["crop", "pad"] = "crop", *, alignment: Alignment | None = None
+) -> Target:
     """Read a photograph of any size and mode for a generator.
 
-    It is turned as its EXIF says, cut to the middle or padded with white, and resized. What is transparent becomes
-    white unless the network draws alpha.
+    It is turned as its EXIF says, then cut as an alignment says, if one is given, whose first crop is taken, then cut
+    to the middle or padded with white, and resized. What is transparent becomes white unless the network draws alpha.
 
     Raises:
         DataError: if it cannot be read, or the network does not draw grey, RGB or RGBA.
@@ -41,12 +44,15 @@ def read_target(path: Path, G: Generator, fit: Literal["crop", "pad"] = "crop") 
         raise DataError(f"this network draws {G.img_channels} channels, which no photograph has")
     try:
         image = decode_image(path.read_bytes())
+        done = [f"{image.width}×{image.height} pixels"]
+        if alignment:
+            image = alignment.made(in_mode(image, MODES[G.img_channels]), max(height, width), path.name)[0]
+            done.append(alignment.story)
         array = fitted(image, PictureSize(height, width, G.img_channels), fit)
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror or error}") from error
     except DataError as error:
         raise DataError(f"{path} {error}") from error
-    done = [f"{image.width}×{image.height} pixels"]
     if image.width * height != image.height * width:
         done.append("cut to the middle" if fit == "crop" else "padded with white")
     if image.size != (width, height):

@@ -32,6 +32,8 @@ from stylegan_torch.explorer.fields import FieldError, as_text, choice, number, 
 from stylegan_torch.explorer.renderer import OvertakenError, Renderer
 from stylegan_torch.explorer.roof import Blocks, report
 from stylegan_torch.explorer.sessions import AS_FOUND, Moves, Request, Session, Sessions, as_set, moves_of
+from stylegan_torch.pictures.alignment import Alignment
+from stylegan_torch.pictures.faces import FaceFinder, can_find
 from stylegan_torch.text import one_line
 
 SLIDERS = 10
@@ -51,7 +53,8 @@ _SEED, _LATENTS = "a seed", "latents"
 _MOST_STEPS = 2000
 _NOISE: list[Noise] = ["official", "const", "random", "none"]
 _SPACES: list[Literal["w", "w+"]] = ["w+", "w"]
-_FITS: list[Literal["crop", "pad"]] = ["crop", "pad"]
+_FITS: list[Literal["crop", "pad", "align"]] = ["crop", "pad", "align"] if can_find() else ["crop", "pad"]
+_finder = functools.cache(FaceFinder)
 _DRAWING = "drawing …"
 _OFF = f"() => [...Array(2).fill({{__type__: 'update', interactive: false}}), '', '{_DRAWING}']"
 """Turns the files off in the browser, before anything is asked of the server."""
@@ -514,7 +517,8 @@ class Page:
         network = self._choice(values, self.network, self.sessions.networks)
         renderer = self.sessions.renderer(network)
         label = self._class(values, renderer)
-        target = read_target(photo, renderer.G, fit)
+        alignment = Alignment(_finder(), "largest") if fit == "align" else None
+        target = read_target(photo, renderer.G, "pad" if fit == "pad" else "crop", alignment=alignment)
         if session.projects:
             raise StyleGANError("a photograph of yours is being projected: stop that first")
         if not self._waiting.acquire(blocking=False):
@@ -531,7 +535,8 @@ class Page:
         if latents is None:
             yield {self.progress: "Stopped."}
             return
-        options = ["--space", space, "--fit", fit, "--steps", str(steps)]
+        options = ["--space", space, *(["--align", "--face", "largest"] if fit == "align" else ["--fit", fit])]
+        options += ["--steps", str(steps)]
         options += [] if label is None else ["--class", str(label)]
         self.sessions.take_projection(session, network, latents, photo=photo.name, options=options)
         likeness = psnr(renderer.draw(latents), target.picture)

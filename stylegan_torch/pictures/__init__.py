@@ -1,3 +1,3 @@
-"""Picture files: decoded, collected with their labels, and made into an official data set."""
+"""Picture files: decoded, aligned, collected with their labels, and made into an official data set."""
 
-__all__ = ["archive", "collections", "decode", "labels"]
+__all__ = ["alignment", "archive", "collections", "decode", "faces", "labels"]

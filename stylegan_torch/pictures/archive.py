@@ -27,6 +27,7 @@ from PIL import __version__ as pillow_version
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import make_folder, new_file, refuse_existing
 from stylegan_torch.pictures import labels
+from stylegan_torch.pictures.alignment import Alignment
 from stylegan_torch.pictures.collections import Picture, fingerprint, pictures
 from stylegan_torch.pictures.decode import DataError, decode_image, in_mode, is_gray, refuse_tiny
 from stylegan_torch.pictures.labels import Label, Labels
@@ -83,7 +84,7 @@ class Shape:
                     f"is {image.width}×{image.height} pixels, not square with a power of two as its side"
                 )
             return image
-        refuse_tiny(image, self.size)
+        refuse_tiny(image.size, self.size)
         width, height = image.size
         if self.transform == "center-crop":
             width = height = min(width, height)
@@ -108,7 +109,8 @@ class Order:
     """What to make a data set of.
 
     labels_from: "data" = its own labels, if any; "folders" = the sub-folders; "none"; or a table (.csv).
-    limit: how many pictures at most. skip_bad: leave bad pictures out rather than refuse them.
+    limit: how many pictures at most. skip_bad: leave bad pictures out rather than refuse them. alignment: how they are
+    cut first; of one there may be several, or none.
     """
 
     source: Path
@@ -116,6 +118,24 @@ class Order:
     labels_from: Literal["data", "folders", "none"] | Path = "data"
     limit: int | None = None
     skip_bad: bool = False
+    alignment: Alignment | None = None
+
+    def __post_init__(self) -> None:
+        size = self.shape.size
+        if self.alignment and self.alignment.faces and (size is None or size[0] != size[1] or self.shape.transform):
+            raise DataError("faces are aligned to squares of one size: give a resolution, and no transform")
+
+    def crops(self, image: Image.Image, name: str) -> list[Image.Image]:
+        """Return what of an 8-bit image is to be made into its shape.
+
+        Raises:
+            DataError: if it cannot be cut as the alignment says.
+        """
+        return (
+            self.alignment.made(image, self.shape.size[0] if self.shape.size else 0, name)
+            if self.alignment
+            else [image]
+        )
 
 
 @dataclass(frozen=True)
@@ -166,6 +186,7 @@ def write(
     most = min(len(names), order.limit or len(names))
     gray = _all_gray(order, most)
     content = [_VERSION, pillow_version, fingerprint(order.source), asdict(order.shape), entries, gray]
+    content += [order.alignment.key, order.limit] if order.alignment else []
     key = hashlib.sha256(json.dumps(content).encode()).hexdigest()
     folder = target.with_name(target.name + ".part")
     make_folder(folder)
@@ -219,13 +240,13 @@ def _make(
     """Fill the zip in a folder with at most so many pictures and their labels, and return its state."""
     with _unfinished(folder, key, force) as part:
         for picture in watch(pictures(order.source, "none"), most):
-            if part.state.count == most:
+            if part.state.count >= most and (order.limit or not order.alignment):
                 break
             part.take(picture, order, "L" if gray else "RGB")
         state = part.state
         if not state.count:
             raise DataError(f"{order.source} has no usable pictures")
-        part.finish([entry for index, entry in enumerate(entries[: state.seen]) if index not in state.skipped])
+        part.finish([entry for index, entry in enumerate(entries[: state.seen]) for _ in range(state.made_of(index))])
     return state
 
 
@@ -256,13 +277,15 @@ def _all_gray(order: Order, most: int) -> bool:
 class _State:
     """How far an unfinished zip is.
 
-    key: of what it is made. seen: pictures looked at. skipped: those left out, by number, and why. stretched: how many.
+    key: of what it is made. seen: pictures looked at. skipped: those left out, by number, and why. several: how many
+    became of one, by its number, where that is not one. stretched: how many.
     side: of all. start, directory: where the zip's directory begins, and the bytes of it.
     """
 
     key: str
     seen: int = 0
     skipped: dict[int, str] = field(default_factory=dict)
+    several: dict[int, int] = field(default_factory=dict)
     stretched: int = 0
     side: int = 0
     start: int = 0
@@ -271,7 +294,11 @@ class _State:
     @property
     def count(self) -> int:
         """How many pictures are in the zip."""
-        return self.seen - len(self.skipped)
+        return self.seen - len(self.skipped) + sum(self.several.values()) - len(self.several)
+
+    def made_of(self, index: int) -> int:
+        """Return how many became of a picture that was seen."""
+        return 0 if index in self.skipped else self.several.get(index, 1)
 
 
 class _Unfinished:
@@ -291,11 +318,10 @@ class _Unfinished:
         if self.index <= state.seen:
             return
         try:
-            image = in_mode(decode_image(picture.content()), mode)
-            square = image.width == image.height
-            image = order.shape.made(image)
-            if state.count and image.width != state.side:
-                raise _OtherSizeError(f"is {image.width} pixels wide, the others are {state.side}")
+            crops = order.crops(in_mode(decode_image(picture.content()), mode), picture.name)
+            images = list(map(order.shape.made, crops[: order.limit and order.limit - state.count]))
+            if state.count and images[0].width != state.side:
+                raise _OtherSizeError(f"is {images[0].width} pixels wide, the others are {state.side}")
         except DataError as error:
             if not order.skip_bad:
                 other_size = isinstance(error, _OtherSizeError)
@@ -305,11 +331,14 @@ class _Unfinished:
                 ) from error
             state.skipped[state.seen] = f"{picture.name} {error}"
         else:
-            data = io.BytesIO()
-            image.save(data, format="PNG", compress_level=0)
-            self._add(f"{state.count // 1000:05d}/img{state.count:08d}.png", data.getvalue())
-            state.side = image.width
-            state.stretched += not square and order.shape.transform is None
+            for number, image in enumerate(images, start=state.count):
+                data = io.BytesIO()
+                image.save(data, format="PNG", compress_level=0)
+                self._add(f"{number // 1000:05d}/img{number:08d}.png", data.getvalue())
+            if len(images) > 1:
+                state.several[state.seen] = len(images)
+            state.side = images[0].width
+            state.stretched += crops[0].width != crops[0].height and order.shape.transform is None
         state.seen += 1
         if time.monotonic() - self.saved >= SAVE_SECONDS:
             self.save()
@@ -382,8 +411,8 @@ def _read_state(folder: Path) -> _State | None:
     """Return how far the zip in a folder is; None if nothing is known."""
     try:
         values = json.loads((folder / _STATE).read_text())
-        skipped = {int(index): why for index, why in values.pop("skipped").items()}
-        state = _State(**values | {"skipped": skipped, "directory": base64.b64decode(values["directory"])})
+        numbered = {name: {int(index): each for index, each in values[name].items()} for name in ("skipped", "several")}
+        state = _State(**values | numbered | {"directory": base64.b64decode(values["directory"])})
         return state if (folder / _ZIP).stat().st_size >= state.start else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

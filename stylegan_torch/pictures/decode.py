@@ -51,14 +51,14 @@ def decode(data: bytes, size: PictureSize) -> Pixels:
         DataError: if it is broken, far too small, or of numbers that mean no brightness (see `decode_image`).
     """
     image = decode_image(data)
-    refuse_tiny(image, (size.width, size.height))
+    refuse_tiny(image.size, (size.width, size.height))
     return fitted(image, size)
 
 
-def refuse_tiny(image: Image.Image, size: tuple[int, int]) -> None:
-    """Raise DataError if an image would have to be enlarged far too much to be (width, height) pixels large."""
-    if image.width * _TOO_SMALL < size[0] or image.height * _TOO_SMALL < size[1]:
-        raise DataError(f"is too small, {image.width}×{image.height} pixels")
+def refuse_tiny(found: tuple[int, int], wanted: tuple[int, int]) -> None:
+    """Raise DataError if (width, height) pixels would have to be enlarged far too much to be as many as are wanted."""
+    if found[0] * _TOO_SMALL < wanted[0] or found[1] * _TOO_SMALL < wanted[1]:
+        raise DataError(f"is too small, {found[0]}×{found[1]} pixels")
 
 
 @functools.cache

@@ -15,9 +15,7 @@ from torch import Tensor
 
 from stylegan_torch.drawing.random_streams import RandomStream
 from stylegan_torch.networks.layers import make_filter, upfirdn2d
-
-GROUPS = ("blit", "geometric", "color")
-"""Flips, quarter turns and whole-pixel moves; scalings, turns and moves; brightness, contrast, hue and saturation."""
+from stylegan_torch.training.corruption import cut_out, filtered, noisy
 
 _SYM6 = (
     0.015404109327027373,
@@ -36,29 +34,68 @@ _SYM6 = (
 """Low-pass filter of the wavelet sym6, with which pictures are enlarged and reduced around the resampling."""
 
 
-def augment(images: Tensor, p: float, draws: RandomStream, *, groups: tuple[str, ...] = GROUPS) -> Tensor:
+USUAL_GROUPS = ("blit", "geometric", "color")
+"""What the paper trains with, "bgc"."""
+
+
+def augment(images: Tensor, p: float, draws: RandomStream, *, groups: tuple[str, ...] = USUAL_GROUPS) -> Tensor:
     """Return images [N, C, H, W] in [-1, 1], each transformed at random; twice differentiable.
+
+    An image to which nothing happens stays the same, bit for bit.
 
     Args:
         images: of at least 8×8 pixels; colours change if there are 1 or 3 channels.
         p: probability of each transformation, 0 to 1.
         draws: where the random numbers come from.
-        groups: of `GROUPS`.
+        groups: of `GROUPS`, which says in which order they come.
     """
-    if "blit" in groups:
-        images = _moved(images, _blits(images, p, draws), _sampled)
-    if "geometric" in groups:
-        images = _moved(images, _motions(images, p, draws), _resampled)
-    if "color" in groups and images.shape[1] in (1, 3):
-        images = _recolored(images, _colors(images.shape[1], p, draws).to(images))
+    for name, transform in GROUPS.items():
+        if name in groups:
+            images = transform(images, p, draws)
     return images
 
 
-def _moved(images: Tensor, matrices: Tensor, move: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """Move those images whose matrix does something; the others stay exactly as they are."""
-    changed = (matrices != torch.eye(3, device=matrices.device)).flatten(1).any(dim=1)
-    index = changed.nonzero().squeeze(1)
-    return images.index_copy(0, index, move(images[index], matrices[index].to(images))) if len(index) else images
+def _blitted(images: Tensor, p: float, draws: RandomStream) -> Tensor:
+    return _changed(images, _blits(images, p, draws), _sampled)
+
+
+def _in_motion(images: Tensor, p: float, draws: RandomStream) -> Tensor:
+    return _changed(images, _motions(images, p, draws), _resampled)
+
+
+def _in_other_colors(images: Tensor, p: float, draws: RandomStream) -> Tensor:
+    channels = images.shape[1]
+    return _changed(images, _colors(channels, p, draws), _recolored) if channels in (1, 3) else images
+
+
+GROUPS = {
+    "blit": _blitted,
+    "geometric": _in_motion,
+    "color": _in_other_colors,
+    "filter": filtered,
+    "noise": noisy,
+    "cutout": cut_out,
+}
+"""Flips, quarter turns and whole-pixel moves; scalings, turns and moves; brightness, contrast, hue and saturation;
+bands of frequencies; noise; rectangles cut out. Each maps images, p and random numbers to images."""
+COMBINATIONS = {
+    **{name: (name,) for name in GROUPS},
+    "geom": ("geometric",),
+    "bg": tuple(GROUPS)[:2],
+    "bgc": tuple(GROUPS)[:3],
+    "bgcf": tuple(GROUPS)[:4],
+    "bgcfn": tuple(GROUPS)[:5],
+    "bgcfnc": tuple(GROUPS),
+}
+"""Groups by the names that the official trainers have for them: bg, bgc, bgcf, bgcfn and bgcfnc are several."""
+
+
+def _changed(images: Tensor, matrices: Tensor, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Change those images whose matrix does something; the others stay exactly as they are."""
+    index = (
+        (matrices != torch.eye(matrices.shape[1], device=matrices.device)).flatten(1).any(dim=1).nonzero().squeeze(1)
+    )
+    return images.index_copy(0, index, change(images[index], matrices[index].to(images))) if len(index) else images
 
 
 def _when(draws: RandomStream, p: float, value: Tensor, otherwise: float) -> Tensor:
@@ -186,9 +223,7 @@ def _colors(channels: int, p: float, draws: RandomStream) -> Tensor:
     angle = _when(draws, p, (draws.uniform() * 2 - 1) * math.pi, 0.0)
     m = _hue(angle, along, identity) @ m
     saturation = _when(draws, p, torch.exp2(draws.normal()), 1.0)
-    last = identity[:, 3:].transpose(1, 2) @ identity[:, 3:]
-    kept = along + last
-    return (kept + (identity - kept) * saturation[:, None, None]) @ m
+    return (identity + _across(along, identity) * (saturation - 1)[:, None, None]) @ m
 
 
 def _hue(angle: Tensor, along: Tensor, identity: Tensor) -> Tensor:
@@ -196,9 +231,14 @@ def _hue(angle: Tensor, along: Tensor, identity: Tensor) -> Tensor:
     cross = torch.zeros(4, 4, device=angle.device)
     cross[0, 1] = cross[1, 2] = cross[2, 0] = -1 / math.sqrt(3)
     cross[1, 0] = cross[2, 1] = cross[0, 2] = 1 / math.sqrt(3)
-    last = identity[:, 3:].transpose(1, 2) @ identity[:, 3:]
     cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
-    return last + along + (identity - last - along) * cos + cross * sin
+    return identity + _across(along, identity) * (cos - 1) + cross * sin
+
+
+def _across(along: Tensor, identity: Tensor) -> Tensor:
+    """Return the projection [N, 4, 4] of colours onto what is not gray; what adds to it is 0 where nothing changes."""
+    last = identity[:, 3:].transpose(1, 2) @ identity[:, 3:]
+    return identity - last - along
 
 
 def _recolored(images: Tensor, matrices: Tensor) -> Tensor:

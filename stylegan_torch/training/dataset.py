@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +17,21 @@ from torch import Tensor
 
 from stylegan_torch.files.atomic import make_folder, new_file
 from stylegan_torch.pictures.collections import LabelsFrom, Picture, fingerprint, pictures
-from stylegan_torch.pictures.decode import DataError, PictureSize
+from stylegan_torch.pictures.decode import DataError, PictureSize, decode_image
 from stylegan_torch.pictures.labels import Label, numbered
 
 _VERSION = 3
 """Of the cache; to be changed with what `decode` makes of a file."""
+_NO_SIZE = PictureSize(0, 0, 0)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Pictures [N, C, H, W] uint8, mapped from the cache, and the number of each one's class [N], -1 without.
+    """Pictures [M, C, H, W] uint8, mapped from the cache, and the number of each one's class [N], -1 without.
 
     class_names: in the order of their numbers. skipped: bad pictures that were left out, and why.
     vectors: labels [N, L] float32 in place of classes. names: of the pictures.
+    rows: which N of the M pictures there are; None = all.
     """
 
     pictures: NDArray[np.uint8]
@@ -38,9 +40,10 @@ class Dataset:
     skipped: tuple[str, ...] = ()
     vectors: NDArray[np.float32] | None = None
     names: tuple[str, ...] = ()
+    rows: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.classes)
 
     @property
     def c_dim(self) -> int:
@@ -49,7 +52,25 @@ class Dataset:
 
     def images(self, indices: NDArray[np.int64]) -> Tensor:
         """Return images [n, C, H, W] in [-1, 1]."""
-        return torch.from_numpy(self.pictures[indices]).float() / 127.5 - 1
+        rows = indices if self.rows is None else self.rows[indices]
+        return torch.from_numpy(self.pictures[rows]).float() / 127.5 - 1
+
+    def subset(self, count: int, seed: int) -> Dataset:
+        """Return so many of all pictures, in their order, chosen by a seed; classes keep their numbers.
+
+        Raises:
+            DataError: if there are not so many.
+        """
+        if count > len(self):
+            raise DataError(f"a subset of {count} pictures is wanted, and there are {len(self)}")
+        rows = np.sort(np.random.RandomState(seed).permutation(len(self))[:count])
+        return replace(
+            self,
+            classes=self.classes[rows],
+            vectors=None if self.vectors is None else self.vectors[rows],
+            names=tuple(self.names[row] for row in rows) if self.names else (),
+            rows=rows,
+        )
 
     def labels(self, indices: NDArray[np.int64], c_dim: int) -> Tensor:
         """Return labels [n, c_dim]: one-hot, or the vectors."""
@@ -118,16 +139,48 @@ def labels_used(path: Path, c_dim: int) -> tuple[LabelsFrom, str | None]:
     """
     try:
         found = list(pictures(path))
-        labels = numbered([picture.label for picture in found])
-        names = tuple(picture.name for picture in found)
-        blank = np.zeros((len(found), 0), np.uint8)
         if found:
-            Dataset(blank, labels.classes, labels.class_names, (), labels.vectors, names).fit_labels(c_dim)
+            blank(found, _NO_SIZE).fit_labels(c_dim)
     except DataError as error:
         if not c_dim:
             return "none", f"the labels of the pictures are not used, as this network takes none: {error}"
         raise error if str(path) in str(error) else DataError(f"{path}: {error}") from error
     return "all", None
+
+
+def glance(path: Path, labels_from: LabelsFrom = "all", *, skip_bad: bool = False) -> Dataset:
+    """Return a data set as its list of names and labels has it, of empty pictures; takes no room and decodes none.
+
+    They are as large as the first picture, with 1 channel if that is gray, else 3. With `skip_bad` a broken one is not
+    the first.
+
+    Raises:
+        DataError: if there is no picture, or the first is broken.
+    """
+    found, image = [], None
+    for picture in pictures(path, labels_from):
+        found.append(picture)
+        try:
+            image = image or decode_image(picture.content())
+        except DataError as error:
+            if skip_bad:
+                continue
+            raise DataError(f"{path}: {picture.name} {error}") from error
+    if not image:
+        raise DataError(f"{path} has no pictures")
+    return blank(found, PictureSize(image.height, image.width, 1 if image.mode == "L" else 3))
+
+
+def blank(found: Sequence[Picture], size: PictureSize) -> Dataset:
+    """Return pictures of a collection as a data set with their labels, all black; takes no room and reads none.
+
+    Raises:
+        DataError: if their labels are not as they should be.
+    """
+    labels = numbered([picture.label for picture in found])
+    black = np.broadcast_to(np.uint8(0), (len(found), size.channels, size.height, size.width))
+    names = tuple(picture.name for picture in found)
+    return Dataset(black, labels.classes, labels.class_names, (), labels.vectors, names)
 
 
 def prepare(

@@ -30,7 +30,11 @@ class Networks:
 
     channel_base, channel_max: a level of side r has min(channel_base / r, channel_max) feature maps.
     mapping_layers: None = the paper's. radial: StyleGAN3's config R.
+    g_channel_base: of StyleGAN3's generator; None = twice channel_base, which is then the discriminator's alone.
+    magnitude_ema_beta: what stays of StyleGAN3's running magnitudes at each step.
     conv_clamp: limit of activations in StyleGAN2, such as 256; float16 needs one. StyleGAN3's generator has it anyway.
+    mbstd_group_size: pictures that the discriminator compares with each other; None = the family's.
+    d_architecture: of the discriminator of StyleGAN2 and 3.
     """
 
     family: Literal["progan", "stylegan1", "stylegan2", "stylegan3"]
@@ -42,16 +46,21 @@ class Networks:
     mapping_layers: int | None = None
     channel_base: int = 16384
     channel_max: int = 512
+    g_channel_base: int | None = None
     radial: bool = False
+    magnitude_ema_beta: float = 0.999
     conv_clamp: float | None = None
+    mbstd_group_size: int | None = None
+    d_architecture: Literal["skip", "resnet", "orig"] = "resnet"
 
     def __post_init__(self) -> None:
         sizes = {name: getattr(self, name) for name in ("img_channels", "z_dim", "w_dim", "channel_max")}
-        for name, value in {**sizes, "mapping_layers": self.mapping_layers or 1}.items():
-            if value < 1:
+        optional = {name: getattr(self, name) for name in ("mapping_layers", "g_channel_base", "mbstd_group_size")}
+        for name, value in {**sizes, **optional}.items():
+            if value is not None and value < 1:
                 raise CheckpointError(f"{name} is {value}; it must be at least 1")
-        if self.mapping_layers == 0 or self.c_dim < 0:
-            raise CheckpointError("mapping_layers must be at least 1, c_dim at least 0")
+        if self.c_dim < 0:
+            raise CheckpointError(f"c_dim is {self.c_dim}; it must be at least 0")
         if self.channel_base < self.resolution:
             raise CheckpointError(
                 f"channel_base is {self.channel_base}: the level of {self.resolution} has no channels"
@@ -68,7 +77,11 @@ class Networks:
 
     def configs(self) -> ConfigPair:
         """Return the configs of a generator and its discriminator."""
-        return _CONFIGS[self.family](self)
+        generator, discriminator = _CONFIGS[self.family](self)
+        if self.mbstd_group_size is None:
+            return generator, discriminator
+        changed: Any = {"mbstd_group_size": self.mbstd_group_size}
+        return generator, dataclasses.replace(discriminator, **changed)
 
 
 def _progan(n: Networks) -> ConfigPair:
@@ -97,7 +110,7 @@ def _mapping2(n: Networks, layers: int) -> stylegan2.MappingConfig:
 def _stylegan2_d(n: Networks) -> stylegan2.DiscriminatorConfig:
     channels = n.channels()
     config = stylegan2.DiscriminatorConfig(n.resolution, n.img_channels, channels, fc_dim=channels[0], c_dim=n.c_dim)
-    config = dataclasses.replace(config, conv_clamp=n.conv_clamp)
+    config = dataclasses.replace(config, conv_clamp=n.conv_clamp, architecture=n.d_architecture)
     if not n.c_dim:
         return config
     width = channels[0]
@@ -119,10 +132,11 @@ def _stylegan3(n: Networks) -> ConfigPair:
         _mapping2(n, n.mapping_layers or 2),
         n.resolution,
         n.img_channels,
-        channel_base=2 * n.channel_base,
+        channel_base=n.g_channel_base or 2 * n.channel_base,
         channel_max=n.channel_max * (1 + n.radial),
         conv_kernel=1 if n.radial else 3,
         use_radial_filters=n.radial,
+        magnitude_ema_beta=n.magnitude_ema_beta,
     )
     return generator, _stylegan2_d(n)
 
@@ -131,7 +145,20 @@ _CONFIGS = {"progan": _progan, "stylegan1": _stylegan1, "stylegan2": _stylegan2,
 
 
 def read_recipe(path: Path) -> tuple[Networks, JsonObject]:
-    """Return the tables `networks` and `training` of a recipe (.toml).
+    """Return the tables `networks`, checked, and `training` of a recipe (.toml).
+
+    Raises:
+        StyleGANError: if it cannot be read, or has something else in it.
+    """
+    networks, training = recipe_tables(path)
+    try:
+        return decode(Networks, networks), training
+    except CheckpointError as error:
+        raise StyleGANError(f"{path}: {error}") from error
+
+
+def recipe_tables(path: Path) -> tuple[JsonObject, JsonObject]:
+    """Return the tables `networks` and `training` of a recipe (.toml) as they are.
 
     Raises:
         StyleGANError: if it cannot be read, or has something else in it.
@@ -141,7 +168,7 @@ def read_recipe(path: Path) -> tuple[Networks, JsonObject]:
         strange = sorted(set(content) - {"networks", "training"})
         if strange or not all(isinstance(table, dict) for table in content.values()):
             raise CheckpointError(f"has {', '.join(content)}; only the tables networks and training are wanted")
-        return decode(Networks, content.get("networks", {})), content.get("training", {})
+        return content.get("networks", {}), content.get("training", {})
     except OSError as error:
         raise StyleGANError(f"cannot read {path}: {error.strerror}") from error
     except (CheckpointError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from stylegan_torch.errors import CheckpointError
 from stylegan_torch.networks.registry import decode
-from stylegan_torch.training.ada import GROUPS
+from stylegan_torch.training.ada import GROUPS, USUAL_GROUPS
 from stylegan_torch.types import Json, JsonObject
 
 
@@ -26,11 +26,12 @@ class Settings:
     style_mixing: share of pictures made with two ws.
     w_avg_beta: what stays of the mean w at each step.
     ema_kimg, ema_rampup: half-life of the generator's average; the latter limits it to a share of what was shown.
-    augment: "none" or "ada". augment_groups: of "blit", "geometric", "color".
+    augment: "none", "ada" or "fixed". augment_groups: of `ada.GROUPS`.
     augment_target, augment_kimg: wanted mean sign of real scores, and in how many kimg the probability can go from 0
-        to 1. augment_p: where it begins.
+        to 1. augment_p: where it begins, or stays if it is fixed.
     freeze_d: how many of the discriminator's layers, from the picture on, stay as they are (Freeze-D section 2).
     flip: show pictures mirrored half of the time.
+    subset: train on so many of the pictures, chosen by the seed; None = all.
     grow_from: side of the pictures that progressive growing begins with; None = no growing. grow_kimg, fade_kimg: how
         long each size is trained, and how long the next is faded in.
     batches, learning_rates: by picture side while growing; `batch` and both rates hold where a side is missing.
@@ -57,13 +58,14 @@ class Settings:
     w_avg_beta: float = 0.995
     ema_kimg: float = 10.0
     ema_rampup: float | None = None
-    augment: Literal["none", "ada"] = "none"
-    augment_groups: tuple[str, ...] = ("blit", "geometric", "color")
+    augment: Literal["none", "ada", "fixed"] = "none"
+    augment_groups: tuple[str, ...] = USUAL_GROUPS
     augment_target: float = 0.6
     augment_kimg: float = 500.0
     augment_p: float = 0.0
     freeze_d: int = 0
     flip: bool = False
+    subset: int | None = None
     grow_from: int | None = None
     grow_kimg: float = 600.0
     fade_kimg: float = 600.0
@@ -84,13 +86,17 @@ class Settings:
         strange = [group for group in self.augment_groups if group not in GROUPS]
         if strange:
             raise CheckpointError(f"setting augment_groups has {strange[0]!r}; there are {', '.join(GROUPS)}")
+        if self.augment == "fixed" and not self.augment_p:
+            raise CheckpointError("setting augment is fixed, but augment_p is 0: give the probability")
         if self.grow_from is not None and self.grow_from & (self.grow_from - 1):
             raise CheckpointError(f"setting grow_from is {self.grow_from}, not a power of two")
 
 
 _MANY = 1e12
 _RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("batch", "batches", "r1_interval", "path_length_interval", "path_length_shrink"), (1, _MANY)),
+    **dict.fromkeys(
+        ("batch", "batches", "r1_interval", "path_length_interval", "path_length_shrink", "subset"), (1, _MANY)
+    ),
     **dict.fromkeys(
         ("kimg", "r1_gamma", "gradient_penalty", "drift", "label_weight", "path_length_weight"), (0, _MANY)
     ),

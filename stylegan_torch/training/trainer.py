@@ -150,6 +150,11 @@ class Trainer:
         """How many pictures the discriminator compares with each other; None = all of a batch."""
         return self.D.b4.mbstd_group_size if self.D.config.mbstd_num_features else 1
 
+    @property
+    def most_at_once(self) -> int:
+        """How many pictures a process takes at once."""
+        return self.batch // self._split(self.batch, self._group)[0].of
+
     def _path_batch(self, batch: int) -> int:
         return max(batch // self.settings.path_length_shrink, self.accelerator.num_processes)
 

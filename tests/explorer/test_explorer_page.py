@@ -18,6 +18,7 @@ from PIL import Image
 
 import checkpoints
 import converter
+from examples.faces.faces import draw_face, random_face
 from stylegan_torch.commands.main import main
 from stylegan_torch.editing import latents
 from tests import DATA, TOOLS
@@ -306,6 +307,22 @@ def test_a_photograph_is_projected_and_moved(page: Any, tmp_path: Path) -> None:
     _open(page, "directions")
     _drag(page, "direction-0", 0.2)
     _finished(page, "stylegan project", "--move pca:0=")
+
+
+@pytest.mark.long
+def test_a_face_is_aligned_before_it_is_projected(page: Any, tmp_path: Path) -> None:
+    pytest.importorskip("dlib")
+    draw_face(random_face(1)).resize((256, 256), Image.Resampling.BICUBIC).save(tmp_path / "face.png")
+    _open(page, "photo")
+    page.set_input_files("#photo-file input", tmp_path / "face.png")
+    page.get_by_text("face.png").first.wait_for()
+    page.get_by_label("Fit").click()
+    page.get_by_role("option", name="align").click()
+    page.fill("#steps input", "3")
+    page.click("#project")
+    page.get_by_text("256×256 pixels, its face aligned; projected at a PSNR of").wait_for()
+    command = _finished(page, "stylegan project face.png", "--latents out/face.npz")
+    assert "--space w+ --align --face largest --steps 3 --outdir out" in command
 
 
 def test_a_projection_can_be_stopped(page: Any, tmp_path: Path) -> None:

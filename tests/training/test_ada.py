@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from stylegan_torch.drawing.random_streams import RandomStream, Share
-from stylegan_torch.training import ada
+from stylegan_torch.training import ada, corruption
 
 
 def _draws(count: int, seed: int = 0) -> RandomStream:
@@ -31,14 +32,28 @@ def _waves(side: int = 48) -> Tensor:
 ONE, ZERO = torch.ones(1), torch.zeros(1)
 
 
-@pytest.mark.parametrize("groups", [ada.GROUPS, ("blit",), ("geometric",), ("color",)])
-def test_probability_0_changes_nothing(groups: tuple[str, ...]) -> None:
-    images = _images(5)
-    torch.testing.assert_close(ada.augment(images, 0.0, _draws(5), groups=groups), images, rtol=0, atol=1e-6)
+@pytest.mark.parametrize("groups", [tuple(ada.GROUPS), *((name,) for name in ada.GROUPS)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_probability_0_changes_nothing(groups: tuple[str, ...], channels: int) -> None:
+    images = _images(5, channels=channels)
+    assert torch.equal(ada.augment(images, 0.0, _draws(5), groups=groups), images)
+
+
+def test_what_nothing_happens_to_stays_the_same() -> None:
+    images = _images(40)
+    changed = ada.augment(images, 0.02, _draws(40, seed=2), groups=tuple(ada.GROUPS))
+    same = (changed == images).flatten(1).all(dim=1)
+    assert 10 < same.sum() < 40
+
+
+def test_groups_have_the_official_names() -> None:
+    assert ada.COMBINATIONS["bgc"] == ada.USUAL_GROUPS
+    assert ada.COMBINATIONS["bgcfnc"] == tuple(ada.GROUPS)
+    assert ada.COMBINATIONS["geom"] == ("geometric",)
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-@pytest.mark.parametrize("groups", [("blit",), ("geometric",), ("color",)])
+@pytest.mark.parametrize("groups", [(name,) for name in ada.GROUPS])
 def test_probability_1_changes_every_picture(groups: tuple[str, ...], channels: int) -> None:
     images = _images(6, channels=channels)
     changed = ada.augment(images, 1.0, _draws(6), groups=groups)
@@ -86,11 +101,12 @@ def test_resampling_moves_by_parts_of_a_pixel() -> None:
     torch.testing.assert_close(moved[:, :, inner, inner], exact[:, :, inner, inner], rtol=0, atol=0.02)
 
 
-def test_twice_differentiable() -> None:
-    images = _images(2, 8).double()[:, :1].requires_grad_(True)
+@pytest.mark.parametrize(("groups", "count", "side"), [(ada.USUAL_GROUPS, 2, 8), (("filter", "noise", "cutout"), 1, 6)])
+def test_twice_differentiable(groups: tuple[str, ...], count: int, side: int) -> None:
+    images = _images(count, side).double()[:, :1].requires_grad_(True)
 
     def transformed(x: Tensor) -> Tensor:
-        return ada.augment(x, 0.9, _draws(2, seed=3)).square()
+        return ada.augment(x, 0.9, _draws(count, seed=3), groups=groups).square()
 
     assert torch.autograd.gradcheck(transformed, images)
     assert torch.autograd.gradgradcheck(transformed, images)
@@ -137,6 +153,85 @@ class _Fixed(RandomStream):
 )
 def test_colors(which: int, expected: list[float]) -> None:
     assert _recolored(ada._colors(3, 0.5, _Fixed({which})), 0.1, 0.2, 0.6) == pytest.approx(expected, abs=1e-6)
+
+
+def test_bands_of_frequencies_make_up_the_whole() -> None:
+    filters = corruption.band_filters()
+    assert filters.shape == (4, 43)
+    torch.testing.assert_close(filters.sum(dim=0), F.one_hot(torch.tensor(21), 43).float(), rtol=0, atol=1e-6)
+    spectra = torch.fft.rfft(filters, 512).abs()
+    for band, (low, high) in enumerate([(0, 1 / 8), (1 / 8, 1 / 4), (1 / 4, 1 / 2), (1 / 2, 1)]):
+        power = spectra[band].square()
+        inside = power[round(256 * low) : round(256 * high) + 1].sum() / power.sum()
+        assert inside > 0.75
+    assert filters.sum(dim=1).tolist() == pytest.approx([1, 0, 0, 0], abs=1e-6)
+
+
+def test_a_band_is_made_stronger() -> None:
+    gains = torch.tensor([[2.0, 1, 1, 3]])
+    flat = torch.full((1, 3, 16, 16), 0.3)
+    torch.testing.assert_close(corruption.amplified(flat, gains), 4 * flat)  # twice along each axis
+    side = 64
+    checks = (-1.0) ** torch.arange(side)
+    stripes = (0.1 * checks).expand(1, 1, side, side)  # the highest frequency along one axis, none along the other
+    inner = slice(22, -22)
+    stronger = corruption.amplified(stripes, gains)
+    torch.testing.assert_close(stronger[..., inner], 6 * stripes[..., inner], rtol=1e-4, atol=0)
+    images = _images(1, 48)
+    torch.testing.assert_close(corruption.amplified(images, torch.ones(1, 4)), images, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("band", range(4))
+def test_gains_keep_the_power_that_is_expected(band: int) -> None:
+    gains = corruption.one_band(torch.tensor([0.5, 1.0, 3.0]), band)
+    power = gains.square() @ torch.tensor(corruption.POWER)
+    torch.testing.assert_close(power, torch.ones(3))
+    torch.testing.assert_close(gains[1], torch.ones(4), rtol=0, atol=0)
+    others = [other for other in range(4) if other != band]
+    assert (gains[:, band] / gains[:, others[0]]).tolist() == pytest.approx([0.5, 1, 3])
+
+
+def test_filtering_happens_band_by_band() -> None:
+    # At the second band, the second question of whether: a gain of 2^0.5, and all divided by √((12 + 2) / 13).
+    images = torch.full((1, 1, 8, 8), 0.5)
+    weaker = math.sqrt(13 / 14)
+    changed = corruption.filtered(images, 0.5, _Fixed({1}))
+    torch.testing.assert_close(changed, images * weaker**2)
+
+
+def test_noise_is_as_strong_as_said() -> None:
+    images = _images(1)
+    torch.testing.assert_close(corruption.noisy(images, 0.5, _Fixed({0})), images + 0.5 * 0.1 * 0.5)
+    count = 4000
+    noise = corruption.noisy(torch.zeros(count, 1, 8, 8), 1.0, _draws(count))
+    assert noise.std().item() == pytest.approx(0.1, rel=0.05)  # E σ² of a half-normal is its scale squared
+    assert noise.std(dim=(1, 2, 3)).mean().item() == pytest.approx(0.1 * math.sqrt(2 / math.pi), rel=0.05)
+
+
+class _At(RandomStream):
+    """Says that everything happens, at a place."""
+
+    def __init__(self, *place: float) -> None:
+        super().__init__((0,), 1, Share())
+        self.place = torch.tensor([place])
+
+    def uniform(self, *shape: int) -> Tensor:
+        return self.place if shape else torch.zeros(1)
+
+
+@pytest.mark.parametrize(
+    ("place", "rows", "columns"),
+    [
+        ((0.5, 0.5), slice(4, 12), slice(8, 24)),  # half of each side
+        ((0.0, 1.0), slice(0, 4), slice(24, 32)),  # the rest is beyond the edges
+        ((0.25, 0.3), slice(0, 8), slice(2, 18)),  # 0.05 and 0.55 of 32 are rounded
+    ],
+)
+def test_a_rectangle_is_cut_out(place: tuple[float, float], rows: slice, columns: slice) -> None:
+    images = torch.ones(1, 3, 16, 32)
+    expected = images.clone()
+    expected[:, :, rows, columns] = 0
+    assert torch.equal(corruption.cut_out(images, 1.0, _At(*place)), expected)
 
 
 def test_gray_pictures_keep_one_channel() -> None:

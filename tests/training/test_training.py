@@ -560,8 +560,17 @@ def test_a_checkpoint_without_a_discriminator(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "give one of --network, --config and --resume"),
-        (("--config", "{recipe}", "--resume"), "give one of --network, --config and --resume"),
+        ((), "give one of --network, --config, --cfg and --resume"),
+        (("--config", "{recipe}", "--resume"), "give one of --network, --config, --cfg and --resume"),
+        (("--config", "{recipe}", "--cfg", "auto"), "give one of --network, --config, --cfg and --resume"),
+        (("--cfg", "best"), "there is no configuration 'best', only auto, stylegan2, paper256"),
+        (("--cfg", "auto", "--resolution", "20"), "img_resolution must be a power of two"),
+        (
+            ("--cfg", "stylegan3-t", "--network", "{data}/sg2-skip.pkl"),
+            "--cfg stylegan3-t is for networks of the family",
+        ),
+        (("--cfg", "auto", "--augment", "fixed"), "setting augment is fixed, but augment_p is 0"),
+        (("--config", "{recipe}", "--subset", "25"), "a subset of 25 pictures is wanted, and there are 24"),
         (("--config", "nowhere.toml"), "cannot read nowhere.toml: No such file"),
         (("--config", "{recipe}", "--set", "speed=3"), "config key speed is unknown to Settings"),
         (("--config", "{recipe}", "--set", "r1_gamma=much"), "r1_gamma has the unknown value 'much'"),

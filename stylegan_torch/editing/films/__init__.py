@@ -1,3 +1,3 @@
 """Films through latents."""
 
-__all__ = ["encoding", "frames", "trajectories"]
+__all__ = ["encoding", "frames", "keys", "trajectories"]

@@ -12,7 +12,17 @@ from stylegan_torch.drawing.draw import Resolved, draw_latents, labels_of, noise
 from stylegan_torch.drawing.images import Picture
 from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.drawing.sheets import tiled
-from stylegan_torch.editing.films.trajectories import Loop, NoiseLoop, arcs, loop_noise, noise_arcs, spline, turns
+from stylegan_torch.drawing.truncation import Truncation, mapped
+from stylegan_torch.editing.films.trajectories import (
+    Loop,
+    NoiseLoop,
+    arcs,
+    loop_noise,
+    noise_arcs,
+    schedule,
+    spline,
+    turns,
+)
 from stylegan_torch.editing.latents import Latents, chosen, require_w
 from stylegan_torch.networks.interface import Generator
 
@@ -23,14 +33,23 @@ class Cell:
 
     latents: its path, of ws [N, num_ws, w_dim], or of z [N, z_dim] for ProGAN.
     noise: explicit noise along the way; None = whatever the noise mode says.
+    keys: how many keyframes it goes through, equally distant in time.
     """
 
     latents: Loop
     noise: NoiseLoop | None = None
+    keys: int = 1
 
 
 def seed_cells(
-    G: Generator, seeds: Sequence[int], *, cells: int, frames: int, space: str, settings: Resolved
+    G: Generator,
+    seeds: Sequence[int],
+    *,
+    cells: int,
+    frames: int,
+    space: str,
+    settings: Resolved,
+    truncation: Truncation | None = None,
 ) -> list[Cell]:
     """Return films through the pictures of seeds, which are dealt out to them in turn.
 
@@ -41,6 +60,7 @@ def seed_cells(
         frames: of each.
         space: "z", great circles through z, or "w", a spline through w.
         settings: of `drawing.draw.resolve`: truncation and class.
+        truncation: instead of the one in settings.
 
     Raises:
         ValueError: if there are too few seeds, or too many.
@@ -50,23 +70,25 @@ def seed_cells(
         require_w(G)
     through = _w_loop if space == "w" else _z_loop
     every = latents_from_seeds(seeds, G.z_dim)
-    return [Cell(through(G, every[some], settings)) for some in _deal(len(seeds), cells, frames)]
+    dealt = [every[some] for some in _deal(len(seeds), cells, frames)]
+    return [Cell(through(G, z, settings, truncation), keys=len(z)) for z in dealt]
 
 
-def _w_loop(G: Generator, z: Tensor, settings: Resolved) -> Loop:
-    return spline(_mapped(G, z, settings))
+def _w_loop(G: Generator, z: Tensor, settings: Resolved, truncation: Truncation | None) -> Loop:
+    return spline(_mapped(G, z, settings, truncation))
 
 
-def _z_loop(G: Generator, z: Tensor, settings: Resolved) -> Loop:
+def _z_loop(G: Generator, z: Tensor, settings: Resolved, truncation: Truncation | None) -> Loop:
     path = arcs(z)
-    return path if not G.has_w else lambda times: _mapped(G, path(times), settings)
+    return path if not G.has_w else lambda times: _mapped(G, path(times), settings, truncation)
 
 
 @torch.inference_mode()
-def _mapped(G: Generator, z: Tensor, settings: Resolved) -> Tensor:
+def _mapped(G: Generator, z: Tensor, settings: Resolved, truncation: Truncation | None) -> Tensor:
     device = G.device
     c = labels_of(G, settings.get("class"), len(z)).to(device)
-    return G.mapping(z.to(device), c, settings["truncation_psi"], settings["truncation_cutoff"]).cpu()
+    psi, cutoff = settings.get("truncation_psi", 1.0), settings.get("truncation_cutoff")
+    return mapped(G, z.to(device), c, psi=psi, cutoff=cutoff, truncation=truncation).cpu()
 
 
 def latents_cells(latents: Latents, cells: int, frames: int) -> list[Cell]:
@@ -78,8 +100,28 @@ def latents_cells(latents: Latents, cells: int, frames: int) -> list[Cell]:
     dealt = []
     for some in _deal(len(latents), cells, frames):
         mine = chosen(latents, range(len(latents))[some])
-        dealt.append(Cell(spline(mine.ws), noise_arcs(mine.noise) if mine.noise else None))
+        dealt.append(Cell(spline(mine.ws), noise_arcs(mine.noise) if mine.noise else None, len(mine)))
     return dealt
+
+
+def timed(cell: Cell, easing: str, *, easings: Sequence[str] = (), starts: Sequence[float] = ()) -> Cell:
+    """Return a film that goes from keyframe to keyframe in another way; the noise of its keyframes goes with it.
+
+    Args:
+        cell: the film.
+        easing: how it goes on from every keyframe, a name in `keys.EASINGS`; "linear" is how it does by itself.
+        easings: how from each, instead, where it is not "".
+        starts: when it is at each of its keyframes, in turns; empty = equally apart.
+    """
+    each = [name or easing for name in easings or [""] * cell.keys]
+    if not starts and set(each) == {"linear"}:
+        return cell
+    moved, noise = schedule(each, starts), cell.noise
+    return replace(
+        cell,
+        latents=lambda times: cell.latents(moved(times)),
+        noise=noise and (lambda time: noise(float(moved(torch.tensor([time], dtype=torch.float64))))),
+    )
 
 
 def _deal(count: int, cells: int, frames: int) -> list[slice]:

@@ -59,6 +59,40 @@ def _legs(times: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     return before.long() % count, (before.long() + 1) % count, position - before
 
 
+_EASINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda t: t,
+    "sine": lambda t: (1 - torch.cos(np.pi * t)) / 2,
+    "cubic": lambda t: t**2 * (3 - 2 * t),
+    "quintic": lambda t: t**3 * (10 + t * (6 * t - 15)),
+}
+"""How far it is from a keyframe to the next after a share of the time, 0 to 1; all but linear stop at keyframes."""
+
+
+def schedule(easings: Sequence[str], starts: Sequence[float] = ()) -> Callable[[Tensor], Tensor]:
+    """Return what moves the times of a loop, so that it goes through its keyframes at others, and in other ways.
+
+    Args:
+        easings: of K keyframes, how it goes on from each; a name in `keys.EASINGS`.
+        starts: when it is there, in turns, rising from 0 and less than 1; empty = equally apart.
+
+    Returns:
+        A function from times [N] of the new loop to times [N] of one with equally distant keyframes.
+    """
+    count = len(easings)
+    ends = torch.tensor([*starts, 1.0], dtype=torch.float64) if starts else torch.arange(count + 1.0) / count
+    ends = ends.double()
+
+    def at(times: Tensor) -> Tensor:
+        turn = times.double().floor()
+        t = times.double() - turn
+        leg = (torch.searchsorted(ends, t, right=True) - 1).clamp(max=count - 1)
+        share = (t - ends[leg]) / (ends[leg + 1] - ends[leg])
+        eased = torch.stack([_EASINGS[easings[i]](each) for i, each in zip(leg.tolist(), share, strict=True)])
+        return turn + (leg + eased) / count
+
+    return at
+
+
 def arcs(z: Tensor) -> Loop:
     """Return the path along great circles through z [K, D] and back, with equal time from each to the next."""
 

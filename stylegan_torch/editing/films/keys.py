@@ -1,0 +1,85 @@
+"""Keyframes of a film in a table: when it shows which picture, and how it goes on from there."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stylegan_torch.editing.composition import is_file_of_latents
+from stylegan_torch.errors import StyleGANError
+
+EASINGS = ("linear", "sine", "cubic", "quintic")
+"""How a film goes from one keyframe to the next; `trajectories` has the formulas."""
+
+
+class KeysError(StyleGANError):
+    """A table has no keyframes."""
+
+
+@dataclass(frozen=True)
+class KeyFrame:
+    """A picture that a film shows at a time.
+
+    seconds: from the beginning. picture: a seed, or a file of latents. row: which of the file.
+    easing: how it goes on; "" = as all.
+    """
+
+    seconds: float
+    picture: int | Path
+    row: int = 0
+    easing: str = ""
+
+    def __str__(self) -> str:
+        picture = f"{self.picture.name}:{self.row}" if isinstance(self.picture, Path) else self.picture
+        return f"{self.seconds:g},{picture}" + (f",{self.easing}" if self.easing else "")
+
+
+def read_keys(path: Path) -> list[KeyFrame]:
+    """Read a table (.csv): seconds, a seed or a file of latents (me.npz, or me.npz:3 for its row 3), an easing or none.
+
+    A heading is passed over. Files are named as seen from the folder of the table.
+
+    Raises:
+        KeysError: if it cannot be read, or is none, or its times do not rise from 0.
+    """
+    try:
+        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise KeysError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+    keys: list[KeyFrame] = []
+    for line, row in enumerate(rows, start=1):
+        if not any(map(str.strip, row)):
+            continue
+        key = _key([cell.strip() for cell in row], path.parent)
+        if key is None and line == 1:  # a heading
+            continue
+        if key is None:
+            raise KeysError(
+                f"{path}, line {line}: {','.join(row)!r} is not seconds, a seed or a file of latents, and one of "
+                f"{', '.join(EASINGS)} or nothing"
+            )
+        if key.seconds <= keys[-1].seconds if keys else key.seconds != 0:
+            raise KeysError(f"{path}, line {line}: times must begin with 0, and rise")
+        keys.append(key)
+    if not keys:
+        raise KeysError(f"{path} has no keyframes: lines such as 2.5,7 are wanted")
+    return keys
+
+
+def _key(cells: Sequence[str], folder: Path) -> KeyFrame | None:
+    seconds, picture, easing = (*cells, "", "", "")[:3]
+    name, colon, row = picture.rpartition(":")
+    name, row = (name, row) if colon and row.isdecimal() else (picture, "0")
+    try:
+        time = float(seconds)
+    except ValueError:
+        return None
+    known = name.isdecimal() and not colon and int(name) < 1 << 32
+    if len(cells) > 3 or not 0 <= time < float("inf") or not (known or is_file_of_latents(name)):
+        return None
+    if easing and easing not in EASINGS:
+        return None
+    return KeyFrame(time, int(name) if known else folder / name, int(row), easing)
