@@ -314,6 +314,9 @@ def test_the_command_writes_what_it_says(tmp_path: Path) -> None:
     found = checkpoint.read(tmp_path / "out.pt")
     assert list(found.networks) == ["G_ema", "G", "D"]
     assert found.provenance["surgery"]["base_size"] == [3, 5]
+    assert found.provenance["surgery"]["of"]["name"] == "sg2-skip.pkl"
+    run(tmp_path / "out.pt", "--channels", 3, "--out", tmp_path / "again.pt")
+    assert checkpoint.read(tmp_path / "again.pt").provenance["surgery"]["of"]["name"] == "out.pt"
     G = stylegan_torch.load(tmp_path / "out.pt")
     assert (G.img_size, G.img_channels, G.c_dim) == ((12, 20), 4, 3)
     draw = ["draw", "--network", tmp_path / "out.pt", "--seeds", 1, "--class", 2, "--out", tmp_path / "picture.png"]
