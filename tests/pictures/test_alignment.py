@@ -167,7 +167,7 @@ def _drawn(seed: int, canvas: tuple[int, int], *places: tuple[int, int]) -> Imag
     return image
 
 
-@pytest.mark.parametrize("seed", [1, 5, 20])
+@pytest.mark.parametrize("seed", [1, pytest.param(5, marks=pytest.mark.long), 20])
 def test_a_drawn_face_is_found_and_comes_to_its_place(finder: FaceFinder, seed: int) -> None:
     image = _drawn(seed, (420, 330), (150, 60))
     (points,) = finder.of(image)
