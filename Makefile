@@ -6,6 +6,18 @@ LOWEST := .venv-lowest
 
 GALLERY := docs/images
 
+# Stacks pictures of one width.
+define STACK
+import sys
+from pathlib import Path
+import numpy as np
+from PIL import Image
+from stylegan_torch.drawing.images import save_png, to_pil
+target, *rows = map(Path, sys.argv[1:])
+save_png(target, to_pil(np.concatenate([np.asarray(Image.open(row)) for row in rows])), {}, force=True)
+endef
+export STACK
+
 # What a processor without some instructions would compute, as far as this one can play it.
 PROCESSORS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=SSE41 ONEDNN_MAX_CPU_ISA=AVX2 \
 	ONEDNN_MAX_CPU_ISA=AVX512_CORE_AMX
@@ -68,6 +80,14 @@ gallery: $(VENV)/.installed-all
 	$(BIN)/stylegan film --seeds 0-11 --grid 6x1 --truncation 0.7 --seconds 4 --fps 12 --out $(GALLERY)/film.gif --force
 	$(BIN)/python -c "from examples.faces.faces import draw_face, random_face; draw_face(random_face(20001)).save('out/gallery/face.png')"
 	$(BIN)/stylegan project out/gallery/face.png --outdir out/gallery/projected --film $(GALLERY)/project.gif --force
+	$(BIN)/python -m examples.faces.tuning --faces 20001,20005,20003 --sheet $(GALLERY)/tune.png
+	$(BIN)/python -m examples.faces.faces out/gallery/negatives.zip --count 1500 --negative
+	$(BIN)/stylegan train out/gallery/negatives.zip --network checkpoints/demo/faces.pkl --outdir out/gallery/run --kimg 3 --set ema_kimg=0.2
+	$(BIN)/stylegan blend checkpoints/demo/faces.pkl out/gallery/run/network-*.pt --at 16 --out out/gallery/blended.pt
+	for network in checkpoints/demo/faces.pkl out/gallery/run/network-*.pt out/gallery/blended.pt; do \
+		$(BIN)/stylegan-generate --network $$network --truncation 0.7 --seeds 0-9 --columns 10 --outdir out/gallery/rows \
+		--grid out/gallery/row-$$(basename $$network .pt).png --force; done
+	$(BIN)/python -c "$$STACK" $(GALLERY)/blend.png out/gallery/row-faces.pkl.png out/gallery/row-network-*.png out/gallery/row-blended.png
 	$(BIN)/python benchmarks/explorer.py --screenshot $(GALLERY)/explorer.png
 
 clean:

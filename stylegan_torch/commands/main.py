@@ -18,6 +18,8 @@ HOMES = {
     "mix": "stylegan_torch.commands.mix:mix",
     "film": "stylegan_torch.commands.film:film",
     "project": "stylegan_torch.commands.project:project",
+    "blend": "stylegan_torch.commands.blend:blend",
+    "surgery": "stylegan_torch.commands.surgery:surgery",
     "directions": "stylegan_torch.commands.directions:directions",
     "centres": "stylegan_torch.commands.centres:centres",
     "edit": "stylegan_torch.commands.edit:edit",

@@ -74,6 +74,25 @@ def read_networks(network: str | None, role: str) -> Checkpoint:
         return converter.load(network or str(checkpoints.DEMO), [role])
 
 
+def refuse_inputs(out: Path, networks: Iterable[str]) -> None:
+    """Raise BadParameter if a file to write is one of those to read."""
+    if out.resolve() in [Path(network).resolve() for network in networks]:
+        raise click.BadParameter(f"{out} itself would be replaced; name another file", param_hint="--out")
+
+
+def read_all(network: str) -> Checkpoint:
+    """Read all networks of a file.
+
+    Raises:
+        StyleGANError: if it cannot be read.
+    """
+    # Only a command may reach up to the converter, and only when it runs.
+    import converter
+
+    with quick_imports():
+        return converter.load(network)
+
+
 def origin_of(checkpoint: Checkpoint, name: str | None) -> dict[str, object]:
     """Return what pictures say of the network they are of: the file that it came from, or else a name."""
     origin = checkpoint.provenance.get("origin", {})

@@ -1,6 +1,7 @@
 """Editing: what one does with the latents of a trained generator."""
 
 __all__ = [
+    "blending",
     "canvas",
     "composer",
     "composition",
@@ -14,6 +15,8 @@ __all__ = [
     "perceptual",
     "projection",
     "spectra",
+    "surgery",
     "targets",
     "truncation",
+    "tuning",
 ]
