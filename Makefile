@@ -27,7 +27,7 @@ PARITY := networks/test_parity networks/test_stylegan3 fast/test_fast commands/t
 	forms/test_community forms/test_community_formulas forms/test_nonsquare forms/test_options forms/test_theano
 
 # What is tested with the lowest versions: all that needs no TensorFlow, Gradio or newer PyTorch, and does not take long.
-CORE := attack bulk commands editing fast files forms networks pictures proof safe training test_hub.py test_library.py
+CORE := attack bulk commands editing fast files forms measuring networks pictures proof safe training test_hub.py test_library.py
 NOT_CORE := forms/test_graphs.py attack/test_bombs.py attack/test_fuzz.py
 
 .PHONY: demo test test-long test-lowest test-kernels test-all lint gallery clean
@@ -105,5 +105,5 @@ $(VENV)/.installed-all: $(VENV)/.installed
 
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv $(LOWEST)
-	$(LOWEST)/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable '.[test,hub,train,edit,film,bulk]'
+	$(LOWEST)/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable '.[test,hub,train,edit,film,bulk,measure]'
 	touch $@

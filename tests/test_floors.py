@@ -16,7 +16,7 @@ def test_the_lowest_versions_stated_are_those_tested() -> None:
     extras = project["optional-dependencies"]
     stated = [
         *project["dependencies"],
-        *(line for name in ("test", "hub", "train", "edit", "film") for line in extras[name]),
+        *(line for name in ("test", "hub", "train", "edit", "film", "measure") for line in extras[name]),
     ]
     for requirement in map(Requirement, stated):
         (floor,) = (limit.version for limit in requirement.specifier if limit.operator == ">=")

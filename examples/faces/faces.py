@@ -341,13 +341,14 @@ def _hat(pen: _Pen, face: Face) -> None:
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--count", type=click.IntRange(min=1), default=20_000, show_default=True, help="How many.")
+@click.option("--first", type=click.IntRange(min=0), default=0, show_default=True, help="The first seed.")
 @click.option("--negative", is_flag=True, help="Draw them as negatives, for a second network to blend with.")
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @one_line_errors
-def main(path: Path, count: int, negative: bool, force: bool) -> None:
+def main(path: Path, count: int, first: int, negative: bool, force: bool) -> None:
     """Write the faces of the seeds 0, 1, … as PNG files in a zip."""
     with new_file(path, force) as file, zipfile.ZipFile(file, "w") as archive:
-        for seed in track(range(count), "Drawing"):
+        for seed in track(range(first, first + count), "Drawing"):
             data = io.BytesIO()
             face = draw_face(random_face(seed))
             (ImageOps.invert(face) if negative else face).save(data, format="PNG", compress_level=1)

@@ -18,13 +18,14 @@ from stylegan_torch.drawing.images import Picture
 from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.editing.composer import Composer
 from stylegan_torch.editing.directions import Directions
-from stylegan_torch.editing.latents import joined, network_hash
+from stylegan_torch.editing.latents import joined
 from stylegan_torch.editing.measures import scores
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.fast import optimize
 from stylegan_torch.fast.folding import HALF
 from stylegan_torch.files.checkpoint import load, read_any
 from stylegan_torch.networks.interface import Discriminator, Generator
+from stylegan_torch.networks.registry import network_hash
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,7 +11,7 @@ import click
 from stylegan_torch.commands import options
 from stylegan_torch.commands.given import take_inputs
 from stylegan_torch.commands.inputs import InputFile, InputFolder, OutputFile
-from stylegan_torch.commands.terminal import Command, one_line_errors, reading, say, tracked
+from stylegan_torch.commands.terminal import Command, one_line_errors, say, tracked
 from stylegan_torch.text import one_line
 
 if TYPE_CHECKING:
@@ -27,13 +26,6 @@ Examples:
   stylegan dataset party/ faces.zip --resolution 256x256 --align --face all --bad skip
   stylegan dataset cars.zip cars512.zip --resolution 512x384 --transform center-crop-wide --bad skip
 """
-
-
-def _size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d{1,5})(?:[x,](\d{1,5}))?", text)
-    if not found:
-        raise ValueError(f"{text!r} is not a size such as 256x256")
-    return int(found[1]), int(found[2] or found[1])
 
 
 class _Labels(InputFile):
@@ -62,7 +54,7 @@ class _Labels(InputFile):
 @click.command(cls=Command, epilog=EXAMPLES, short_help="Make a data set in the official form.")
 @click.argument("src", type=InputFolder())
 @click.argument("dst", type=OutputFile(".zip"))
-@click.option("--resolution", callback=reading(_size), metavar="WxH", help="Size of all.  [default: as they are]")
+@options.resolution("Size of all.  [default: as they are]")
 @click.option(
     "--transform",
     type=click.Choice(["center-crop", "center-crop-wide"]),

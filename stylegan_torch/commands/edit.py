@@ -87,7 +87,8 @@ def edit(
         from stylegan_torch.drawing.images import save_png
         from stylegan_torch.drawing.sheets import captioned, tiled
         from stylegan_torch.editing import directions as finding
-        from stylegan_torch.editing.latents import drawn, network_hash, singles
+        from stylegan_torch.editing.latents import drawn, singles
+        from stylegan_torch.networks.registry import network_hash
     opened = open_generator(network, device, exact)
     note_no_class(opened.G, class_index, [seeds])
     known = finding.load(directions, opened.G)

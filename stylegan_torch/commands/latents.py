@@ -83,6 +83,7 @@ def write_latents(path: Path, parts: Sequence[Latents], G: Generator, *, force: 
     Raises:
         StyleGANError: if the file exists and `force` is off, or cannot be written.
     """
-    from stylegan_torch.editing.latents import joined, network_hash, save
+    from stylegan_torch.editing.latents import joined, save
+    from stylegan_torch.networks.registry import network_hash
 
     save(path, replace(joined(parts), network=network_hash(G)), force)

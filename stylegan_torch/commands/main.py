@@ -25,6 +25,7 @@ HOMES = {
     "edit": "stylegan_torch.commands.edit:edit",
     "look": "stylegan_torch.commands.look:look",
     "measure": "stylegan_torch.commands.measure:measure",
+    "memorisation": "stylegan_torch.commands.memorisation:memorisation",
     "spectrum": "stylegan_torch.commands.spectrum:spectrum",
     "rate": "stylegan_torch.commands.rate:rate",
     "dataset": "stylegan_torch.commands.dataset:dataset",

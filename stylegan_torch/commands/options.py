@@ -12,7 +12,7 @@ import click
 
 from stylegan_torch.commands.given import note_check, note_hashes, note_nonfinite
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, DistanceFile, OutputFile
-from stylegan_torch.commands.terminal import finite, parse_seeds, reading
+from stylegan_torch.commands.terminal import finite, parse_seeds, picture_size, reading
 from stylegan_torch.commands.truncating import Asked, parse_truncation
 from stylegan_torch.drawing.marks import Marking, Signer
 from stylegan_torch.editing.composition import well_formed_layers
@@ -158,6 +158,33 @@ COLUMNS = click.option(
 CLASS = click.option(
     "--class", "class_index", type=click.IntRange(min=0), metavar="K", help="Class of a conditional network."
 )
+
+
+SET_MEASURES = ("fid", "kid", "pr", "is", "fd-dinov2")
+"""The names of `measuring.MEASURES`, which takes longer to import."""
+EXTRACTORS = ("inception-v3-compat", "vgg16", "dinov2-vit-l-14", "random-convolutions", "pixels")
+"""Those of `measuring.extractors`."""
+
+
+def extractor(help: str, default: str | None = None) -> Option:
+    """Return the options `--extractor`, `--features` and `--download`."""
+    choices = click.Choice(EXTRACTORS)
+    return block(
+        click.option("--extractor", type=choices, default=default, show_default=bool(default), help=help),
+        click.option(
+            "--features", type=INPUT, help="The extractor's weights (.pth), as torch-fidelity downloads them."
+        ),
+        click.option(
+            "--download",
+            is_flag=True,
+            help="Let torch-fidelity download weights that are missing; DINOv2's come with a program, which is run.",
+        ),
+    )
+
+
+def resolution(help: str) -> Option:
+    """Return the option `--resolution`, which gives width and height."""
+    return click.option("--resolution", callback=reading(picture_size), metavar="WxH", help=help)
 
 
 def seeds(help: str, *, required: bool = False) -> Option:

@@ -269,10 +269,11 @@ def _tune(
     projection: Projection, about: JsonObject, wishes: JsonObject, path: Path, replace: bool
 ) -> tuple[Latents, Picture, JsonObject]:
     """Write a tuned network; returns its latents and their picture, and what is to be said of it."""
-    from stylegan_torch.editing.latents import drawn, network_hash
+    from stylegan_torch.editing.latents import drawn
     from stylegan_torch.editing.tuning import TuningSettings, tune
     from stylegan_torch.fast import optimize
     from stylegan_torch.files import checkpoint
+    from stylegan_torch.networks.registry import network_hash
 
     latents, settings = projection.latents(), TuningSettings(**wishes, seed=projection.settings.seed)
     G = tune(

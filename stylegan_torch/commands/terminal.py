@@ -13,6 +13,7 @@ import gc
 import importlib
 import math
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -233,6 +234,14 @@ def pair(text: str) -> tuple[float, float]:
     if not comma:
         raise ValueError(f"{text!r} is not two numbers such as 0.1,-0.2")
     return finite(first), finite(second)
+
+
+def picture_size(text: str) -> tuple[int, int]:
+    """Read a size such as 512x384, or 256 for a square: width and height."""
+    found = re.fullmatch(r"(\d{1,5})(?:[x,](\d{1,5}))?", text)
+    if not found:
+        raise ValueError(f"{text!r} is not a size such as 256x256")
+    return int(found[1]), int(found[2] or found[1])
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from stylegan_torch import StyleGANError
 from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, OUTPUT, InputFolder
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say, tracked
+from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say, tracked
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import columns, one_line
 from stylegan_torch.types import JsonObject
@@ -22,6 +22,7 @@ from stylegan_torch.types import JsonObject
 if TYPE_CHECKING:
     from stylegan_torch.files.checkpoint import Checkpoint
     from stylegan_torch.pictures.collections import Picture
+    from stylegan_torch.training.metrics import Metrics
     from stylegan_torch.training.start import Plan
 
 _RANKS = ["RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK"]
@@ -32,6 +33,7 @@ Examples:
   stylegan train photos.zip --config recipe.toml --outdir run
   stylegan train photos.zip --cfg auto --flip --outdir run --dry-run
   stylegan train photos.zip --outdir run --resume
+  stylegan train photos.zip --config recipe.toml --outdir run --metrics fid,kid --download
   accelerate launch --multi_gpu $(which stylegan) train photos/ --network ffhq.pt --outdir run
 """
 
@@ -52,6 +54,14 @@ def _setting(text: str) -> tuple[str, object]:
         return name, tomllib.loads(f"value = {value}")["value"]
     except ValueError:
         return name, value
+
+
+def _metrics(text: str) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(text.replace(" ", "").split(",")))
+    unknown = [name for name in names if name not in options.SET_MEASURES]
+    if unknown:
+        raise ValueError(f"there is no measure {unknown[0]!r}; there are {', '.join(options.SET_MEASURES)}")
+    return names
 
 
 @click.command(epilog=EXAMPLES, short_help="Train or fine-tune a network on pictures.")
@@ -122,6 +132,19 @@ def _setting(text: str) -> tuple[str, object]:
 )
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard.")
 @click.option(
+    "--metrics",
+    callback=reading(_metrics),
+    metavar="NAMES",
+    help=f"Measure the network against DATA, and keep the best by the first: {','.join(options.SET_MEASURES)}.",
+)
+@click.option(
+    "--metrics-kimg", type=click.FloatRange(min=0.001), help="Between two measurements.  [default: --snapshot-kimg]"
+)
+@click.option(
+    "--metrics-samples", type=click.IntRange(min=10), default=50_000, show_default=True, help="Pictures drawn for each."
+)
+@options.extractor("What --metrics are taken with.  [default: each one's own, as in the papers]")
+@click.option(
     "-n", "--dry-run", "dry_run", is_flag=True, help="Only say what would be trained; nothing is written or prepared."
 )
 @click.option("--cache", type=OUTPUT, help="Where prepared pictures go.  [default: the user's cache folder]")
@@ -141,6 +164,12 @@ def train(
     snapshot_kimg: float,
     precision: str | None,
     tensorboard: bool,
+    metrics: tuple[str, ...] | None,
+    metrics_kimg: float | None,
+    metrics_samples: int,
+    extractor: str | None,
+    features: Path | None,
+    download: bool,
     cache: Path | None,
     at_once: int | None,
     dry_run: bool,
@@ -164,6 +193,8 @@ def train(
             from accelerate.utils import get_int_from_env
         except ImportError as error:
             raise StyleGANError("training needs more packages: pip install 'stylegan-torch[train]'") from error
+        from stylegan_torch.drawing.devices import best_device
+        from stylegan_torch.training.metrics import open_metrics
         from stylegan_torch.training.run import alone_in
         from stylegan_torch.training.start import Plan
     given: JsonObject = {name: value for name, value in options.items() if value is not None} | dict(
@@ -190,8 +221,19 @@ def train(
     if dry_run:
         _preview(plan, first)
         return
+    judge = None
+    if metrics and first:  # before the work begins, as weights may be missing
+        judge = open_metrics(
+            metrics,
+            best_device(),
+            extractor=extractor,
+            weights=features,
+            download=download,
+            kimg=metrics_kimg or snapshot_kimg,
+            samples=metrics_samples,
+        )
     with alone_in(outdir) if first else nullcontext():
-        _train(plan, snapshot_kimg, tensorboard)
+        _train(plan, snapshot_kimg, tensorboard, judge)
 
 
 def _preview(plan: Plan, first: bool) -> None:
@@ -217,7 +259,7 @@ def _groups(name: str) -> list[str]:
     return list(COMBINATIONS[name])
 
 
-def _train(plan: Plan, snapshot_kimg: float, tensorboard: bool) -> None:
+def _train(plan: Plan, snapshot_kimg: float, tensorboard: bool, metrics: Metrics | None) -> None:
     from stylegan_torch.training.start import start
 
     console = Console(stderr=True)
@@ -226,7 +268,7 @@ def _train(plan: Plan, snapshot_kimg: float, tensorboard: bool) -> None:
         return tracked(pictures, "Preparing pictures")
 
     trainer, run = start(plan, _load, watched)
-    run.snapshot_kimg, run.tensorboard = snapshot_kimg, tensorboard
+    run.snapshot_kimg, run.tensorboard, run.metrics = snapshot_kimg, tensorboard, metrics
     main = trainer.accelerator.is_main_process
     if main and trainer.data.skipped:
         first = one_line(trainer.data.skipped[0])

@@ -56,8 +56,8 @@ class Asked:
             StyleGANError: if they are not for it at all.
         """
         if self.centres:
-            from stylegan_torch.editing.latents import network_hash
             from stylegan_torch.editing.truncation import load
+            from stylegan_torch.networks.registry import network_hash
 
             if load(self.centres, G).network != network_hash(G):
                 say(f"Note: {self.centres} was found with another network.", err=True)

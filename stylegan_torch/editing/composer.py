@@ -13,10 +13,11 @@ from stylegan_torch.drawing.draw import DrawSettings, noise_sizes, official_nois
 from stylegan_torch.editing import directions as finding
 from stylegan_torch.editing.composition import Composition, CompositionError, LayerPsi, Move, check_directions
 from stylegan_torch.editing.directions import Directions
-from stylegan_torch.editing.latents import Latents, chosen, from_seeds, load, network_hash, require_w
+from stylegan_torch.editing.latents import Latents, chosen, from_seeds, load, require_w
 from stylegan_torch.editing.mixing import layers_of, mix
 from stylegan_torch.editing.truncation import truncation
 from stylegan_torch.networks.interface import Generator
+from stylegan_torch.networks.registry import network_hash
 
 _METHODS = {"pca": finding.pca, "sefa": finding.sefa}
 _COUNT = 50

@@ -12,13 +12,14 @@ import safetensors.numpy
 import torch
 from torch import Tensor
 
-from stylegan_torch.editing.latents import network_hash, require_w, sample_w
+from stylegan_torch.editing.latents import require_w, sample_w
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import new_file, opened_by_name
 from stylegan_torch.files.npz_record import Array, file_errors, read_npz, record_of, write_npz
 from stylegan_torch.networks import lucidrains, stylegan1, stylegan2, stylegan3
 from stylegan_torch.networks.interface import Generator
 from stylegan_torch.networks.layers import Linear
+from stylegan_torch.networks.registry import network_hash
 
 _TENSORS = ("vectors", "scales", "importances")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import new_file
 from stylegan_torch.files.npz_record import Array, file_errors, read_npz, write_npz
 from stylegan_torch.networks.interface import Generator
-from stylegan_torch.networks.registry import tensors_of
+from stylegan_torch.networks.registry import network_hash
 
 _FOREIGN_NAMES = ("w", "dlatents")
 """What `projected_w.npz` of the PyTorch releases and `dlatents.npz` of the TensorFlow ones call ws."""
@@ -56,15 +55,6 @@ class Latents:
     def with_ws(self, ws: Tensor) -> Latents:
         """Return other ws with this noise, forgetting how these ws were made."""
         return Latents(ws, noise=self.noise, network=self.network)
-
-
-def network_hash(G: Generator) -> str:
-    """Return a name of a generator's weights, the same in whatever file they are."""
-    digest = hashlib.sha256()
-    for name, value in tensors_of(G).items():
-        digest.update(name.encode())
-        digest.update(value.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def require_w(G: Generator) -> None:

@@ -21,11 +21,12 @@ from torch import Tensor
 
 from stylegan_torch.drawing.draw import labels_of
 from stylegan_torch.drawing.random_streams import RandomStream, Share
-from stylegan_torch.editing.latents import Latents, chosen, network_hash, require_w, w_statistics
+from stylegan_torch.editing.latents import Latents, chosen, require_w, w_statistics
 from stylegan_torch.editing.perceptual import Distance, PyramidDistance
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import new_file, opened_by_name
 from stylegan_torch.networks.interface import Generator
+from stylegan_torch.networks.registry import network_hash
 
 _START_POINTS, _W_NOISE = range(2)
 """Purposes of random numbers."""

@@ -18,13 +18,14 @@ from torch import Tensor
 from stylegan_torch.drawing.draw import synthesize, truncation_of
 from stylegan_torch.drawing.truncation import Truncation
 from stylegan_torch.editing.composition import LayerPsi
-from stylegan_torch.editing.latents import network_hash, require_w, sample_w
+from stylegan_torch.editing.latents import require_w, sample_w
 from stylegan_torch.editing.mixing import layers_of
 from stylegan_torch.editing.perceptual import open_distance, reduced
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import new_file
 from stylegan_torch.files.npz_record import file_errors, read_npz, record_of, write_npz
 from stylegan_torch.networks.interface import Generator
+from stylegan_torch.networks.registry import network_hash
 
 Near = Literal["w", "pyramid", "lpips"]
 SAMPLES = 60_000

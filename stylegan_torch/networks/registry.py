@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import hashlib
 import types
 import typing
 from collections.abc import Callable
@@ -73,6 +74,15 @@ def is_constant(name: str) -> bool:
 def tensors_of(network: nn.Module) -> dict[str, Tensor]:
     """Return the tensors of a network that belong in a file, by name; they are shared."""
     return {name: value.detach() for name, value in network.state_dict().items() if not is_constant(name)}
+
+
+def network_hash(network: nn.Module) -> str:
+    """Return a name of a network's weights, the same in whatever file they are."""
+    digest = hashlib.sha256()
+    for name, value in tensors_of(network).items():
+        digest.update(name.encode())
+        digest.update(value.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 @functools.lru_cache(maxsize=8)

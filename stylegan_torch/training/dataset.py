@@ -31,6 +31,7 @@ class Dataset:
 
     class_names: in the order of their numbers. skipped: bad pictures that were left out, and why.
     vectors: labels [N, L] float32 in place of classes. names: of the pictures.
+    key: of the M pictures, another for others, or "" where that is not known.
     rows: which N of the M pictures there are; None = all.
     """
 
@@ -40,6 +41,7 @@ class Dataset:
     skipped: tuple[str, ...] = ()
     vectors: NDArray[np.float32] | None = None
     names: tuple[str, ...] = ()
+    key: str = ""
     rows: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
@@ -265,4 +267,4 @@ def _opened(folder: Path, size: PictureSize) -> Dataset | None:
         names, skipped = tuple(index["names"]), tuple(index["skipped"])
     except (OSError, ValueError, KeyError):
         return None
-    return Dataset(mapped, labels.classes, labels.class_names, skipped, labels.vectors, names)
+    return Dataset(mapped, labels.classes, labels.class_names, skipped, labels.vectors, names, folder.name)

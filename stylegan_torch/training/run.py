@@ -6,6 +6,8 @@ fakes-000200000.png        the average generator's pictures after 200 000 pictur
 network-000200000.pt       G_ema, G and D, one of our files
 network-000200000.state    what else it takes to go on: optimisers and counters
 training.lock              while a process trains here, its number
+
+With measures there is more: see `training.metrics`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -35,6 +37,7 @@ from stylegan_torch.drawing.sheets import Sheet
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.atomic import new_file, new_folder, opened_by_name
+from stylegan_torch.training.metrics import Metrics
 from stylegan_torch.training.trainer import Trainer
 from stylegan_torch.types import Json
 
@@ -87,6 +90,7 @@ class Run:
     """Where a run writes, and how often; intervals are in thousands of pictures shown.
 
     about: JSON data that every snapshot says of itself. tensorboard: also write event files, in the same folder.
+    metrics: what is measured, and how often; a snapshot is written each time.
     """
 
     folder: Path
@@ -95,6 +99,7 @@ class Run:
     grid: int = 64
     tensorboard: bool = False
     about: Mapping[str, Json] = field(default_factory=dict)
+    metrics: Metrics | None = None
 
     def snapshots(self) -> list[Path]:
         """Return the snapshots that can be gone on from, oldest first."""
@@ -111,7 +116,8 @@ class Run:
         """
         main, end = trainer.accelerator.is_main_process, trainer.settings.kimg * 1000
         with ExitStack() as stack:
-            log = stack.enter_context(_Log(self.folder, trainer.shown, self.tensorboard)) if main else None
+            columns = self.metrics.columns if self.metrics else []
+            log = stack.enter_context(_Log(self.folder, trainer.shown, columns, self.tensorboard)) if main else None
             if main and not (self.folder / "reals.png").exists():
                 self._save_reals(trainer)
             stop = stack.enter_context(_asked_to_stop())
@@ -122,7 +128,11 @@ class Run:
                     log.add(values)
                 stopped = trainer.any_process(stop.is_set())
                 last = trainer.shown >= end or stopped
-                snapshot = last or _passed(before, trainer.shown, self.snapshot_kimg)
+                measured = self._is_measured(before, trainer, stopped)
+                snapshot = last or measured or _passed(before, trainer.shown, self.snapshot_kimg)
+                if log and measured:
+                    with log.paused():
+                        log.add(self._measure(trainer))
                 if log and (snapshot or _passed(before, trainer.shown, self.log_kimg)):
                     log.write(trainer)
                 if snapshot:
@@ -131,12 +141,32 @@ class Run:
                 if stopped:
                     raise KeyboardInterrupt
 
+    def _is_measured(self, before: int, trainer: Trainer, stopped: bool) -> bool:
+        if self.metrics is None or stopped:
+            return False
+        return trainer.shown >= trainer.settings.kimg * 1000 or _passed(before, trainer.shown, self.metrics.kimg)
+
+    def _measure(self, trainer: Trainer) -> dict[str, float]:
+        assert self.metrics is not None
+        report = self.metrics.take(trainer)
+        self.metrics.keep(self.folder, report, trainer, self._content(trainer))
+        return self.metrics.numbers(report)
+
     def save(self, trainer: Trainer) -> None:
         """Write a snapshot; it counts once its network file is there, which comes last."""
         if not trainer.accelerator.is_main_process:
             return
         name = f"{trainer.shown:09d}"
         path = self.folder / f"network-{name}.pt"
+        self._save_fakes(trainer, self.folder / f"fakes-{name}.png")
+        with new_file(path.with_suffix(".state"), force=True) as file:
+            torch.save(trainer.state(), file)
+        checkpoint.write(path, self._content(trainer), force=True)
+        for old in sorted(self.folder.glob("network-*.state"))[:-_STATES_KEPT]:
+            old.unlink()
+
+    def _content(self, trainer: Trainer) -> checkpoint.Checkpoint:
+        """Return the networks as a file has them."""
         networks = {"G_ema": trainer.G_ema, "G": trainer.G, "D": trainer.D}
         about = {
             **self.about,
@@ -147,12 +177,7 @@ class Run:
         for network in content.networks.values():
             for key, value in network.state_dict.items():
                 network.state_dict[key] = value.cpu().contiguous()
-        self._save_fakes(trainer, self.folder / f"fakes-{name}.png")
-        with new_file(path.with_suffix(".state"), force=True) as file:
-            torch.save(trainer.state(), file)
-        checkpoint.write(path, content, force=True)
-        for old in sorted(self.folder.glob("network-*.state"))[:-_STATES_KEPT]:
-            old.unlink()
+        return content
 
     def load(self) -> tuple[checkpoint.Checkpoint, dict[str, Any]]:
         """Return the networks and the trainer's state of the last whole snapshot.
@@ -223,10 +248,14 @@ def _passed(before: int, now: int, kimg: float) -> bool:
 
 
 class _Log:
-    """`log.csv`, rows being averages since the row before; and TensorBoard's event files, if wanted."""
+    """`log.csv`, rows being averages since the row before; and TensorBoard's event files, if wanted.
 
-    def __init__(self, folder: Path, shown: int, tensorboard: bool) -> None:
+    more: columns beside the usual ones, for measures; those that are there from before stay.
+    """
+
+    def __init__(self, folder: Path, shown: int, more: Sequence[str], tensorboard: bool) -> None:
         self.path = folder / "log.csv"
+        self.columns = [*_COLUMNS, *more]
         self.sums: dict[str, list[float]] = {}
         self._keep_until(shown / 1000)
         self.events = _tensorboard(folder, shown) if tensorboard else None
@@ -237,9 +266,11 @@ class _Log:
         rows = []
         if self.path.exists():
             with self.path.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if _kimg(row) <= kimg]
+                reader = csv.DictReader(file)
+                rows = [row for row in reader if _kimg(row) <= kimg]
+            self.columns += [name for name in reader.fieldnames or () if name not in self.columns]
         text = io.StringIO()
-        writer = csv.DictWriter(text, _COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer = csv.DictWriter(text, self.columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
         with new_file(self.path, force=True) as file:
@@ -251,6 +282,13 @@ class _Log:
     def __exit__(self, *_: object) -> None:
         if self.events:
             self.events.close()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Don't count the time of what is done in the block."""
+        began = time.monotonic()
+        yield
+        self.since += time.monotonic() - began
 
     def add(self, values: Mapping[str, float]) -> None:
         """Take in what a step reported."""
@@ -267,7 +305,7 @@ class _Log:
         text = {name: f"{value:.5g}" for name, value in row.items()} | {"kimg": f"{trainer.shown / 1000:.3f}"}
         try:
             with self.path.open("a", newline="") as file:
-                csv.DictWriter(file, _COLUMNS, extrasaction="ignore", lineterminator="\n").writerow(text)
+                csv.DictWriter(file, self.columns, extrasaction="ignore", lineterminator="\n").writerow(text)
         except OSError as error:
             raise StyleGANError(f"cannot write {self.path}: {error.strerror}") from error
         for name, value in row.items():

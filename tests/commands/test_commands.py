@@ -178,6 +178,12 @@ EARLY: list[tuple[list[str], int, str]] = [
     (["look", "noise", "--truncation", "inf"], 2, "not a finite number"),
     (["measure", "ppl", "--network", _MISSING], 1, "missing.npz: no such file"),
     (["measure", "ppl", "--distance", _MISSING], 1, "--trust-distance"),
+    (["measure", "fid"], 2, "give the real pictures with --reals"),
+    (["measure", "fid", "--reals", _MISSING], 1, "cannot read missing.npz"),
+    (["measure", "fid", "--reals", "folder", "--features", _MISSING], 1, "cannot read missing.npz"),
+    (["measure", "eqt", "--out", "there.pt"], 2, "does not end in .json"),
+    (["memorisation", _MISSING], 1, "cannot read missing.npz"),
+    (["memorisation", "folder", "--page", "there.png"], 2, "does not end in .html"),
     (["rate", _MISSING], 1, "cannot read missing.npz"),
     (["rate", "folder", "--network", _MISSING], 1, "missing.npz: no such file"),
     (["project", "photo.png", "--tune-steps", "3"], 2, "go with --tune"),
@@ -190,6 +196,7 @@ EARLY: list[tuple[list[str], int, str]] = [
     (["train", _MISSING, "--outdir", "run", "--resume"], 1, "cannot read missing.npz"),
     (["train", "folder", "--outdir", "run", "--network", _MISSING], 1, "missing.npz: no such file"),
     (["train", "folder", "--outdir", "run", "--config", _MISSING], 1, "cannot read missing.npz"),
+    (["train", "folder", "--outdir", "run", "--resume", "--metrics", "fod"], 2, "no measure 'fod'"),
     (["train", "folder", "--outdir", "there.pt", "--resume"], 1, "Not a directory"),
 ]
 

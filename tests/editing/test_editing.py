@@ -25,6 +25,7 @@ from stylegan_torch.editing import directions, latents, mixing
 from stylegan_torch.editing import inspect as inspection
 from stylegan_torch.errors import NoClassError, StyleGANError
 from stylegan_torch.fast import optimize
+from stylegan_torch.networks.registry import network_hash
 from tests import DATA
 
 WITH_W = ["sg1.pkl", "sg2-skip.pkl", "sg2-revised.pkl", "ada-cond.pkl", "sg3t_64.pkl"]
@@ -115,7 +116,7 @@ def test_latents_travel(G: Any, tmp_path: Path) -> None:
     assert again.z is not None
     assert torch.equal(again.z, latents_from_seeds([3, 4], G.z_dim))
     assert all(torch.equal(a, b) for a, b in zip(again.noise, noise, strict=True))
-    assert (again.seeds, again.truncation_psi, again.network) == ((3, 4), 0.5, latents.network_hash(G))
+    assert (again.seeds, again.truncation_psi, again.network) == ((3, 4), 0.5, network_hash(G))
     with pytest.raises(StyleGANError, match="exists"):
         latents.save(tmp_path / "a.npz", made)
 
@@ -285,7 +286,7 @@ def test_directions_travel(G: Any, suffix: str, tmp_path: Path) -> None:
     directions.save(tmp_path / f"d{suffix}", found)
     again = directions.load(tmp_path / f"d{suffix}", G)
     assert torch.equal(again.vectors, found.vectors)
-    assert (again.layers, again.method, again.network) == ((1, 4), "sefa", latents.network_hash(G))
+    assert (again.layers, again.method, again.network) == ((1, 4), "sefa", network_hash(G))
     with pytest.raises(directions.DirectionsError, match="another network"):
         directions.load(tmp_path / f"d{suffix}", _network("sg3t_64.pkl"))
     (tmp_path / f"d{suffix}").write_bytes(b"half")

@@ -51,6 +51,7 @@ from stylegan_torch.editing.projection import (
 from stylegan_torch.editing.targets import psnr, read_target
 from stylegan_torch.errors import NoClassError
 from stylegan_torch.fast import optimize
+from stylegan_torch.networks.registry import network_hash
 from stylegan_torch.pictures.decode import DataError
 from tests import DATA
 from tests.tools.interrupt import run_interrupted
@@ -423,7 +424,7 @@ def test_the_command_writes_what_it_says(photo: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["photo-target.png", "photo.npz", "photo.png"]
     G = network()
     found = latents_module.load(out / "photo.npz", G)
-    assert found.network == latents_module.network_hash(G)
+    assert found.network == network_hash(G)
     [picture] = drawn(optimize(G), found)
     with Image.open(out / "photo.png") as image, Image.open(out / "photo-target.png") as target:
         assert (np.asarray(image) == picture).all()

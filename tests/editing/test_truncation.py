@@ -19,10 +19,11 @@ from stylegan_torch.drawing.draw import DrawSettings, draw, draw_latents
 from stylegan_torch.drawing.truncation import Truncation
 from stylegan_torch.editing.composer import Composer
 from stylegan_torch.editing.composition import Composition, LayerPsi, parse_psi
-from stylegan_torch.editing.latents import from_seeds, network_hash, sample_w
+from stylegan_torch.editing.latents import from_seeds, sample_w
 from stylegan_torch.editing.perceptual import PyramidDistance
 from stylegan_torch.editing.truncation import CentresError, CentreSet, NearestCentre, find, load, save, truncation
 from stylegan_torch.networks.interface import Generator
+from stylegan_torch.networks.registry import network_hash
 from tests import DATA
 
 NETWORK = DATA / "sg2-skip.pkl"

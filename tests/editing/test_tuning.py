@@ -24,10 +24,11 @@ from stylegan_torch.commands.main import main
 from stylegan_torch.drawing.draw import labels_of
 from stylegan_torch.drawing.images import to_uint8
 from stylegan_torch.editing import latents
-from stylegan_torch.editing.latents import Latents, LatentsError, drawn, from_seeds, network_hash
+from stylegan_torch.editing.latents import Latents, LatentsError, drawn, from_seeds
 from stylegan_torch.editing.targets import psnr
 from stylegan_torch.editing.tuning import Tuning, TuningError, TuningSettings, tune
 from stylegan_torch.files import checkpoint
+from stylegan_torch.networks.registry import network_hash
 from tests import DATA
 from tests.tools.interrupt import run_interrupted
 

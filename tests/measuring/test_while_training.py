@@ -1,0 +1,110 @@
+"""Measures while training: in the log, as reports, and the best network kept."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+import stylegan_torch
+from stylegan_torch.commands.main import main
+from tests.measuring.pictures import folder_of, random_pictures
+
+RECIPE = """
+[networks]
+family = "stylegan2"
+resolution = 16
+z_dim = 8
+w_dim = 8
+mapping_layers = 2
+channel_base = 64
+channel_max = 8
+{networks}
+
+[training]
+batch = 8
+{training}
+"""
+
+
+MEASURING = ["--metrics", "fid,pr", "--extractor", "random-convolutions", "--metrics-samples", "10"]
+MEASURING += ["--metrics-kimg", "0.016", "--snapshot-kimg", "1"]
+
+
+def _train(*arguments: object, status: int = 0) -> str:
+    result = CliRunner().invoke(main, ["train", *map(str, arguments)])
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+def _recipe(folder: Path, networks: str = "", training: str = "kimg = 0.048") -> Path:
+    path = folder / "recipe.toml"
+    path.write_text(RECIPE.format(networks=networks, training=training))
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STYLEGAN_TORCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return folder_of(tmp_path / "photos", random_pictures(24))
+
+
+def test_measures_while_training(photos: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    _train(photos, "--config", _recipe(tmp_path), "--outdir", run, *MEASURING, "--tensorboard")
+    names = ["fid@random-convolutions", "precision@random-convolutions", "recall@random-convolutions"]
+    with (run / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["kimg"] for row in rows] == ["0.016", "0.032", "0.048"] and all(
+        row[name] for row in rows for name in names
+    )
+    reports = [json.loads(path.read_text()) for path in sorted(run.glob("metrics-*.json"))]
+    distances = [report["measures"][0]["values"]["distance"] for report in reports]
+    assert [f"{distance:.5g}" for distance in distances] == [row[names[0]] for row in rows]
+    best = json.loads((run / "best.json").read_text())
+    assert best == min(reports, key=lambda report: report["measures"][0]["values"]["distance"])
+    snapshot, kept = (
+        stylegan_torch.files.checkpoint.read(path).networks["G_ema"].state_dict
+        for path in (run / f"network-{round(best['kimg'] * 1000):09d}.pt", run / "best.pt")
+    )
+    assert all(torch.equal(value, kept[name]) for name, value in snapshot.items())
+
+
+@pytest.mark.long
+def test_measuring_changes_nothing_of_the_training(photos: Path, tmp_path: Path) -> None:
+    run, plain = tmp_path / "run", tmp_path / "plain"
+    _train(photos, "--config", _recipe(tmp_path), "--outdir", run, *MEASURING)
+    _train(photos, "--config", _recipe(tmp_path), "--outdir", plain, "--snapshot-kimg", 0.016)
+    last = [stylegan_torch.load(folder / "network-000000048.pt") for folder in (run, plain)]
+    for one, other in zip(last[0].parameters(), last[1].parameters(), strict=True):
+        assert torch.equal(one, other)
+    _train(photos, "--resume", "--outdir", run, "--kimg", 0.056)
+    with (run / "log.csv").open(newline="") as file:
+        assert [row["fid@random-convolutions"] != "" for row in csv.DictReader(file)] == [True] * 3 + [False]
+
+
+def test_labels_are_those_of_the_reals(tmp_path: Path) -> None:
+    for name in ("cats", "dogs"):
+        folder_of(tmp_path / "photos" / name, random_pictures(12, seed=len(name)))
+    run, recipe = tmp_path / "run", _recipe(tmp_path, "c_dim = 2", "kimg = 0.008\nflip = true")
+    measuring = ("--metrics", "fid", "--extractor", "random-convolutions", "--metrics-samples", 10)
+    _train(tmp_path / "photos", "--config", recipe, "--outdir", run, *measuring)
+    (report,) = (json.loads(path.read_text()) for path in run.glob("metrics-*.json"))
+    assert report["generated"]["classes"] == "reals" and report["reals"]["count"] == 48  # mirrored too
+
+
+def test_what_is_missing_is_told_before_the_work_begins(photos: Path, tmp_path: Path) -> None:
+    begin = (photos, "--config", _recipe(tmp_path), "--outdir", tmp_path / "run")
+    assert "there is no measure 'fod'" in _train(*begin, "--metrics", "fod", status=2)
+    weights = _train(*begin, "--metrics", "fid", "--features", photos / "00.png", status=1)
+    assert "is damaged, or not a state dict of tensors" in weights
+    assert "pixels has no classes" in _train(*begin, "--metrics", "is", "--extractor", "pixels", status=1)
+    assert not (tmp_path / "run").exists()
