@@ -134,7 +134,7 @@ def film(
     out: Path,
     save_latents: Path | None,
     mark: bool,
-    batch: int,
+    batch: int | None,
     device: str | None,
     exact: bool,
     force: bool,

@@ -154,9 +154,10 @@ def _of_network(G: Generator, samples: int, batch: int, settings: DrawSettings) 
     """Yield a generator's pictures [1, C, H, W] in [-1, 1], in 8 bits."""
     import torch
 
+    from stylegan_torch.drawing.devices import has_fast_form
     from stylegan_torch.drawing.draw import draw
 
-    drawn = draw(G, range(samples), settings, batch=batch, device=G.device, fast=G.device.type == "cpu")
+    drawn = draw(G, range(samples), settings, batch=batch, device=G.device, fast=has_fast_form(G.device))
     for _, picture in tracked(drawn, "Drawing", samples):
         yield torch.from_numpy(picture.transpose(2, 0, 1).copy())[None].double() / 127.5 - 1
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from stylegan_torch.fast.choices import HALF, laid_out
 from stylegan_torch.fast.folding import (
-    HALF,
     SMALL,
     DrawsOnly,
     FoldedLinear,
@@ -80,14 +80,11 @@ class StyledConv(DrawsOnly):
     def _input(self, x: Tensor | None, w: Tensor, early: Tensor | None, end: Finish) -> Tensor:
         if self.kind == "const":
             y = self.const.expand(len(w), -1, -1, -1)
-            y = (y if early is None else y + early[:, None, None]).contiguous(memory_format=torch.channels_last).clone()
-            return end(y, 0)
+            return end(laid_out(y if early is None else y + early[:, None, None]).clone(), 0)
         if self.kind == "dense":
             channels = len(self.weight) // math.prod(self.size)
             y = (w.to(self.dtype) @ self.weight.t()).reshape(len(w), channels, *self.size)
-            return end(
-                (y if early is None else y + early[:, None, None]).contiguous(memory_format=torch.channels_last), 0
-            )
+            return end(laid_out(y if early is None else y + early[:, None, None]), 0)
         assert x is not None
         activated = self.kind == "up" and self.config.activate_before_blur
         first = finisher(self.config.activation) if activated else lambda y, start: y

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylegan_torch.fast.choices import choices_for
 from stylegan_torch.fast.folding import (
     SMALL,
     DrawsOnly,
@@ -51,7 +52,7 @@ class FilteredConv(DrawsOnly):
             energy = weight.square().sum(dim=(2, 3)).t().contiguous()
             weight = weight * scale
         self.register_buffer("energy", energy)
-        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
+        self.register_buffer("weight", weight.contiguous(memory_format=choices_for(weight, dtype).filtered))
         self.register_buffer("bias", own(layer.bias, dtype))
         if layer.up_filter is not None and layer.down_filter is not None:
             self._make_filters(layer.up_filter, layer.down_filter)
@@ -71,7 +72,8 @@ class FilteredConv(DrawsOnly):
     ) -> Tensor:
         """Map x [N, I, H, W] with w [N, w_dim] to [N, O, H', W']."""
         self.refuse_gradients(x, w)
-        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        x = x.to(self.dtype)
+        x = x.contiguous(memory_format=choices_for(x).filtered)
         if not self.spec.is_rgb:
             return self._filtered(self._conv(w), x)
         (top, bottom), (left, right) = self.spec.pad_y, self.spec.pad_x

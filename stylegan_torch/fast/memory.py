@@ -1,0 +1,92 @@
+"""How many pictures fit a card at once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from stylegan_torch.networks.interface import Generator
+
+MOST = 32
+"""Pictures that are drawn at once unless somebody asks for more: larger batches gain nothing."""
+_SHARE = 0.7
+"""Of the free memory; the rest is for what convolutions need besides, and for gaps."""
+_KNOWN: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
+
+
+def batch_for(G: Generator, wanted: int | None = None) -> int:
+    """Return how many pictures to draw at once: as many as wanted, fewer where a card has no room for them.
+
+    Where nothing is wanted, that is what fits a card, up to `MOST`, and 1 elsewhere.
+    """
+    if wanted == 1 or G.device.type != "cuda":
+        return wanted or 1
+    fits = batch_that_fits(free_bytes(G.device), (G.img_channels, *G.img_size), bytes_a_picture(G))
+    return min(wanted or MOST, fits)
+
+
+def batch_that_fits(free: int, size: Sequence[int], features: int) -> int:
+    """Return how many pictures fit, at least 1.
+
+    Args:
+        free: bytes of memory that are free.
+        size: channels, height and width of a picture, of which there are three on the way to 8 bits.
+        features: bytes of a picture's feature maps at the worst moment.
+    """
+    channels, height, width = size
+    return max(int(free * _SHARE) // (features + 3 * 4 * channels * height * width), 1)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Return how much of a card's memory is free, what PyTorch keeps for itself included."""
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+
+
+def bytes_a_picture(G: Generator) -> int:
+    """Return the bytes that a picture's feature maps take at the worst moment, where batches are drawn at once.
+
+    The network itself says so: it draws two pictures on the meta device, where tensors have sizes and nothing in them.
+    """
+    if G not in _KNOWN:
+        ghost, shape = _ghost(G), (2, G.num_ws, G.w_dim) if G.has_w else (2, G.z_dim)
+        latents = torch.empty(shape, device="meta")
+        with torch.inference_mode(), _Peak() as peak:
+            ghost.synthesis(latents) if G.has_w else ghost(latents)
+        _KNOWN[G] = peak.bytes // 2
+    return _KNOWN[G]
+
+
+def _ghost(G: Generator) -> Generator:
+    """Return a copy of a generator that has nothing in its tensors."""
+    kept: dict[int, Any] = {}
+    for value in (*G.parameters(), *G.buffers()):
+        empty = torch.empty_like(value, device="meta")
+        kept[id(value)] = nn.Parameter(empty, requires_grad=False) if isinstance(value, nn.Parameter) else empty
+    return copy.deepcopy(G, kept)
+
+
+class _Peak(TorchDispatchMode):
+    """Adds up what lives of the results of operations; `bytes` is the most there was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._living: dict[StorageWeakRef, int] = {}
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for each in result if isinstance(result, tuple | list) else [result]:
+            if isinstance(each, Tensor):
+                storage = each.untyped_storage()
+                self._living[StorageWeakRef(storage)] = storage.nbytes()
+        self._living = {each: size for each, size in self._living.items() if not each.expired()}
+        self.bytes = max(self.bytes, sum(self._living.values()))
+        return result
