@@ -45,7 +45,8 @@ class Graphed:
             return recorded.output.clone()
 
     def _record(self, inputs: tuple[Tensor, ...]) -> _Recorded:
-        own, graph, aside = tuple(each.clone() for each in inputs), torch.cuda.CUDAGraph(), torch.cuda.Stream()
+        own, graph = tuple(each.clone() for each in inputs), torch.cuda.CUDAGraph()
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         aside.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(aside):
             for _ in range(_WARM):

@@ -18,6 +18,7 @@ MOST = 32
 """Pictures that are drawn at once unless somebody asks for more: larger batches gain nothing."""
 _SHARE = 0.7
 """Of the free memory; the rest is for what convolutions need besides, and for gaps."""
+_WEAK: Any = StorageWeakRef
 _KNOWN: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
 
 
@@ -73,12 +74,12 @@ def _ghost(G: Generator) -> Generator:
     return copy.deepcopy(G, kept)
 
 
-class _Peak(TorchDispatchMode):
+class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Adds up what lives of the results of operations; `bytes` is the most there was."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._living: dict[StorageWeakRef, int] = {}
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._living: dict[Any, int] = {}
         self.bytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -86,7 +87,7 @@ class _Peak(TorchDispatchMode):
         for each in result if isinstance(result, tuple | list) else [result]:
             if isinstance(each, Tensor):
                 storage = each.untyped_storage()
-                self._living[StorageWeakRef(storage)] = storage.nbytes()
+                self._living[_WEAK(storage)] = storage.nbytes()
         self._living = {each: size for each, size in self._living.items() if not each.expired()}
         self.bytes = max(self.bytes, sum(self._living.values()))
         return result

@@ -198,7 +198,7 @@ def phase_kernel(weight: Tensor, blur: Tensor, before: int) -> Tensor:
 def interleaved(y: Tensor) -> Tensor:
     """Return pixels of four kinds [N, 4·O, H, W] in their places, [N, O, 2H, 2W], in the same layout."""
     N, channels, H, W = y.shape
-    kinds = y.unflatten(1, (2, 2, channels // 4))
+    kinds = y.reshape(N, 2, 2, channels // 4, H, W)
     if y.is_contiguous():
         return kinds.permute(0, 3, 4, 1, 5, 2).reshape(N, -1, 2 * H, 2 * W)
     return kinds.permute(0, 4, 1, 5, 2, 3).reshape(N, 2 * H, 2 * W, -1).permute(0, 3, 1, 2)
