@@ -6,9 +6,9 @@
 
 Parity: every generator in tests/data is drawn on the card by the plain and the fast form, and held against the plain
 one on the CPU, and against the original's arrays where there are some. Speed: each family at its full published size
-with random weights, one, 8 and 32 pictures at once, by the plain form, the fast one, a CUDA graph of it, with each of the
-choices for cards (`stylegan_torch.fast.choices`) turned round, and compiled. Training: whole steps of networks of 256².
-What fails, or what there is no time or memory for, is said in the place of its result.
+with random weights, one, 8 and 32 pictures at once, by the plain form, the fast one, a CUDA graph of it, compiled, and
+with each of the choices for cards (`stylegan_torch.fast.choices`) turned round. Training: whole steps of networks of
+256². What fails, or what there is no time or memory for, is said in the place of its result.
 """
 
 from __future__ import annotations
@@ -50,10 +50,12 @@ PARITY: dict[str, float] = {"plain": 1e-4, "fast": 1e-4}
 """How far float32 may be from the CPU, of images in [-1, 1] or of their range."""
 DECIBELS = 40.0
 """How near half precision must be."""
-OTHER: dict[str, dict[Any, Any]] = {
-    "layout": {torch.channels_last: torch.contiguous_format, torch.contiguous_format: torch.channels_last},
-    "filtered": {torch.channels_last: torch.contiguous_format, torch.contiguous_format: torch.channels_last},
-    "phases": {True: False, False: True},
+_SWAPPED = {torch.channels_last: torch.contiguous_format, torch.contiguous_format: torch.channels_last}
+OTHER: dict[str, Callable[[Any], Any]] = {
+    "layout": lambda layout: _SWAPPED[layout],
+    "filtered": lambda layout: _SWAPPED[layout],
+    "matrices": lambda width: 0,
+    "phases": lambda phases: not phases,
 }
 """Each choice for cards, and what it is not."""
 FAILURES = (RuntimeError, StyleGANError, ValueError, TypeError, AttributeError, AssertionError, NotImplementedError)
@@ -185,7 +187,7 @@ def turned(name: str | None) -> Iterator[None]:
     """Until the block ends, turn round one of the choices for cards."""
     before = choices.CARD, choices.CARD_HALF
     if name:
-        choices.CARD, choices.CARD_HALF = (replace(row, **{name: OTHER[name][getattr(row, name)]}) for row in before)
+        choices.CARD, choices.CARD_HALF = (replace(row, **{name: OTHER[name](getattr(row, name))}) for row in before)
     try:
         yield
     finally:

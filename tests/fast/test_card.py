@@ -62,7 +62,10 @@ def _decibels(found: Tensor, expected: Tensor) -> float:
         ("sg2-skip.pkl", {"layout": torch.channels_last}),
         ("sg2-skip.pkl", {"phases": True}),
         ("sg2-resnet.pkl", {"phases": True, "layout": torch.channels_last}),
-        ("sg3t_64.pkl", {"filtered": torch.channels_last}),
+        ("sg3t_64.pkl", {"filtered": torch.channels_last, "matrices": 0}),
+        ("sg3t_64.pkl", {"matrices": 64}),
+        ("sg3r_64.pkl", {"matrices": 64}),
+        ("nonsquare/human-sg3r.pkl", {"matrices": 64}),
     ],
     ids=str,
 )
