@@ -204,7 +204,12 @@ def forms(G: Generator, quick: bool) -> dict[tuple[str, str, str | None], Callab
         torch._dynamo.config.recompile_limit = 256  # type: ignore[attr-defined,unused-ignore]  # a form for each layer
         how: Any = {"backend": "eager"} if quick else {"mode": "reduce-overhead"}
         drawn: Callable[[Tensor], Tensor] = torch.compile(drawer(H), **how)
-        return lambda x: drawn(x).clone()
+
+        def draw(x: Tensor) -> Tensor:
+            torch.compiler.cudagraph_mark_step_begin()
+            return drawn(x).clone()
+
+        return draw
 
     found: dict[tuple[str, str, str | None], Callable[[], Callable[[Tensor], Tensor]]] = {
         ("plain", "float32", None): lambda: drawer(G),

@@ -86,8 +86,8 @@ class FilteredConv(DrawsOnly):
             if down.ndim == 1:
                 matrices["down"] = taps_at(down, between[:, None] - spec.down * after)
             for name, matrix in matrices.items():
-                matrix = matrix.t() if axis == "y" else matrix
-                self.register_buffer(f"{name}_{axis}", matrix.to(self.dtype).contiguous())
+                turned = matrix.t() if axis == "y" else matrix
+                self.register_buffer(f"{name}_{axis}", turned.to(self.dtype).contiguous())
 
     def forward(
         self, x: Tensor, w: Tensor, noise_mode: str = "const", force_fp32: bool = True, update_emas: bool = False
