@@ -251,6 +251,8 @@ def test_files_of_landmarks(tmp_path: Path) -> None:
         ("a.json", '{"a": 3}'),
         ("a.txt", "a b"),
         ("a.npy", "x"),
+        ("a.npy", ""),
+        ("a.npy", "PK\x03\x04"),
         ("a.txt", "1 2 3"),
     ],
 )
