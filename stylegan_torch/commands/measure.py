@@ -123,8 +123,13 @@ class Sources:
             raise click.UsageError("give the real pictures with --reals")
         if self.resolution and not self.generated:
             raise click.UsageError("--resolution is for --generated: a network's pictures have the size they have")
-        if self.generated and (self.classes != "none" or self.values != "8bit" or self.truncation is not None):
-            raise click.UsageError("--classes, --values and --truncation are for what a network draws")
+        of_networks = (self.classes, self.values, self.noise, self.truncation, self.truncation_cutoff)
+        if self.generated and of_networks != ("none", "8bit", "official", None, None):
+            raise click.UsageError(
+                "--classes, --values, --noise, --truncation and --truncation-cutoff are for what a network draws"
+            )
+        if not self.reals and (self.mirror or self.reals_count):
+            raise click.UsageError("--mirror and --reals-count are of --reals")
 
 
 SOURCES = options.block(
