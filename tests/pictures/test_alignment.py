@@ -328,6 +328,19 @@ def test_a_data_set_of_aligned_faces(tmp_path: Path) -> None:
     assert "2 pictures of 32×32" in output
 
 
+def test_colours_stay_where_other_pictures_are_skipped(tmp_path: Path) -> None:
+    folder = tmp_path / "party"
+    folder.mkdir()
+    Image.new("L", (300, 300), 128).save(folder / "a.png")
+    _drawn(1, (300, 300), (20, 20)).save(folder / "b.png")
+    (tmp_path / "points.json").write_text(json.dumps({"b.png": FIVE.tolist()}))
+    options = ("--landmarks", tmp_path / "points.json", "--resolution", "32x32", "--max-images", 1, "--bad", "skip")
+    assert "1 pictures of 32×32 in colour" in run("dataset", folder, tmp_path / "faces.zip", *options)
+    (folder / "a.png").unlink()
+    boxed = run("dataset", folder, tmp_path / "boxes.zip", "--box", "0,0,64,64", "--bad", "skip")
+    assert "1 pictures of 64×64 in colour" in boxed
+
+
 def test_labels_go_with_every_face(tmp_path: Path) -> None:
     for folder in ("cats", "dogs"):
         (tmp_path / "pets" / folder).mkdir(parents=True)
