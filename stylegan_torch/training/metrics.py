@@ -19,7 +19,7 @@ import numpy as np
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.atomic import new_file
 from stylegan_torch.measuring import MEASURES, Extractor, Generated, Prepared, measure, open_extractor
-from stylegan_torch.measuring.features import Batch
+from stylegan_torch.measuring.sets import Batch
 from stylegan_torch.training.trainer import Trainer
 from stylegan_torch.types import JsonObject
 
