@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from synthesis import FAMILIES, make
+from synthesis import make
 from torch import Tensor
 
 import converter
@@ -51,13 +51,15 @@ PARITY: dict[str, float] = {"plain": 1e-4, "fast": 1e-4}
 DECIBELS = 40.0
 """How near half precision must be."""
 _SWAPPED = {torch.channels_last: torch.contiguous_format, torch.contiguous_format: torch.channels_last}
-OTHER: dict[str, Callable[[Any], Any]] = {
-    "layout": lambda layout: _SWAPPED[layout],
-    "filtered": lambda layout: _SWAPPED[layout],
-    "matrices": lambda width: 0,
-    "phases": lambda phases: not phases,
+OTHER: dict[str, tuple[Callable[[Any], Any], tuple[str, ...]]] = {
+    "layout": (lambda layout: _SWAPPED[layout], ("stylegan2", "stylegan", "progan")),
+    "filtered": (lambda layout: _SWAPPED[layout], ("stylegan3-t", "stylegan3-r")),
+    "matrices": (lambda width: 0, ("stylegan3-t", "stylegan3-r")),
+    "phases": (lambda phases: not phases, ("stylegan2",)),
 }
-"""Each choice for cards, and what it is not."""
+"""Each choice for cards: what it is not, and whom it concerns."""
+ORDER = ("stylegan2", "stylegan3-t", "stylegan", "progan", "stylegan3-r")
+"""Families, what matters most first, as time may end."""
 FAILURES = (RuntimeError, StyleGANError, ValueError, TypeError, AttributeError, AssertionError, NotImplementedError)
 Record = dict[str, Any]
 
@@ -92,19 +94,18 @@ class Bench:
             torch.cuda.empty_cache()
 
     def seconds(self, call: Callable[[], object]) -> float:
-        """Return what a call takes: the least of several, after two that don't count."""
-        for _ in range(1 if self.quick else 2):
+        """Return what a call takes: the least of several, after some that don't count."""
+
+        def once() -> float:
             start = time.perf_counter()
             call()
             self.wait()
-        once = time.perf_counter() - start
-        found = []
-        for _ in range(1 if self.quick else int(min(max(1.0 / once, 2), 20))):
-            start = time.perf_counter()
-            call()
-            self.wait()
-            found.append(time.perf_counter() - start)
-        return min(found)
+            return time.perf_counter() - start
+
+        first = once()
+        if self.quick or first > 5:
+            return once()
+        return min(once() for _ in range(int(min(max(0.4 / once(), 1), 20))))
 
 
 def inputs(G: Generator, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -128,13 +129,14 @@ def files(quick: bool) -> list[Path]:
     return [DATA / name for name in ("pg.pkl", "sg1.pkl", "sg2-skip.pkl", "sg3t_64.pkl")] if quick else every
 
 
+@torch.no_grad()
 def parity(bench: Bench) -> None:
     """Hold every network on the device against the CPU, and against the original's arrays."""
     for path in files(bench.quick):
         name = str(path.relative_to(DATA))
         try:
             G = converter.load(path).network("G_ema")
-        except (StyleGANError, KeyError):  # no generator, or nothing to read alone
+        except (StyleGANError, KeyError):  # it has none, or is a part of something
             continue
         z, c = inputs(G, 3, torch.device("cpu"))
         expected = G(z, c)
@@ -187,14 +189,16 @@ def turned(name: str | None) -> Iterator[None]:
     """Until the block ends, turn round one of the choices for cards."""
     before = choices.CARD, choices.CARD_HALF
     if name:
-        choices.CARD, choices.CARD_HALF = (replace(row, **{name: OTHER[name](getattr(row, name))}) for row in before)
+        choices.CARD, choices.CARD_HALF = (replace(row, **{name: OTHER[name][0](getattr(row, name))}) for row in before)
     try:
         yield
     finally:
         choices.CARD, choices.CARD_HALF = before
 
 
-def forms(G: Generator, quick: bool) -> dict[tuple[str, str, str | None], Callable[[], Callable[[Tensor], Tensor]]]:
+def forms(
+    G: Generator, family: str, quick: bool
+) -> dict[tuple[str, str, str | None], Callable[[], Callable[[Tensor], Tensor]]]:
     """Return what makes each form, by name, dtype and the choice that is turned round; it draws from latents."""
 
     def drawer(H: Generator) -> Callable[[Tensor], Tensor]:
@@ -206,7 +210,7 @@ def forms(G: Generator, quick: bool) -> dict[tuple[str, str, str | None], Callab
         drawn: Callable[[Tensor], Tensor] = torch.compile(drawer(H), **how)
 
         def draw(x: Tensor) -> Tensor:
-            torch.compiler.cudagraph_mark_step_begin()
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
             return drawn(x).clone()
 
         return draw
@@ -216,28 +220,28 @@ def forms(G: Generator, quick: bool) -> dict[tuple[str, str, str | None], Callab
         ("fast", "float32", None): lambda: drawer(optimize(G)),
         ("fast", "tf32", None): lambda: drawer(optimize(G, tf32=True)),
         ("fast", "float16", None): lambda: drawer(optimize(G, HALF)),
-        ("graph", "float32", None): lambda: Graphed(drawer(optimize(G))),
         ("graph", "float16", None): lambda: Graphed(drawer(optimize(G, HALF))),
     }
-    for name in OTHER:
+    for name in (name for name, (_, families) in OTHER.items() if family in families):
         found["fast", "float32", name] = lambda: drawer(optimize(G))
         found["fast", "float16", name] = lambda: drawer(optimize(G, HALF))
     found["compiled", "float16", None] = lambda: compiled(optimize(G, HALF))
     return found
 
 
+@torch.no_grad()
 def speed(bench: Bench, batches: Sequence[int], *, late: bool) -> None:
-    """Time all families, either all but the compiled forms or, `late`, these."""
-    for family in TINY if bench.quick else FAMILIES:
+    """Time all families, either all but the compiled forms or, `late`, these, which take minutes to be made."""
+    for family in TINY if bench.quick else ORDER:
         if time.monotonic() > bench.ends:
-            bench.speed.append({"family": family, "failed": "no time"})
+            bench.speed.append({"family": family, "what": "compiled" if late else "all", "failed": "no time"})
             continue
         G = _generator(family, bench)
         if not late:
             bench.tried(bench.speed, {"family": family, "form": "plain", "what": "memory"}, lambda: _room(G))  # noqa: B023
-        for (form, dtype, other), made in forms(G, bench.quick).items():
+        for (form, dtype, other), made in forms(G, family, bench.quick).items():
             if (form == "compiled") == late:
-                for batch in batches:
+                for batch in batches[1:2] or batches if other or late else batches:
                     about = {"family": family, "form": form, "dtype": dtype, "other": other, "batch": batch}
                     bench.tried(bench.speed, about, lambda: _timed(bench, G, made, batch, other))  # noqa: B023
 
@@ -368,15 +372,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.table:
         print(table(json.loads(options.table.read_text())))
         return
-    bench = Bench(torch.device(options.device), options.quick, time.monotonic() + 60 * options.minutes)
-    with torch.no_grad(), _as_on_a_card():
-        parity(bench)
-        speed(bench, (1,) if bench.quick else (1, 8, 32), late=False)
-    training(bench)
-    with torch.no_grad(), _as_on_a_card():
-        speed(bench, (1,) if bench.quick else (1, 8), late=True)
-    found = {"about": about(bench.device), "parity": bench.parity, "speed": bench.speed, "training": bench.training}
-    options.out.write_text(json.dumps(found, indent=1) + "\n")
+    start, batches = time.monotonic(), (1,) if options.quick else (1, 8, 32)
+    bench = Bench(torch.device(options.device), options.quick, start)
+    parts: list[tuple[float, Callable[[], None]]] = [
+        (0.2, lambda: parity(bench)),
+        (0.6, lambda: speed(bench, batches, late=False)),
+        (0.75, lambda: training(bench)),
+        (1.0, lambda: speed(bench, batches, late=True)),
+    ]
+    found: Record = {"about": about(bench.device)}
+    with _as_on_a_card():
+        for share, part in parts:
+            bench.ends = start + 60 * options.minutes * share
+            part()
+            found |= {"parity": bench.parity, "speed": bench.speed, "training": bench.training}
+            options.out.write_text(json.dumps(found, indent=1) + "\n")  # should the next part end the process
     print(table(found))
 
 
