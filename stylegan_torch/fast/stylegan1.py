@@ -27,6 +27,9 @@ from stylegan_torch.networks import stylegan1
 from stylegan_torch.networks.layers import layer_noise, pixel_norm
 
 
+_FLOAT16 = (torch.finfo(torch.float16).min, torch.finfo(torch.float16).max)
+
+
 class StyledConv(DrawsOnly):
     """StyleGAN's `SynthesisLayer` in its fast form."""
 
@@ -74,7 +77,9 @@ class StyledConv(DrawsOnly):
         noise = None if noise is None else noise.to(self.dtype)
         end = finisher(cfg.activation, noise, bias=late, strength=getattr(self, "strength", None))
         y = self._input(x, w, early, end)
-        y = self._style(pixel_norm(y) if cfg.use_pixel_norm else y, w)
+        if cfg.use_pixel_norm:
+            y = pixel_norm(y.float()).to(y.dtype) if y.dtype == torch.float16 else pixel_norm(y)
+        y = self._style(y, w)
         return y if gain == 1 else y.mul_(gain)
 
     def _input(self, x: Tensor | None, w: Tensor, early: Tensor | None, end: Finish) -> Tensor:
@@ -112,6 +117,8 @@ class StyledConv(DrawsOnly):
         if cfg.use_styles:
             factor, shift = self.affine(w)[:, :, None, None].chunk(2, dim=1)
             scale = scale * (factor + cfg.style_bias)
+        if y.dtype == torch.float16:  # a constant map has a scale beyond its range, and zeros to be scaled
+            scale = scale.clamp(*_FLOAT16)
         return torch.addcmul(shift.to(y.dtype), y, scale.to(y.dtype), out=y)
 
 

@@ -25,6 +25,8 @@ from stylegan_torch.fast import choices, folding, memory, optimize, progan, stri
 from stylegan_torch.fast.graphs import Graphed
 from stylegan_torch.fast.precision import card_float32
 from stylegan_torch.networks import layers
+from stylegan_torch.networks.registry import build
+from stylegan_torch.networks.stylegan1 import SynthesisLayer
 from tests import DATA
 
 ROOT = Path(__file__).parents[2]
@@ -54,18 +56,18 @@ def _decibels(found: Tensor, expected: Tensor) -> float:
 
 
 @pytest.mark.usefixtures("card")
-@pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize(
-    ("name", "turned"),
+    ("name", "turned", "count"),
     [
-        ("sg1.pkl", {"layout": torch.channels_last}),
-        ("sg2-skip.pkl", {"layout": torch.channels_last}),
-        ("sg2-skip.pkl", {"phases": True}),
-        ("sg2-resnet.pkl", {"phases": True, "layout": torch.channels_last}),
-        ("sg3t_64.pkl", {"filtered": torch.channels_last, "matrices": 0}),
-        ("sg3t_64.pkl", {"matrices": 64}),
-        ("sg3r_64.pkl", {"matrices": 64}),
-        ("nonsquare/human-sg3r.pkl", {"matrices": 64}),
+        ("sg1.pkl", {"layout": torch.channels_last}, 3),
+        ("sg2-skip.pkl", {"phases": True}, 1),
+        ("sg2-skip.pkl", {"phases": True}, 3),
+        ("sg2-resnet.pkl", {"phases": True, "layout": torch.channels_last}, 1),
+        ("sg2-resnet.pkl", {"phases": True, "layout": torch.channels_last}, 3),
+        ("sg3t_64.pkl", {"filtered": torch.channels_last, "matrices": 0}, 2),
+        ("sg3t_64.pkl", {"matrices": 64}, 1),
+        ("sg3r_64.pkl", {"matrices": 64}, 2),
+        ("nonsquare/human-sg3r.pkl", {"matrices": 64}, 2),
     ],
     ids=str,
 )
@@ -77,10 +79,9 @@ def test_every_choice_draws_the_same(name: str, turned: Any, count: int, monkeyp
 
 
 @pytest.mark.usefixtures("card")
-@pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("dtype", choices.HALF, ids=str)
-@pytest.mark.parametrize("name", EACH_FAMILY)
-def test_half_precision(name: str, dtype: torch.dtype, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "count"), [*((name, 2) for name in EACH_FAMILY), ("ada5_fp16_nhwc_gray.pkl", 1)])
+def test_half_precision(name: str, count: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (progan, stylegan1, stylegan2):
         monkeypatch.setattr(module, "SMALL", 16)  # else these networks are small enough for float32
     G = _plain(name)
@@ -115,6 +116,22 @@ def test_pixel_normalisation_neither_overflows_nor_vanishes_in_float16() -> None
         y = (x * size).half()
         found = folding.normalized(lambda y, start: y, 1e-8)(y.clone(), 0)
         torch.testing.assert_close(found.float(), layers.pixel_norm(y.float()), rtol=2e-3, atol=2e-3)
+
+
+@pytest.mark.usefixtures("card")
+def test_constant_maps_and_large_styles_in_float16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stylegan1, "SMALL", 4)
+    plain = _plain("sg1.pkl")
+    G = build(replace(plain.config, use_pixel_norm=True, activation="relu")).eval().requires_grad_(False)
+    G.load_state_dict(plain.state_dict())
+    for layer in G.synthesis.modules():
+        if isinstance(layer, SynthesisLayer):
+            layer.noise_strength.zero_()
+            layer.affine.weight.mul_(30)
+            if layer.bias is not None:
+                layer.bias[:2] = -1e3  # nothing is left by the ReLU
+    z, c = _inputs(G, 2)
+    assert _decibels(optimize(G, torch.float16)(z, c), G(z, c)) >= 40
 
 
 def test_cards_get_the_fast_form_and_others_the_plain_one() -> None:
@@ -217,12 +234,10 @@ def test_batch_that_fits(free: int, features: int, fits: int) -> None:
 
 @pytest.mark.parametrize("name", EACH_FAMILY)
 def test_what_a_picture_takes(name: str) -> None:
-    G = _plain(name)
-    for network in (G, optimize(G)):
-        values = memory.bytes_a_picture(network) / 4 / (network.img_size[0] * network.img_size[1])
-        assert 3 <= values <= 2000
-        assert memory._ghost(network).device.type == "meta"
-        assert network.device.type == "cpu"
+    G = optimize(_plain(name))
+    values = memory.bytes_a_picture(G) / 4 / (G.img_size[0] * G.img_size[1])
+    assert 3 <= values <= 2000
+    assert G.device.type == "cpu"
 
 
 def test_what_a_picture_takes_is_counted() -> None:
@@ -274,7 +289,7 @@ def test_the_benchmark_runs_on_a_cpu(tmp_path: Path) -> None:
     result = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr
     found = json.loads(out.read_text())
-    assert {each["network"] for each in found["parity"]} == {"pg.pkl", "sg1.pkl", "sg2-skip.pkl", "sg3t_64.pkl"}
+    assert {each["network"] for each in found["parity"]} == {"pg.pkl", "sg2-skip.pkl"}
     assert all(each["good"] for each in found["parity"])
     assert not [each for part in ("speed", "training") for each in found[part] if "failed" in each]
     assert {each["form"] for each in found["speed"]} == {"plain", "fast", "graph", "compiled"}
