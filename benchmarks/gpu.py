@@ -62,6 +62,9 @@ ORDER = ("stylegan2", "stylegan3-t", "stylegan", "progan", "stylegan3-r")
 """Families, what matters most first, as time may end."""
 FAILURES = (RuntimeError, StyleGANError, ValueError, TypeError, AttributeError, AssertionError, NotImplementedError)
 Record = dict[str, Any]
+Draw = Callable[[Tensor], Tensor]
+Forms = dict[tuple[str, str, str | None], Callable[[], Draw]]
+"""What makes each form, by name, dtype and the choice that is turned round; it draws from latents."""
 
 
 @dataclass
@@ -196,18 +199,18 @@ def turned(name: str | None) -> Iterator[None]:
         choices.CARD, choices.CARD_HALF = before
 
 
-def forms(
-    G: Generator, family: str, quick: bool
-) -> dict[tuple[str, str, str | None], Callable[[], Callable[[Tensor], Tensor]]]:
-    """Return what makes each form, by name, dtype and the choice that is turned round; it draws from latents."""
+def drawer(G: Generator) -> Draw:
+    """Return what draws from ws, or from z where there is no w."""
+    return G.synthesis if G.has_w else G
 
-    def drawer(H: Generator) -> Callable[[Tensor], Tensor]:
-        return H.synthesis if H.has_w else H
 
-    def compiled(H: Generator) -> Callable[[Tensor], Tensor]:
+def forms(G: Generator, family: str, quick: bool) -> Forms:
+    """Return the forms of a family's generator."""
+
+    def compiled(H: Generator) -> Draw:
         torch._dynamo.config.recompile_limit = 256  # type: ignore[attr-defined,unused-ignore]  # a form for each layer
         how: Any = {"backend": "eager"} if quick else {"mode": "reduce-overhead"}
-        drawn: Callable[[Tensor], Tensor] = torch.compile(drawer(H), **how)
+        drawn: Draw = torch.compile(drawer(H), **how)
 
         def draw(x: Tensor) -> Tensor:
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
@@ -215,7 +218,7 @@ def forms(
 
         return draw
 
-    found: dict[tuple[str, str, str | None], Callable[[], Callable[[Tensor], Tensor]]] = {
+    found: Forms = {
         ("plain", "float32", None): lambda: drawer(G),
         ("fast", "float32", None): lambda: drawer(optimize(G)),
         ("fast", "tf32", None): lambda: drawer(optimize(G, tf32=True)),
@@ -238,10 +241,10 @@ def speed(bench: Bench, batches: Sequence[int], *, late: bool) -> None:
             continue
         G = _generator(family, bench)
         if not late:
-            bench.tried(bench.speed, {"family": family, "form": "plain", "what": "memory"}, lambda: _room(G))  # noqa: B023
+            bench.tried(bench.speed, {"family": family, "what": "memory"}, lambda: _room(G))  # noqa: B023
         for (form, dtype, other), made in forms(G, family, bench.quick).items():
             if (form == "compiled") == late:
-                for batch in batches[1:2] or batches if other or late else batches:
+                for batch in batches[:2][-1:] if other or late else batches:
                     about = {"family": family, "form": form, "dtype": dtype, "other": other, "batch": batch}
                     bench.tried(bench.speed, about, lambda: _timed(bench, G, made, batch, other))  # noqa: B023
 
@@ -253,13 +256,14 @@ def _generator(family: str, bench: Bench) -> Generator:
 
 
 def _room(G: Generator) -> Record:
-    found: Record = {"estimate_mb": bytes_a_picture(G) / 1e6, "batch": batch_for(G)}
-    return {**found, "free_mb": free_bytes(G.device) / 1e6} if G.device.type == "cuda" else found
+    """Return what is thought of memory, in megabytes, and what follows."""
+    found: Record = {"free": free_bytes(G.device) / 1e6} if G.device.type == "cuda" else {}
+    for name, H in (("plain", G), ("fast", optimize(G)), ("float16", optimize(G, HALF))):
+        found |= {f"{name}_estimate": (bytes_a_picture(H) or 0) / 1e6, f"{name}_batch": batch_for(H)}
+    return found
 
 
-def _timed(
-    bench: Bench, G: Generator, made: Callable[[], Callable[[Tensor], Tensor]], batch: int, other: str | None
-) -> Record:
+def _timed(bench: Bench, G: Generator, made: Callable[[], Draw], batch: int, other: str | None) -> Record:
     shape = (batch, G.num_ws, G.w_dim) if G.has_w else (batch, G.z_dim)
     x = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(bench.device)
     with turned(other), card_float32():
@@ -268,7 +272,7 @@ def _timed(
         seconds = bench.seconds(lambda: draw(x))
         found: Record = {"pictures_s": batch / seconds, "mb_a_picture": (_allocated(bench) - before) / batch / 1e6}
         if batch == 1:
-            found["decibels"] = decibels(draw(x).cpu(), (G.synthesis(x) if G.has_w else G(x)).cpu())
+            found["decibels"] = decibels(draw(x).cpu(), drawer(G)(x).cpu())
         return found
 
 
@@ -298,7 +302,9 @@ def training(bench: Bench) -> None:
 
 def _trained(bench: Bench, recipe: Networks, precision: str) -> Record:
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
+    AcceleratorState._reset_state(reset_partial_state=True)  # else the first precision stays
     accelerator = Accelerator(mixed_precision=precision, cpu=bench.device.type == "cpu")
     trio: Any = new_networks(recipe)
     side, batch = recipe.resolution, 4 if bench.quick else 16

@@ -19,7 +19,7 @@ MOST = 32
 _SHARE = 0.7
 """Of the free memory; the rest is for what convolutions need besides, and for gaps."""
 _WEAK: Any = StorageWeakRef
-_KNOWN: WeakKeyDictionary[nn.Module, int] = WeakKeyDictionary()
+_KNOWN: WeakKeyDictionary[nn.Module, int | None] = WeakKeyDictionary()
 
 
 def batch_for(G: Generator, wanted: int | None = None) -> int:
@@ -27,10 +27,10 @@ def batch_for(G: Generator, wanted: int | None = None) -> int:
 
     Where nothing is wanted, that is what fits a card, up to `MOST`, and 1 elsewhere.
     """
-    if wanted == 1 or G.device.type != "cuda":
+    features = None if wanted == 1 or G.device.type != "cuda" else bytes_a_picture(G)
+    if features is None:
         return wanted or 1
-    fits = batch_that_fits(free_bytes(G.device), (G.img_channels, *G.img_size), bytes_a_picture(G))
-    return min(wanted or MOST, fits)
+    return min(wanted or MOST, batch_that_fits(free_bytes(G.device), (G.img_channels, *G.img_size), features))
 
 
 def batch_that_fits(free: int, size: Sequence[int], features: int) -> int:
@@ -51,27 +51,39 @@ def free_bytes(device: torch.device) -> int:
     return int(free) + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
-def bytes_a_picture(G: Generator) -> int:
+def bytes_a_picture(G: Generator) -> int | None:
     """Return the bytes that a picture's feature maps take at the worst moment, where batches are drawn at once.
 
     The network itself says so: it draws two pictures on the meta device, where tensors have sizes and nothing in them.
+    None if it cannot, because of layers that somebody put in.
     """
     if G not in _KNOWN:
-        ghost, shape = _ghost(G), (2, G.num_ws, G.w_dim) if G.has_w else (2, G.z_dim)
-        latents = torch.empty(shape, device="meta")
-        with torch.inference_mode(), _Peak() as peak:
-            ghost.synthesis(latents) if G.has_w else ghost(latents)
-        _KNOWN[G] = peak.bytes // 2
+        try:
+            _KNOWN[G] = _measured(_ghost(G))
+        except (RuntimeError, TypeError):
+            _KNOWN[G] = None
     return _KNOWN[G]
 
 
+@torch.inference_mode()
+def _measured(ghost: Generator) -> int:
+    latents = torch.empty((2, ghost.num_ws, ghost.w_dim) if ghost.has_w else (2, ghost.z_dim), device="meta")
+    with _Peak() as peak:
+        ghost.synthesis(latents) if ghost.has_w else ghost(latents)
+    return peak.bytes // 2
+
+
 def _ghost(G: Generator) -> Generator:
-    """Return a copy of a generator that has nothing in its tensors."""
+    """Return a copy of a generator that has nothing in its tensors, and that nobody looks into."""
     kept: dict[int, Any] = {}
     for value in (*G.parameters(), *G.buffers()):
         empty = torch.empty_like(value, device="meta")
         kept[id(value)] = nn.Parameter(empty, requires_grad=False) if isinstance(value, nn.Parameter) else empty
-    return copy.deepcopy(G, kept)
+    ghost = copy.deepcopy(G, kept)
+    for module in ghost.modules():
+        module._forward_hooks.clear()
+        module._forward_pre_hooks.clear()
+    return ghost
 
 
 class _Peak(TorchDispatchMode):  # type: ignore[no-untyped-call]

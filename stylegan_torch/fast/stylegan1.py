@@ -26,7 +26,6 @@ from stylegan_torch.fast.strips import Depthwise, Finish, Stage
 from stylegan_torch.networks import stylegan1
 from stylegan_torch.networks.layers import layer_noise, pixel_norm
 
-
 _FLOAT16 = (torch.finfo(torch.float16).min, torch.finfo(torch.float16).max)
 
 

@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 import converter
 from stylegan_torch.commands.generate import main
+from stylegan_torch.commands.networks import open_generator
 from stylegan_torch.drawing import draw as drawing
 from stylegan_torch.drawing.devices import has_fast_form
 from stylegan_torch.fast import choices, folding, memory, optimize, progan, strips, stylegan1, stylegan2
@@ -122,7 +123,7 @@ def test_pixel_normalisation_neither_overflows_nor_vanishes_in_float16() -> None
 def test_constant_maps_and_large_styles_in_float16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stylegan1, "SMALL", 4)
     plain = _plain("sg1.pkl")
-    G = build(replace(plain.config, use_pixel_norm=True, activation="relu")).eval().requires_grad_(False)
+    G: Any = build(replace(plain.config, use_pixel_norm=True, activation="relu")).eval().requires_grad_(False)
     G.load_state_dict(plain.state_dict())
     for layer in G.synthesis.modules():
         if isinstance(layer, SynthesisLayer):
@@ -216,6 +217,7 @@ def test_the_command_says_in_its_pictures_that_it_rounds(tmp_path: Path) -> None
         assert result.exit_code == 0, result.output
         with Image.open(tmp_path / "".join(more) / "seed0001.png") as picture:
             assert ("tf32" in str(picture.info)) == bool(more)
+    assert [open_generator(None, "cpu", tf32=tf32).drawer.synthesis.tf32 for tf32 in (None, True)] == [False, True]
     result = CliRunner().invoke(main, ["--seeds", "1", "--outdir", str(tmp_path / "no"), "--tf32", "--exact"])
     assert result.exit_code == 2
     assert "--tf32 is the fast form's: it goes without --exact" in result.output
@@ -232,11 +234,16 @@ def test_batch_that_fits(free: int, features: int, fits: int) -> None:
     assert memory.batch_that_fits(free, (3, 1024, 1024), features) == fits
 
 
+def _bytes(G: Any) -> int:
+    found = memory.bytes_a_picture(G)
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize("name", EACH_FAMILY)
 def test_what_a_picture_takes(name: str) -> None:
     G = optimize(_plain(name))
-    values = memory.bytes_a_picture(G) / 4 / (G.img_size[0] * G.img_size[1])
-    assert 3 <= values <= 2000
+    assert 3 <= _bytes(G) / 4 / (G.img_size[0] * G.img_size[1]) <= 2000
     assert G.device.type == "cpu"
 
 
@@ -254,13 +261,28 @@ def test_what_a_picture_takes_is_counted() -> None:
     assert memory.bytes_a_picture(G) == 4 * (512 + 1)
 
 
+def test_layers_of_somebody_elses(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Own(torch.nn.Module):
+        def forward(self, x: Tensor, *rest: Any, **others: Any) -> Tensor:
+            return x * torch.ones(2, 1, 1, 1)  # a tensor of the device that it is used on
+
+    G = _plain("pg.pkl")
+    seen: list[str] = []
+    G.b8.register_forward_hook(lambda module, inputs, output: seen.append(output.device.type))
+    assert memory.bytes_a_picture(G)
+    assert not seen
+    G = _plain("pg.pkl")
+    G.b8.conv0 = Own()
+    assert memory.bytes_a_picture(G) is None
+    monkeypatch.setattr(type(G), "device", torch.device("cuda"))
+    assert [memory.batch_for(G, wanted) for wanted in (None, 5)] == [1, 5]
+
+
 def test_a_cpu_draws_what_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     G = _plain("sg2-skip.pkl")
     assert (memory.batch_for(G), memory.batch_for(G, 7)) == (1, 7)
     monkeypatch.setattr(type(G), "device", torch.device("cuda"))
-    monkeypatch.setattr(
-        memory, "free_bytes", lambda device: 8 * (memory.bytes_a_picture(G) + 3 * 4 * 3 * 32 * 32) / 0.7
-    )
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 8 * (_bytes(G) + 3 * 4 * 3 * 32 * 32) / 0.7)
     assert [memory.batch_for(G, wanted) for wanted in (None, 1, 2, 1000)] == [8, 1, 2, 8]
     monkeypatch.setattr(memory, "free_bytes", lambda device: 10**12)
     assert [memory.batch_for(G, wanted) for wanted in (None, 1000)] == [memory.MOST, 1000]
