@@ -124,8 +124,9 @@ class Sources:
             raise click.UsageError("give the real pictures with --reals")
         if self.resolution and not self.generated:
             raise click.UsageError("--resolution is for --generated: a network's pictures have the size they have")
-        if self.generated and (self.classes != "none" or self.values != "8bit" or self.truncation is not None):
-            raise click.UsageError("--classes, --values and --truncation are for what a network draws")
+        drawing = (self.classes != "none", self.values != "8bit", self.noise != "official")
+        if self.generated and (any(drawing) or (self.truncation, self.truncation_cutoff) != (None, None)):
+            raise click.UsageError("--classes, --values, --noise and --truncation are for what a network draws")
 
 
 SOURCES = options.block(

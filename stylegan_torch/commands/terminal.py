@@ -247,7 +247,7 @@ def finite(text: str) -> float:
 class FiniteRange(click.FloatRange):
     """Finite numbers of a range: click's own takes NaN as within any, and infinity where an end is open."""
 
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return the number."""
         number = float(super().convert(value, param, ctx))
         try:

@@ -182,6 +182,8 @@ def train(
         raise click.UsageError("give one of --network, --config, --cfg and --resume; --cfg goes with --network too")
     if (resolution or conditional) and (network or not cfg):
         raise click.UsageError("--resolution and --cond are of new networks by --cfg")
+    if not metrics and (metrics_kimg or extractor or features or download):
+        raise click.UsageError("--metrics-kimg, --extractor, --features and --download go with --metrics")
     if not dry_run:
         refuse_existing([outdir / "snapshot"], force=True)
     with quick_imports():

@@ -105,6 +105,7 @@ def test_killed_it_goes_on_to_the_same_numbers(reals: Path, cache: tuple[object,
         (("eqt", "--network", NETWORK, "--reals", "{reals}"), 2, "eqt takes no --reals"),
         (("ppl", "--network", NETWORK, "--truncation", 0.5), 2, "without truncation"),
         (("eqr", "--network", NETWORK), 1, "only StyleGAN3's networks"),
+        (("fid", "--generated", "{reals}", "--reals", "{reals}", "--truncation-cutoff", 1), 2, "a network draws"),
         (("fid", "--reals", "{reals}", "--crop-face"), 2, "--crop-face are for ppl"),
         (("fid", "--reals", "{reals}", "--generated", "{reals}", "--resolution", "0x8"), 2, "'0x8' is not a size"),
         (
