@@ -80,20 +80,21 @@ class Sources:
             fakes = self._collection(self.generated, size, self.samples)
             return fakes, self._reals((fakes.size.height, fakes.size.width))
         opened = open_generator(self.network, self.device, self.exact)
-        reals = self._reals(opened.G.img_size)
+        reals = self._reals(opened.G.img_size, opened.G.img_channels)
         return self._drawn(opened, reals, self.samples or samples), reals
 
-    def _reals(self, size: tuple[int, int]) -> Collection | None:
+    def _reals(self, size: tuple[int, int], channels: int = 3) -> Collection | None:
         if not self.reals:
             return None
-        return self._collection(self.reals, size, self.reals_count, mirror=self.mirror)
+        return self._collection(self.reals, size, self.reals_count, channels=channels, mirror=self.mirror)
 
     def _collection(
-        self, path: Path, size: tuple[int, int] | None, count: int | None, mirror: bool = False
+        self, path: Path, size: tuple[int, int] | None, count: int | None, *, channels: int = 3, mirror: bool = False
     ) -> Collection:
         from stylegan_torch.measuring import Collection
 
-        return Collection(path, size, count=count, seed=self.seed, mirror=mirror, skip_bad=self.bad == "skip")
+        skip = self.bad == "skip"
+        return Collection(path, size, channels=channels, count=count, seed=self.seed, mirror=mirror, skip_bad=skip)
 
     def _drawn(self, opened: Opened, reals: Collection | None, samples: int) -> Generated:
         from stylegan_torch.measuring import Generated
@@ -124,9 +125,13 @@ class Sources:
             raise click.UsageError("give the real pictures with --reals")
         if self.resolution and not self.generated:
             raise click.UsageError("--resolution is for --generated: a network's pictures have the size they have")
-        drawing = (self.classes != "none", self.values != "8bit", self.noise != "official")
-        if self.generated and (any(drawing) or (self.truncation, self.truncation_cutoff) != (None, None)):
-            raise click.UsageError("--classes, --values, --noise and --truncation are for what a network draws")
+        of_networks = (self.classes, self.values, self.noise, self.truncation, self.truncation_cutoff)
+        if self.generated and of_networks != ("none", "8bit", "official", None, None):
+            raise click.UsageError(
+                "--classes, --values, --noise, --truncation and --truncation-cutoff are for what a network draws"
+            )
+        if not self.reals and (self.mirror or self.reals_count):
+            raise click.UsageError("--mirror and --reals-count are of --reals")
 
 
 SOURCES = options.block(
@@ -162,6 +167,18 @@ SOURCES = options.block(
     options.resolution("Of pictures, with --generated.  [default: of its first]"),
     options.bad("Bad pictures."),
 )
+WORKING = options.block(
+    click.option(
+        "--seed",
+        type=click.IntRange(0, (1 << 31) - 1),
+        default=0,
+        show_default=True,
+        help="The first; all follows from it.",
+    ),
+    options.DEVICE,
+    options.EXACT,
+    click.option("--cache", type=OUTPUT, help="Where features are kept.  [default: the user's cache folder]"),
+)
 
 
 @click.command(epilog=EXAMPLES, short_help="FID, KID, precision, path lengths, equivariance …")
@@ -181,16 +198,7 @@ SOURCES = options.block(
 @click.option("--crop-face", is_flag=True, help="For ppl: only the middle of FFHQ's pictures, as the papers do.")
 @options.DISTANCE
 @options.batch(4)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, (1 << 31) - 1),
-    default=0,
-    show_default=True,
-    help="The first; all follows from it.",
-)
-@options.DEVICE
-@options.EXACT
-@click.option("--cache", type=OUTPUT, help="Where features are kept.  [default: the user's cache folder]")
+@WORKING
 @click.option("--keep", is_flag=True, help="Keep the features of what is generated too, for other measures.")
 @click.option("--out", type=OutputFile(".json"), help="Write the numbers here, with all they depend on.")
 @options.FORCE
@@ -228,7 +236,8 @@ def measure(
     eqt-frac   by parts of pixels,
     eqr        and to rotation (StyleGAN3 appendix E)
 
-    With an --extractor that is not the papers', a measure has another name. Killed, the same command goes on.
+    With an --extractor that is not the papers', a measure has another name. Killed, the same command goes on with the
+    features that it had; what is measured on a network alone begins anew.
     """
     names = tuple(dict.fromkeys(what))
     of_sets = [name for name in names if name in options.SET_MEASURES]

@@ -99,4 +99,4 @@ def surgery(
         config = outcome.checkpoint.networks[role].config
         size = "×".join(map(str, (*config.img_size, config.img_channels)))
         rows.append([role, size, *map(str, counts.values())])
-    say(*columns(rows), as_given(f"Tensors of {Path(network).name}, and what became of them: {out}"))
+    say(*columns(rows), f"Tensors of {Path(as_given(network)).name}, and what became of them: {out}")

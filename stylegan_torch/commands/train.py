@@ -143,7 +143,9 @@ def _metrics(text: str) -> tuple[str, ...]:
 @click.option(
     "-n", "--dry-run", "dry_run", is_flag=True, help="Only say what would be trained; nothing is written or prepared."
 )
-@click.option("--cache", type=OUTPUT, help="Where prepared pictures go.  [default: the user's cache folder]")
+@click.option(
+    "--cache", type=OUTPUT, help="Where prepared pictures and features go.  [default: the user's cache folder]"
+)
 @one_line_errors
 def train(
     data: Path,
@@ -229,6 +231,7 @@ def train(
             download=download,
             kimg=metrics_kimg or snapshot_kimg,
             samples=metrics_samples,
+            cache=cache,
         )
     with alone_in(outdir) if first else nullcontext():
         _train(plan, snapshot_kimg, tensorboard, judge)

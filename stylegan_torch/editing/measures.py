@@ -63,8 +63,8 @@ def perceptual_path_length(
 
 
 def _face(images: Tensor) -> Tensor:
-    height, width = images.shape[2] // 8, images.shape[3] // 8
-    return images[:, :, 3 * height : 7 * height, 2 * width : 6 * width]
+    height, width = images.shape[2:]
+    return images[:, :, 3 * height // 8 : 7 * height // 8, width // 4 : 3 * width // 4]
 
 
 def _between(G: Generator, a: Tensor, b: Tensor, t: Tensor, c: Tensor, space: str) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import json
 import threading
 from collections.abc import Mapping
@@ -143,7 +144,7 @@ class GivenLandmarks:
             named = isinstance(content, Mapping)
             self._named = {str(name): _faces(each) for name, each in content.items()} if named else {}
             self._all = None if named else _faces(content)
-        except (ValueError, TypeError, RecursionError) as error:
+        except Exception as error:  # what numpy raises for a damaged file is anything
             raise StyleGANError(
                 f"{path} is damaged, or has no landmarks: 68 or 5 points (x, y) of each face"
             ) from error
@@ -162,7 +163,7 @@ def _parsed(path: Path, data: bytes) -> Any:
     if path.suffix.lower() == ".json":
         return json.loads(data)
     if path.suffix.lower() == ".npy":
-        return np.load(path, allow_pickle=False)
+        return np.load(io.BytesIO(data), allow_pickle=False)
     lines = data.decode().replace(",", " ").splitlines()
     return [[float(number) for number in line.split()] for line in lines if line.strip()]
 

@@ -90,6 +90,8 @@ def test_tables_of_keyframes(tmp_path: Path) -> None:
     keys = [KeyFrame(0, 7), KeyFrame(2.5, me, 3, "sine"), KeyFrame(4, me)]
     assert read_keys(tmp_path / "keys.csv") == keys
     assert list(map(str, keys)) == ["0,7", "2.5,me.npz:3,sine", "4,me.npz:0"]
+    (tmp_path / "excel.csv").write_text("0,7\n1,8\n", encoding="utf-8-sig")
+    assert read_keys(tmp_path / "excel.csv") == [KeyFrame(0, 7), KeyFrame(1, 8)]
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,17 @@ def test_path_length_of_a_linear_generator() -> None:
     torch.testing.assert_close(ends, expected, rtol=1e-4, atol=0)
 
 
+def test_path_length_of_a_face() -> None:
+    G: Any = _Linear()
+    settings: dict[str, Any] = {"samples": 2, "epsilon": 1e-3, "batch": 2}
+    found = measures.perceptual_path_length(G, _squared, crop=True, **settings)
+
+    def middle(a: Tensor, b: Tensor) -> Tensor:
+        return _squared(a[:, :, 1:3, 1:3], b[:, :, 1:3, 1:3])
+
+    assert torch.equal(found, measures.perceptual_path_length(G, middle, **settings))
+
+
 @pytest.mark.parametrize("space", ["z", "w"])
 def test_path_length_of_a_network(space: str) -> None:
     G = converter.load(DATA / "sg2-skip.pkl").network("G_ema").double()

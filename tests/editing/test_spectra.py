@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,16 @@ def test_statistics_of_another_set_make_both_comparable(tmp_path: Path) -> None:
     twice = average_spectrum([2 * _noise(40, 1, 16, 16)], mean=kept.mean, std=kept.std)
     assert twice.power.mean().item() == pytest.approx(4 * reals.power.mean().item(), rel=0.02)
     assert average_spectrum([2 * _noise(40, 1, 16, 16)]).power.mean().item() == pytest.approx(1, abs=0.05)
+
+
+def test_statistics_are_for_as_many_channels(tmp_path: Path) -> None:
+    gray, rgb = (average_spectrum([_noise(4, channels, 8, 8)]) for channels in (1, 3))
+    for one, other in ((gray, 3), (rgb, 1)):
+        with pytest.raises(SpectrumError, match=f"pictures have {other} channels, the mean and the spread"):
+            average_spectrum([_noise(4, other, 8, 8)], mean=one.mean, std=one.std)
+    save(tmp_path / "bad.npz", replace(gray, profile=gray.profile * math.nan))
+    with pytest.raises(SpectrumError, match="its arrays are not those of a spectrum"):
+        load(tmp_path / "bad.npz")
 
 
 def test_what_has_no_spectrum(tmp_path: Path) -> None:

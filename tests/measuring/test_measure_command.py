@@ -71,6 +71,20 @@ def test_pictures_against_pictures(reals: Path, cache: tuple[object, ...], tmp_p
     assert _run("fid", "--generated", smaller, "--reals", reals, "--resolution", "24x32", *cache) != same[0]
 
 
+def test_few_path_lengths_have_a_mean_too(tmp_path: Path) -> None:
+    out = tmp_path / "ppl.json"
+    _run("ppl", "--network", NETWORK, "--samples", 2, "--out", out)
+    values = json.loads(out.read_text())["measures"][0]["values"]
+    assert values["mean without the outer 2 %"] == pytest.approx(values["mean"])
+
+
+def test_reals_are_as_gray_as_the_network(reals: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report.json"
+    options = ("--samples", 4, "--extractor", "pixels", "--cache", tmp_path / "cache", "--out", out)
+    _run("fid", "--network", DATA / "ada5_fp16_nhwc_gray.pkl", "--reals", reals, *options)
+    assert json.loads(out.read_text())["reals"]["channels"] == 1
+
+
 @pytest.mark.long  # `test_features` interrupts in the same process
 def test_killed_it_goes_on_to_the_same_numbers(reals: Path, cache: tuple[object, ...], tmp_path: Path) -> None:
     out = (tmp_path / "a.json", tmp_path / "b.json")
@@ -99,6 +113,9 @@ def test_killed_it_goes_on_to_the_same_numbers(reals: Path, cache: tuple[object,
         ),
         (("eqt", "--generated", "{reals}"), 2, "eqt is measured on a network"),
         (("fid", "--generated", "{reals}", "--reals", "{reals}", "--classes", 1), 2, "what a network draws"),
+        (("fid", "--generated", "{reals}", "--reals", "{reals}", "--noise", "none"), 2, "what a network draws"),
+        (("fid", "--generated", "{reals}", "--reals", "{reals}", "--truncation-cutoff", 3), 2, "what a network draws"),
+        (("is", "--network", NETWORK, "--mirror"), 2, "--mirror and --reals-count are of --reals"),
         (("fid", "--reals", "{reals}", "--classes", "some"), 2, "'some' is neither none, uniform or reals"),
         (("fid", "--reals", "none.zip"), 1, "cannot read none.zip"),
         (("is", "--network", NETWORK, "--extractor", "pixels"), 1, "pixels has no classes"),

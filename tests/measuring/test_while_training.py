@@ -96,7 +96,9 @@ def test_labels_are_those_of_the_reals(tmp_path: Path) -> None:
         folder_of(tmp_path / "photos" / name, random_pictures(12, seed=len(name)))
     run, recipe = tmp_path / "run", _recipe(tmp_path, "c_dim = 2", "kimg = 0.008\nflip = true")
     measuring = ("--metrics", "fid", "--extractor", "random-convolutions", "--metrics-samples", 10)
-    _train(tmp_path / "photos", "--config", recipe, "--outdir", run, *measuring)
+    mine = tmp_path / "mine"
+    _train(tmp_path / "photos", "--config", recipe, "--outdir", run, *measuring, "--cache", mine)
+    assert len(list(mine.glob("*/part-*.npz"))) == 1 and not (tmp_path / "cache").exists()
     (report,) = (json.loads(path.read_text()) for path in run.glob("metrics-*.json"))
     assert report["generated"]["classes"] == "reals" and report["reals"]["count"] == 48  # mirrored too
 

@@ -46,7 +46,7 @@ def read_keys(path: Path) -> list[KeyFrame]:
         KeysError: if it cannot be read, or is none, or its times do not rise from 0.
     """
     try:
-        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
+        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
     except OSError as error:
         raise KeysError(f"cannot read {path}: {error.strerror or error}") from error
     except (UnicodeDecodeError, csv.Error) as error:
