@@ -67,7 +67,7 @@ def memorisation(
         from stylegan_torch.measuring import features_folder, features_of, open_extractor
         from stylegan_torch.measuring import memorisation as find
         from stylegan_torch.measuring.comparison import software
-        from stylegan_torch.measuring.features import forget
+        from stylegan_torch.measuring.features import forget, keep
         from stylegan_torch.measuring.memorisation import report, write_page
     device = usable_device(sources.device)
     opened = open_extractor(extractor, device, weights=features, download=download)
@@ -97,4 +97,5 @@ def memorisation(
         write_page(page, content, found, (drawn, of_drawn), (reals, of_reals), pairs=pairs, force=force)
     if out:
         write_json(out, content, force)
+    keep(folders[0])
     forget(folders[1])

@@ -58,8 +58,9 @@ def test_a_network_against_pictures(reals: Path, cache: tuple[object, ...], tmp_
     assert report["generated"]["network"]["name"] == NETWORK.name
     assert set(report["software"]) == {"python", "stylegan-torch", "torch", "torch-fidelity", "numpy", "pillow"}
     assert len(list((tmp_path / "cache").iterdir())) == 1  # what was generated is not kept
-    _run("fid", *options, *cache, "--keep")
-    assert len(list((tmp_path / "cache").iterdir())) == 2
+    for keep in (["--keep"], []):
+        _run("fid", *options, *cache, *keep)
+    assert len(list((tmp_path / "cache").iterdir())) == 2  # nor is what was kept forgotten later
     assert "exists; use --force" in _run("fid", *options, *cache, "--out", out, status=1)
 
 
