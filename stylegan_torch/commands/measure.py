@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from stylegan_torch.measuring.sets import Batch
     from stylegan_torch.types import JsonObject
 
-_OF_NETWORKS = ("ppl", "norms", "eqt", "eqt-frac", "eqr")
+_EQUIVARIANCES = ("eqt", "eqt-frac", "eqr")
+_OF_NETWORKS = ("ppl", "norms", *_EQUIVARIANCES)
 _SAMPLES = {"sets": 50_000, "networks": 1000}
 EXAMPLES = """\b
 Examples:
@@ -246,6 +248,8 @@ def measure(
         raise click.UsageError(f"{of_network[0]} is measured on a network, not on pictures")
     if not of_sets and (sources.reals or sources.mirror or sources.reals_count or sources.classes != "none"):
         raise click.UsageError(f"{of_network[0]} takes no --reals, --reals-count, --mirror or --classes")
+    if "ppl" not in names and (ends_only or crop_face or space == "z"):
+        raise click.UsageError("--space, --ends-only and --crop-face are for ppl")
     if sources.truncation is not None and not {"ppl", "norms"}.isdisjoint(names):
         raise click.UsageError("path lengths are measured without truncation")
     if out:
@@ -254,6 +258,8 @@ def measure(
         from stylegan_torch.measuring import measure, open_extractor
         from stylegan_torch.measuring.comparison import software
     report: JsonObject = {"measures": [], "software": software()}
+    paths = Paths(space, ends_only, crop_face, distance_name, trust_distance, batch)
+    measured = _of_network(of_network, sources, paths) if of_network else list
     if of_sets:
         generated, reals = sources.open(_SAMPLES["sets"])
         device = usable_device(sources.device)
@@ -268,9 +274,7 @@ def measure(
             batch=batch,
             watch=watch,
         )
-    if of_network:
-        paths = Paths(space, ends_only, crop_face, distance_name, trust_distance, batch)
-        report["measures"] += _of_network(of_network, sources, paths)
+    report["measures"] += measured()
     say(*(_line(row) for row in report["measures"]))
     if out:
         write_json(out, report, force)
@@ -288,16 +292,29 @@ class Paths:
     batch: int
 
 
-def _of_network(names: Sequence[str], sources: Sources, paths: Paths) -> list[JsonObject]:
-    from stylegan_torch.networks.registry import network_hash
+def _of_network(names: Sequence[str], sources: Sources, paths: Paths) -> Callable[[], list[JsonObject]]:
+    """Return what measures a network, after a look whether that is possible: what comes before may take hours."""
+    from stylegan_torch.editing.latents import require_w
+    from stylegan_torch.editing.perceptual import open_distance
+    from stylegan_torch.measuring.equivariance import moved_input
 
     opened = open_generator(sources.network, sources.device, exact=True)
+    for name in names:
+        (moved_input if name in _EQUIVARIANCES else require_w)(opened.G)
+    if "ppl" in names:
+        open_distance(paths.distance, opened.G.device, paths.trust)
     note_no_class(opened.G, None)
+    return partial(_rows, names, opened, sources, paths)
+
+
+def _rows(names: Sequence[str], opened: Opened, sources: Sources, paths: Paths) -> list[JsonObject]:
+    from stylegan_torch.networks.registry import network_hash
+
     samples = sources.samples or _SAMPLES["networks"]
     network = {**opened.origin, "weights": network_hash(opened.G)}
     rows = []
     for name in names:
-        measured = _equivariance if name in ("eqt", "eqt-frac", "eqr") else _lengths
+        measured = _equivariance if name in _EQUIVARIANCES else _lengths
         title, values, settings = measured(name, opened, samples, sources, paths)
         about = {"samples": samples, "seed": sources.seed, **settings}
         rows.append({"measure": name, "title": title, "values": values, "settings": about, "network": network})

@@ -22,6 +22,8 @@ Points = npt.NDArray[np.float64]
 _PACKAGE, _MODEL = "face_recognition_models", "models/shape_predictor_68_face_landmarks.dat"
 _LOOKED_AT = 1200
 """Larger pictures are reduced to this side to find where faces are; their landmarks are found in the whole picture."""
+_FARTHEST = 1e9
+"""Numbers of landmarks are less: more is no pixel of any picture, and would overflow."""
 _SMALL = 400
 """Smaller ones are enlarged twice: the detector's window has 80 pixels."""
 
@@ -168,10 +170,13 @@ def _parsed(path: Path, data: bytes) -> Any:
 
 def _faces(content: Any) -> list[Points]:
     """Return the faces of an array, the largest first; ValueError if it is none of landmarks."""
-    array = np.array(content, np.float64)
-    if not array.size:
+    numbers = np.array(content)
+    if not numbers.size:
         return []
+    if numbers.dtype.kind not in "iuf" or not (np.abs(numbers) < _FARTHEST).all():
+        raise ValueError(numbers.dtype)
+    array = numbers.astype(np.float64)
     array = array[None] if array.ndim == 2 else array
-    if array.shape[1:] not in ((68, 2), (5, 2)) or not np.isfinite(array).all():
+    if array.shape[1:] not in ((68, 2), (5, 2)):
         raise ValueError(array.shape)
     return sorted(array, key=lambda face: -float(np.prod(np.ptp(face, axis=0))))

@@ -37,6 +37,7 @@ from stylegan_torch.drawing.sheets import Sheet
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.atomic import new_file, new_folder, opened_by_name
+from stylegan_torch.files.tensors import load_plain
 from stylegan_torch.training.metrics import Metrics, report_file
 from stylegan_torch.training.trainer import Trainer
 from stylegan_torch.types import Json
@@ -201,7 +202,7 @@ class Run:
             raise StyleGANError(f"{self.folder} has no snapshot to resume from")
         try:
             with opened_by_name(snapshots[-1].with_suffix(".state")) as name:
-                state = torch.load(name, weights_only=True, map_location="cpu")
+                state = load_plain(name)
         except Exception as error:  # what torch raises for a damaged file is anything
             raise StyleGANError(
                 f"{snapshots[-1].with_suffix('.state')} is damaged; remove it to go on from an earlier one"

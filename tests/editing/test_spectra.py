@@ -137,6 +137,9 @@ def test_by_command(tmp_path: Path) -> None:
     ("arguments", "message", "status"),
     [
         (("{data}", "--network", "{data}/sg2-skip.pkl"), "give PICTURES or --network, not both", 2),
+        (("{data}", "--class", "1"), "--truncation and --class are for what a network draws", 2),
+        (("{data}", "--beta", "nan"), "'nan' is not a finite number", 2),
+        (("{data}", "--beta", "1e9"), "is not in the range 0<=x<=100", 2),
         (("--reals", "nowhere.npz"), "cannot read nowhere.npz", 1),
         (("--reals", "{data}/sg2-skip.npz", "--samples", "1"), "sg2-skip.npz", 1),
         (("--network", "{data}/pg.pkl", "--samples", "1", "--truncation", "0.5"), "ProGAN has no truncation", 2),

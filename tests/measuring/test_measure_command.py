@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from signal import SIGKILL
 
@@ -122,6 +123,9 @@ def test_killed_it_goes_on_to_the_same_numbers(reals: Path, cache: tuple[object,
         (("eqt", "--network", NETWORK, "--reals", "{reals}"), 2, "eqt takes no --reals"),
         (("ppl", "--network", NETWORK, "--truncation", 0.5), 2, "without truncation"),
         (("eqr", "--network", NETWORK), 1, "only StyleGAN3's networks"),
+        (("fid", "--generated", "{reals}", "--reals", "{reals}", "--truncation-cutoff", 1), 2, "a network draws"),
+        (("fid", "--reals", "{reals}", "--crop-face"), 2, "--crop-face are for ppl"),
+        (("fid", "--reals", "{reals}", "--generated", "{reals}", "--resolution", "0x8"), 2, "'0x8' is not a size"),
         (
             ("fid", "--network", DATA / "pg.pkl", "--reals", "{reals}", "--truncation", 0.5, "--extractor", "pixels"),
             1,
@@ -150,3 +154,26 @@ def test_what_cannot_be_measured(
 ) -> None:
     given = [str(each).format(reals=reals) for each in arguments]
     assert message in " ".join(_run(*given, "--cache", tmp_path / "cache", status=status).split())
+
+
+@pytest.mark.parametrize(
+    ("what", "network", "more", "message"),
+    [
+        ("eqt", NETWORK, (), "only StyleGAN3's networks"),
+        ("ppl", DATA / "pg.pkl", (), "ProGAN has no W"),
+        ("ppl", NETWORK, ("--distance", "lpips"), "pip install lpips"),
+    ],
+)
+def test_what_cannot_be_measured_is_told_before_what_can(
+    what: str, network: Path, more: tuple[str, ...], message: str, reals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    monkeypatch.setattr("stylegan_torch.measuring.measure", lambda *_, **__: pytest.fail("it began"))
+    given = ("fid", what, "--network", network, "--reals", reals, "--extractor", "random-convolutions", *more)
+    assert message in _run(*given, status=1)
+
+
+def test_of_few_lengths_none_are_outer() -> None:
+    said = _run("norms", "--network", NETWORK, "--samples", 2)
+    mean, without = (said.split(f"{name} ")[1].split(",")[0].strip() for name in ("mean", "outer 2 %"))
+    assert mean == without

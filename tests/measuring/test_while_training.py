@@ -153,6 +153,7 @@ def test_labels_are_those_of_the_reals(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_told_before_the_work_begins(photos: Path, tmp_path: Path) -> None:
     begin = (photos, "--config", _recipe(tmp_path), "--outdir", tmp_path / "run")
+    assert "go with --metrics" in _train(*begin, "--extractor", "pixels", status=2)
     assert "there is no measure 'fod'" in _train(*begin, "--metrics", "fod", status=2)
     weights = _train(*begin, "--metrics", "fid", "--features", photos / "00.png", status=1)
     assert "is damaged, or not a state dict of tensors" in weights

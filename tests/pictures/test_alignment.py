@@ -262,6 +262,13 @@ def test_files_of_something_else(tmp_path: Path, name: str, content: str) -> Non
         GivenLandmarks(tmp_path / name)
 
 
+@pytest.mark.parametrize("points", [FIVE * 1j, FIVE * 1e300, FIVE * np.nan, FIVE > 0, FIVE.astype(str)], ids=str)
+def test_numbers_that_are_no_places(tmp_path: Path, points: np.ndarray[Any, Any]) -> None:
+    np.save(tmp_path / "a.npy", points)
+    with pytest.raises(StyleGANError, match="is damaged, or has no landmarks"):
+        GivenLandmarks(tmp_path / "a.npy")
+
+
 # Commands.
 
 
