@@ -19,7 +19,7 @@ from stylegan_torch.bulk.samples import BulkError, Sample
 from stylegan_torch.bulk.stores import Store, digest, open_store
 from stylegan_torch.bulk.table import Row
 from stylegan_torch.drawing.devices import drawing_threads
-from stylegan_torch.drawing.images import ENCODERS, encode, to_pil
+from stylegan_torch.drawing.images import ENCODERS, encode
 from stylegan_torch.drawing.marks import Marking, Signer
 
 MANIFEST = "manifest.json"
@@ -129,7 +129,6 @@ class Worker:
     def _row(self, drawn: Drawn, scores: Mapping[str, float], score: float | None) -> Row:
         made, plan = drawn.sample, self.job.plan
         wanted = plan.encoding.columns
-        image = to_pil(drawn.picture)
         row: Row = {
             "key": made.key,
             **identity(plan, made),
@@ -137,9 +136,9 @@ class Worker:
             "scores": json.dumps(scores) if scores else None,
         }
         if "sharpness" in wanted:
-            row["sharpness"] = sharpness(image)
+            row["sharpness"] = sharpness(drawn.image)
         if "phash" in wanted:
-            row["phash"] = f"{perceptual_hash(image):016x}"
+            row["phash"] = f"{perceptual_hash(drawn.image):016x}"
         if score is not None:
             row["score"] = score
         if "w" in wanted and drawn.ws is not None:
@@ -152,7 +151,7 @@ class Worker:
         about |= {"noise_mode": drawn.sample.composition.noise, "version": self.job.plan.version}
         marking = Marking(encoding.marked, self.job.signer)
         encoder = ENCODERS[encoding.kind]
-        return encode(to_pil(drawn.picture), encoder, about, quality=encoding.quality, marking=marking)
+        return encode(drawn.image, encoder, about, quality=encoding.quality, marking=marking)
 
 
 @contextmanager
