@@ -18,9 +18,10 @@ _Choice = TypeVar("_Choice", bound=str)
 
 
 class FieldError(StyleGANError):
-    """A field holds what it cannot hold."""
+    """A field, of this `name`, holds what it cannot hold."""
 
     def __init__(self, name: str, value: object, wanted: str) -> None:
+        self.name = name
         empty = value is None or value == ""
         super().__init__(
             f"{name} is empty: it takes {wanted}" if empty else f"{name}: {repr(value)[:_SAID]} is not {wanted}"

@@ -10,7 +10,6 @@ picture turns the files off with it, and no handler fails, so that this always e
 from __future__ import annotations
 
 import functools
-import re
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -30,11 +29,11 @@ from stylegan_torch.editing.targets import Target, psnr, read_target
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer.fields import FieldError, as_text, choice, number, text, whole
 from stylegan_torch.explorer.renderer import OvertakenError, Renderer
-from stylegan_torch.explorer.roof import Blocks, report
+from stylegan_torch.explorer.reports import told
+from stylegan_torch.explorer.roof import Blocks
 from stylegan_torch.explorer.sessions import AS_FOUND, Moves, Request, Session, Sessions, as_set, moves_of
 from stylegan_torch.pictures.alignment import Alignment
 from stylegan_torch.pictures.faces import FaceFinder, can_find
-from stylegan_torch.text import one_line
 
 SLIDERS = 10
 """Directions of a kind that can be moved along."""
@@ -113,9 +112,8 @@ def _skip() -> Values:
 
 
 def _line(error: Exception) -> str:
-    """Return what a visitor reads of an error, in HTML: a line, that names their files without our folders."""
-    line = one_line(str(error)) if isinstance(error, StyleGANError) else report(error)
-    return as_text(re.sub(r"\S*stylegan-explore-\w+/(\w+/)*", "", line))
+    """Return what a visitor reads of an error, in HTML."""
+    return as_text(told(error))
 
 
 class Page:

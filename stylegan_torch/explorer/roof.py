@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import logging
 from typing import Any
 
 import gradio as gr
@@ -16,8 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer.fields import as_text
+from stylegan_torch.explorer.reports import report
 from stylegan_torch.explorer.sessions import Sessions
-from stylegan_torch.text import one_line
 
 REQUIRED = "gradio>=6.31,<7"
 """As in pyproject.toml: it has the private parts that are replaced here."""
@@ -38,16 +37,6 @@ _ROUTES = {
     _UPLOAD: UPLOAD_BYTES + _EVENT_BYTES,
 }
 """What the page asks for, of all that Gradio has, and the bytes that it sends there."""
-
-LOG = logging.getLogger("stylegan_torch.explorer")
-"""At the level DEBUG, with tracebacks."""
-
-
-def report(error: Exception) -> str:
-    """Print an error that nobody expected, and return what a visitor reads of it."""
-    line = one_line(f"unexpected {type(error).__name__}: {error}")
-    LOG.error("Error: %s", line, exc_info=error if LOG.isEnabledFor(logging.DEBUG) else None)
-    return line
 
 
 def secure_uploads() -> None:

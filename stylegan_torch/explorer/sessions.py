@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from stylegan_torch.editing.latents import Latents
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer.kept import size_of, trim
 from stylegan_torch.explorer.renderer import OvertakenError, Renderer
-from stylegan_torch.networks.interface import Generator
+from stylegan_torch.explorer.studio import NetworkChoice
 
 KEPT = 24
 """Pictures in a visitor's history."""
@@ -68,18 +68,6 @@ def as_set(moves: tuple[Move, ...], count: int) -> Moves:
         _, strengths = result.setdefault(move.directions, (move.layers or AS_FOUND, [0.0] * count))
         strengths[move.index] = move.strength
     return result
-
-
-@dataclass(frozen=True)
-class NetworkChoice:
-    """A network that visitors may choose: how to open it, and how a command line does.
-
-    options: those that every command has; drawing: more, of commands that draw.
-    """
-
-    open: Callable[[], tuple[Generator, Generator, Mapping[str, object]]]
-    options: tuple[str, ...] = ()
-    drawing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from stylegan_torch.commands.main import main
 from stylegan_torch.editing import latents
 from stylegan_torch.editing.composition import Composition, Mix, Move
 from stylegan_torch.errors import StyleGANError
+from stylegan_torch.explorer import reports
 from stylegan_torch.explorer.fields import as_text, choice, number, text, whole
 from stylegan_torch.explorer.preview import Preview
 from stylegan_torch.explorer.renderer import OvertakenError, Renderer
@@ -281,10 +282,9 @@ def test_fields_that_hold_what_they_should() -> None:
 
 
 def test_an_error_that_nobody_expected_is_a_line(caplog: pytest.LogCaptureFixture) -> None:
-    roof = pytest.importorskip("stylegan_torch.explorer.roof")
-    assert roof.report(TypeError("a\nb")) == "unexpected TypeError: a b"
-    with caplog.at_level("DEBUG", roof.LOG.name):  # as --debug has it
-        roof.report(TypeError("a"))
+    assert reports.report(TypeError("a\nb")) == "unexpected TypeError: a b"
+    with caplog.at_level("DEBUG", reports.LOG.name):  # as --debug has it
+        reports.report(TypeError("a"))
     assert [bool(each.exc_info) for each in caplog.records] == [False, True]
 
 

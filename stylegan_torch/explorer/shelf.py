@@ -1,0 +1,76 @@
+"""What visitors brought: files by names that nobody guesses, so that none sees another's; the oldest go."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+
+from stylegan_torch.errors import StyleGANError
+from stylegan_torch.explorer.kept import size_of
+from stylegan_torch.explorer.states import Base
+
+MOST_BYTES = 500_000_000
+"""Of all files together."""
+MOST = 1000
+"""Files."""
+
+
+class Shelf:
+    """Files of latents by the names under which visitors ask for them."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="stylegan-explore-")
+        self._bases: dict[str, Base] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def folder(self) -> Path:
+        """Return where all files are, until `close`."""
+        return Path(self._folder.name)
+
+    def close(self) -> None:
+        """Remove all files."""
+        self._folder.cleanup()
+
+    def new_folder(self) -> Path:
+        """Return a folder of its own, whose name nobody guesses."""
+        folder = self.folder / secrets.token_hex(16)
+        folder.mkdir()
+        return folder
+
+    def put(self, base: Base) -> str:
+        """Keep a file that is alone in a folder of `new_folder`; returns the name to ask for it with."""
+        key = base.path.parent.name
+        with self._lock:
+            self._bases[key] = base
+            self._trim()
+        return key
+
+    def get(self, key: object) -> Base:
+        """Return what was kept by this name.
+
+        Raises:
+            StyleGANError: if there is nothing, or no longer.
+        """
+        with self._lock:
+            base = self._bases.pop(key, None) if isinstance(key, str) else None
+            if base is None:
+                raise StyleGANError("Latents: they are no longer here: bring the file again")
+            self._bases[str(key)] = base  # now the last one
+        return base
+
+    def of(self, path: Path) -> Base:
+        """Return what is at a path.
+
+        Raises:
+            StyleGANError: if there is nothing, or no longer.
+        """
+        return self.get(path.parent.name)
+
+    def _trim(self) -> None:
+        while len(self._bases) > 1 and (len(self._bases) > MOST or size_of(self.folder) > MOST_BYTES):
+            oldest = next(iter(self._bases))
+            shutil.rmtree(self._bases.pop(oldest).path.parent, ignore_errors=True)

@@ -1,0 +1,187 @@
+"""One page's WebSocket: it says what it wants as JSON, and gets frames; what was overtaken is not finished.
+
+The page sends {"draw": STATE, "id": NUMBER} as often as it likes: the newest counts. It gets a frame at once, a small
+one of networks that are slow, and in a moment of calm the whole picture without loss, with the command line that makes
+it. It sends {"thumbnails": [{"key": TEXT, "state": STATE}, …], "group": TEXT} for small pictures; of a group, the
+newest list counts. They are drawn when nothing else is to be.
+
+A frame is four bytes with the length of a header (big-endian), the header as JSON, and an image file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from stylegan_torch.drawing.images import Picture
+from stylegan_torch.explorer.fields import FieldError, text
+from stylegan_torch.explorer.renderer import OvertakenError
+from stylegan_torch.explorer.reports import told
+from stylegan_torch.explorer.studio import Studio, jpeg
+
+CALM = 0.15
+"""So many seconds without a wish, and the picture is drawn whole."""
+MESSAGE_BYTES = 200_000
+"""What a page says at once, many times over."""
+MOST_THUMBNAILS = 64
+"""In a group."""
+MOST_GROUPS = 8
+THUMBNAIL = 96
+"""Largest side of a thumbnail."""
+
+
+@dataclass(frozen=True, eq=False)
+class Wish:
+    """A picture that the page wants; each is its own, also if two are alike."""
+
+    number: object
+    state: object
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture that the page wants, by the group and key with which it knows it."""
+
+    group: str
+    key: str
+    state: object
+
+
+class Stream:
+    """Draws for one page until it leaves."""
+
+    def __init__(self, studio: Studio, socket: WebSocket) -> None:
+        self._studio, self._socket = studio, socket
+        self._wish: Wish | None = None
+        self._shown: Wish | None = None
+        self._settled: Wish | None = None
+        self._thumbnails: dict[str, list[Thumbnail]] = {}
+        self._news = asyncio.Event()
+
+    async def run(self) -> None:
+        """Listen and draw."""
+        await self._socket.accept()
+        drawing = asyncio.create_task(self._draw())
+        try:
+            while True:
+                await self._hear(await self._socket.receive_text())
+        except (WebSocketDisconnect, KeyError):  # a KeyError of bytes instead of text
+            pass
+        finally:
+            self._wish = None  # so that what is being drawn stops
+            drawing.cancel()
+            await asyncio.gather(drawing, return_exceptions=True)
+
+    async def _hear(self, message: str) -> None:
+        try:
+            self._take(json.loads(message))
+        except (ValueError, RecursionError):
+            await self._complain(None, FieldError("message", message, "JSON"))
+        except FieldError as error:
+            await self._complain(None, error)
+
+    def _take(self, said: object) -> None:
+        if isinstance(said, dict) and set(said) == {"draw", "id"}:
+            self._wish = Wish(said["id"], said["draw"])
+        elif isinstance(said, dict) and set(said) == {"thumbnails", "group"}:
+            group, wanted = text("group", said["group"]), said["thumbnails"]
+            if not isinstance(wanted, list) or len(wanted) > MOST_THUMBNAILS:
+                raise FieldError("thumbnails", wanted, f"a list of at most {MOST_THUMBNAILS}")
+            if group not in self._thumbnails and len(self._thumbnails) >= MOST_GROUPS:
+                raise FieldError("group", group, f"one of at most {MOST_GROUPS}")
+            self._thumbnails[group] = [_thumbnail(group, each) for each in wanted]
+        else:
+            raise FieldError("message", said, "a wish to draw, or for thumbnails")
+        self._news.set()
+
+    async def _draw(self) -> None:
+        """Do what is most urgent, again and again."""
+        while True:
+            self._news.clear()
+            if self._wish and self._wish is not self._shown:
+                await self._glimpse(self._wish)
+            elif self._wish and self._wish is not self._settled:
+                await self._settle(self._wish)
+            elif thumbnail := next((each.pop(0) for each in self._thumbnails.values() if each), None):
+                await self._sketch(thumbnail)
+            else:
+                await self._news.wait()
+
+    async def _glimpse(self, wish: Wish) -> None:
+        self._shown = wish
+        try:
+            picture = await asyncio.to_thread(self._sketched, wish.state)
+        except Exception as error:  # the visitor's roof
+            self._settled = wish
+            await self._complain(wish.number, error)
+            return
+        await self._send("frame", {"id": wish.number, "whole": False}, picture.shape, jpeg(picture))
+
+    async def _settle(self, wish: Wish) -> None:
+        if not await self._calm():
+            return
+        try:
+            file, commands, shape = await asyncio.to_thread(self._finished, wish)
+        except OvertakenError:
+            return
+        except Exception as error:
+            self._settled = wish
+            await self._complain(wish.number, error)
+            return
+        self._settled = wish
+        await self._send("frame", {"id": wish.number, "whole": True, "commands": commands}, shape, file)
+
+    async def _calm(self) -> bool:
+        """Wait for a moment; returns whether nothing was said meanwhile."""
+        try:
+            await asyncio.wait_for(self._news.wait(), CALM)
+        except TimeoutError:
+            return True
+        return False
+
+    async def _sketch(self, thumbnail: Thumbnail) -> None:
+        about = {"group": thumbnail.group, "key": thumbnail.key}
+        try:
+            picture = await asyncio.to_thread(self._sketched, thumbnail.state)
+        except Exception as error:
+            told(error)  # a thumbnail that cannot be is none
+            return
+        await self._send("thumbnail", about, picture.shape, jpeg(picture, THUMBNAIL))
+
+    def _sketched(self, state: object) -> Picture:
+        request = self._studio.read(state)
+        renderer = self._studio.renderer(request.network)
+        return renderer.glimpse(renderer.compose(request.picture))
+
+    def _finished(self, wish: Wish) -> tuple[bytes, str, tuple[int, ...]]:
+        request = self._studio.read(wish.state)
+        renderer = self._studio.renderer(request.network)
+        picture = renderer.draw(renderer.compose(request.picture), lambda: self._wish is not wish)
+        file = self._studio.picture_file(request, wish.state, picture)
+        return file.content, self._studio.commands(request), picture.shape
+
+    async def _send(self, kind: str, about: Mapping[str, object], shape: tuple[int, ...], image: bytes) -> None:
+        header = json.dumps({"kind": kind, **about, "height": shape[0], "width": shape[1]}).encode()
+        await self._say(len(header).to_bytes(4, "big") + header + image)
+
+    async def _complain(self, number: object, error: Exception) -> None:
+        field = error.name if isinstance(error, FieldError) else None
+        await self._say(json.dumps({"kind": "error", "id": number, "field": field, "line": told(error)}))
+
+    async def _say(self, content: str | bytes) -> None:
+        send: Callable[..., Awaitable[None]] = (
+            self._socket.send_text if isinstance(content, str) else self._socket.send_bytes
+        )
+        with suppress(RuntimeError, WebSocketDisconnect):  # it left
+            await send(content)
+
+
+def _thumbnail(group: str, value: object) -> Thumbnail:
+    if not isinstance(value, dict) or set(value) != {"key", "state"}:
+        raise FieldError("thumbnail", value, "a key and a state")
+    return Thumbnail(group, text("key", value["key"]), value["state"])

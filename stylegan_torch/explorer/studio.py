@@ -1,0 +1,202 @@
+"""What the explorer knows, without its page: the networks, what visitors brought, and how pictures become files."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shlex
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stylegan_torch import __version__
+from stylegan_torch.drawing.draw import noise_sizes
+from stylegan_torch.drawing.images import ENCODERS, Picture, encode, to_pil
+from stylegan_torch.editing import latents as travelling
+from stylegan_torch.explorer.fields import choice
+from stylegan_torch.explorer.renderer import Renderer
+from stylegan_torch.explorer.shelf import Shelf
+from stylegan_torch.explorer.states import NOISES, PSI, STRENGTH, Base, Place, Request, complete, read_picture
+from stylegan_torch.networks.interface import Generator
+
+MOST_LATENTS = 1000
+"""In a file that a visitor brings."""
+_HEX = 6
+"""Digits that tell apart the names of a seed's pictures."""
+
+
+@dataclass(frozen=True)
+class NetworkChoice:
+    """A network that visitors may choose: how to open it, and how a command line does.
+
+    options: those that every command has; drawing: more, of commands that draw.
+    """
+
+    open: Callable[[], tuple[Generator, Generator, Mapping[str, object]]]
+    options: tuple[str, ...] = ()
+    drawing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class File:
+    """A file to take away."""
+
+    name: str
+    content: bytes
+
+
+class Studio:
+    """The networks that visitors may choose, opened when first used, and what visitors brought."""
+
+    def __init__(self, networks: Mapping[str, NetworkChoice], directions: tuple[str, ...] = ()) -> None:
+        """Take networks by the name that visitors see, and files of directions."""
+        self.networks = networks
+        self.directions = ("pca", "sefa", *directions)
+        self.shelf = Shelf()
+        self._renderers: dict[str, tuple[Renderer, Mapping[str, object]]] = {}
+        self._opening = {name: threading.Lock() for name in networks}
+
+    def close(self) -> None:
+        """Remove all files."""
+        self.shelf.close()
+
+    def renderer(self, name: str) -> Renderer:
+        """Return the renderer of a network.
+
+        Raises:
+            StyleGANError: if it cannot be opened, or has no W.
+        """
+        return self._opened(name)[0]
+
+    def _opened(self, name: str) -> tuple[Renderer, Mapping[str, object]]:
+        with self._opening[name]:
+            if name not in self._renderers:
+                G, drawer, origin = self.networks[name].open()
+                self._renderers[name] = Renderer(G, drawer), origin
+            return self._renderers[name]
+
+    def about(self, name: object) -> dict[str, object]:
+        """Return what a page must know of a network.
+
+        Raises:
+            FieldError: if there is none of this name.
+        """
+        network = self._name(name)
+        renderer, origin = self._opened(network)
+        G = renderer.G
+        return {
+            "network": network,
+            "networks": list(self.networks),
+            "key": renderer.composer.network,
+            "origin": dict(origin),
+            "resolution": G.img_resolution,
+            "layers": layer_names(G),
+            "classes": G.c_dim,
+            "directions": [self._kind(renderer, kind) for kind in self.directions],
+            "ranges": {"psi": PSI, "strength": STRENGTH},
+            "noises": NOISES if noise_sizes(G) else NOISES[:1],
+        }
+
+    def _kind(self, renderer: Renderer, kind: str) -> dict[str, object]:
+        found = renderer.directions(kind)
+        return {"name": kind, "count": len(found), "layers": list(found.layers), "method": found.method}
+
+    def _name(self, name: object) -> str:
+        return choice("Network", next(iter(self.networks)) if name is None else name, self.networks)
+
+    def read(self, state: object) -> Request:
+        """Return the picture that a page's state asks for.
+
+        Raises:
+            StyleGANError: if a field holds what it cannot hold.
+        """
+        fields = complete(state)
+        name = self._name(fields["network"])
+        place = Place(name, self.renderer(name).G, self.directions, self.shelf.get)
+        return Request(name, read_picture(fields, place))
+
+    def stem(self, request: Request) -> str:
+        """Return a name for a picture's files: another picture's is another."""
+        picture = request.picture
+        digest = hashlib.sha256(self._line(request, "").encode()).hexdigest()[:_HEX]
+        start = f"seed{picture.base:04d}" if isinstance(picture.base, int) else Path(self._base(picture.base)).stem
+        return f"{start}-{digest}"
+
+    def picture_file(self, request: Request, state: object, picture: Picture | None = None) -> File:
+        """Return a request's picture as PNG; it says how to make it again, and the page's state."""
+        renderer, origin = self._opened(request.network)
+        drawn = renderer.draw(renderer.compose(request.picture)) if picture is None else picture
+        about = {"network": dict(origin), "commands": self.commands(request), "version": __version__, "state": state}
+        return File(f"{self.stem(request)}.png", encode(to_pil(drawn), ENCODERS["png"], about))
+
+    def latents_file(self, request: Request) -> File:
+        """Return a request's latents as `.npz`."""
+        folder = self.shelf.new_folder()
+        try:
+            path = folder / f"{self.stem(request)}.npz"
+            travelling.save(path, self.renderer(request.network).compose(request.picture))
+            return File(path.name, path.read_bytes())
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def commands(self, request: Request) -> str:
+        """Return the command lines that draw a request again."""
+        stem = self.stem(request)
+        story = self.shelf.of(request.picture.base).story if isinstance(request.picture.base, Path) else ()
+        return "\n".join([*story, self._line(request, stem)])
+
+    def _line(self, request: Request, stem: str) -> str:
+        picture = request.picture
+        if isinstance(picture.base, Path):
+            picture = replace(picture, base=Path(self._base(picture.base)))
+        written = ["--out", f"{stem}.png", "--save-latents", f"{stem}.npz"]
+        network = self.networks[request.network]
+        return shlex.join(["stylegan", "draw", *network.options, *network.drawing, *picture.arguments(), *written])
+
+    def _base(self, path: Path) -> str:
+        return self.shelf.of(path).name
+
+    def bring(self, network: object, name: str, content: bytes) -> dict[str, object]:
+        """Take up a file of latents for pictures to begin with; returns its name and rows.
+
+        Raises:
+            StyleGANError: if it holds none for this network.
+        """
+        chosen, folder = self._name(network), self.shelf.new_folder()
+        G = self.renderer(chosen).G
+        try:
+            brought = folder / f"brought{Path(name).suffix.lower()}"
+            brought.write_bytes(content)
+            latents = travelling.load(brought, G, MOST_LATENTS)
+            brought.unlink()
+            travelling.save(folder / "base.npz", latents)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        base = Base(folder / "base.npz", chosen, as_argument(Path(name).name), len(latents))
+        return {"latents": self.shelf.put(base), "name": base.name, "rows": base.rows}
+
+
+def as_argument(name: str) -> str:
+    """Return the name of a file as no program takes it for an option."""
+    return f"./{name}" if name.startswith("-") else name
+
+
+def layer_names(G: Generator) -> list[str]:
+    """Return what each row of ws is for: the side at which it works, where levels have as many rows each."""
+    sides = getattr(G.synthesis, "block_resolutions", None)
+    if sides is None:
+        return [f"layer {i}" for i in range(G.num_ws)]
+    return [f"{sides[i * len(sides) // G.num_ws]}²" for i in range(G.num_ws)]
+
+
+def jpeg(picture: Picture, side: int | None = None) -> bytes:
+    """Return a picture as a browser shows it for a moment, of at most `side` pixels."""
+    image = to_pil(picture).convert("RGB")
+    if side:
+        image.thumbnail((side, side))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=90, subsampling=0)
+    return file.getvalue()

@@ -1,0 +1,150 @@
+"""The explorer as an ASGI application: the page's files, what it asks for, and a stream of frames.
+
+Around it goes `guard.Guard`; `ROUTES` is what it lets through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request as WebRequest
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from stylegan_torch.errors import StyleGANError
+from stylegan_torch.explorer.fields import FieldError
+from stylegan_torch.explorer.reports import told
+from stylegan_torch.explorer.stream import MESSAGE_BYTES, Stream
+from stylegan_torch.explorer.studio import File, Studio
+
+PAGE = Path(__file__).with_name("page")
+UPLOAD_BYTES = 20_000_000
+"""Of one file."""
+AT_ONCE_BYTES = 10 * UPLOAD_BYTES
+"""Of all requests that are being read."""
+STREAMS = 100
+"""Pages that are open at once."""
+ROUTES = {
+    **dict.fromkeys(("/", "/page/*", "/favicon.ico", "/about", "/stream"), 0),
+    **dict.fromkeys(("/picture.png", "/latents.npz"), MESSAGE_BYTES),
+    "/latents": UPLOAD_BYTES,
+}
+"""The paths that are served, and the bytes that may be sent there."""
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-cache",
+}
+
+
+def application(studio: Studio) -> ASGIApp:
+    """Return the explorer of some networks."""
+    server = _Server(studio)
+    app = Starlette(
+        routes=[
+            Route("/", server.index),
+            Route("/favicon.ico", server.icon),
+            Route("/about", server.about),
+            Route("/picture.png", server.picture, methods=["POST"]),
+            Route("/latents.npz", server.latents, methods=["POST"]),
+            Route("/latents", server.bring, methods=["POST"]),
+            WebSocketRoute("/stream", server.stream),
+            Mount("/page", StaticFiles(directory=PAGE)),
+        ],
+        exception_handlers={StyleGANError: _wrong, Exception: _unexpected},
+    )
+    return _WithHeaders(app)
+
+
+class _Server:
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._streams = 0
+
+    async def index(self, request: WebRequest) -> Response:
+        return FileResponse(PAGE / "index.html")
+
+    async def icon(self, request: WebRequest) -> Response:
+        return FileResponse(PAGE / "icon.svg")
+
+    async def about(self, request: WebRequest) -> Response:
+        name = request.query_params.get("network")
+        return JSONResponse(await asyncio.to_thread(self._studio.about, name))
+
+    async def picture(self, request: WebRequest) -> Response:
+        state = await _json(request)
+        return await _file("image/png", lambda: self._studio.picture_file(self._studio.read(state), state))
+
+    async def latents(self, request: WebRequest) -> Response:
+        state = await _json(request)
+        return await _file("application/octet-stream", lambda: self._studio.latents_file(self._studio.read(state)))
+
+    async def bring(self, request: WebRequest) -> Response:
+        network, name = (request.query_params.get(each) for each in ("network", "name"))
+        content = await request.body()
+        return JSONResponse(await asyncio.to_thread(self._studio.bring, network, name or "latents", content))
+
+    async def stream(self, socket: WebSocket) -> None:
+        if self._streams >= STREAMS:
+            await socket.close(1013, "too many pages are open: try again later")
+            return
+        self._streams += 1
+        try:
+            await Stream(self._studio, socket).run()
+        finally:
+            self._streams -= 1
+
+
+async def _json(request: WebRequest) -> object:
+    body = await request.body()
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise FieldError("state", body, "JSON") from error
+
+
+async def _file(kind: str, make: Callable[[], File]) -> Response:
+    file = await asyncio.to_thread(make)
+    name = "".join(each if each.isascii() and (each.isalnum() or each in "-_.") else "_" for each in file.name)
+    return Response(file.content, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def _answer(error: Exception, status: int) -> Response:
+    field = error.name if isinstance(error, FieldError) else None
+    return JSONResponse({"kind": "error", "id": None, "field": field, "line": told(error)}, status)
+
+
+def _wrong(request: WebRequest, error: Exception) -> Response:
+    return _answer(error, 400)
+
+
+def _unexpected(request: WebRequest, error: Exception) -> Response:
+    return _answer(error, 500)
+
+
+class _WithHeaders:
+    """Puts `_HEADERS` on every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                more: list[Any] = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
+                message = {**message, "headers": [*message.get("headers", []), *more]}
+            await send(message)
+
+        await self._app(scope, receive, sent)
