@@ -1,0 +1,211 @@
+/** The page: one state, one engine that draws it, and parts that show and change it. */
+import { byId, make, save } from './dom.js';
+import { ServerEngine } from './engines/server.js';
+import { againPart } from './parts/again.js';
+import { directionsPart } from './parts/directions.js';
+import { historyPart } from './parts/history.js';
+import { mixingPart } from './parts/mixing.js';
+import { noisePart } from './parts/noise.js';
+import { padPart } from './parts/pad.js';
+import { seedsPart } from './parts/seeds.js';
+import { Stage } from './parts/stage.js';
+import { truncationPart } from './parts/truncation.js';
+import { stateOfPicture } from './pictures.js';
+import { complete, readAddress, Store, written } from './state.js';
+import { Thumbnails } from './thumbnails.js';
+
+const engine = new ServerEngine();
+const stage = new Stage();
+const store = new Store(readAddress(location.hash));
+const broughtFiles = new Map();
+const studio = {
+  engine, store, stage, facts: null, thumbs: new Thumbnails(engine),
+  mixIn: () => {}, directionNames: () => [], renamed: () => parts.forEach((each) => each.settled?.()),
+  brought: (key) => broughtFiles.get(key), copy,
+};
+let parts = [];
+let history = null;
+let again = null;
+let commands = '';
+
+/** Make the parts anew for a network. */
+async function open(network) {
+  try {
+    studio.facts = await engine.about(network);
+  } catch (error) {
+    tell(error.message, error.field);
+    byId('network').value = store.state.network ?? '';
+    return;
+  }
+  const { facts } = studio;
+  byId('facts').textContent = `${facts.origin.name ?? facts.network} · ${facts.resolution} px · ${facts.layers.length} layers`;
+  const names = facts.networks;
+  byId('network-field').hidden = names.length < 2;
+  byId('network').replaceChildren(...names.map((name) => make('option', { value: name }, name)));
+  byId('network').value = facts.network;
+  history = historyPart(studio, byId('history'));
+  again = againPart(studio, byId('again'));
+  const made = [[mixingPart, 'mixing'], [directionsPart, 'directions'], [padPart, 'pad'], [truncationPart, 'truncation'], [noisePart, 'noise'], [seedsPart, 'seeds']];
+  parts = made.map(([part, id]) => part(studio, byId(id)));
+  refresh();
+  engine.draw(store.state);
+}
+
+let opened = null;
+function change() {
+  offer(null);
+  const { network } = store.state;
+  if (network !== opened) {
+    opened = network;
+    open(network);
+    return;
+  }
+  refresh();
+  engine.draw(store.state);
+}
+
+function refresh() {
+  clearProblems();
+  for (const each of parts) each.update();
+  buttons();
+}
+
+function buttons() {
+  byId('undo').disabled = !store.canUndo;
+  byId('redo').disabled = !store.canRedo;
+}
+
+/** Offer the files of a state, or none while something else is on the way. */
+function offer(state, line = '') {
+  commands = line;
+  for (const id of ['download-png', 'download-npz']) byId(id).disabled = state === null;
+  again?.show(line);
+  byId('frame').classList.toggle('rough', state === null);
+}
+
+async function frame({ detail }) {
+  if (!(await stage.show(detail)) || !detail.whole || detail.state !== store.state) return;
+  offer(detail.state, detail.commands);
+  tell('');
+  store.settle(detail.state);
+  window.history.replaceState(null, '', written(detail.state) === '{}' ? location.pathname : `#${encodeURIComponent(written(detail.state))}`);
+  history.keep(detail.state, stage.thumbnail());
+  for (const each of parts) each.settled?.();
+  buttons();
+}
+
+let hushing = 0;
+function tell(line, field = null, wrong = true) {
+  const status = byId('status');
+  status.textContent = line;
+  status.classList.toggle('wrong', wrong && line !== '');
+  clearTimeout(hushing);
+  if (!wrong) hushing = setTimeout(() => tell(''), 3000);
+  if (!field) return;
+  for (const each of document.querySelectorAll('[data-field]')) {
+    if (each.dataset.field !== field) continue;
+    each.classList.add('wrong');
+    for (const input of each.querySelectorAll('input, select')) input.setAttribute('aria-invalid', 'true');
+  }
+}
+
+function clearProblems() {
+  if (byId('status').classList.contains('wrong')) tell('');
+  for (const each of document.querySelectorAll('.wrong[data-field]')) each.classList.remove('wrong');
+  for (const each of document.querySelectorAll('[aria-invalid]')) each.removeAttribute('aria-invalid');
+}
+
+async function copy(text, line) {
+  try {
+    await navigator.clipboard.writeText(text);
+    tell(line, null, false);
+  } catch {
+    tell('This browser lets nothing be copied here: select the text yourself.');
+  }
+}
+
+async function download(make_) {
+  const { state } = stage.shown;
+  try {
+    const { name, blob } = await make_(state);
+    save(name, blob);
+  } catch (error) {
+    tell(error.message, error.field);
+  }
+}
+
+async function bring(file) {
+  try {
+    if (/\.(npz|npy)$/i.test(file.name)) {
+      const about = await engine.bring(file, store.state.network);
+      broughtFiles.set(about.latents, about);
+      store.change({ latents: about.latents, row: 0, mixes: [], moves: [] });
+      return;
+    }
+    const state = await stateOfPicture(file);
+    if (state) store.change(complete(state));
+    else tell(`${file.name} does not say how it was made: it is no picture from here.`);
+  } catch (error) {
+    tell(error.message, error.field);
+  }
+}
+
+function hold(on = !stage.held) {
+  if (!stage.shown) return;
+  stage.hold(on);
+  byId('compare').setAttribute('aria-pressed', on);
+}
+
+const dice = () => store.change({ seed: Math.floor(Math.random() * 1e6), latents: null, row: 0 });
+const keys = {
+  r: dice, a: () => hold(), f: () => stage.full(), '?': () => byId('help-text').showModal(),
+  '[': () => parts.at(-1)?.step(-1), ']': () => parts.at(-1)?.step(1),
+};
+
+store.addEventListener('change', change);
+store.addEventListener('settled', buttons);
+engine.addEventListener('frame', frame);
+engine.addEventListener('problem', ({ detail }) => tell(`${detail.line}. The picture is the one before.`, detail.field));
+engine.addEventListener('away', () => tell('The server does not answer. Trying again …'));
+engine.addEventListener('back', () => tell(''));
+byId('dice').addEventListener('click', dice);
+byId('undo').addEventListener('click', () => store.undo());
+byId('redo').addEventListener('click', () => store.redo());
+byId('compare').addEventListener('click', () => hold());
+byId('help').addEventListener('click', keys['?']);
+byId('link').addEventListener('click', () => copy(new URL(`#${encodeURIComponent(written(store.state))}`, location.href).href, 'The link is copied.'));
+byId('download-png').addEventListener('click', () => download(engine.picture));
+byId('download-npz').addEventListener('click', () => download(engine.latents));
+byId('network').addEventListener('change', () => store.change({ network: byId('network').value, latents: null, row: 0, class: null, mixes: [], moves: [], psis: [] }));
+addEventListener('hashchange', () => store.change(complete(readAddress(location.hash))));
+addEventListener('keydown', (event) => {
+  const typing = event.target.matches?.('input:not([type=range]):not([type=radio]), select, textarea, [contenteditable]');
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'z' && !typing) {
+    event.preventDefault();
+    if (event.shiftKey) store.redo();
+    else store.undo();
+  } else if (!event.ctrlKey && !event.metaKey && !event.altKey && !typing && !document.querySelector('dialog[open]')) {
+    const act = keys[event.key.toLowerCase()];
+    if (act) event.preventDefault(), act();
+  }
+});
+addEventListener('dragover', (event) => {
+  event.preventDefault();
+  byId('frame').classList.add('drop');
+});
+addEventListener('dragleave', () => byId('frame').classList.remove('drop'));
+addEventListener('drop', (event) => {
+  event.preventDefault();
+  byId('frame').classList.remove('drop');
+  for (const file of event.dataTransfer.files) bring(file);
+});
+addEventListener('paste', (event) => {
+  if (event.target.matches?.('input, textarea')) return;
+  for (const file of event.clipboardData.files) bring(file);
+  const text = event.clipboardData.getData('text').trim();
+  const state = readAddress(text.includes('#') ? text.slice(text.indexOf('#')) : encodeURIComponent(text));
+  if (state && typeof state === 'object') store.change(complete(state));
+});
+
+opened = store.state.network;
+open(opened);
