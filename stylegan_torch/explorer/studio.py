@@ -175,13 +175,8 @@ class Studio:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        base = Base(folder / "base.npz", chosen, as_argument(Path(name).name), len(latents))
+        base = Base(folder / "base.npz", chosen, Path(name).name, len(latents))
         return {"latents": self.shelf.put(base), "name": base.name, "rows": base.rows}
-
-
-def as_argument(name: str) -> str:
-    """Return the name of a file as no program takes it for an option."""
-    return f"./{name}" if name.startswith("-") else name
 
 
 def layer_names(G: Generator) -> list[str]:

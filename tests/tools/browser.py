@@ -36,28 +36,53 @@ def _program() -> str | None:
 
 
 @contextmanager
-def browsing(url: str, width: int = 1300, height: int = 1000, script: str = "") -> Iterator[Any]:
-    """Open a page, with a script that comes first.
-
-    In the end, nothing may have gone wrong in it, nor may it have asked for anything elsewhere.
-    """
+def chromium() -> Iterator[Any]:
+    """Start the browser."""
     from playwright.sync_api import sync_playwright
 
-    complaints: list[str] = []
     program = _program()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=_QUIET, timeout=WAIT)
-        page = browser.new_page(viewport={"width": width, "height": height}, accept_downloads=True)
-        page.set_default_timeout(WAIT)
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: _check_request(request.url, url, complaints))
-        if script:
-            page.add_init_script(script)
-        page.goto(url)
-        yield page
+        yield browser
         browser.close()
+
+
+@contextmanager
+def visiting(
+    browser: Any,
+    url: str,
+    width: int = 1300,
+    height: int = 1000,
+    *,
+    script: str = "",
+    prefix: str | None = None,
+    **more: Any,
+) -> Iterator[Any]:
+    """Open a page as somebody new, with a script that comes first; `more` is what Playwright takes of a context.
+
+    In the end, nothing may have gone wrong in it, nor may it have asked for anything that begins with another `prefix`,
+    by default the page's own address.
+    """
+    complaints: list[str] = []
+    context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True, **more)
+    page = context.new_page()
+    page.set_default_timeout(WAIT)
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: _check_request(request.url, prefix or url, complaints))
+    if script:
+        page.add_init_script(script)
+    page.goto(url)
+    yield page
+    context.close()
     assert complaints == []
+
+
+@contextmanager
+def browsing(url: str, width: int = 1300, height: int = 1000, *, script: str = "") -> Iterator[Any]:
+    """Open a page in a browser of its own; see `visiting`."""
+    with chromium() as browser, visiting(browser, url, width, height, script=script) as page:
+        yield page
 
 
 def _check_request(asked: str, url: str, complaints: list[str]) -> None:

@@ -1,0 +1,281 @@
+"""The explorer's engine without its page: states, files, what visitors bring, and the stream of frames."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import shlex
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+import converter
+from stylegan_torch.commands.main import main
+from stylegan_torch.editing.composition import Composition, LayerPsi, Mix, Move
+from stylegan_torch.errors import StyleGANError
+from stylegan_torch.explorer import shelf, stream, studio
+from stylegan_torch.explorer.stream import Stream
+from stylegan_torch.explorer.studio import NetworkChoice, Studio
+from stylegan_torch.fast import optimize
+from tests import DATA
+
+WebSocketDisconnect = pytest.importorskip("starlette.websockets").WebSocketDisconnect
+NETWORK = DATA / "sg2-skip.pkl"
+
+
+def _choice(path: Path) -> NetworkChoice:
+    def opened() -> tuple[Any, Any, dict[str, Any]]:
+        G = converter.load(path).network("G_ema")
+        return G, optimize(G), {"name": path.name}
+
+    return NetworkChoice(opened, ("--network", str(path)))
+
+
+@pytest.fixture(scope="module")
+def small() -> Iterator[Studio]:
+    made = Studio({"small": _choice(NETWORK), "classes": _choice(DATA / "ada-cond.pkl")})
+    yield made
+    made.close()
+
+
+def _npz(count: int = 1, *, num_ws: int, w_dim: int) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, w=np.ones((count, num_ws, w_dim), np.float32))
+    return file.getvalue()
+
+
+def _ws(made: Studio, count: int = 1, network: str = "small") -> bytes:
+    G = made.renderer(network).G
+    return _npz(count, num_ws=G.num_ws, w_dim=G.w_dim)
+
+
+def test_a_state_is_a_composition(small: Studio) -> None:
+    state = {
+        "seed": 7,
+        "psis": [{"layers": "0-1", "psi": 0.5}],
+        "mixes": [{"seed": 8, "layers": "2"}],
+        "moves": [{"directions": "pca", "index": 0, "strength": 1.5, "layers": "0-3"}],
+        "noise": "random",
+        "noise_seed": 3,
+    }
+    read = small.read(state)
+    assert read.network == "small"
+    move, mix, psi = Move("pca", 0, 1.5, "0-3"), Mix(8, "2"), LayerPsi(0.5, "0-1")
+    assert read.picture == Composition(7, 0.7, None, (mix,), (move,), "random", 3, None, (psi,))
+    assert small.read({"network": "classes", "class": 1}).picture.class_index == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ({"seed": 7.5}, "Seed: 7.5 is not a whole number"),
+        ({"seed": None}, "Seed is empty"),
+        ({"psi": 9}, "Truncation: 9 is not a number from -1.0 to 1.5"),
+        ({"psi": float("nan")}, "Truncation: nan is not"),
+        ({"psis": [{"psi": 1, "layers": "99"}]}, "Truncation by layer layers: '99' is not a choice of layers 0 to"),
+        ({"mixes": [{}, {"seed": -1}]}, "Mix 2 seed: -1 is not"),
+        ({"mixes": [{}] * 17}, "Mixes: "),
+        ({"mixes": [{"path": "/etc/passwd"}]}, "Mix 1: {'path': '/etc/passwd'} is not an object of seed, layers"),
+        ({"moves": [{"directions": "/etc/passwd"}]}, "Directions: '/etc/passwd' is not one of pca, sefa"),
+        ({"moves": [{"strength": 77}]}, "Direction pca 0: 77 is not a number"),
+        ({"moves": [1]}, "Direction: 1 is not an object"),
+        ({"noise": "loud"}, "Noise: 'loud' is not one of official"),
+        ({"class": 0}, "Class: 0 is not empty: the network has none"),
+        ({"network": "classes", "class": 99}, "Class: 99 is not a whole number from 0 to"),
+        ({"network": "other"}, "Network: 'other' is not one of small, classes"),
+        ({"latents": "../x"}, "Latents: they are no longer here"),
+        ({"latents": ["x"]}, "Latents: they are no longer here"),
+        ({"colour": 1}, "state: 'colour' is not one of the fields"),
+        ([], "state: [] is not an object"),
+    ],
+)
+def test_odd_states_are_told_by_the_name_of_the_field(small: Studio, state: object, said: str) -> None:
+    with pytest.raises(StyleGANError) as told:
+        small.read(state)
+    assert str(told.value).startswith(said)
+
+
+def test_a_direction_that_is_not_there(small: Studio) -> None:
+    read = small.read({"moves": [{"index": 9999, "strength": 1}]})
+    with pytest.raises(StyleGANError, match="not 9999"):
+        small.picture_file(read, {})
+
+
+def test_files_are_what_the_command_line_makes(small: Studio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = {"seed": 5, "moves": [{"directions": "sefa", "index": 1, "strength": 2}], "mixes": [{"seed": 8}]}
+    read = small.read(state)
+    png, npz = small.picture_file(read, state), small.latents_file(read)
+    monkeypatch.chdir(tmp_path)
+    again = CliRunner().invoke(main, shlex.split(small.commands(read))[1:])
+    assert again.exit_code == 0, again.output
+    picture = Image.open(io.BytesIO(png.content))
+    assert picture.tobytes() == Image.open(png.name).tobytes()
+    assert json.loads(picture.info["stylegan-torch"])["state"] == state
+    with np.load(io.BytesIO(npz.content)) as given, np.load(npz.name) as drawn:
+        assert all(np.array_equal(given[name], drawn[name]) for name in given.files)
+    assert small.stem(small.read({"seed": 5})) != Path(png.name).stem
+    assert list(small.shelf.folder.rglob("*.npz")) == []
+
+
+def test_latents_that_a_visitor_brought(small: Studio) -> None:
+    brought = small.bring("small", "../me.npz", _ws(small, 3))
+    assert (brought["name"], brought["rows"]) == ("me.npz", 3)
+    read = small.read({"latents": brought["latents"], "row": 2})
+    assert "--latents me.npz --row 2" in small.commands(read)
+    assert small.picture_file(read, {}).content
+    with pytest.raises(StyleGANError, match="Row: 3 is not a whole number from 0 to 2"):
+        small.read({"latents": brought["latents"], "row": 3})
+    with pytest.raises(StyleGANError, match="is of the network small, not of classes"):
+        small.read({"network": "classes", "latents": brought["latents"]})
+    before = list(small.shelf.folder.iterdir())
+    with pytest.raises(StyleGANError):
+        small.bring("small", "me.npz", b"nothing")
+    assert list(small.shelf.folder.iterdir()) == before
+
+
+def test_the_oldest_of_what_was_brought_goes(small: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shelf, "MOST", 2)
+    first, second, third = (small.bring(None, "a.npz", _ws(small))["latents"] for _ in range(3))
+    with pytest.raises(StyleGANError, match="no longer here: bring the file again"):
+        small.read({"latents": first})
+    assert small.read({"latents": second}) != small.read({"latents": third})
+    assert len(list(small.shelf.folder.iterdir())) == 2
+    assert len(str(first)) == 32
+
+
+class Socket:
+    """A page's end of a stream: what it says, and what it is told."""
+
+    def __init__(self) -> None:
+        self.said: asyncio.Queue[str | None] = asyncio.Queue()
+        self.told: asyncio.Queue[tuple[dict[str, Any], bytes]] = asyncio.Queue()
+
+    async def accept(self) -> None:
+        pass
+
+    async def receive_text(self) -> str:
+        message = await self.said.get()
+        if message is None:
+            raise WebSocketDisconnect
+        return message
+
+    async def send_text(self, text: str) -> None:
+        self.told.put_nowait((json.loads(text), b""))
+
+    async def send_bytes(self, content: bytes) -> None:
+        end = 4 + int.from_bytes(content[:4], "big")
+        self.told.put_nowait((json.loads(content[4:end]), content[end:]))
+
+    def say(self, **message: object) -> None:
+        self.said.put_nowait(json.dumps(message))
+
+
+def _visit(made: Studio, visit: Callable[[Socket], Any]) -> None:
+    """Let a page say things and look at what it is told."""
+
+    async def run() -> None:
+        socket = Socket()
+        running = asyncio.create_task(Stream(made, socket).run())  # type: ignore[arg-type]
+        await visit(socket)
+        socket.said.put_nowait(None)
+        await running
+
+    asyncio.run(run())
+
+
+def test_a_frame_at_once_and_the_whole_picture_in_a_calm(small: Studio) -> None:
+    async def visit(page: Socket) -> None:
+        page.say(draw={"seed": 3}, id=1)
+        quick, image = await page.told.get()
+        assert (quick["kind"], quick["id"], quick["whole"]) == ("frame", 1, False)
+        assert Image.open(io.BytesIO(image)).format == "JPEG"
+        whole, image = await page.told.get()
+        assert (whole["id"], whole["whole"]) == (1, True)
+        request = small.read({"seed": 3})
+        assert whole["commands"] == small.commands(request)
+        assert image == small.picture_file(request, {"seed": 3}).content
+
+    _visit(small, visit)
+
+
+def test_what_is_overtaken_is_not_finished(small: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    renderer = small.renderer("small")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def held(latents: Any, overtaken: Callable[[], bool] = lambda: False) -> Any:
+        if not begun.is_set():
+            begun.set()
+            go_on.wait()
+        return draw(latents, overtaken)
+
+    draw = renderer.draw
+    monkeypatch.setattr(stream, "CALM", 0.0)
+    monkeypatch.setattr(renderer, "glimpse", draw)
+    monkeypatch.setattr(renderer, "draw", held)
+
+    async def visit(page: Socket) -> None:
+        page.say(draw={"seed": 0}, id=0)
+        await asyncio.to_thread(begun.wait)
+        for i in (1, 2, 3):
+            page.say(draw={"seed": i}, id=i)
+        await asyncio.sleep(0)
+        while not page.said.empty():
+            await asyncio.sleep(0)
+        go_on.set()
+        told = [(await page.told.get())[0] for _ in range(3)]
+        assert [(each["id"], each["whole"]) for each in told] == [(0, False), (3, False), (3, True)]
+
+    _visit(small, visit)
+
+
+def test_thumbnails_come_when_nothing_else_is_to_be_drawn(small: Studio) -> None:
+    async def visit(page: Socket) -> None:
+        wanted = [{"key": str(i), "state": {"seed": i}} for i in range(3)]
+        page.say(group="seeds", thumbnails=[*wanted, {"key": "odd", "state": {"seed": -1}}])
+        page.say(draw={"seed": 9}, id=1)
+        told = [(await page.told.get())[0] for _ in range(5)]
+        assert [each["kind"] for each in told] == ["frame", "frame", *["thumbnail"] * 3]
+        assert [each["key"] for each in told[2:]] == ["0", "1", "2"]
+
+    _visit(small, visit)
+
+
+def test_a_page_that_says_odd_things_is_told(small: Studio) -> None:
+    async def visit(page: Socket) -> None:
+        page.say(draw={"seed": -1}, id=5)
+        told, _ = await page.told.get()
+        assert (told["id"], told["field"]) == (5, "Seed")
+        for message, said in (
+            ("x", "message: 'x' is not JSON"),
+            ("[" * 100_000, "is not JSON"),
+            ("[]", "message: [] is not a wish to draw, or for thumbnails"),
+            ('{"thumbnails": 1, "group": "a"}', "thumbnails: 1 is not a list of at most 64"),
+            ('{"thumbnails": [1], "group": "a"}', "thumbnail: 1 is not a key and a state"),
+            ('{"thumbnails": [], "group": 7}', "group: 7 is not a text"),
+        ):
+            page.said.put_nowait(message)
+            assert said in (await page.told.get())[0]["line"]
+        for i in range(stream.MOST_GROUPS + 1):
+            page.say(group=str(i), thumbnails=[])
+        assert (await page.told.get())[0]["field"] == "group"
+        page.say(draw={"seed": 1}, id=6)
+        assert (await page.told.get())[0]["kind"] == "frame"
+
+    _visit(small, visit)
+
+
+def test_what_the_page_knows_of_a_network(small: Studio) -> None:
+    about = small.about("classes")
+    assert about["networks"] == ["small", "classes"]
+    assert about["classes"] == small.renderer("classes").G.c_dim
+    assert len(about["layers"]) == small.renderer("classes").G.num_ws  # type: ignore[arg-type]
+    assert json.loads(json.dumps(small.about(None)))["network"] == "small"
+    third = studio.layer_names(converter.load(DATA / "sg3t_64.pkl").network("G_ema"))
+    assert third[0] == "layer 0"

@@ -1,0 +1,274 @@
+"""The explorer's page, as a visitor uses it, in a headless Chromium; and its server, as others may ask it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import numpy as np
+import pytest
+import requests
+from click.testing import CliRunner
+from PIL import Image
+
+import checkpoints
+from stylegan_torch.commands.main import main
+from tests import DATA, HOME
+from tests.tools.browser import chromium, visiting
+from tests.tools.served import COMMAND, serving
+
+NETWORKS = ["--network", str(checkpoints.DEMO), "--network", str(DATA / "ada-cond.pkl")]
+SIZES = [(1300, 900), (800, 900), (375, 740)]
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    pytest.importorskip("websockets")
+    with serving(tmp_path_factory.mktemp("files"), *COMMAND, "explore", "--studio", *NETWORKS) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def page(url: str, browser: Any) -> Iterator[Any]:
+    with visiting(browser, url) as page:
+        _finished(page)
+        yield page
+
+
+def _with(url: str, state: object) -> str:
+    return f"{url}#{quote(json.dumps(state))}"
+
+
+def _finished(page: Any, *words: str) -> str:
+    """Wait until the page offers the files of what it shows and the command line has these words; returns that."""
+    for word in ("stylegan draw", *words):
+        page.locator("#commands", has_text=word).wait_for(state="attached")
+    page.locator("#download-png:not([disabled])").wait_for()
+    return str(page.locator("#commands").text_content())
+
+
+def _drag(page: Any, place: Any, across: float, up: float = 0.0) -> None:
+    """Drag from the middle of an element by shares of its size, in steps as a hand does."""
+    place.scroll_into_view_if_needed()
+    box = place.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + across * box["width"], y - up * box["height"], steps=8)
+    page.mouse.up()
+
+
+def _download(page: Any, name: str, folder: Path) -> Path:
+    with page.expect_download() as download:
+        page.click(f"#{name}")
+    path = folder / str(download.value.suggested_filename)
+    download.value.save_as(path)
+    return path
+
+
+def test_a_visit(page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page.fill("#seed", "7")
+    _finished(page, "--seeds 7 ")
+    _drag(page, page.locator("[data-field='Direction pca 1'] input[type=range]"), 0.2)
+    page.click(".direction >> nth=2 >> button >> nth=0")
+    command = _finished(page, "--seeds 7 ", "--move pca:1=", "--move pca:2=-1.0")
+    png, npz = _download(page, "download-png", tmp_path), _download(page, "download-npz", tmp_path)
+    assert f"--out {png.name} --save-latents {npz.name}" in command
+    (tmp_path / "again").mkdir()
+    monkeypatch.chdir(tmp_path / "again")
+    again = CliRunner().invoke(main, shlex.split(command)[1:])
+    assert again.exit_code == 0, again.output
+    assert Image.open(png).tobytes() == Image.open(png.name).tobytes()
+    with np.load(npz) as downloaded, np.load(npz.name) as drawn:
+        assert all(np.array_equal(downloaded[name], drawn[name]) for name in downloaded.files)
+    page.locator("#undo").click()
+    _finished(page, "--truncation 0.7 --out")
+    page.locator("#redo").click()
+    assert _finished(page, "pca:2=") == command
+    page.reload()
+    assert _finished(page) == command
+    page.fill("#seed", "8")
+    _finished(page, "--seeds 8 ")
+    page.locator(".history button").nth(1).click()
+    assert _finished(page, "--seeds 7 ") == command
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_picture_is_always_in_view(url: str, browser: Any, width: int, height: int) -> None:
+    with visiting(browser, url, width, height) as page:
+        _finished(page)
+        for part in ("pad", "directions", "truncation", "mixing", "history", "again"):
+            page.locator(f"#{part}").scroll_into_view_if_needed()
+            box = page.locator("#picture").bounding_box()
+            assert box["x"] >= 0
+            assert box["y"] >= 0
+            assert box["x"] + box["width"] <= width
+            assert box["y"] + box["height"] <= height
+            assert min(box["width"], box["height"]) > 150
+            middle = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+            assert page.evaluate("([x, y]) => document.elementFromPoint(x, y).id", middle) == "picture"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_every_control_changes_the_picture(page: Any) -> None:
+    page.locator(".seed").nth(3).click()
+    command = _finished(page, "--seeds 3 ")
+    _drag(page, page.locator(".pad"), 0.25, 0.25)
+    command = _finished(page, "--move pca:0=", "--move pca:1=")
+    page.get_by_role("button", name="All to zero").click()
+    _finished(page, "--truncation 0.7 --out")
+    page.fill("[data-field='Truncation'] input[type=number]", "0.5")
+    _finished(page, "--truncation 0.5 ")
+    page.get_by_text("Layer by layer").click()
+    page.locator(".band").nth(2).focus()
+    page.keyboard.press("ArrowUp")
+    _finished(page, "--truncation 0.55@2 ")
+    page.get_by_role("button", name="All alike").click()
+    page.locator(".seed").nth(8).hover()
+    page.get_by_role("button", name="Mix seed 8 in").click()
+    _finished(page, "--mix 8@0-4 ")
+    page.locator(".mix-row .cell").nth(0).click()
+    page.locator(".mix-row .cell").nth(1).press("Space")
+    _finished(page, "--mix 8@2-4 ")
+    page.get_by_role("button", name="Remove mix 1").click()
+    page.locator("#noise summary").click()
+    page.get_by_text("By a seed").click()
+    page.fill("#noise-seed", "4")
+    command = _finished(page, "--noise random --noise-seed 4 ")
+    assert "--mix" not in command
+    page.select_option("#network", "ada-cond.pkl")
+    assert "--noise random" in _finished(page, "ada-cond.pkl")
+    page.select_option("#class", "1")
+    _finished(page, "--class 1 ")
+
+
+def test_by_keyboard_alone(page: Any) -> None:
+    page.keyboard.press("]")
+    _finished(page, "--seeds 1 ")
+    page.locator(".seed[aria-selected=true]").focus()
+    page.keyboard.press("ArrowRight")
+    _finished(page, "--seeds 2 ")
+    page.keyboard.press("m")
+    _finished(page, "--mix 2@")
+    page.locator(".pad").focus()
+    page.keyboard.press("Shift+ArrowUp")
+    _finished(page, "--move pca:1=1.0 ")
+    page.keyboard.press("a")
+    assert page.locator("#compare").get_attribute("aria-pressed") == "true"
+    assert page.locator("#divider").is_visible()
+    page.keyboard.press("Control+z")
+    assert "--move" not in _finished(page, "--mix 2@0-4 --out")
+    page.keyboard.press("?")
+    assert page.get_by_role("dialog").is_visible()
+    page.keyboard.press("Escape")
+    assert page.get_by_role("dialog").count() == 0
+
+
+def test_all_that_can_be_used_has_a_name(page: Any) -> None:
+    nameless = """() => {
+      const all = [...document.querySelectorAll('button, input, select, [role=option], [tabindex]:not(#panel)')];
+      return all.filter((each) => {
+        const labels = [...(each.labels ?? [])].map((label) => label.textContent).join('');
+        return !(each.ariaLabel || each.getAttribute('aria-label') || labels || each.textContent.trim());
+      }).map((each) => each.outerHTML);
+    }"""
+    assert page.evaluate(nameless) == []
+    assert page.get_by_role("img", name="Picture of seed 0, truncation 0.7").is_visible()
+    assert page.evaluate("document.querySelectorAll('h1').length") == 1
+
+
+def test_odd_values_are_told_by_the_name_of_the_field(page: Any) -> None:
+    page.fill("#seed", "7")
+    before = _finished(page, "--seeds 7 ")
+    for value, said in (("3.7", "Seed: 3.7 is not a whole number"), ("-1", "Seed: -1 is not"), ("", "Seed is empty")):
+        page.fill("#seed", value)
+        page.locator("#status", has_text=said).wait_for()
+        assert page.locator("#seed").get_attribute("aria-invalid") == "true"
+        assert page.locator("#download-png").is_disabled()
+    page.fill("#seed", "7")
+    assert _finished(page, "--seeds 7 ") == before
+    assert page.locator("#seed").get_attribute("aria-invalid") is None
+    assert page.locator("#status").text_content() == ""
+
+
+def test_a_picture_and_latents_bring_back_what_they_are(page: Any, tmp_path: Path) -> None:
+    page.fill("#seed", "12")
+    _finished(page, "--seeds 12 ")
+    png, npz = _download(page, "download-png", tmp_path), _download(page, "download-npz", tmp_path)
+    drop = """async ([name, bytes]) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([new Uint8Array(bytes)], name));
+      window.dispatchEvent(new DragEvent('drop', {dataTransfer: transfer, cancelable: true}));
+    }"""
+    page.fill("#seed", "1")
+    _finished(page, "--seeds 1 ")
+    page.evaluate(drop, [png.name, list(png.read_bytes())])
+    _finished(page, "--seeds 12 ")
+    page.evaluate(drop, [npz.name, list(npz.read_bytes())])
+    _finished(page, f"--latents {npz.name} ")
+    page.evaluate(drop, ["x.png", [1, 2, 3]])
+    page.locator("#status", has_text="x.png does not say how it was made").wait_for()
+
+
+@pytest.mark.parametrize("state", [7, {"moves": 3, "mixes": [1], "psis": None}, {"psis": [{"layers": "coarse"}]}, "x"])
+def test_an_address_that_says_nothing_usable(url: str, browser: Any, state: object) -> None:
+    with visiting(browser, _with(url, state), prefix=url) as page:
+        _finished(page, "--seeds 0 ")
+
+
+def test_only_what_the_page_needs_is_served_to_it_alone(url: str) -> None:
+    answered = requests.get(url, timeout=600)
+    assert "script-src 'self'" in answered.headers["Content-Security-Policy"]
+    for path in ("docs", "openapi.json", "stream/x", "page", "x"):
+        assert requests.get(url + path, timeout=600).status_code == 404
+    for path in ("page/../web.py", "page/%2e%2e/web.py", "page/nothing.js"):
+        session = requests.Session()
+        asked = requests.Request("GET", url).prepare()
+        asked.url = url + path
+        assert session.send(asked, timeout=600).status_code == 404, path
+    for path, body in (("picture.png", b"{}"), ("latents.npz", b"{}"), ("latents", b"x")):
+        for origin in ("http://evil.example", "null", "http://localhost:3000"):
+            refused = requests.post(url + path, data=body, headers={"Origin": origin}, timeout=600)
+            assert (refused.status_code, refused.text) == (403, f"nothing is taken from another site, {origin!r}\n")
+        assert requests.post(url + path, headers={"Host": "evil.example"}, timeout=600).status_code == 403
+    assert requests.post(f"{url}picture.png", data=b"x" * 200_001, timeout=600).status_code == 413
+    assert requests.post(f"{url}latents?name=a.npz", data=bytes(20_000_001), timeout=600).status_code == 413
+    for body in (b"x", b"\xff", b"[" * 100_000, b'{"seed": -1}'):
+        refused = requests.post(f"{url}picture.png", data=body, timeout=600)
+        assert refused.status_code == 400
+        assert refused.json()["line"].count("\n") == 0
+    refused = requests.post(f"{url}latents?name=<img>.npz", data=b"x", timeout=600)
+    assert refused.status_code == 400
+    assert "stylegan-explore-" not in refused.text
+
+
+@pytest.mark.parametrize("header", [{"Origin": "http://evil.example"}, {"Host": "evil.example"}])
+def test_another_site_opens_no_stream(url: str, header: dict[str, str]) -> None:
+    port = urlsplit(url).port
+    upgrade = {
+        "Host": f"127.0.0.1:{port}",
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "x3JJHMbDL1EzLkh9GBhXDw==",
+    }
+    assert requests.get(f"{url}stream", headers=upgrade | header, timeout=600).status_code == 403
+
+
+def test_the_package_has_the_page() -> None:
+    with (HOME / "pyproject.toml").open("rb") as file:
+        patterns = tomllib.load(file)["tool"]["setuptools"]["package-data"]["stylegan_torch.explorer"]
+    folder = HOME / "stylegan_torch" / "explorer"
+    packed = {path for pattern in patterns for path in folder.glob(pattern)}
+    assert packed == {path for path in (folder / "page").rglob("*") if path.is_file()}
