@@ -172,6 +172,8 @@ def _serve_studio(
     login: str | None,
     open_browser: bool,
 ) -> None:
+    from PIL import Image
+
     try:
         from stylegan_torch.explorer import reports, web
     except ImportError as error:
@@ -181,6 +183,7 @@ def _serve_studio(
     from stylegan_torch.explorer.stream import MESSAGE_BYTES
     from stylegan_torch.explorer.studio import Studio
 
+    Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
     if click.get_current_context().params.get("debug"):
         reports.LOG.setLevel(logging.DEBUG)
     with closing(Studio(choices, directions)) as studio:

@@ -22,7 +22,7 @@ from stylegan_torch.drawing.images import Picture
 from stylegan_torch.explorer.fields import FieldError, text
 from stylegan_torch.explorer.renderer import OvertakenError
 from stylegan_torch.explorer.reports import told
-from stylegan_torch.explorer.studio import Studio, jpeg
+from stylegan_torch.explorer.studio import Studio, joined, jpeg
 
 CALM = 0.15
 """So many seconds without a wish, and the picture is drawn whole."""
@@ -166,8 +166,7 @@ class Stream:
         return file.content, self._studio.commands(request), picture.shape
 
     async def _send(self, kind: str, about: Mapping[str, object], shape: tuple[int, ...], image: bytes) -> None:
-        header = json.dumps({"kind": kind, **about, "height": shape[0], "width": shape[1]}).encode()
-        await self._say(len(header).to_bytes(4, "big") + header + image)
+        await self._say(joined({"kind": kind, **about, "height": shape[0], "width": shape[1]}, image))
 
     async def _complain(self, number: object, error: Exception) -> None:
         field = error.name if isinstance(error, FieldError) else None

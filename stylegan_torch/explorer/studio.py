@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import shlex
 import shutil
 import threading
@@ -83,7 +84,7 @@ class Studio:
         Raises:
             FieldError: if there is none of this name.
         """
-        network = self._name(name)
+        network = self.network_name(name)
         renderer, origin = self._opened(network)
         G = renderer.G
         return {
@@ -103,7 +104,12 @@ class Studio:
         found = renderer.directions(kind)
         return {"name": kind, "count": len(found), "layers": list(found.layers), "method": found.method}
 
-    def _name(self, name: object) -> str:
+    def network_name(self, name: object) -> str:
+        """Return the name of a network, of none the first's.
+
+        Raises:
+            FieldError: if there is none of this name.
+        """
         return choice("Network", next(iter(self.networks)) if name is None else name, self.networks)
 
     def read(self, state: object) -> Request:
@@ -113,7 +119,7 @@ class Studio:
             StyleGANError: if a field holds what it cannot hold.
         """
         fields = complete(state)
-        name = self._name(fields["network"])
+        name = self.network_name(fields["network"])
         place = Place(name, self.renderer(name).G, self.directions, self.shelf.get)
         return Request(name, read_picture(fields, place))
 
@@ -164,7 +170,7 @@ class Studio:
         Raises:
             StyleGANError: if it holds none for this network.
         """
-        chosen, folder = self._name(network), self.shelf.new_folder()
+        chosen, folder = self.network_name(network), self.shelf.new_folder()
         G = self.renderer(chosen).G
         try:
             brought = folder / f"brought{Path(name).suffix.lower()}"
@@ -195,3 +201,14 @@ def jpeg(picture: Picture, side: int | None = None) -> bytes:
     file = io.BytesIO()
     image.save(file, "JPEG", quality=90, subsampling=0)
     return file.getvalue()
+
+
+def frame(header: Mapping[str, object], picture: Picture | None = None, side: int | None = None) -> bytes:
+    """Return what pages are told: four bytes with the length of a header, the header as JSON, and a JPEG."""
+    return joined(header, b"" if picture is None else jpeg(picture, side))
+
+
+def joined(header: Mapping[str, object], image: bytes) -> bytes:
+    """Return a frame with an image file as it is."""
+    start = json.dumps(header).encode()
+    return len(start).to_bytes(4, "big") + start + image

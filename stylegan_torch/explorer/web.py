@@ -13,7 +13,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request as WebRequest
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket
 
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer.fields import FieldError
+from stylegan_torch.explorer.projecting import FITS, MOST_STEPS, SPACES, Projector
 from stylegan_torch.explorer.reports import told
 from stylegan_torch.explorer.stream import MESSAGE_BYTES, Stream
 from stylegan_torch.explorer.studio import File, Studio
@@ -35,7 +36,7 @@ STREAMS = 100
 ROUTES = {
     **dict.fromkeys(("/", "/page/*", "/favicon.ico", "/about", "/stream"), 0),
     **dict.fromkeys(("/picture.png", "/latents.npz"), MESSAGE_BYTES),
-    "/latents": UPLOAD_BYTES,
+    **dict.fromkeys(("/latents", "/projection"), UPLOAD_BYTES),
 }
 """The paths that are served, and the bytes that may be sent there."""
 _HEADERS = {
@@ -51,7 +52,7 @@ _HEADERS = {
 
 def application(studio: Studio) -> ASGIApp:
     """Return the explorer of some networks."""
-    server = _Server(studio)
+    server = _Server(studio, Projector(studio))
     app = Starlette(
         routes=[
             Route("/", server.index),
@@ -60,6 +61,7 @@ def application(studio: Studio) -> ASGIApp:
             Route("/picture.png", server.picture, methods=["POST"]),
             Route("/latents.npz", server.latents, methods=["POST"]),
             Route("/latents", server.bring, methods=["POST"]),
+            Route("/projection", server.project, methods=["POST"]),
             WebSocketRoute("/stream", server.stream),
             Mount("/page", StaticFiles(directory=PAGE)),
         ],
@@ -69,8 +71,8 @@ def application(studio: Studio) -> ASGIApp:
 
 
 class _Server:
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
+    def __init__(self, studio: Studio, projector: Projector) -> None:
+        self._studio, self._projector = studio, projector
         self._streams = 0
 
     async def index(self, request: WebRequest) -> Response:
@@ -81,7 +83,8 @@ class _Server:
 
     async def about(self, request: WebRequest) -> Response:
         name = request.query_params.get("network")
-        return JSONResponse(await asyncio.to_thread(self._studio.about, name))
+        about = await asyncio.to_thread(self._studio.about, name)
+        return JSONResponse({**about, "fits": FITS, "spaces": SPACES, "most_steps": MOST_STEPS})
 
     async def picture(self, request: WebRequest) -> Response:
         state = await _json(request)
@@ -95,6 +98,11 @@ class _Server:
         network, name = (request.query_params.get(each) for each in ("network", "name"))
         content = await request.body()
         return JSONResponse(await asyncio.to_thread(self._studio.bring, network, name or "latents", content))
+
+    async def project(self, request: WebRequest) -> Response:
+        content = await request.body()
+        job = await asyncio.to_thread(self._projector.read, content, dict(request.query_params))
+        return StreamingResponse(self._projector.frames(job), media_type="application/octet-stream")
 
     async def stream(self, socket: WebSocket) -> None:
         if self._streams >= STREAMS:

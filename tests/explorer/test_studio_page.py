@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import checkpoints
+from examples.faces.faces import draw_face, random_face
 from stylegan_torch.commands.main import main
 from tests import DATA, HOME
 from tests.tools.browser import chromium, visiting
@@ -41,7 +42,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def page(url: str, browser: Any) -> Iterator[Any]:
-    with visiting(browser, url) as page:
+    with visiting(browser, url, expected="status of 400") as page:
         _finished(page)
         yield page
 
@@ -219,6 +220,28 @@ def test_a_picture_and_latents_bring_back_what_they_are(page: Any, tmp_path: Pat
     _finished(page, f"--latents {npz.name} ")
     page.evaluate(drop, ["x.png", [1, 2, 3]])
     page.locator("#status", has_text="x.png does not say how it was made").wait_for()
+    page.click("#project")
+    page.locator("#status", has_text="the photograph is broken, or not a picture").wait_for()
+
+
+def test_a_photograph_is_projected(page: Any, tmp_path: Path) -> None:
+    draw_face(random_face(1)).resize((96, 96)).save(tmp_path / "-me.png")
+    page.locator("#photograph summary").click()
+    page.set_input_files("#photograph-file", tmp_path / "-me.png")
+    page.fill("#steps", "0")
+    page.click("#project")
+    page.locator("#status", has_text="Steps: 0 is not a whole number from 1 to 2000").wait_for()
+    page.fill("#steps", "2000")
+    page.click("#project")
+    page.locator("#projection", has_text="Step").wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.locator("#projection", has_text="Stopped.").wait_for()
+    page.fill("#steps", "2")
+    page.click("#project")
+    page.locator("#projection", has_text="96×96 pixels, resized to 64×64; projected at a PSNR of").wait_for()
+    command = _finished(page, "--latents out/-me.npz ")
+    assert command.startswith("stylegan project ./-me.png --network")
+    assert "--space w+ --fit crop --steps 2 --outdir out\nstylegan draw" in command
 
 
 @pytest.mark.parametrize("state", [7, {"moves": 3, "mixes": [1], "psis": None}, {"psis": [{"layers": "coarse"}]}, "x"])

@@ -56,18 +56,22 @@ def visiting(
     *,
     script: str = "",
     prefix: str | None = None,
+    expected: str = "\0",
     **more: Any,
 ) -> Iterator[Any]:
     """Open a page as somebody new, with a script that comes first; `more` is what Playwright takes of a context.
 
     In the end, nothing may have gone wrong in it, nor may it have asked for anything that begins with another `prefix`,
-    by default the page's own address.
+    by default the page's own address; an error with the words `expected` is none.
     """
     complaints: list[str] = []
     context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True, **more)
     page = context.new_page()
     page.set_default_timeout(WAIT)
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console",
+        lambda said: complaints.append(said.text) if said.type == "error" and expected not in said.text else None,
+    )
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: _check_request(request.url, prefix or url, complaints))
     if script:

@@ -7,6 +7,7 @@ import { historyPart } from './parts/history.js';
 import { mixingPart } from './parts/mixing.js';
 import { noisePart } from './parts/noise.js';
 import { padPart } from './parts/pad.js';
+import { photographPart } from './parts/photograph.js';
 import { seedsPart } from './parts/seeds.js';
 import { Stage } from './parts/stage.js';
 import { truncationPart } from './parts/truncation.js';
@@ -21,7 +22,7 @@ const broughtFiles = new Map();
 const studio = {
   engine, store, stage, facts: null, thumbs: new Thumbnails(engine),
   mixIn: () => {}, directionNames: () => [], renamed: () => parts.forEach((each) => each.settled?.()),
-  brought: (key) => broughtFiles.get(key), copy,
+  brought: (key) => broughtFiles.get(key), copy, tell, begin,
 };
 let parts = [];
 let history = null;
@@ -45,7 +46,7 @@ async function open(network) {
   byId('network').value = facts.network;
   history = historyPart(studio, byId('history'));
   again = againPart(studio, byId('again'));
-  const made = [[mixingPart, 'mixing'], [directionsPart, 'directions'], [padPart, 'pad'], [truncationPart, 'truncation'], [noisePart, 'noise'], [seedsPart, 'seeds']];
+  const made = [[mixingPart, 'mixing'], [directionsPart, 'directions'], [padPart, 'pad'], [truncationPart, 'truncation'], [noisePart, 'noise'], [photographPart, 'photograph'], [seedsPart, 'seeds']];
   parts = made.map(([part, id]) => part(studio, byId(id)));
   refresh();
   engine.draw(store.state);
@@ -134,17 +135,24 @@ async function download(make_) {
   }
 }
 
+/** Take up latents for pictures to begin with. */
+function begin(about) {
+  broughtFiles.set(about.latents, about);
+  store.change({ latents: about.latents, row: 0, mixes: [], moves: [], noise: 'official' });
+}
+
 async function bring(file) {
   try {
     if (/\.(npz|npy)$/i.test(file.name)) {
-      const about = await engine.bring(file, store.state.network);
-      broughtFiles.set(about.latents, about);
-      store.change({ latents: about.latents, row: 0, mixes: [], moves: [] });
+      begin(await engine.bring(file, store.state.network));
       return;
     }
     const state = await stateOfPicture(file);
     if (state) store.change(complete(state));
-    else tell(`${file.name} does not say how it was made: it is no picture from here.`);
+    else {
+      parts.find((each) => each.take)?.take(file);
+      tell(`${file.name} does not say how it was made: below, it can be projected as a photograph.`, null, false);
+    }
   } catch (error) {
     tell(error.message, error.field);
   }

@@ -2,6 +2,7 @@
  * The engine that draws on a server. An engine is an EventTarget with
  *   about(network) → what a page must know of a network        draw(state), thumbnails(group, [{key, state}])
  *   picture(state), latents(state) → {name, blob}              bring(file, network) → {latents, name, rows}
+ *   project(file, options, show, signal) → {latents, name, rows, line}; show gets {kind: "target" | "progress", line, share, blob}
  * and the events "frame" {state, whole, commands, blob}, "thumbnail" {group, key, blob}, "problem" {field, line},
  * "away" and "back". Of what it is asked to draw, and of a group's thumbnails, the newest counts.
  */
@@ -60,6 +61,19 @@ export class ServerEngine extends EventTarget {
     return (await this.#asking(url, { method: 'POST', body: file })).json();
   }
 
+  async project(file, options, show, signal) {
+    const url = new URL('projection', this.base);
+    for (const [name, value] of Object.entries({ name: file.name, ...options })) if (value !== null) url.searchParams.set(name, value);
+    const answer = await this.#asking(url, { method: 'POST', body: file, signal });
+    for await (const message of messages(answer.body.getReader())) {
+      const { header, blob } = opened(message, 'image/jpeg');
+      if (header.kind === 'error') throw new Problem(header);
+      if (header.kind === 'found') return header;
+      show({ ...header, blob });
+    }
+    throw new Problem({ field: null, line: 'the server ended it' });
+  }
+
   async #file(path, state) {
     const answer = await this.#asking(new URL(path, this.base), { method: 'POST', body: JSON.stringify(compact(state)) });
     const name = /filename="(.+)"/.exec(answer.headers.get('content-disposition'))?.[1] ?? path;
@@ -70,7 +84,8 @@ export class ServerEngine extends EventTarget {
     let answer;
     try {
       answer = await fetch(url, options);
-    } catch {
+    } catch (error) {
+      if (error.name === 'AbortError') throw error;
       throw new Problem({ field: null, line: 'the server does not answer' });
     }
     if (answer.ok) return answer;
@@ -118,9 +133,7 @@ export class ServerEngine extends EventTarget {
   }
 
   #hear(data) {
-    const length = new DataView(data).getUint32(0);
-    const header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
-    const blob = new Blob([new Uint8Array(data, 4 + length)], { type: header.whole ? 'image/png' : 'image/jpeg' });
+    const { header, blob } = opened(data, null);
     if (header.kind === 'frame') {
       this.#tell('frame', { ...header, state: this.#asked.get(header.id), blob });
       this.#busy = false;
@@ -136,5 +149,31 @@ export class ServerEngine extends EventTarget {
 
   #tell(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}
+
+/** Take a frame apart: the length of its header, that, and an image. */
+function opened(data, type) {
+  const length = new DataView(data).getUint32(0);
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
+  return { header, blob: new Blob([new Uint8Array(data, 4 + length)], { type: type ?? (header.whole ? 'image/png' : 'image/jpeg') }) };
+}
+
+/** The messages of a body, each of which comes after its length in four bytes. */
+async function* messages(reader) {
+  let rest = new Uint8Array();
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const all = new Uint8Array(rest.length + value.length);
+    all.set(rest);
+    all.set(value, rest.length);
+    rest = all;
+    while (rest.length >= 4) {
+      const length = new DataView(rest.buffer, rest.byteOffset).getUint32(0);
+      if (rest.length < 4 + length) break;
+      yield rest.slice(4, 4 + length).buffer;
+      rest = rest.slice(4 + length);
+    }
   }
 }
