@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from stylegan_torch.bulk.samples import BulkError, Sample
-from stylegan_torch.drawing.devices import DTYPES
+from stylegan_torch.drawing.devices import DTYPES, has_fast_form
 from stylegan_torch.drawing.draw import DrawSettings, draw_latents, labels_of, resolve, set_transform
 from stylegan_torch.drawing.images import Picture
 from stylegan_torch.drawing.seeds import latents_from_seeds
@@ -22,7 +22,7 @@ from stylegan_torch.editing.latents import joined
 from stylegan_torch.editing.measures import scores
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.fast import optimize
-from stylegan_torch.fast.folding import HALF
+from stylegan_torch.fast.choices import HALF
 from stylegan_torch.files.checkpoint import load, read_any
 from stylegan_torch.networks.interface import Discriminator, Generator
 from stylegan_torch.networks.registry import network_hash
@@ -105,7 +105,7 @@ class Network:
         self.hash = network_hash(G)
         set_transform(G)
         self.half = dtype in HALF
-        self.fast = device == "cpu" and dtype != torch.float64
+        self.fast = has_fast_form(device) and dtype != torch.float64
         self.G = G.to(device) if self.half else G.to(device, dtype)
         self.drawer = optimize(self.G, dtype) if self.fast else self.G
         self.drawn_in, self.dtype = dtype, torch.float32 if self.half else dtype

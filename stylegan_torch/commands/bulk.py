@@ -20,7 +20,7 @@ from stylegan_torch.commands import options
 from stylegan_torch.commands.given import allows_nonfinite
 from stylegan_torch.commands.inputs import NETWORK_FILE
 from stylegan_torch.commands.networks import usable_device
-from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports, reading, say
+from stylegan_torch.commands.terminal import Command, FiniteRange, one_line_errors, quick_imports, reading, say
 from stylegan_torch.errors import StyleGANError
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: str | None) -
         content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise click.BadParameter(f"cannot read {path}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise click.BadParameter(f"{path} is no text in UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
         raise click.BadParameter(f"{path}: {error}") from error
     known = {each.opts[0].lstrip("-"): each.name for each in ctx.command.params}
     strange = next((name for name in content if name.replace("_", "-") not in known), None)
@@ -185,7 +187,7 @@ RUNNING = options.block(ENGINE, WORKERS, ADDRESS, options.SIGN, PROGRESS, TRUST)
 )
 @click.option(
     "--best",
-    type=click.FloatRange(0, 1, min_open=True),
+    type=FiniteRange(0, 1, min_open=True),
     metavar="SHARE",
     help="Only those the discriminator likes best.",
 )
@@ -274,7 +276,7 @@ def resume(place: str, **given: Any) -> None:
 @bulk.command(cls=Command, short_help="Check a set.")
 @click.argument("place")
 @click.option(
-    "--redraw", type=click.FloatRange(0, 1), default=0.0, metavar="SHARE", help="Draw this share again, and compare."
+    "--redraw", type=FiniteRange(0, 1), default=0.0, metavar="SHARE", help="Draw this share again, and compare."
 )
 @NETWORKS
 @one_line_errors

@@ -11,7 +11,7 @@ import click
 
 from stylegan_torch.commands.inputs import InputFile
 from stylegan_torch.commands.options import block
-from stylegan_torch.commands.terminal import reading
+from stylegan_torch.commands.terminal import FiniteRange, reading
 from stylegan_torch.errors import StyleGANError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ CANVAS = block(
     ),
     click.option(
         "--feather",
-        type=click.FloatRange(0, 1),
+        type=FiniteRange(0, 1),
         default=0.05,
         show_default=True,
         help="How soft the edges of --layout are, in heights of the ordinary picture.",

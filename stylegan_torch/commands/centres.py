@@ -10,7 +10,7 @@ import click
 from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import OutputFile
 from stylegan_torch.commands.networks import note_no_class, open_generator
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say
+from stylegan_torch.commands.terminal import SEED, one_line_errors, quick_imports, say
 from stylegan_torch.drawing.marks import Marking
 from stylegan_torch.files.atomic import refuse_existing
 
@@ -40,9 +40,7 @@ Examples:
     help="What makes a centre the nearest: the distance in W, or of pictures, as in the paper, which are drawn for it.",
 )
 @options.CLASS
-@click.option(
-    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Everything random follows."
-)
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Everything random follows.")
 @click.option("--out", type=OutputFile(".npz"), default="centres.npz", show_default=True, help="The centres (.npz).")
 @click.option("--sheet", type=OutputFile(".png"), help="Also draw the pictures of all centres (.png).")
 @options.MARKING
@@ -91,6 +89,6 @@ def centres(
         save_png(sheet, to_pil(drawn.picture), about, marking=marking, force=force)
     shares = found.shares.tolist()
     say(
-        f"{count} centres of {shares[0]:.1%} to {shares[-1]:.1%} of {samples} w: {out}"
+        f"{count} centre{'s' * (count > 1)} of {shares[0]:.1%} to {shares[-1]:.1%} of {samples} w: {out}"
         + (f" and {sheet}" if sheet else "")
     )

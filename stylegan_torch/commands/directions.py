@@ -96,14 +96,16 @@ def _read_labels(path: Path) -> tuple[list[int], list[float]]:
     try:
         with path.open(newline="") as file:
             rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError) as error:
-        raise StyleGANError(f"cannot read {path}: {error}") from error
+    except OSError as error:
+        raise StyleGANError(f"cannot read {path}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise StyleGANError(f"{path} is no table in UTF-8: {error}") from error
     numbers, values = [], []
     for line, row in enumerate(rows, start=1):
         try:
             number, value = int(row[0]), float(row[1])
         except (ValueError, IndexError) as error:
-            if line == 1:  # a heading
+            if line == 1 and not row[0].strip().isdecimal():  # a heading
                 continue
             raise StyleGANError(f"{path}, line {line}: {','.join(row)!r} is not a seed and a label") from error
         numbers.append(number)

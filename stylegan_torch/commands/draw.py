@@ -16,7 +16,7 @@ from stylegan_torch.commands.given import note_check
 from stylegan_torch.commands.inputs import INPUT, OUTPUT
 from stylegan_torch.commands.latents import one_of, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say
+from stylegan_torch.commands.terminal import SEED, one_line_errors, quick_imports, reading, say
 from stylegan_torch.commands.truncating import Asked
 from stylegan_torch.drawing.marks import Marking
 from stylegan_torch.editing.composition import Composition, Mix, Move, Noise, check_directions, parse_mix, parse_move
@@ -87,7 +87,7 @@ def _find_source(mix: Mix) -> None:
 )
 @click.option(
     "--noise-seed",
-    type=click.IntRange(min=0),
+    type=SEED,
     default=0,
     show_default=True,
     help="Of --noise random, and of noise beyond the ordinary picture.",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from pathlib import Path
 
 import click
@@ -13,7 +12,7 @@ from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT
 from stylegan_torch.commands.latents import chosen_layers, latents_of, one_of, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
-from stylegan_torch.commands.terminal import one_line_errors, parse_seeds, quick_imports, reading, say
+from stylegan_torch.commands.terminal import finite, one_line_errors, parse_seeds, quick_imports, reading, say
 from stylegan_torch.commands.truncating import Asked
 from stylegan_torch.drawing.marks import Marking
 from stylegan_torch.files.atomic import refuse_existing
@@ -30,12 +29,9 @@ Examples:
 def parse_numbers(text: str) -> list[float]:
     """Read numbers with commas between."""
     try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = [math.nan]
-    if not all(map(math.isfinite, numbers)):
-        raise ValueError(f"{text!r} is not a list of numbers such as -2,0,2")
-    return numbers
+        return [finite(part) for part in text.split(",")]
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a list of numbers such as -2,0,2") from error
 
 
 @click.command(epilog=EXAMPLES, short_help="Move pictures along directions, as strips and grids.")

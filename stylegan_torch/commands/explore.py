@@ -19,7 +19,7 @@ from stylegan_torch import StyleGANError
 from stylegan_torch.commands import options
 from stylegan_torch.commands.given import allows_nonfinite
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE
-from stylegan_torch.commands.networks import open_generator, usable_device
+from stylegan_torch.commands.networks import may_round, open_generator, usable_device
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say, working
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ Examples:
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
 @options.DEVICE
 @options.EXACT
+@options.TF32
 @one_line_errors
 def explore(
     networks: tuple[str, ...],
@@ -100,12 +101,13 @@ def explore(
         with quick_imports():
             from stylegan_torch.explorer.sessions import NetworkChoice, Sessions
         usable_device(device)
+        tf32 = may_round(exact)
         on = ("--device", device) if device else ()
         choices = {
             name: NetworkChoice(
-                partial(_open, network, device, exact, allows_nonfinite()),
+                partial(_open, network, device, exact, allows_nonfinite(), tf32),
                 (*(("--network", network) if network else ()), *on),
-                ("--exact",) if exact else (),
+                ("--exact",) if exact else ("--tf32",) if tf32 else (),
             )
             for name, network in _names(networks).items()
         }
@@ -147,9 +149,9 @@ def _names(networks: tuple[str, ...]) -> dict[str, str | None]:
 
 
 def _open(
-    network: str | None, device: str | None, exact: bool, allow_nonfinite: bool
+    network: str | None, device: str | None, exact: bool, allow_nonfinite: bool, tf32: bool
 ) -> tuple[Generator, Generator, dict[str, object]]:
-    opened = open_generator(network, device, exact, allow_nonfinite)
+    opened = open_generator(network, device, exact, allow_nonfinite, tf32)
     return opened.G, opened.drawer, opened.origin
 
 

@@ -12,7 +12,16 @@ from stylegan_torch.commands import options
 from stylegan_torch.commands.convert import module_path, weak_isolation
 from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import NETWORK_FILE, OutputFile
-from stylegan_torch.commands.terminal import Command, one_line_errors, parse_seeds, quick_imports, reading, say, working
+from stylegan_torch.commands.terminal import (
+    Command,
+    FiniteRange,
+    one_line_errors,
+    parse_seeds,
+    quick_imports,
+    reading,
+    say,
+    working,
+)
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import one_line
 
@@ -55,7 +64,7 @@ _NOISES = {"official": "seeded", "const": "stored", "none": "none"}
 @click.option("--layers", is_flag=True, help="Record a sample of every layer's result too.")
 @click.option(
     "--memory",
-    type=click.FloatRange(min=1),
+    type=FiniteRange(min=1),
     metavar="GB",
     help="What memory and files it may use.  [default: 90 % of the machine's memory]",
 )

@@ -38,6 +38,7 @@ Examples:
   stylegan film --network ffhq.pt --latents me.npz --latents you.npz --seconds 4 --out us.gif
 """
 _NOISE_MODES = {"official": "const", "const": "const", "random": "random", "none": "none"}
+_MOST_FRAMES = 10_000_000
 _NEW_NOISES = 2
 """How often a second random noise is new."""
 _KEPT = ("truncation_psi", "truncation_cutoff", "truncation_psis", "truncation_centres", "class")
@@ -134,7 +135,7 @@ def film(
     out: Path,
     save_latents: Path | None,
     mark: bool,
-    batch: int,
+    batch: int | None,
     device: str | None,
     exact: bool,
     force: bool,
@@ -169,6 +170,8 @@ def film(
     with _usage_errors():
         plan = way.plan(opened)
         frames = w_frames * -(-plan.count // (columns * rows)) if w_frames else max(1, round(seconds * fps))
+        if frames > _MOST_FRAMES:
+            raise ValueError(f"a film has at most {_MOST_FRAMES:,} frames, not {frames:,}: ask for fewer seconds")
         cells = plan.cells(cells=columns * rows, frames=frames)
     easings, starts = [key.easing for key in way.keyframes], [key.seconds / seconds for key in way.keyframes]
     cells = [timed(cell, easing, easings=easings, starts=starts) for cell in cells]

@@ -11,7 +11,7 @@ from stylegan_torch import __version__
 from stylegan_torch.commands import options
 from stylegan_torch.commands.given import allows_nonfinite
 from stylegan_torch.commands.inputs import OUTPUT, OutputFile
-from stylegan_torch.commands.networks import note_no_class, origin_of, read_networks, usable_device
+from stylegan_torch.commands.networks import may_round, note_no_class, origin_of, read_networks, usable_device
 from stylegan_torch.commands.terminal import (
     Command,
     finite,
@@ -70,6 +70,7 @@ Examples:
 @options.DEVICE
 @options.DTYPE
 @options.EXACT
+@options.TF32
 @options.FORCE
 @click.version_option(__version__)
 @one_line_errors
@@ -86,7 +87,7 @@ def main(
     grid: Path | None,
     columns: int | None,
     weights: Literal["G_ema", "G"],
-    batch: int,
+    batch: int | None,
     device: str | None,
     dtype: str,
     exact: bool,
@@ -100,8 +101,10 @@ def main(
     paths = {seed: outdir / f"seed{seed:04d}.png" for seed in seeds}
     if grid in paths.values():
         raise click.BadParameter(f"{grid} is the name of one of the pictures", param_hint="--grid")
+    tf32 = may_round(exact)
     refuse_existing([*paths.values(), *([grid] if grid else [])], force)
     with quick_imports():
+        from stylegan_torch.drawing.devices import has_fast_form
         from stylegan_torch.drawing.draw import DrawSettings, draw, resolve, write_pictures
         from stylegan_torch.drawing.images import save_png, to_pil
         from stylegan_torch.drawing.sheets import Sheet
@@ -111,7 +114,15 @@ def main(
     truncation.note(G)
     more = truncation.of(G, cutoff=truncation_cutoff)
     settings = DrawSettings(
-        truncation.psi, truncation_cutoff, class_index, noise_mode, dtype, translate, rotate, truncation=more
+        truncation.psi,
+        truncation_cutoff,
+        class_index,
+        noise_mode,
+        dtype,
+        translate,
+        rotate,
+        truncation=more,
+        tf32=tf32,
     )
     try:
         resolved = resolve(G, settings)
@@ -120,7 +131,7 @@ def main(
     note_no_class(G, class_index)
     about = {**resolved, "network": origin_of(checkpoint, network), "weights": weights, "version": __version__}
     sheet = Sheet(len(seeds), columns) if grid else None
-    pictures = draw(G, seeds, settings, batch=batch, device=device, fast=device == "cpu" and not exact)
+    pictures = draw(G, seeds, settings, batch=batch, device=device, fast=not exact and has_fast_form(device))
     for _ in tracked(write_pictures(pictures, paths, about=about, sheet=sheet, marking=marking), "Drawing", len(seeds)):
         pass
     if sheet and grid:

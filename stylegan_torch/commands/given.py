@@ -49,6 +49,7 @@ class _Given:
     networks: names of their files.
     hashes: sha256 that they must have, in their order; not looked at yet.
     nonfinite: NaN and infinity in them are no reason to stop.
+    tf32: cards may round in float32.
     """
 
     pipes: list[_Pipe] = field(default_factory=list)
@@ -56,6 +57,7 @@ class _Given:
     networks: list[str] = field(default_factory=list)
     hashes: list[str] = field(default_factory=list)
     nonfinite: bool = False
+    tf32: bool = False
 
 
 def _given(ctx: click.Context | None) -> _Given:
@@ -85,6 +87,16 @@ def note_nonfinite(allowed: bool, ctx: click.Context) -> None:
 def allows_nonfinite() -> bool:
     """Return whether the running command was told that networks may have NaN and infinity in them."""
     return _given(click.get_current_context(silent=True)).nonfinite
+
+
+def note_tf32(allowed: bool, ctx: click.Context) -> None:
+    """Note whether cards may round in float32."""
+    _given(ctx).tf32 = allowed
+
+
+def allows_tf32() -> bool:
+    """Return whether the running command was told that cards may round in float32."""
+    return _given(click.get_current_context(silent=True)).tf32
 
 
 def has_hashes() -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from stylegan_torch.measuring.sets import Batch
     from stylegan_torch.types import JsonObject
 
-_OF_NETWORKS = ("ppl", "norms", "eqt", "eqt-frac", "eqr")
+_EQUIVARIANCES = ("eqt", "eqt-frac", "eqr")
+_OF_NETWORKS = ("ppl", "norms", *_EQUIVARIANCES)
 _SAMPLES = {"sets": 50_000, "networks": 1000}
 EXAMPLES = """\b
 Examples:
@@ -78,20 +80,21 @@ class Sources:
             fakes = self._collection(self.generated, size, self.samples)
             return fakes, self._reals((fakes.size.height, fakes.size.width))
         opened = open_generator(self.network, self.device, self.exact)
-        reals = self._reals(opened.G.img_size)
+        reals = self._reals(opened.G.img_size, opened.G.img_channels)
         return self._drawn(opened, reals, self.samples or samples), reals
 
-    def _reals(self, size: tuple[int, int]) -> Collection | None:
+    def _reals(self, size: tuple[int, int], channels: int = 3) -> Collection | None:
         if not self.reals:
             return None
-        return self._collection(self.reals, size, self.reals_count, mirror=self.mirror)
+        return self._collection(self.reals, size, self.reals_count, channels=channels, mirror=self.mirror)
 
     def _collection(
-        self, path: Path, size: tuple[int, int] | None, count: int | None, mirror: bool = False
+        self, path: Path, size: tuple[int, int] | None, count: int | None, *, channels: int = 3, mirror: bool = False
     ) -> Collection:
         from stylegan_torch.measuring import Collection
 
-        return Collection(path, size, count=count, seed=self.seed, mirror=mirror, skip_bad=self.bad == "skip")
+        skip = self.bad == "skip"
+        return Collection(path, size, channels=channels, count=count, seed=self.seed, mirror=mirror, skip_bad=skip)
 
     def _drawn(self, opened: Opened, reals: Collection | None, samples: int) -> Generated:
         from stylegan_torch.measuring import Generated
@@ -122,8 +125,13 @@ class Sources:
             raise click.UsageError("give the real pictures with --reals")
         if self.resolution and not self.generated:
             raise click.UsageError("--resolution is for --generated: a network's pictures have the size they have")
-        if self.generated and (self.classes != "none" or self.values != "8bit" or self.truncation is not None):
-            raise click.UsageError("--classes, --values and --truncation are for what a network draws")
+        of_networks = (self.classes, self.values, self.noise, self.truncation, self.truncation_cutoff)
+        if self.generated and of_networks != ("none", "8bit", "official", None, None):
+            raise click.UsageError(
+                "--classes, --values, --noise, --truncation and --truncation-cutoff are for what a network draws"
+            )
+        if not self.reals and (self.mirror or self.reals_count):
+            raise click.UsageError("--mirror and --reals-count are of --reals")
 
 
 SOURCES = options.block(
@@ -159,6 +167,18 @@ SOURCES = options.block(
     options.resolution("Of pictures, with --generated.  [default: of its first]"),
     options.bad("Bad pictures."),
 )
+WORKING = options.block(
+    click.option(
+        "--seed",
+        type=click.IntRange(0, (1 << 31) - 1),
+        default=0,
+        show_default=True,
+        help="The first; all follows from it.",
+    ),
+    options.DEVICE,
+    options.EXACT,
+    click.option("--cache", type=OUTPUT, help="Where features are kept.  [default: the user's cache folder]"),
+)
 
 
 @click.command(epilog=EXAMPLES, short_help="FID, KID, precision, path lengths, equivariance …")
@@ -178,16 +198,7 @@ SOURCES = options.block(
 @click.option("--crop-face", is_flag=True, help="For ppl: only the middle of FFHQ's pictures, as the papers do.")
 @options.DISTANCE
 @options.batch(4)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, (1 << 31) - 1),
-    default=0,
-    show_default=True,
-    help="The first; all follows from it.",
-)
-@options.DEVICE
-@options.EXACT
-@click.option("--cache", type=OUTPUT, help="Where features are kept.  [default: the user's cache folder]")
+@WORKING
 @click.option("--keep", is_flag=True, help="Keep the features of what is generated too, for other measures.")
 @click.option("--out", type=OutputFile(".json"), help="Write the numbers here, with all they depend on.")
 @options.FORCE
@@ -225,7 +236,8 @@ def measure(
     eqt-frac   by parts of pixels,
     eqr        and to rotation (StyleGAN3 appendix E)
 
-    With an --extractor that is not the papers', a measure has another name. Killed, the same command goes on.
+    With an --extractor that is not the papers', a measure has another name. Killed, the same command goes on with the
+    features that it had; what is measured on a network alone begins anew.
     """
     names = tuple(dict.fromkeys(what))
     of_sets = [name for name in names if name in options.SET_MEASURES]
@@ -236,6 +248,8 @@ def measure(
         raise click.UsageError(f"{of_network[0]} is measured on a network, not on pictures")
     if not of_sets and (sources.reals or sources.mirror or sources.reals_count or sources.classes != "none"):
         raise click.UsageError(f"{of_network[0]} takes no --reals, --reals-count, --mirror or --classes")
+    if "ppl" not in names and (ends_only or crop_face or space == "z"):
+        raise click.UsageError("--space, --ends-only and --crop-face are for ppl")
     if sources.truncation is not None and not {"ppl", "norms"}.isdisjoint(names):
         raise click.UsageError("path lengths are measured without truncation")
     if out:
@@ -244,6 +258,8 @@ def measure(
         from stylegan_torch.measuring import measure, open_extractor
         from stylegan_torch.measuring.comparison import software
     report: JsonObject = {"measures": [], "software": software()}
+    paths = Paths(space, ends_only, crop_face, distance_name, trust_distance, batch)
+    measured = _of_network(of_network, sources, paths) if of_network else list
     if of_sets:
         generated, reals = sources.open(_SAMPLES["sets"])
         device = usable_device(sources.device)
@@ -258,9 +274,7 @@ def measure(
             batch=batch,
             watch=watch,
         )
-    if of_network:
-        paths = Paths(space, ends_only, crop_face, distance_name, trust_distance, batch)
-        report["measures"] += _of_network(of_network, sources, paths)
+    report["measures"] += measured()
     say(*(_line(row) for row in report["measures"]))
     if out:
         write_json(out, report, force)
@@ -278,16 +292,29 @@ class Paths:
     batch: int
 
 
-def _of_network(names: Sequence[str], sources: Sources, paths: Paths) -> list[JsonObject]:
-    from stylegan_torch.networks.registry import network_hash
+def _of_network(names: Sequence[str], sources: Sources, paths: Paths) -> Callable[[], list[JsonObject]]:
+    """Return what measures a network, after a look whether that is possible: what comes before may take hours."""
+    from stylegan_torch.editing.latents import require_w
+    from stylegan_torch.editing.perceptual import open_distance
+    from stylegan_torch.measuring.equivariance import moved_input
 
     opened = open_generator(sources.network, sources.device, exact=True)
+    for name in names:
+        (moved_input if name in _EQUIVARIANCES else require_w)(opened.G)
+    if "ppl" in names:
+        open_distance(paths.distance, opened.G.device, paths.trust)
     note_no_class(opened.G, None)
+    return partial(_rows, names, opened, sources, paths)
+
+
+def _rows(names: Sequence[str], opened: Opened, sources: Sources, paths: Paths) -> list[JsonObject]:
+    from stylegan_torch.networks.registry import network_hash
+
     samples = sources.samples or _SAMPLES["networks"]
     network = {**opened.origin, "weights": network_hash(opened.G)}
     rows = []
     for name in names:
-        measured = _equivariance if name in ("eqt", "eqt-frac", "eqr") else _lengths
+        measured = _equivariance if name in _EQUIVARIANCES else _lengths
         title, values, settings = measured(name, opened, samples, sources, paths)
         about = {"samples": samples, "seed": sources.seed, **settings}
         rows.append({"measure": name, "title": title, "values": values, "settings": about, "network": network})
@@ -335,7 +362,7 @@ def _lengths(name: str, opened: Opened, samples: int, sources: Sources, paths: P
             seed=sources.seed,
         )
         title = f"perceptual path length ({distance.name})"
-    low, high = values.quantile(0.01), values.quantile(0.99)
+    low, high = values.quantile(0.01, interpolation="lower"), values.quantile(0.99, interpolation="higher")
     kept = values[(values >= low) & (values <= high)]
     found = {"mean": values.mean(), "spread": values.std(), "mean without the outer 2 %": kept.mean()}
     return title, {key: float(value) for key, value in found.items()}, settings

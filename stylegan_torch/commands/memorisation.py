@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from stylegan_torch.commands import options
-from stylegan_torch.commands.inputs import OUTPUT, InputFolder, OutputFile
-from stylegan_torch.commands.measure import SOURCES, Sources, watch, write_json
+from stylegan_torch.commands.inputs import InputFolder, OutputFile
+from stylegan_torch.commands.measure import SOURCES, WORKING, Sources, watch, write_json
 from stylegan_torch.commands.networks import usable_device
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say, tracked
 from stylegan_torch.files.atomic import refuse_existing
@@ -35,16 +35,7 @@ Examples:
     "--neighbours", type=click.IntRange(min=1), default=3, show_default=True, help="Training pictures of each."
 )
 @options.batch(16)
-@click.option(
-    "--seed",
-    type=click.IntRange(0, (1 << 31) - 1),
-    default=0,
-    show_default=True,
-    help="The first; all follows from it.",
-)
-@options.DEVICE
-@options.EXACT
-@click.option("--cache", type=OUTPUT, help="Where features are kept.  [default: the user's cache folder]")
+@WORKING
 @click.option("--page", type=OutputFile(".html"), help="Write a page of the pictures, the worst first.")
 @click.option("--pairs", type=click.IntRange(min=1), default=50, show_default=True, help="Pictures on the page.")
 @click.option("--out", type=OutputFile(".json"), help="Write all that was found here.")
@@ -76,7 +67,7 @@ def memorisation(
         from stylegan_torch.measuring import features_folder, features_of, open_extractor
         from stylegan_torch.measuring import memorisation as find
         from stylegan_torch.measuring.comparison import software
-        from stylegan_torch.measuring.features import forget
+        from stylegan_torch.measuring.features import forget, keep
         from stylegan_torch.measuring.memorisation import report, write_page
     device = usable_device(sources.device)
     opened = open_extractor(extractor, device, weights=features, download=download)
@@ -106,4 +97,5 @@ def memorisation(
         write_page(page, content, found, (drawn, of_drawn), (reals, of_reals), pairs=pairs, force=force)
     if out:
         write_json(out, content, force)
+    keep(folders[0])
     forget(folders[1])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from stylegan_torch.commands.given import allows_nonfinite
+from stylegan_torch.commands.given import allows_nonfinite, allows_tf32
 from stylegan_torch.commands.inputs import Pictures
 from stylegan_torch.commands.terminal import quick_imports, say
 
@@ -28,7 +28,11 @@ class Opened:
 
 
 def open_generator(
-    network: str | None, device: str | None = None, exact: bool = False, allow_nonfinite: bool | None = None
+    network: str | None,
+    device: str | None = None,
+    exact: bool = False,
+    allow_nonfinite: bool | None = None,
+    tf32: bool | None = None,
 ) -> Opened:
     """Return a generator's moving average on a device; by default the bundled network.
 
@@ -37,10 +41,12 @@ def open_generator(
         device: by default the best there is.
         exact: draw with the plain form too.
         allow_nonfinite: NaN and infinity in it are no reason to stop; by default, what the running command was told.
+        tf32: let cards round in float32; by default, what it was told.
 
     Raises:
         StyleGANError: if it cannot be read.
     """
+    from stylegan_torch.drawing.devices import has_fast_form
     from stylegan_torch.drawing.draw import set_transform
     from stylegan_torch.fast import optimize
 
@@ -49,9 +55,20 @@ def open_generator(
     allow_nonfinite = allows_nonfinite() if allow_nonfinite is None else allow_nonfinite
     G = checkpoint.network("G_ema", allow_nonfinite=allow_nonfinite).to(device)
     set_transform(G)  # upright whatever transform the file has, as stylegan-generate draws
-    return Opened(
-        G, G if exact or device != "cpu" else optimize(G), origin_of(checkpoint, network and Path(network).name)
-    )
+    tf32 = may_round(exact) if tf32 is None else tf32
+    drawer = optimize(G, tf32=tf32) if has_fast_form(device) and not exact else G
+    return Opened(G, drawer, origin_of(checkpoint, network and Path(network).name))
+
+
+def may_round(exact: bool) -> bool:
+    """Return whether the running command was told that cards may round in float32.
+
+    Raises:
+        UsageError: if it was told to draw with the plain form too.
+    """
+    if exact and allows_tf32():
+        raise click.UsageError("--tf32 is the fast form's: it goes without --exact")
+    return allows_tf32()
 
 
 def open_discriminator(network: str | None, device: str | None = None) -> Discriminator:

@@ -18,7 +18,7 @@ from stylegan_torch.commands import options
 from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import INPUT, OUTPUT
 from stylegan_torch.commands.networks import note_no_class, open_generator
-from stylegan_torch.commands.terminal import finite, one_line_errors, quick_imports, reading, say, tracked
+from stylegan_torch.commands.terminal import SEED, FiniteRange, one_line_errors, quick_imports, say, tracked
 from stylegan_torch.drawing.marks import UNMARKED, Marking
 from stylegan_torch.files.atomic import refuse_existing, spelled
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SAVE_SECONDS = 10.0
 """How much work a killed process may lose, at most."""
 FILM_FPS = 16
-ABOVE_0, FROM_0 = click.FloatRange(min=0, min_open=True), click.FloatRange(min=0)
+ABOVE_0, FROM_0 = FiniteRange(min=0, min_open=True), FiniteRange(min=0)
 EXAMPLES = """\b
 Examples:
   stylegan project photo.jpg --network ffhq.pt
@@ -47,15 +47,10 @@ Examples:
 """
 
 
-def _tuning(name: str, default: float, help: str, type: click.IntRange | click.FloatRange = ABOVE_0) -> options.Option:
+def _tuning(name: str, default: float, help: str, type: click.IntRange | FiniteRange = ABOVE_0) -> options.Option:
     """Return an option of --tune; None where it is not given, which is the paper's value."""
     help = f"{help}  [default: {default:g}]"
-    return click.option(name, type=type, callback=reading(_finite), metavar="X", help=help)
-
-
-def _finite(value: float) -> float:
-    finite(str(value))
-    return value
+    return click.option(name, type=type, metavar="X", help=help)
 
 
 TUNING = options.block(
@@ -104,7 +99,7 @@ TUNING = options.block(
 @options.DISTANCE
 @TUNING
 @options.CLASS
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Everything random follows.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Everything random follows.")
 @click.option("--outdir", type=OUTPUT, default="out", show_default=True, help="Where the results go.")
 @click.option(
     "--film",

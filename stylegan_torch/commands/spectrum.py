@@ -12,7 +12,7 @@ import click
 from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT, InputFolder, OutputFile
 from stylegan_torch.commands.networks import note_no_class, open_generator
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say, tracked
+from stylegan_torch.commands.terminal import FiniteRange, one_line_errors, quick_imports, say, tracked
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import one_line
 
@@ -50,7 +50,7 @@ _SIDE = 384
 )
 @options.truncation("Of a network's pictures; 1 = none.  [default: 1]")
 @options.CLASS
-@click.option("--beta", type=click.FloatRange(min=0), default=8.0, show_default=True, help="Of the Kaiser window.")
+@click.option("--beta", type=FiniteRange(0, 100), default=8.0, show_default=True, help="Of the Kaiser window.")
 @click.option("--out", type=OutputFile(".npz"), default="spectrum.npz", show_default=True, help="The spectrum (.npz).")
 @click.option(
     "--picture", type=OutputFile(".png"), help="Its map and its radial profile.  [default: as --out, but .png]"
@@ -82,6 +82,8 @@ def spectrum(
     """
     if pictures and network:
         raise click.UsageError("give PICTURES or --network, not both")
+    if pictures and (truncation is not None or class_index is not None):
+        raise click.UsageError("--truncation and --class are for what a network draws")
     picture = picture or out.with_suffix(".png")
     refuse_existing([out, picture], force)
     with quick_imports():
@@ -108,14 +110,9 @@ def spectrum(
         batches = _of_network(opened.G, samples, batch, settings)
     normalisation = {"mean": other.mean, "std": other.std} if other else {}
     found = average_spectrum(batches, beta=beta, about={**about, "beta": beta}, **normalisation)
+    image = _drawn(found, out.stem, other, reals.stem if reals else None)
     save(out, found, force)
-    save_png(
-        picture,
-        _drawn(found, out.stem, other, reals.stem if reals else None),
-        found.about,
-        marking=Marking(False),
-        force=force,
-    )
+    save_png(picture, image, found.about, marking=Marking(False), force=force)
     say(f"The spectrum of {found.count} picture{'s' * (found.count > 1)} in {out}, and in {picture}")
 
 
@@ -154,9 +151,10 @@ def _of_network(G: Generator, samples: int, batch: int, settings: DrawSettings) 
     """Yield a generator's pictures [1, C, H, W] in [-1, 1], in 8 bits."""
     import torch
 
+    from stylegan_torch.drawing.devices import has_fast_form
     from stylegan_torch.drawing.draw import draw
 
-    drawn = draw(G, range(samples), settings, batch=batch, device=G.device, fast=G.device.type == "cpu")
+    drawn = draw(G, range(samples), settings, batch=batch, device=G.device, fast=has_fast_form(G.device))
     for _, picture in tracked(drawn, "Drawing", samples):
         yield torch.from_numpy(picture.transpose(2, 0, 1).copy())[None].double() / 127.5 - 1
 

@@ -11,7 +11,7 @@ from stylegan_torch.commands import options
 from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import NETWORK_FILE, OutputFile
 from stylegan_torch.commands.networks import read_all, refuse_inputs
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say
+from stylegan_torch.commands.terminal import SEED, one_line_errors, quick_imports, reading, say
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import columns
 
@@ -58,7 +58,7 @@ def parse_shape(text: str) -> tuple[int, int]:
     metavar="N",
     help="Take labels of N classes, of which each draws at first what the network did.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="New tensors follow from it.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="New tensors follow from it.")
 @options.SHA256
 @options.FORCE
 @one_line_errors

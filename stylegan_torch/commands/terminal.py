@@ -24,11 +24,15 @@ from typing import Any, TextIO, TypeVar, cast
 import click
 
 from stylegan_torch.commands.given import as_given, take_inputs
+from stylegan_torch.editing.composition import FLOAT32_MAX
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.text import one_line, printable
 
 _Item = TypeVar("_Item")
 _Given = TypeVar("_Given")
+_NO_MEMORY = "there is not enough memory for this: ask for less at once, smaller pictures or fewer classes"
+SEED = click.IntRange(0, 2**32 - 1)
+"""Of an option: the seeds there are, as in `parse_seeds`."""
 
 
 class Command(click.Command):
@@ -169,13 +173,23 @@ def one_line_errors(function: Callable[..., object]) -> Callable[..., object]:
             if debug:
                 say(*traceback.format_exc().rstrip().split("\n"), err=True)
                 sys.exit(1)
-            text = str(error) if isinstance(error, StyleGANError) else f"unexpected {type(error).__name__}: {error}"
+            told = isinstance(error, StyleGANError) or _out_of_memory(error)
+            text = str(error) if told else f"unexpected {type(error).__name__}: {error}"
+            text = _NO_MEMORY if _out_of_memory(error) else text
             say("Error: " + one_line(as_given(text)), err=True)
-            if not isinstance(error, StyleGANError):
+            if not told:
                 say("Run again with --debug for the whole story, and please report it.", err=True)
             sys.exit(1)
 
     return click.option("--debug", is_flag=True, help="Show the traceback of an error.")(wrapper)
+
+
+def _out_of_memory(error: Exception) -> bool:
+    # PyTorch's error for a device is a class of its own, which is imported with it; on the CPU there are words only.
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and (type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error))
+    )
 
 
 @contextmanager
@@ -227,14 +241,28 @@ def reading(
 
 
 def finite(text: str) -> float:
-    """Read a finite number."""
+    """Read a finite number that float32 can hold, as networks take it."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
         raise ValueError(f"{text!r} is not a finite number")
+    if abs(value) > FLOAT32_MAX:
+        raise ValueError(f"{text!r} is beyond what float32 holds")
     return value
+
+
+class FiniteRange(click.FloatRange):
+    """Finite numbers of a range: click's own takes NaN as within any, and infinity where an end is open."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number."""
+        number = float(super().convert(value, param, ctx))
+        try:
+            return finite(str(number))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def pair(text: str) -> tuple[float, float]:
@@ -247,8 +275,8 @@ def pair(text: str) -> tuple[float, float]:
 
 def picture_size(text: str) -> tuple[int, int]:
     """Read a size such as 512x384, or 256 for a square: width and height."""
-    found = re.fullmatch(r"(\d{1,5})(?:[x,](\d{1,5}))?", text)
-    if not found:
+    found = re.fullmatch(r"(\d{1,5})(?:[x,](\d{1,5}))?", text, re.ASCII)
+    if not found or 0 in map(int, filter(None, found.groups())):
         raise ValueError(f"{text!r} is not a size such as 256x256")
     return int(found[1]), int(found[2] or found[1])
 

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from stylegan_torch import StyleGANError
 from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, OUTPUT, InputFolder
-from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say, tracked
+from stylegan_torch.commands.terminal import SEED, FiniteRange, one_line_errors, quick_imports, reading, say, tracked
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import columns, one_line
 from stylegan_torch.types import JsonObject
@@ -86,7 +86,7 @@ def _metrics(text: str) -> tuple[str, ...]:
 )
 @click.option("--cond", "conditional", is_flag=True, help="New networks by --cfg take the pictures' labels.")
 @click.option("--resume", is_flag=True, help="Go on from the last snapshot in --outdir.")
-@click.option("--kimg", type=click.FloatRange(min=0), help="Train until so many thousand pictures were shown.")
+@click.option("--kimg", type=FiniteRange(min=0), help="Train until so many thousand pictures were shown.")
 @click.option("--batch", type=click.IntRange(min=1), help="Pictures of a step, over all processes.")
 @click.option("--at-once", type=click.IntRange(min=1), help="Pictures a process takes at once; fewer need less memory.")
 @click.option(
@@ -111,20 +111,16 @@ def _metrics(text: str) -> tuple[str, ...]:
     callback=lambda _, __, value: value and _groups(value),
     help="Which augmentations; bgc and so on are the first letters of several.  [default: bgc]",
 )
-@click.option("--p", "augment_p", type=click.FloatRange(0, 1), help="Probability of augmentations; where ada begins.")
-@click.option(
-    "--target", "augment_target", type=click.FloatRange(-1, 1), help="Mean sign of real scores that ada aims at."
-)
-@click.option("--gamma", "r1_gamma", type=click.FloatRange(min=0), help="Weight of R1.")
+@click.option("--p", "augment_p", type=FiniteRange(0, 1), help="Probability of augmentations; where ada begins.")
+@click.option("--target", "augment_target", type=FiniteRange(-1, 1), help="Mean sign of real scores that ada aims at.")
+@click.option("--gamma", "r1_gamma", type=FiniteRange(min=0), help="Weight of R1.")
 @click.option("--flip", "--mirror", "flip", is_flag=True, default=None, help="Show pictures mirrored half of the time.")
 @click.option("--subset", type=click.IntRange(min=1), metavar="N", help="Train on N of the pictures, chosen by --seed.")
-@click.option("--seed", type=click.IntRange(min=0), help="Everything random follows from it.")
+@click.option("--seed", type=SEED, help="Everything random follows from it.")
 @click.option("--set", "more", multiple=True, metavar="NAME=VALUE", help="Any other, such as path_length_weight=0.")
 @options.bad("What to do about broken or tiny pictures.")
 @click.option("--fresh-d", is_flag=True, help="Begin with an untrained discriminator where --network has none.")
-@click.option(
-    "--snapshot-kimg", type=click.FloatRange(min=0.001), default=100.0, show_default=True, help="Between two."
-)
+@click.option("--snapshot-kimg", type=FiniteRange(min=0.001), default=100.0, show_default=True, help="Between two.")
 @click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16", "float16"]),
@@ -138,7 +134,7 @@ def _metrics(text: str) -> tuple[str, ...]:
     help=f"Measure the network against DATA, and keep the best by the first: {','.join(options.SET_MEASURES)}.",
 )
 @click.option(
-    "--metrics-kimg", type=click.FloatRange(min=0.001), help="Between two measurements.  [default: --snapshot-kimg]"
+    "--metrics-kimg", type=FiniteRange(min=0.001), help="Between two measurements.  [default: --snapshot-kimg]"
 )
 @click.option(
     "--metrics-samples", type=click.IntRange(min=10), default=50_000, show_default=True, help="Pictures drawn for each."
@@ -147,7 +143,9 @@ def _metrics(text: str) -> tuple[str, ...]:
 @click.option(
     "-n", "--dry-run", "dry_run", is_flag=True, help="Only say what would be trained; nothing is written or prepared."
 )
-@click.option("--cache", type=OUTPUT, help="Where prepared pictures go.  [default: the user's cache folder]")
+@click.option(
+    "--cache", type=OUTPUT, help="Where prepared pictures and features go.  [default: the user's cache folder]"
+)
 @one_line_errors
 def train(
     data: Path,
@@ -186,6 +184,8 @@ def train(
         raise click.UsageError("give one of --network, --config, --cfg and --resume; --cfg goes with --network too")
     if (resolution or conditional) and (network or not cfg):
         raise click.UsageError("--resolution and --cond are of new networks by --cfg")
+    if not metrics and (metrics_kimg or extractor or features or download):
+        raise click.UsageError("--metrics-kimg, --extractor, --features and --download go with --metrics")
     if not dry_run:
         refuse_existing([outdir / "snapshot"], force=True)
     with quick_imports():
@@ -231,6 +231,7 @@ def train(
             download=download,
             kimg=metrics_kimg or snapshot_kimg,
             samples=metrics_samples,
+            cache=cache,
         )
     with alone_in(outdir) if first else nullcontext():
         _train(plan, snapshot_kimg, tensorboard, judge)

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
+from stylegan_torch.fast.precision import card_float32
+
 DTYPES = {
     "float32": torch.float32,
     "float64": torch.float64,
@@ -37,14 +39,13 @@ def usable_device(name: str) -> str:
 
 
 def exact_float32() -> AbstractContextManager[None]:
-    """Return a context in which NVIDIA cards don't round the inputs of float32 convolutions to 10 bits.
+    """Return a context in which NVIDIA cards don't round the inputs of float32 products, as `card_float32` has it."""
+    return card_float32(tf32=False)
 
-    They do by default, and it shows in 8-bit pictures.
-    """
-    cudnn = torch.backends.cudnn
-    return cudnn.flags(
-        enabled=cudnn.enabled, benchmark=cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False
-    )
+
+def has_fast_form(device: str | torch.device) -> bool:
+    """Tell whether pictures are drawn faster by the fast form; on Apple's GPUs that was never measured."""
+    return torch.device(device).type in ("cpu", "cuda")
 
 
 def hardware(device: str) -> str:

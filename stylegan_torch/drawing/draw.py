@@ -22,7 +22,8 @@ from stylegan_torch.drawing.sheets import Sheet
 from stylegan_torch.drawing.truncation import Truncation, mapped
 from stylegan_torch.errors import NoAverageError, NoClassError
 from stylegan_torch.fast import optimize
-from stylegan_torch.fast.folding import HALF
+from stylegan_torch.fast.choices import HALF
+from stylegan_torch.fast.memory import batch_for
 from stylegan_torch.networks import stylegan3
 from stylegan_torch.networks.interface import Discriminator, Generator
 
@@ -41,6 +42,7 @@ class DrawSettings:
     translate, rotate: of StyleGAN3's images, to the right and down in picture heights, and in degrees. Without them its
         images are drawn upright, whatever transform the file has, as the release's script does.
     truncation: instead of psi and cutoff.
+    tf32: let the fast form round in float32 on a card, as `optimize` has it.
     """
 
     truncation_psi: float | None = None
@@ -51,6 +53,7 @@ class DrawSettings:
     translate: tuple[float, float] | None = None
     rotate: float | None = None
     truncation: Truncation | None = None
+    tf32: bool = False
 
 
 Resolved = TypedDict(
@@ -58,6 +61,7 @@ Resolved = TypedDict(
     {
         "noise_mode": str,
         "dtype": str,
+        "tf32": bool,
         "class": int,
         "translate": tuple[float, float],
         "rotate": float,
@@ -78,6 +82,8 @@ def resolve(G: Generator, settings: DrawSettings) -> Resolved:
         ValueError: if they ask for something the network doesn't have.
     """
     resolved: Resolved = {"noise_mode": settings.noise_mode, "dtype": settings.dtype}
+    if settings.tf32:
+        resolved["tf32"] = True
     if settings.class_index is not None:
         check_class(G, settings.class_index)
         resolved["class"] = settings.class_index
@@ -178,7 +184,7 @@ def draw(
     seeds: Sequence[int],
     settings: DrawSettings | None = None,
     *,
-    batch: int = 1,
+    batch: int | None = None,
     device: str | torch.device = "cpu",
     fast: bool = False,
 ) -> Iterator[tuple[int, Picture]]:
@@ -188,7 +194,7 @@ def draw(
         G: a generator of this package.
         seeds: which pictures.
         settings: how to draw them.
-        batch: pictures drawn at once; a matter of speed and memory only.
+        batch: pictures drawn at once, by default what fits a card, 1 elsewhere; a matter of speed and memory only.
         device: where to draw. The network itself is moved there, to float64 if the settings say so, and gets their
             transform.
         fast: draw with the network's fast form.
@@ -202,9 +208,10 @@ def draw(
     half = dtype in HALF
     G = G.to(device) if half else G.to(device, dtype)
     if fast and dtype != torch.float64:
-        G = optimize(G, dtype)
+        G = optimize(G, dtype, tf32=settings.tf32)
     if "translate" in resolved:
         set_transform(G, resolved["translate"], resolved["rotate"])
+    batch = batch_for(G, batch if len(seeds) > 1 else 1)
     for start in range(0, len(seeds), batch):
         some = seeds[start : start + batch]
         z = latents_from_seeds(some, G.z_dim).to(device, torch.float32 if half else dtype)
@@ -228,18 +235,26 @@ def draw_latents(
     c: Tensor | None = None,
     noise: Sequence[Tensor] = (),
     noise_mode: str = "const",
-    batch: int = 1,
+    batch: int | None = None,
 ) -> Iterator[Picture]:
     """Yield the pictures of latents, drawn where the generator is; the arguments are those of `synthesize`.
 
-    `batch` pictures are drawn at once.
+    `batch` pictures are drawn at once, by default what fits a card, 1 elsewhere.
     """
-    for start in range(0, len(latents), batch):
-        some = slice(start, start + batch)
-        maps = [each if len(each) == 1 else each[some] for each in noise]
-        labels = None if c is None else c[some]
-        images = synthesize(G, latents[some], c=labels, noise=maps, noise_mode=noise_mode)
+    at_once = batch_for(G, batch if len(latents) > 1 else 1)
+    for some, labels, maps in _parts(latents, c, noise, at_once):
+        images = synthesize(G, some, c=labels, noise=maps, noise_mode=noise_mode)
         yield from to_uint8(images, G.rounding).numpy()
+
+
+def _parts(
+    latents: Tensor, c: Tensor | None, noise: Sequence[Tensor], size: int
+) -> Iterator[tuple[Tensor, Tensor | None, list[Tensor]]]:
+    """Yield so many latents at a time, with their labels and noise."""
+    for start in range(0, len(latents), size):
+        some = slice(start, start + size)
+        maps = [each if len(each) == 1 else each[some] for each in noise]
+        yield latents[some], None if c is None else c[some], maps
 
 
 def set_transform(G: Generator, translate: tuple[float, float] = (0.0, 0.0), rotate: float = 0.0) -> None:
@@ -258,6 +273,8 @@ def synthesize(
 ) -> Tensor:
     """Return the images [N, C, H, W] of latents, drawn where the generator is, as exactly as float32 is there.
 
+    They are drawn at once, or in parts if a card has no room for that.
+
     Args:
         G: a generator, in its plain or fast form.
         latents: ws [N, num_ws, w_dim], or z [N, z_dim] of a network without W.
@@ -265,7 +282,10 @@ def synthesize(
         noise: explicit noise [1 or N, 1, H, W], one a noisy layer.
         noise_mode: "const" (stored maps), "random" or "none", where no noise is given.
     """
-    device = G.device
+    device, at_once = G.device, batch_for(G, max(len(latents), 1))
+    if len(latents) > at_once:
+        parts = _parts(latents, c, noise, at_once)
+        return torch.cat([synthesize(G, x, c=labels, noise=maps, noise_mode=noise_mode) for x, labels, maps in parts])
     with exact_float32():
         if not G.has_w:
             return G(latents.to(device), None if c is None else c.to(device))

@@ -28,6 +28,8 @@ from stylegan_torch.networks.registry import assemble, tensors_of
 Fill = Literal["reflect", "tile", "edge"]
 """What the constant becomes beyond its edges: mirrored in its last samples, repeated, or its last samples again."""
 FILLS: tuple[Fill, ...] = get_args(Fill)
+LARGEST = 1 << 14
+"""Side of a picture."""
 _WithConstant = stylegan1.Generator | stylegan2.Generator
 Size = tuple[int, int]
 """Height and width, or from the top and from the left."""
@@ -109,6 +111,8 @@ def canvas_of(
     size = size or ordinary
     if any(side < step or side % step for side in size):
         raise CanvasError(f"{size[0]}x{size[1]}: this network's sides are multiples of {step}, at least that")
+    if max(size) > LARGEST:
+        raise CanvasError(f"{size[0]}x{size[1]}: a side has at most {LARGEST} pixels")
     if offset is None:
         offset = _middle(size[0] - ordinary[0], step), _middle(size[1] - ordinary[1], step)
     if any(each % step for each in offset):

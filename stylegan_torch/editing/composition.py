@@ -14,6 +14,8 @@ METHODS = ("pca", "sefa")
 """Directions that a network has of its own, so that no file is needed."""
 _PSI = re.compile(r"(?P<psi>[^@]+)(@(?P<layers>[a-z0-9,\- ]+))?")
 _MIX = re.compile(r"(?P<source>.+)@(?P<layers>[a-z0-9,\- ]+)")
+FLOAT32_MAX = 3.4028234663852886e38
+"""The largest number that networks can be given."""
 _MOVE = re.compile(r"(?P<directions>.+):(?P<index>\d+)=(?P<strength>[^@=]+)(@(?P<layers>[a-z0-9,\- ]+))?")
 
 
@@ -72,7 +74,7 @@ def parse_psi(text: str) -> float | LayerPsi:
         psi = float(found["psi"]) if found else float("nan")
     except ValueError:
         psi = float("nan")
-    if not found or not abs(psi) < float("inf"):
+    if not found or not abs(psi) <= FLOAT32_MAX:
         raise ValueError(f"{text!r} is not a finite number, or one for some layers, such as 0.7@coarse")
     return LayerPsi(psi, well_formed_layers(found["layers"])) if found["layers"] else psi
 
@@ -101,7 +103,7 @@ def parse_move(text: str) -> Move:
         strength = float(found["strength"]) if found else float("nan")
     except ValueError:
         strength = float("nan")
-    if not found or not abs(strength) < float("inf"):
+    if not found or not abs(strength) <= FLOAT32_MAX:
         raise ValueError(f"{text!r} is not directions:number=strength, such as pca:0=2.5 or smile.npz:0=-1@4-8")
     layers = well_formed_layers(found["layers"]) if found["layers"] else ""
     return Move(found["directions"], int(found["index"]), strength, layers)

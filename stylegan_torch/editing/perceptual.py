@@ -113,7 +113,7 @@ class ScriptDistance:
         known = {argument.name for argument in self.network.forward.schema.arguments}
         self.options = {key: key == "return_lpips" for key in ("resize_images", "return_lpips") if key in known}
         self.name = f"script {hashlib.sha256(data).hexdigest()[:16]}"
-        self._seen: tuple[Tensor, Tensor] | None = None
+        self._seen: list[tuple[Tensor, Tensor]] = []
 
     def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
         """Return the distances [N] of images and targets [N, C, H, W] in [-1, 1].
@@ -121,11 +121,14 @@ class ScriptDistance:
         Raises:
             DistanceError: for pictures that are neither grey nor RGB.
         """
-        # A projection compares with the same targets at every step, and the network is all it costs.
-        if self._seen is None or self._seen[0] is not targets:
+        # A projection compares with the same targets at every step, tuning with others in between; the network is all
+        # that it costs.
+        found = next((each for each in self._seen if each[0] is targets), None)
+        if found is None:
             with torch.no_grad():
-                self._seen = targets, self._features(targets)
-        return (self._features(images) - self._seen[1]).square().flatten(1).sum(dim=1)
+                found = targets, self._features(targets)
+        self._seen = [*(each for each in self._seen if each is not found), found][-2:]
+        return (self._features(images) - found[1]).square().flatten(1).sum(dim=1)
 
     def _features(self, images: Tensor) -> Tensor:
         return self.network((_rgb(reduced(images)) + 1) * 127.5, **self.options)

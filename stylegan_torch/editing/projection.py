@@ -25,6 +25,7 @@ from stylegan_torch.editing.latents import Latents, chosen, require_w, w_statist
 from stylegan_torch.editing.perceptual import Distance, PyramidDistance
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import new_file, opened_by_name
+from stylegan_torch.files.tensors import load_plain
 from stylegan_torch.networks.interface import Generator
 from stylegan_torch.networks.registry import network_hash
 
@@ -327,7 +328,7 @@ def load_state(path: Path) -> State:
     """
     try:
         with opened_by_name(path) as name:
-            state = torch.load(name, weights_only=True, map_location="cpu")
+            state = load_plain(name)
     except FileNotFoundError as error:
         raise ProjectionError(f"there is no {path} to resume from") from error
     except Exception as error:  # what torch raises for a damaged file is anything

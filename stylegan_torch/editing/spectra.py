@@ -84,11 +84,13 @@ def average_spectrum(
         about: what the pictures are, JSON data.
 
     Raises:
-        SpectrumError: if there is no picture, or a channel is the same everywhere.
+        SpectrumError: if there is no picture, a channel is the same everywhere, or mean or std are of other channels.
     """
     sums: _Sums | None = None
     for images in batches:
-        sums = sums or _Sums(images, beta)
+        if sums is None:
+            _refuse_others(images.shape[1], mean, std)
+            sums = _Sums(images, beta)
         sums.add(images)
     if not sums:
         raise SpectrumError("there are no pictures")
@@ -99,6 +101,13 @@ def average_spectrum(
     power = torch.fft.fftshift(sums.power(mean, std))
     radii, profile = radial_profile(power)
     return Spectrum(power, radii, profile, mean, std, sums.count, about or {})
+
+
+def _refuse_others(channels: int, *statistics: Tensor | None) -> None:
+    """Raise SpectrumError for statistics that are not of so many channels."""
+    for given in statistics:
+        if given is not None and given.shape != (channels,):
+            raise SpectrumError(f"pictures have {channels} channels, the mean and the spread {given.numel()}")
 
 
 class _Sums:
@@ -176,6 +185,7 @@ def load(path: Path) -> Spectrum:
         values = {name: torch.from_numpy(arrays[name].astype(np.float64)) for name in _ARRAYS}
         spectrum = Spectrum(**values, count=count, about=about)
         shapes = [getattr(spectrum, name).ndim for name in _ARRAYS]
-    if shapes != [2, 1, 1, 1, 1] or len(spectrum.radii) != len(spectrum.profile):
+    finite = all(bool(value.isfinite().all()) for value in values.values())
+    if shapes != [2, 1, 1, 1, 1] or len(spectrum.radii) != len(spectrum.profile) or not finite:
         raise SpectrumError(f"{path}: its arrays are not those of a spectrum")
     return spectrum

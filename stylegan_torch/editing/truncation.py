@@ -108,10 +108,11 @@ def load(path: Path, G: Generator) -> CentreSet:
             points.ndim != 2
             or shares.shape != points.shape[:1]
             or not len(points)
+            or not (points.isfinite().all() and shares.isfinite().all())
             or centres.near not in get_args(Near)
         ):
             raise ValueError(points.shape)
-    if points.shape[1] != G.w_dim or not points.isfinite().all():
+    if points.shape[1] != G.w_dim:
         raise CentresError(f"{path}: these centres are of another network, with w of {points.shape[1]}")
     return centres
 

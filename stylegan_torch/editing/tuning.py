@@ -117,7 +117,7 @@ class Tuning:
                 before = self._drawn(self.G, ws)
             loss = loss + self.settings.locality_weight * self._difference(self._drawn(self._tuned, ws), before)[0]
         if not math.isfinite(float(loss.detach())):
-            raise TuningError("the tuning diverged: lower its learning rate")
+            raise TuningError("the tuning diverged: lower its learning rate (--tune-rate)")
         gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
@@ -149,7 +149,7 @@ class Tuning:
         """
         result = copy.deepcopy(self._tuned).requires_grad_(False)
         if nonfinite(tensors_of(result)):
-            raise TuningError("the tuning diverged: lower its learning rate")
+            raise TuningError("the tuning diverged: lower its learning rate (--tune-rate)")
         return result
 
 

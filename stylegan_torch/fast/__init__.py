@@ -1,8 +1,9 @@
 """The fast form of a generator, derived from the plain one for drawing; both draw the same to about 1e-5.
 
-Gains are folded into weights, biases and noise, feature maps are channels-last, pointwise operations work in place,
-large maps are made in strips (`strips`), styles scale whichever is smaller, weights or feature maps, and a CPU draws
-a batch picture by picture. The plain form remains the one to read, to train and to look into.
+Gains are folded into weights, biases and noise, pointwise operations work in place, and styles scale whichever is
+smaller, weights or feature maps. A CPU draws a batch picture by picture, and large maps in strips (`strips`); a card
+draws batches at once, with weights that all pictures share. `choices` has what else suits which. The plain form remains
+the one to read, to train and to look into.
 """
 
 from __future__ import annotations
@@ -52,12 +53,16 @@ _FORMS: dict[type[Generator], _Make] = {
 }
 
 
-def optimize(G: Generator, dtype: torch.dtype = torch.float32) -> Generator:
+def optimize(G: Generator, dtype: torch.dtype = torch.float32, *, tf32: bool = False) -> Generator:
     """Return the fast form of a generator: the same interface, its own tensors, for drawing only.
+
+    It is made for the device that the generator is on.
 
     Args:
         G: a generator of this package, in eval mode.
         dtype: of feature maps at 64² and above: float32, or bfloat16 (float16 on a GPU) for speed.
+        tf32: let NVIDIA cards round the inputs of float32 products to 10 bits. Whatever PyTorch is set to, they
+            don't without.
 
     It keeps no state between calls, so threads may share it. A network without a fast form is returned as it is, with a
     warning.
@@ -66,4 +71,8 @@ def optimize(G: Generator, dtype: torch.dtype = torch.float32) -> Generator:
     if make is None:
         warnings.warn(f"{type(G).__module__}.{type(G).__name__} has no fast form; using the plain one", stacklevel=2)
         return G
-    return make(G, dtype).eval().requires_grad_(False)
+    fast = make(G, dtype).eval().requires_grad_(False)
+    for part in fast.modules():
+        if isinstance(part, DrawsOnly):
+            part.tf32 = tf32
+    return fast

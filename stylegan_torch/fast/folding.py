@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self, TypeVar
 
 import torch
@@ -10,6 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan_torch.fast import strips
+from stylegan_torch.fast.choices import choices_for, laid_out
+from stylegan_torch.fast.precision import card_float32
 from stylegan_torch.fast.strips import Conv, Finish, NearestUpConv, Stage, run, strip_rows
 from stylegan_torch.networks.layers import (
     ACTIVATIONS,
@@ -27,7 +30,6 @@ _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
     "lrelu": lambda x: F.leaky_relu_(x, 0.2),
 }
 """Activations f with f(ax) = a f(x) for positive a, so that their gain can be folded into what comes before."""
-HALF = (torch.float16, torch.bfloat16)
 SMALL = 64
 """Levels below this side are drawn in float32 where the rest is in half precision: that costs little and helps much."""
 
@@ -71,10 +73,11 @@ def finisher(
     in_place = _IN_PLACE.get(activation)
 
     def finish(y: Tensor, start: int) -> Tensor:
-        if scale is not None:
-            y = y.mul_(scale)
-        if bias is not None:
-            y = y.add_(bias)
+        if scale is not None and bias is not None and not strips.in_pieces(y):
+            y = torch.addcmul(bias, y, scale, out=y)  # reading and writing is what takes a card's time
+        else:
+            y = y if scale is None else y.mul_(scale)
+            y = y if bias is None else y.add_(bias)
         if noise is not None:
             rows = noise[:, :, start : start + y.shape[2]]
             y = y.add_(rows) if strength is None else y.addcmul_(rows, strength)
@@ -89,7 +92,8 @@ def normalized(finish: Finish, eps: float) -> Finish:
 
     def finish_and_normalize(y: Tensor, start: int) -> Tensor:
         y = finish(y, start)
-        power = torch.linalg.vector_norm(y, dim=1, keepdim=True).square_().div_(y.shape[1])
+        wide = torch.float32 if y.dtype == torch.float16 else None  # float16 overflows at 65504
+        power = torch.linalg.vector_norm(y, dim=1, keepdim=True, dtype=wide).square_().div_(y.shape[1])
         return y.mul_(power.add_(eps).rsqrt_())
 
     return finish_and_normalize
@@ -160,9 +164,9 @@ def in_two_dimensions(f: Tensor) -> Tensor:
 
 
 def empty_map(like: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
-    """Return an unset map [N, channels, *size], channels-last, of the batch, dtype and device of another."""
-    shape = (len(like), channels, *size)
-    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
+    """Return an unset map [N, channels, *size] of the batch, dtype and device of another, in strips or to filter."""
+    shape, layout = (len(like), channels, *size), choices_for(like).filtered
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
 
 
 def assemble(stages: Sequence[Stage], x: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
@@ -179,8 +183,8 @@ def assemble(stages: Sequence[Stage], x: Tensor, channels: int, size: tuple[int,
 def plain_conv(weight: Tensor, stage: str, bias: Tensor | None, finish: Finish) -> Stage:
     """Return the stage of a plain kernel [O, I, k, k]."""
     if stage == "up":
-        return NearestUpConv(nearest_up_kernel(weight).contiguous(memory_format=torch.channels_last), bias, finish)
-    return Conv(weight.contiguous(memory_format=torch.channels_last), bias, finish)
+        return NearestUpConv(laid_out(nearest_up_kernel(weight)), bias, finish)
+    return Conv(laid_out(weight), bias, finish)
 
 
 def one_by_one(batch: Tensor) -> bool:
@@ -195,7 +199,16 @@ _NO_PRECISION = "the fast form has the precision that it was made with: choose i
 
 
 class DrawsOnly(nn.Module):
-    """A network, or part of one, that gives no gradients and keeps its precision, and says so if asked for others."""
+    """A network, or part of one, that gives no gradients and keeps its precision, and says so if asked for others.
+
+    `tf32` is whether a card may round in float32.
+    """
+
+    tf32 = False
+
+    def float32(self, x: Tensor) -> AbstractContextManager[None]:
+        """Return a context in which a card calculates as this network shall, with inputs such as `x`."""
+        return nullcontext() if x.is_cpu else card_float32(self.tf32)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Refuse to be trained.
@@ -256,7 +269,8 @@ class OneByOne(DrawsOnly):
         check_shape("ws", ws, self.num_ws, self.w_dim)
         together: Any = super()
         if not one_by_one(ws) or is_watched(self):
-            return together.forward(ws, noise_mode, noise).float()
+            with self.float32(ws):
+                return together.forward(ws, noise_mode, noise).float()
         buffers, images = self.noise_buffers(), None
         maps = [each for each in pick_noise(buffers, ws, noise_mode, noise) if each is not None]
         mode = "none" if buffers and not maps else noise_mode

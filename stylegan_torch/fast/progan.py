@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from stylegan_torch.fast.choices import laid_out
 from stylegan_torch.fast.folding import (
     SMALL,
     DrawsOnly,
@@ -66,7 +67,7 @@ class ProGANBlock(progan.SynthesisBlock):
     def forward(self, x: Tensor) -> Tensor:
         """Map the features of the level below (at 4×4: the latents) to this level's."""
         if hasattr(self, "fc"):
-            return self.conv1(self.fc(x).to(self.dtype).contiguous(memory_format=torch.channels_last))
+            return self.conv1(laid_out(self.fc(x).to(self.dtype)))
         if is_watched(self):
             return self.conv1(self.conv0(x))
         stages = [self.conv0.stage(), self.conv1.stage()]
@@ -93,6 +94,7 @@ class ProGANGenerator(DrawsOnly, progan.Generator):
         self.refuse_gradients(z, *self.parameters())
         labels_or_zeros(c, self.c_dim, z)
         if not one_by_one(z) or is_watched(self):
-            return super().forward(z, c, *options, **others).float()
+            with self.float32(z):
+                return super().forward(z, c, *options, **others).float()
         each = [(z[i : i + 1], None if c is None else c[i : i + 1]) for i in range(len(z))]
         return torch.cat([self(*one, *options, **others) for one in each])

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -143,6 +144,64 @@ class UpConv:
             y = F.pad(y, (0 if even else left, 0 if even else right, above, below))
         y = F.conv2d(y, self.blur, self.bias, padding=(0, left if even else 0), groups=y.shape[1])
         return self.finish(y, start)
+
+
+@dataclass(frozen=True)
+class PhaseUpConv:
+    """What `UpConv` does as one convolution to the four kinds of pixels that lie around each given one.
+
+    weight: [4·O, I, k, k], as of `phase_kernel`. bias: [4·O].
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+    finish: Finish
+    scale: Tensor | None = None
+
+    def out_height(self, height: int) -> int:
+        """Return twice the height."""
+        return 2 * height
+
+    def reach(self, start: int, stop: int, height: int) -> tuple[int, int]:
+        """Return the rows that lie around them."""
+        p = self.weight.shape[-1] // 2
+        return max(start // 2 - p, 0), min((stop + 1) // 2 + p, height)
+
+    def run(self, x: Tensor, first: int, start: int, stop: int, height: int) -> Tensor:
+        """Make rows `start` to `stop`."""
+        x = x if self.scale is None else x * self.scale
+        y = interleaved(F.conv2d(x, self.weight, self.bias, padding=self.weight.shape[-1] // 2))
+        return self.finish(y[:, :, start - 2 * first : stop - 2 * first], start)
+
+
+def phase_kernel(weight: Tensor, blur: Tensor, before: int) -> Tensor:
+    """Return the kernel [4·O, I, n, n] of `PhaseUpConv`, row by row of each 2×2 pixels.
+
+    Args:
+        weight: [O, I, k, k].
+        blur, before: as of `UpConv`, the filter [n, n].
+    """
+    outputs, inputs, k, _ = weight.shape
+    n = blur.shape[-1]
+    flat = F.pad(weight, (n - 1,) * 4).reshape(outputs * inputs, 1, k + 2 * (n - 1), -1)
+    both = F.conv2d(flat, blur[None, None]).reshape(outputs, inputs, k + n - 1, -1)  # of the transposed convolution
+    # Pixel 2i + d takes x[i + t] times tap d + s - 2t.
+    s, taps = n - 1 - before, k + n - 1
+    reach = max((1 + s) // 2, (taps - 1 - s) // 2, 0)
+    t = torch.arange(-reach, reach + 1, device=weight.device)
+    places = torch.stack([s - 2 * t, 1 + s - 2 * t]).flatten()
+    edge = int(places.abs().max()) + taps
+    both = F.pad(both, (edge, edge, edge, edge))[:, :, places + edge][:, :, :, places + edge]
+    return both.reshape(outputs, inputs, 2, len(t), 2, len(t)).permute(2, 4, 0, 1, 3, 5).flatten(0, 2)
+
+
+def interleaved(y: Tensor) -> Tensor:
+    """Return pixels of four kinds [N, 4·O, H, W] in their places, [N, O, 2H, 2W], in the same layout."""
+    N, channels, H, W = y.shape
+    kinds = y.reshape(N, 2, 2, channels // 4, H, W)
+    if y.is_contiguous():
+        return kinds.permute(0, 3, 4, 1, 5, 2).reshape(N, -1, 2 * H, 2 * W)
+    return kinds.permute(0, 4, 1, 5, 2, 3).reshape(N, 2 * H, 2 * W, -1).permute(0, 3, 1, 2)
 
 
 @dataclass(frozen=True)

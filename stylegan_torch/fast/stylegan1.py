@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from stylegan_torch.fast.choices import HALF, laid_out
 from stylegan_torch.fast.folding import (
-    HALF,
     SMALL,
     DrawsOnly,
     FoldedLinear,
@@ -25,6 +25,8 @@ from stylegan_torch.fast.folding import (
 from stylegan_torch.fast.strips import Depthwise, Finish, Stage
 from stylegan_torch.networks import stylegan1
 from stylegan_torch.networks.layers import layer_noise, pixel_norm
+
+_FLOAT16 = (torch.finfo(torch.float16).min, torch.finfo(torch.float16).max)
 
 
 class StyledConv(DrawsOnly):
@@ -74,20 +76,19 @@ class StyledConv(DrawsOnly):
         noise = None if noise is None else noise.to(self.dtype)
         end = finisher(cfg.activation, noise, bias=late, strength=getattr(self, "strength", None))
         y = self._input(x, w, early, end)
-        y = self._style(pixel_norm(y) if cfg.use_pixel_norm else y, w)
+        if cfg.use_pixel_norm:
+            y = pixel_norm(y.float()).to(y.dtype) if y.dtype == torch.float16 else pixel_norm(y)
+        y = self._style(y, w)
         return y if gain == 1 else y.mul_(gain)
 
     def _input(self, x: Tensor | None, w: Tensor, early: Tensor | None, end: Finish) -> Tensor:
         if self.kind == "const":
             y = self.const.expand(len(w), -1, -1, -1)
-            y = (y if early is None else y + early[:, None, None]).contiguous(memory_format=torch.channels_last).clone()
-            return end(y, 0)
+            return end(laid_out(y if early is None else y + early[:, None, None]).clone(), 0)
         if self.kind == "dense":
             channels = len(self.weight) // math.prod(self.size)
             y = (w.to(self.dtype) @ self.weight.t()).reshape(len(w), channels, *self.size)
-            return end(
-                (y if early is None else y + early[:, None, None]).contiguous(memory_format=torch.channels_last), 0
-            )
+            return end(laid_out(y if early is None else y + early[:, None, None]), 0)
         assert x is not None
         activated = self.kind == "up" and self.config.activate_before_blur
         first = finisher(self.config.activation) if activated else lambda y, start: y
@@ -115,6 +116,8 @@ class StyledConv(DrawsOnly):
         if cfg.use_styles:
             factor, shift = self.affine(w)[:, :, None, None].chunk(2, dim=1)
             scale = scale * (factor + cfg.style_bias)
+        if y.dtype == torch.float16:  # a constant map has a scale beyond its range, and zeros to be scaled
+            scale = scale.clamp(*_FLOAT16)
         return torch.addcmul(shift.to(y.dtype), y, scale.to(y.dtype), out=y)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from stylegan_torch.fast.choices import choices_for, laid_out
 from stylegan_torch.fast.folding import (
     SMALL,
     DrawsOnly,
@@ -24,7 +25,7 @@ from stylegan_torch.fast.folding import (
     is_watched,
     own,
 )
-from stylegan_torch.fast.strips import Conv, Finish, Stage, UpConv, run, strip_rows
+from stylegan_torch.fast.strips import Conv, Finish, PhaseUpConv, Stage, UpConv, phase_kernel, run, strip_rows
 from stylegan_torch.networks import stylegan2
 from stylegan_torch.networks.layers import layer_noise
 
@@ -58,17 +59,17 @@ class ModulatedConv(DrawsOnly):
         self.register_buffer("bias", (layer.bias.detach() * gain).to(dtype))
         self.affine = FoldedLinear(layer.affine)
         self.enlarges = getattr(layer, "up", 1) > 1
-        pixels = size[0] * size[1]
-        self.scale_weights = out_channels * in_channels * k * k <= pixels * (out_channels + in_channels / 4)
+        self.phases = self.enlarges and choices_for(weight, dtype).phases
         weight = weight * gain
-        weight = weight.transpose(0, 1) if self.enlarges else weight
-        weight = weight if self.scale_weights else weight.to(dtype)
-        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
         if self.enlarges:
             n = layer.resample_filter.shape[-1]
             self.before = k // 2 + (n + 1) // 2 - (k - 1)
-            blur = (in_two_dimensions(layer.resample_filter) * 4).flip(0, 1).expand(out_channels, 1, n, n)
-            self.register_buffer("blur", blur.to(dtype).contiguous())
+            blur = (in_two_dimensions(layer.resample_filter) * 4).flip(0, 1)
+            weight = phase_kernel(weight, blur, self.before) if self.phases else weight.transpose(0, 1)
+            self.register_buffer("blur", blur.expand(out_channels, 1, n, n).to(dtype).contiguous())
+        self.scale_weights = weight.numel() <= size[0] * size[1] * (out_channels + in_channels / 4)
+        weight = weight if self.scale_weights else weight.to(dtype)
+        self.register_buffer("weight", laid_out(weight, dtype))
         self.strength = 0.0
         if hasattr(layer, "noise_const"):
             self.register_buffer("noise_const", own(layer.noise_const))
@@ -94,9 +95,15 @@ class ModulatedConv(DrawsOnly):
 
     def _per_channel(self, style: Tensor, factor: Tensor | None) -> Tensor:
         scale = style[None, :] if factor is None else factor[:, None] * style[None, :]
-        return (scale.t() if self.enlarges else scale)[:, :, None, None]
+        if self.phases:
+            scale = scale.repeat(4, 1)
+        elif self.enlarges:
+            scale = scale.t()
+        return scale[:, :, None, None]
 
     def _stage(self, weight: Tensor, bias: Tensor | None, finish: Finish, scale: Tensor | None) -> Stage:
+        if self.phases:
+            return PhaseUpConv(weight, None if bias is None else bias.repeat(4), finish, scale)
         if self.enlarges:
             return UpConv(weight, self.blur, bias, self.before, finish, scale)
         return Conv(weight, bias, finish, scale)
@@ -157,8 +164,7 @@ class StyleGAN2Block(stylegan2.SynthesisBlock):
         """Map the features of the level below (None at 4×4) to this level's, with the ws [N, 1 or 2, w_dim]."""
         if self.resolution == 4:
             first = None if noise is None else noise[0]
-            x = self.const.expand(len(ws), -1, -1, -1).contiguous(memory_format=torch.channels_last)
-            return self.conv1(x, ws[:, 0], noise_mode, noise=first)
+            return self.conv1(laid_out(self.const.expand(len(ws), -1, -1, -1)), ws[:, 0], noise_mode, noise=first)
         assert x is not None
         return super().features(x.to(self.dtype), ws, noise_mode, noise)
 

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylegan_torch.fast.choices import choices_for
 from stylegan_torch.fast.folding import (
     SMALL,
     DrawsOnly,
@@ -27,7 +28,8 @@ class FilteredConv(DrawsOnly):
     """StyleGAN3's `SynthesisLayer` in its fast form.
 
     The non-linearity works on several times the samples of the result, so these exist for a strip at a time. Each kind
-    of sample between the given ones has a small filter of its own; `up_filter` is [up, C, 1, taps, 1].
+    of sample between the given ones has a small filter of its own; `up_filter` is [up, C, 1, taps, 1]. Or filters are
+    matrices that whole maps are multiplied by: `up_y` and `down_y` from the left, `up_x` and `down_x` from the right.
     """
 
     weight: Tensor
@@ -35,8 +37,13 @@ class FilteredConv(DrawsOnly):
     bias: Tensor
     up_filter: Tensor
     down_filter: Tensor
+    up_y: Tensor
+    up_x: Tensor
+    down_y: Tensor
+    down_x: Tensor
     spec: stylegan3.LayerSpec
     conv_clamp: float | None
+    by_matrices = False
 
     def __init__(self, layer: stylegan3.SynthesisLayer, dtype: torch.dtype) -> None:
         super().__init__()
@@ -51,7 +58,7 @@ class FilteredConv(DrawsOnly):
             energy = weight.square().sum(dim=(2, 3)).t().contiguous()
             weight = weight * scale
         self.register_buffer("energy", energy)
-        self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last))
+        self.register_buffer("weight", weight.contiguous(memory_format=choices_for(weight, dtype).filtered))
         self.register_buffer("bias", own(layer.bias, dtype))
         if layer.up_filter is not None and layer.down_filter is not None:
             self._make_filters(layer.up_filter, layer.down_filter)
@@ -65,15 +72,33 @@ class FilteredConv(DrawsOnly):
         down = down_filter[None] if down_filter.ndim == 1 else down_filter
         self.register_buffer("up_filter", kinds.to(self.dtype).contiguous())
         self.register_buffer("down_filter", down.expand(channels, 1, *down.shape).to(self.dtype).contiguous())
+        self.by_matrices = self.spec.after.size[1] <= choices_for(down, self.dtype).matrices
+        if self.by_matrices:
+            self._make_matrices(up_filter * (up * 2.0**0.25), down_filter)
+
+    def _make_matrices(self, up: Tensor, down: Tensor) -> None:
+        spec = self.spec
+        axes = zip("yx", spec.before.size, spec.after.size, (spec.pad_y[0], spec.pad_x[0]), strict=True)
+        for axis, given, made, pad in axes:
+            counts = (given + spec.kernel - 1, (made - 1) * spec.down + down.shape[-1], made)
+            before, between, after = (torch.arange(count, device=up.device) for count in counts)
+            matrices = {"up": taps_at(up, between - pad + len(up) - 1 - spec.up * before[:, None])}
+            if down.ndim == 1:
+                matrices["down"] = taps_at(down, between[:, None] - spec.down * after)
+            for name, matrix in matrices.items():
+                turned = matrix.t() if axis == "y" else matrix
+                self.register_buffer(f"{name}_{axis}", turned.to(self.dtype).contiguous())
 
     def forward(
         self, x: Tensor, w: Tensor, noise_mode: str = "const", force_fp32: bool = True, update_emas: bool = False
     ) -> Tensor:
         """Map x [N, I, H, W] with w [N, w_dim] to [N, O, H', W']."""
         self.refuse_gradients(x, w)
-        x = x.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        x = x.to(self.dtype)
+        x = x.contiguous(memory_format=choices_for(x).filtered)
         if not self.spec.is_rgb:
-            return self._filtered(self._conv(w), x)
+            conv = self._conv(w)
+            return self._multiplied(conv, x) if self.by_matrices else self._filtered(conv, x)
         (top, bottom), (left, right) = self.spec.pad_y, self.spec.pad_x
         x = F.pad(x, (left, right, top, bottom))  # a crop, so it can come first
         y = next(run([self._conv(w)], x, x.shape[2]))[2]
@@ -92,6 +117,13 @@ class FilteredConv(DrawsOnly):
         ends = None if factor is None else factor[:, :, None, None].to(self.dtype)
         finish = finisher("linear", scale=ends, bias=self.bias[:, None, None])
         return Conv(self.weight.to(self.dtype), None, finish, styles[:, :, None, None].to(self.dtype), padding)
+
+    def _multiplied(self, conv: Conv, x: Tensor) -> Tensor:
+        u = next(run([conv], x, conv.out_height(x.shape[2])))[2]
+        fine = F.leaky_relu_(self.up_y @ (u @ self.up_x), 0.2)
+        if self.conv_clamp is not None:
+            fine.clamp_(-self.conv_clamp, self.conv_clamp)
+        return self.down_y @ (fine @ self.down_x) if self.down_filter.shape[2] == 1 else self._down(fine)
 
     def _filtered(self, conv: Conv, x: Tensor) -> Tensor:
         spec, taps = self.spec, self.down_filter.shape[-1]
@@ -150,6 +182,12 @@ class FilteredConv(DrawsOnly):
             return F.conv2d(fine, f, stride=down, groups=len(f))
         fine = F.conv2d(fine, f, stride=(1, down), groups=len(f))
         return F.conv2d(fine, f.transpose(2, 3), stride=(down, 1), groups=len(f))
+
+
+def taps_at(f: Tensor, places: Tensor) -> Tensor:
+    """Return the taps of a filter [n] at places [., .], zero outside."""
+    inside = (places >= 0) & (places < len(f))
+    return torch.where(inside, f[places.clamp(0, len(f) - 1)], f.new_zeros(()))
 
 
 class StyleGAN3Synthesis(OneByOne, stylegan3.SynthesisNetwork):

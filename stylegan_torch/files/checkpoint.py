@@ -17,7 +17,6 @@ from __future__ import annotations
 import errno
 import json
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,7 +31,7 @@ from stylegan_torch.files import safetensors_file
 from stylegan_torch.files.atomic import new_file, opened_by_name
 from stylegan_torch.files.plain_json import MAX_VALUES, parse, plain
 from stylegan_torch.files.plain_pickle import check_pickle_of
-from stylegan_torch.files.tensors import nonfinite, overlaps
+from stylegan_torch.files.tensors import load_plain, nonfinite, overlaps
 from stylegan_torch.neighbours import in_the_way
 from stylegan_torch.networks.interface import Discriminator, Generator
 from stylegan_torch.networks.registry import (
@@ -415,10 +414,9 @@ _WRITERS: dict[str, Writer] = {".pt": _write_pt, ".safetensors": _write_safetens
 
 def _read_pt(path: Path) -> Checkpoint:
     try:
-        with warnings.catch_warnings(), opened_by_name(path) as name:
-            warnings.simplefilter("ignore")
+        with opened_by_name(path) as name:
             check_pickle_of(Path(name))
-            content = torch.load(name, weights_only=True, mmap=True, map_location="cpu")
+            content = load_plain(name, mmap=True)
     except (OSError, CheckpointError):
         raise
     except Exception as error:  # what torch raises for a damaged file is anything

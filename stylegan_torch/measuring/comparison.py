@@ -11,9 +11,9 @@ from pathlib import Path
 from torch import Tensor
 
 from stylegan_torch import __version__
-from stylegan_torch.measuring import fidelity
+from stylegan_torch.measuring import features, fidelity
 from stylegan_torch.measuring.extractors import Extractor
-from stylegan_torch.measuring.features import Features, Watch, about, features_folder, features_of, forget
+from stylegan_torch.measuring.features import Features, Watch, about, features_folder, features_of
 from stylegan_torch.measuring.fidelity import MeasureError
 from stylegan_torch.measuring.sets import PictureSet
 from stylegan_torch.types import JsonObject
@@ -138,14 +138,16 @@ def measure(
         for role, pictures, what in (("reals", compared, "Looking at reals"), ("generated", generated, "Drawing")):
             if pictures is not None:
                 folder = features_folder(pictures, opened, cache)
-                folders += [folder] * (role == "generated" and not keep)
+                folders.append(folder)
                 found[role] = features_of(pictures, opened, folder=folder, batch=batch, watch=watch, what=what)
                 sets[role] = about(pictures, found[role])
+                if role == "reals" or keep:
+                    features.keep(folder)
         for name in some:
             fakes, real = found["generated"], found.get("reals", found["generated"])
             rows[name] = _row(name, opened, layers[name], fakes.layers[layers[name]], real.layers[layers[name]])
     for folder in folders:
-        forget(folder)
+        features.forget(folder)
     return {"measures": [rows[name] for name in names], **sets, "software": software()}
 
 

@@ -26,7 +26,7 @@ from stylegan_torch.drawing.draw import labels_of
 from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.measuring.fidelity import MeasureError
 from stylegan_torch.networks.interface import Generator
-from stylegan_torch.networks.stylegan3 import image_transform
+from stylegan_torch.networks.stylegan3 import SynthesisInput, image_transform
 
 KINDS = {
     "eqt": "EQ-T, translation by whole pixels",
@@ -71,10 +71,8 @@ def equivariance(
     Raises:
         MeasureError: if the network has no input to move, or its pictures are too small for a measure.
     """
-    source = getattr(G.synthesis, "input", None) if G.has_w else None
-    if not isinstance(getattr(source, "transform", None), Tensor):
-        raise MeasureError("only StyleGAN3's networks have an input that can be moved and turned")
-    before = source.transform.clone()  # type: ignore[union-attr]
+    source = moved_input(G)
+    before = source.transform.clone()
     errors, count = 0.0, 0
     try:
         for start in watch(range(0, samples, batch)):
@@ -90,10 +88,18 @@ def equivariance(
                 errors += float(difference.square().sum(dtype=torch.float64))
                 count += difference.numel()
     finally:
-        source.transform = before  # type: ignore[union-attr]
+        source.transform = before
     if not count:
         raise MeasureError(f"pictures of {G.img_size[1]}×{G.img_size[0]} are too small for {kind}")
     return psnr(errors / count)
+
+
+def moved_input(G: Generator) -> SynthesisInput:
+    """Return what of a generator can be moved and turned; MeasureError if there is none."""
+    source = getattr(G.synthesis, "input", None) if G.has_w else None
+    if not isinstance(source, SynthesisInput):
+        raise MeasureError("only StyleGAN3's networks have an input that can be moved and turned")
+    return source
 
 
 def psnr(error: float) -> float:
@@ -116,9 +122,9 @@ def _transform(kind: str, move: tuple[float, float], height: int) -> Tensor:
     return image_transform((move[0] / height, move[1] / height))
 
 
-def _images(G: Generator, source: object, ws: Tensor, transforms: Tensor) -> Tensor:
+def _images(G: Generator, source: SynthesisInput, ws: Tensor, transforms: Tensor) -> Tensor:
     """Return the images [N, C, H, W], each with its own transform, which the input broadcasts."""
-    source.transform = transforms.to(ws)  # type: ignore[attr-defined]
+    source.transform = transforms.to(ws)
     with exact_float32():
         images = G.signed(G.synthesis(ws))
     return images.cpu() if images.device.type == "mps" else images  # which has no float64

@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan_torch.drawing.devices import exact_float32
+from stylegan_torch.files.tensors import load_plain
 from stylegan_torch.measuring.fidelity import MeasureError, library
 from stylegan_torch.types import JsonObject
 
@@ -131,7 +132,9 @@ class Extractor:
             MeasureError: if it has none for it.
         """
         if measure not in self.layers:
-            raise MeasureError(f"{self.name} has no classes, which the measure {measure} is about")
+            raise MeasureError(
+                f"{self.name} has no classes, which the measure {measure!r} needs: take another --extractor"
+            )
         return self.layers[measure]
 
     @torch.no_grad()
@@ -196,7 +199,7 @@ def _plain_copy(path: Path, stack: ExitStack) -> tuple[str, str]:
     """Return the name of a file with only the tensors of another, which torch-fidelity would run, and its sha256."""
     try:
         data = path.read_bytes()
-        state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        state = load_plain(io.BytesIO(data))
         if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
             raise ValueError
     except OSError as error:

@@ -24,6 +24,7 @@ from stylegan_torch.types import JsonObject
 
 _VERSION = 1
 """Of the cache; to be changed with what a set or an extractor makes of the same settings."""
+_KEPT = "kept"
 Watch = Callable[[Iterable[Batch], str, int], Iterable[Batch]]
 """May show progress: gets batches, what is done with them, and how many pictures are left."""
 
@@ -97,9 +98,15 @@ def features_of(
     return Features(layers, merged["indices"], merged["digests"], tuple(map(str, merged["skipped"])))
 
 
+def keep(folder: Path) -> None:
+    """Let the features in a folder of the cache stay, whatever else is measured."""
+    (folder / _KEPT).touch()
+
+
 def forget(folder: Path) -> None:
-    """Remove the features in a folder of the cache."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove the features in a folder of the cache, unless they are to stay."""
+    if not (folder / _KEPT).exists():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _compute(

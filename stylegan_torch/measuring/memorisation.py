@@ -29,6 +29,7 @@ from stylegan_torch.measuring.extractors import Extractor
 from stylegan_torch.measuring.features import Features, about
 from stylegan_torch.measuring.fidelity import MeasureError
 from stylegan_torch.measuring.sets import PictureSet
+from stylegan_torch.text import printable
 from stylegan_torch.types import JsonObject
 
 _ROWS = 256
@@ -92,7 +93,7 @@ def memorisation(
         MeasureError: if there are too few pictures.
     """
     if len(reals) <= k or len(reals) < 2:
-        raise MeasureError(f"there are {len(reals):,} training pictures; {k} neighbours need more")
+        raise MeasureError(f"{k} neighbours need more training pictures than {len(reals):,}")
     kinds = torch.arange(len(reals)) if same is None else torch.from_numpy(same)
     found = [_nearest(generated[start : start + _ROWS], reals, k) for start in watch(range(0, len(generated), _ROWS))]
     distances, neighbours = (torch.cat(parts) for parts in zip(*found, strict=True))
@@ -189,7 +190,10 @@ def write_page(
         StyleGANError: if it cannot be written.
     """
     text = resources.files("stylegan_torch.measuring").joinpath("memorisation.html").read_text(encoding="utf-8")
-    environment = Environment(autoescape=select_autoescape(default=True, default_for_string=True))
+    environment = Environment(
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        finalize=lambda value: printable(value, kept="\n") if type(value) is str else value,
+    )
     environment.filters["number"] = lambda value: "∞" if value is None else f"{value:.4g}"
     shown = found.worst_first[:pairs]
     drawn = _thumbnails(generated, shown)

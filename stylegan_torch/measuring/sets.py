@@ -25,7 +25,7 @@ from stylegan_torch.measuring.fidelity import MeasureError
 from stylegan_torch.networks.interface import Generator
 from stylegan_torch.networks.registry import network_hash
 from stylegan_torch.pictures.collections import fingerprint, pictures
-from stylegan_torch.pictures.decode import DataError, PictureSize, decode_image
+from stylegan_torch.pictures.decode import MODES, DataError, PictureSize, decode_image
 from stylegan_torch.pictures.labels import numbered
 from stylegan_torch.types import JsonObject
 
@@ -226,6 +226,7 @@ class Collection:
     Args:
         path: what `pictures.collections` reads.
         size: height and width; None = those of its first picture that is not bad.
+        channels: of the network that they are compared with: 1 = they are made gray, 4 = resized with their alpha.
         count: take so many, chosen by the seed; None = all.
         seed: of that choice.
         mirror: take each picture a second time, mirrored; these come after all others.
@@ -233,6 +234,7 @@ class Collection:
 
     Raises:
         DataError: if it cannot be read, or has no pictures, or fewer than are to be taken.
+        MeasureError: for other channels.
     """
 
     def __init__(
@@ -240,12 +242,15 @@ class Collection:
         path: Path,
         size: tuple[int, int] | None = None,
         *,
+        channels: int = 3,
         count: int | None = None,
         seed: int = 0,
         mirror: bool = False,
         skip_bad: bool = False,
     ) -> None:
         self.path, self.mirror, self.skip_bad, self.seed = path, mirror, skip_bad, seed
+        if channels not in MODES:
+            raise MeasureError(f"pictures of {channels} channels are not measured")
         self.names = [picture.name for picture in pictures(path, "none")]
         if not self.names:
             raise DataError(f"{path} has no pictures")
@@ -255,7 +260,7 @@ class Collection:
         self.chosen: NDArray[np.int64] = np.arange(self.total)
         if count is not None:
             self.chosen = np.sort(np.random.default_rng(seed).permutation(self.total)[:count])
-        self.size = PictureSize(*(size or self._first_size()), 3)
+        self.size = PictureSize(*(size or self._first_size()), channels)
 
     def _first_size(self) -> tuple[int, int]:
         for picture in pictures(self.path, "none"):
@@ -273,13 +278,13 @@ class Collection:
         Raises:
             DataError: if they are not as they should be.
         """
-        given = [picture.label for picture in pictures(self.path)]
-        labels = numbered([given[i] for i in self.chosen])
+        labels = numbered([picture.label for picture in pictures(self.path)])
         if labels.vectors is not None:
-            return torch.from_numpy(labels.vectors) if labels.vectors.shape[1] == c_dim else None
-        if not len(labels.classes) or labels.classes.min() < 0 or labels.classes.max() >= c_dim:
+            return torch.from_numpy(labels.vectors[self.chosen]) if labels.vectors.shape[1] == c_dim else None
+        classes = labels.classes[self.chosen]
+        if not len(classes) or classes.min() < 0 or classes.max() >= c_dim:
             return None
-        return torch.eye(c_dim)[torch.from_numpy(labels.classes)]
+        return torch.eye(c_dim)[torch.from_numpy(classes)]
 
     @property
     def about(self) -> JsonObject:
@@ -291,6 +296,7 @@ class Collection:
             "chosen_by_seed": None if len(self.chosen) == self.total else self.seed,
             "mirrored": self.mirror,
             "size": [self.size.height, self.size.width],
+            "channels": self.size.channels,
             "resized": "cut to the middle, Lanczos (Pillow), where it has another size",
             "bad": "skip" if self.skip_bad else "refuse",
         }
@@ -338,7 +344,7 @@ class Collection:
             for position, picture in enumerate(pictures(self.path, "none")):
                 if position in wanted:
                     try:
-                        pixels = torch.from_numpy(picture.decoded(self.size).copy())
+                        pixels = as_rgb(torch.from_numpy(picture.decoded(self.size).copy())[None])[0]
                         yield wanted[position], pixels.flip(2) if mirrored else pixels
                     except DataError as error:
                         if not self.skip_bad:

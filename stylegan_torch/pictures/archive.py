@@ -251,16 +251,19 @@ def _make(
 
 
 def _all_gray(order: Order, most: int) -> bool:
-    """Return whether the first so many pictures have no colours: of those that are usable, if others are left out."""
-    count = side = 0
+    """Return whether the first so many pictures have no colours: of those that are usable, if others are left out.
+
+    With an alignment, which are usable comes out when they are cut: then it is whether none at all has colours.
+    """
+    count, side, chosen = 0, 0, order.skip_bad and not order.alignment
     for picture in pictures(order.source, "none"):
-        if count == most:
+        if count == most and not order.alignment:
             break
         gray = True
         try:
             data = picture.content()
             gray = is_gray(data)
-            width = order.shape.made(decode_image(data)).width if order.skip_bad else 0
+            width = order.shape.made(decode_image(data)).width if chosen else 0
             if side and width != side:
                 continue
             side = width

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import json
 import threading
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ Points = npt.NDArray[np.float64]
 _PACKAGE, _MODEL = "face_recognition_models", "models/shape_predictor_68_face_landmarks.dat"
 _LOOKED_AT = 1200
 """Larger pictures are reduced to this side to find where faces are; their landmarks are found in the whole picture."""
+_FARTHEST = 1e9
+"""Numbers of landmarks are less: more is no pixel of any picture, and would overflow."""
 _SMALL = 400
 """Smaller ones are enlarged twice: the detector's window has 80 pixels."""
 
@@ -141,7 +144,7 @@ class GivenLandmarks:
             named = isinstance(content, Mapping)
             self._named = {str(name): _faces(each) for name, each in content.items()} if named else {}
             self._all = None if named else _faces(content)
-        except (ValueError, TypeError, RecursionError) as error:
+        except Exception as error:  # what numpy raises for a damaged file is anything
             raise StyleGANError(
                 f"{path} is damaged, or has no landmarks: 68 or 5 points (x, y) of each face"
             ) from error
@@ -160,17 +163,20 @@ def _parsed(path: Path, data: bytes) -> Any:
     if path.suffix.lower() == ".json":
         return json.loads(data)
     if path.suffix.lower() == ".npy":
-        return np.load(path, allow_pickle=False)
+        return np.load(io.BytesIO(data), allow_pickle=False)
     lines = data.decode().replace(",", " ").splitlines()
     return [[float(number) for number in line.split()] for line in lines if line.strip()]
 
 
 def _faces(content: Any) -> list[Points]:
     """Return the faces of an array, the largest first; ValueError if it is none of landmarks."""
-    array = np.array(content, np.float64)
-    if not array.size:
+    numbers = np.array(content)
+    if not numbers.size:
         return []
+    if numbers.dtype.kind not in "iuf" or not (np.abs(numbers) < _FARTHEST).all():
+        raise ValueError(numbers.dtype)
+    array = numbers.astype(np.float64)
     array = array[None] if array.ndim == 2 else array
-    if array.shape[1:] not in ((68, 2), (5, 2)) or not np.isfinite(array).all():
+    if array.shape[1:] not in ((68, 2), (5, 2)):
         raise ValueError(array.shape)
     return sorted(array, key=lambda face: -float(np.prod(np.ptp(face, axis=0))))

@@ -65,7 +65,7 @@ class Dataset:
         """
         if count > len(self):
             raise DataError(f"a subset of {count} pictures is wanted, and there are {len(self)}")
-        rows = np.sort(np.random.RandomState(seed).permutation(len(self))[:count])
+        rows = np.sort(np.random.RandomState(seed % (1 << 32)).permutation(len(self))[:count])
         return replace(
             self,
             classes=self.classes[rows],

@@ -7,15 +7,19 @@ best.pt, best.json         the network by which the first of the measures was be
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.atomic import new_file
 from stylegan_torch.measuring import MEASURES, Extractor, Generated, Prepared, measure, open_extractor
+from stylegan_torch.measuring.sets import Batch
 from stylegan_torch.training.trainer import Trainer
 from stylegan_torch.types import JsonObject
 
@@ -50,8 +54,8 @@ class Metrics:
         kind = MEASURES[name]
         return kind.columns(name, self.extractor or kind.extractor, {kind.main: 0.0, **values})
 
-    def take(self, trainer: Trainer) -> JsonObject:
-        """Return the measures of the average generator, as `measuring.measure` does.
+    def take(self, trainer: Trainer, stop: Event) -> JsonObject | None:
+        """Return the measures of the average generator, as `measuring.measure` does; None as soon as `stop` is set.
 
         Raises:
             StyleGANError: if one cannot be taken.
@@ -62,15 +66,18 @@ class Metrics:
         labels = data.labels(chosen, G.c_dim) if G.c_dim else None
         drawn = Generated(G, self.samples, classes="none" if labels is None else "reals", real_labels=labels)
         reals = Prepared(data.pictures, "what is trained on", key=data.key or None, rows=data.rows, mirror=flip)
-        return measure(
-            self.names,
-            drawn,
-            reals,
-            open_extractor=self.extractors.__getitem__,
-            extractor=self.extractor,
-            cache=self.cache,
-            batch=self.batch,
-        )
+        with suppress(_StoppedError):
+            return measure(
+                self.names,
+                drawn,
+                reals,
+                open_extractor=self.extractors.__getitem__,
+                extractor=self.extractor,
+                cache=self.cache,
+                batch=self.batch,
+                watch=partial(_until, stop),
+            )
+        return None
 
     def numbers(self, report: JsonObject) -> dict[str, float]:
         """Return the numbers of a report by the names of columns."""
@@ -81,12 +88,12 @@ class Metrics:
         }
 
     def keep(self, folder: Path, report: JsonObject, trainer: Trainer, content: checkpoint.Checkpoint) -> None:
-        """Write a report, and the networks if they are the best so far."""
+        """Write a report, after the networks if they are the best so far."""
         report = {"kimg": trainer.shown / 1000, **report}
-        _write(folder / f"metrics-{trainer.shown:09d}.json", report)
         if self._is_better(report, folder / "best.json"):
             checkpoint.write(folder / "best.pt", content, force=True)
             _write(folder / "best.json", report)
+        _write(report_file(folder, trainer), report)
 
     def _is_better(self, report: JsonObject, best: Path) -> bool:
         first = MEASURES[self.names[0]]
@@ -130,6 +137,22 @@ def open_metrics(
     for each in names:
         opened[extractor or MEASURES[each].extractor].layer(each)
     return Metrics(names, opened, extractor, kimg, samples, cache=cache)
+
+
+def report_file(folder: Path, trainer: Trainer) -> Path:
+    """Return where the measures are of what a trainer has now; it is written last."""
+    return folder / f"metrics-{trainer.shown:09d}.json"
+
+
+class _StoppedError(Exception):
+    """The process is asked to stop."""
+
+
+def _until(stop: Event, batches: Iterable[Batch], _what: str, _left: int) -> Iterator[Batch]:
+    for each in batches:
+        if stop.is_set():
+            raise _StoppedError
+        yield each
 
 
 def _write(path: Path, report: JsonObject) -> None:

@@ -171,7 +171,9 @@ def recipe_tables(path: Path) -> tuple[JsonObject, JsonObject]:
         return content.get("networks", {}), content.get("training", {})
     except OSError as error:
         raise StyleGANError(f"cannot read {path}: {error.strerror}") from error
-    except (CheckpointError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise StyleGANError(f"{path} is no text in UTF-8, as recipes (.toml) are") from error
+    except (CheckpointError, tomllib.TOMLDecodeError) as error:
         raise StyleGANError(f"{path}: {error}") from error
 
 

@@ -37,7 +37,8 @@ from stylegan_torch.drawing.sheets import Sheet
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.atomic import new_file, new_folder, opened_by_name
-from stylegan_torch.training.metrics import Metrics
+from stylegan_torch.files.tensors import load_plain
+from stylegan_torch.training.metrics import Metrics, report_file
 from stylegan_torch.training.trainer import Trainer
 from stylegan_torch.types import Json
 
@@ -90,7 +91,7 @@ class Run:
     """Where a run writes, and how often; intervals are in thousands of pictures shown.
 
     about: JSON data that every snapshot says of itself. tensorboard: also write event files, in the same folder.
-    metrics: what is measured, and how often; a snapshot is written each time.
+    metrics: what is measured, and how often; a snapshot is written before, which a run that is killed goes on from.
     """
 
     folder: Path
@@ -121,6 +122,8 @@ class Run:
             if main and not (self.folder / "reals.png").exists():
                 self._save_reals(trainer)
             stop = stack.enter_context(_asked_to_stop())
+            if log and self._lacks_measures(trainer):
+                self._measure(trainer, log, stop)
             while trainer.shown < end:
                 before = trainer.shown
                 values = trainer.step()
@@ -128,29 +131,38 @@ class Run:
                     log.add(values)
                 stopped = trainer.any_process(stop.is_set())
                 last = trainer.shown >= end or stopped
-                measured = self._is_measured(before, trainer, stopped)
+                measured = not stopped and self._is_measured(trainer)
                 snapshot = last or measured or _passed(before, trainer.shown, self.snapshot_kimg)
-                if log and measured:
-                    with log.paused():
-                        log.add(self._measure(trainer))
                 if log and (snapshot or _passed(before, trainer.shown, self.log_kimg)):
                     log.write(trainer)
                 if snapshot:
                     self.save(trainer)
+                if log and measured:
+                    self._measure(trainer, log, stop)
                 yield trainer.shown
                 if stopped:
                     raise KeyboardInterrupt
 
-    def _is_measured(self, before: int, trainer: Trainer, stopped: bool) -> bool:
-        if self.metrics is None or stopped:
+    def _is_measured(self, trainer: Trainer) -> bool:
+        """Return whether the networks are measured after the step that was made."""
+        if self.metrics is None:
             return False
+        before = trainer.shown - trainer.batch
         return trainer.shown >= trainer.settings.kimg * 1000 or _passed(before, trainer.shown, self.metrics.kimg)
 
-    def _measure(self, trainer: Trainer) -> dict[str, float]:
+    def _lacks_measures(self, trainer: Trainer) -> bool:
+        """Return whether the run ended before the networks that it goes on with were measured."""
+        lacking = trainer.shown and self._is_measured(trainer)
+        return bool(lacking) and not report_file(self.folder, trainer).exists()
+
+    def _measure(self, trainer: Trainer, log: _Log, stop: Event) -> None:
+        """Measure the networks, unless the process is asked to stop meanwhile; then the next run does."""
         assert self.metrics is not None
-        report = self.metrics.take(trainer)
-        self.metrics.keep(self.folder, report, trainer, self._content(trainer))
-        return self.metrics.numbers(report)
+        with log.paused():
+            report = self.metrics.take(trainer, stop)
+            if report:
+                log.amend(trainer.shown, self.metrics.numbers(report))
+                self.metrics.keep(self.folder, report, trainer, self._content(trainer))
 
     def save(self, trainer: Trainer) -> None:
         """Write a snapshot; it counts once its network file is there, which comes last."""
@@ -190,7 +202,7 @@ class Run:
             raise StyleGANError(f"{self.folder} has no snapshot to resume from")
         try:
             with opened_by_name(snapshots[-1].with_suffix(".state")) as name:
-                state = torch.load(name, weights_only=True, map_location="cpu")
+                state = load_plain(name)
         except Exception as error:  # what torch raises for a damaged file is anything
             raise StyleGANError(
                 f"{snapshots[-1].with_suffix('.state')} is damaged; remove it to go on from an earlier one"
@@ -263,12 +275,19 @@ class _Log:
 
     def _keep_until(self, kimg: float) -> None:
         """Drop the rows of steps that will be made again."""
-        rows = []
-        if self.path.exists():
-            with self.path.open(newline="") as file:
-                reader = csv.DictReader(file)
-                rows = [row for row in reader if _kimg(row) <= kimg]
-            self.columns += [name for name in reader.fieldnames or () if name not in self.columns]
+        rows, columns = self._rows()
+        self.columns += [name for name in columns if name not in self.columns]
+        self._replace([row for row in rows if _kimg(row) <= kimg])
+
+    def _rows(self) -> tuple[list[dict[str, str]], Sequence[str]]:
+        """Return what is there, and its columns."""
+        if not self.path.exists():
+            return [], ()
+        with self.path.open(newline="") as file:
+            reader = csv.DictReader(file)
+            return list(reader), reader.fieldnames or ()
+
+    def _replace(self, rows: Sequence[Mapping[str, str]]) -> None:
         text = io.StringIO()
         writer = csv.DictWriter(text, self.columns, extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
@@ -295,6 +314,17 @@ class _Log:
         for name, value in values.items():
             self.sums.setdefault(name, []).append(value)
 
+    def amend(self, shown: int, values: Mapping[str, float]) -> None:
+        """Add values to the row that was written last."""
+        rows, _ = self._rows()
+        self._replace([*rows[:-1], rows[-1] | {name: f"{value:.5g}" for name, value in values.items()}])
+        self._tell(shown, values)
+
+    def _tell(self, shown: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            if self.events:
+                self.events.add_scalar(name, value, shown)
+
     def write(self, trainer: Trainer) -> None:
         """Add a row."""
         now = time.monotonic()
@@ -308,9 +338,7 @@ class _Log:
                 csv.DictWriter(file, self.columns, extrasaction="ignore", lineterminator="\n").writerow(text)
         except OSError as error:
             raise StyleGANError(f"cannot write {self.path}: {error.strerror}") from error
-        for name, value in row.items():
-            if self.events:
-                self.events.add_scalar(name, value, trainer.shown)
+        self._tell(trainer.shown, row)
 
 
 def _kimg(row: Mapping[str, str]) -> float:

@@ -426,6 +426,8 @@ class Trainer:
         self.shown, self.steps, self.lod = state["shown"], state["steps"], state["lod"]
         self.path_mean.copy_(state["path_mean"])
         self.overfitting.restore(state["overfitting"])
+        if self.settings.augment == "fixed":  # at what may not have been asked for then
+            self.overfitting.p = self.settings.augment_p
         self.g_optimizer.load_state_dict(state["g_optimizer"])
         self.d_optimizer.load_state_dict(state["d_optimizer"])
         if self.accelerator.scaler and state["scaler"]:

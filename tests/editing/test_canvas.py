@@ -245,6 +245,7 @@ def test_by_command(tmp_path: Path) -> None:
         (("--size", "32"), "'32' is not height x width such as 512x1024", 2),
         (("--size", "0x32"), "'0x32' is not height x width", 2),
         (("--size", "33x32"), "33x32: this network's sides are multiples of 8, at least that", 1),
+        (("--size", "99992x32"), "99992x32: a side has at most 16384 pixels", 1),
         (("--offset", "1"), "'1' is not pixels from the top and the left such as 0,64", 2),
         (("--layout", "nowhere.png"), "cannot read nowhere.png: No such file", 1),
         (("--layout", "{mask}"), "mask.png has 2 grays (0, 9), and there are 3 pictures to lay out", 1),

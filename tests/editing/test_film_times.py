@@ -90,6 +90,8 @@ def test_tables_of_keyframes(tmp_path: Path) -> None:
     keys = [KeyFrame(0, 7), KeyFrame(2.5, me, 3, "sine"), KeyFrame(4, me)]
     assert read_keys(tmp_path / "keys.csv") == keys
     assert list(map(str, keys)) == ["0,7", "2.5,me.npz:3,sine", "4,me.npz:0"]
+    (tmp_path / "excel.csv").write_text("0,7\n1,8\n", encoding="utf-8-sig")
+    assert read_keys(tmp_path / "excel.csv") == [KeyFrame(0, 7), KeyFrame(1, 8)]
 
 
 @pytest.mark.parametrize(
@@ -98,6 +100,9 @@ def test_tables_of_keyframes(tmp_path: Path) -> None:
         ("", "has no keyframes"),
         ("a,b\n", "has no keyframes"),
         ("1,7\n", "line 1: times must begin with 0"),
+        ("-1,7\n0,8\n", "line 1: '-1,7' is not seconds"),  # no heading
+        ("0,7,slow\n", "line 1: '0,7,slow' is not"),
+        ("\0,7", "keys.csv"),
         ("0,7\n2,8\n2,9\n", "line 3: times must begin with 0, and rise"),
         ("0,7\n1,x\n", "line 2: '1,x' is not seconds"),
         ("0,7\nnan,8\n", "line 2: 'nan,8' is not"),
@@ -113,6 +118,11 @@ def test_tables_of_something_else(tmp_path: Path, content: str, words: str) -> N
     with pytest.raises(KeysError) as caught:
         read_keys(tmp_path / "keys.csv")
     assert words in str(caught.value)
+
+
+def test_a_picture_is_no_table() -> None:
+    with pytest.raises(KeysError, match=r"sg2-skip\.pkl is no table in UTF-8"):
+        read_keys(NETWORK)
 
 
 def test_frames_from_each_picture_to_the_next(tmp_path: Path) -> None:
@@ -192,6 +202,8 @@ def test_every_family_is_eased(tmp_path: Path, name: str) -> None:
         (["--seeds", "1", "--keys", "keys.csv"], "give one of --seeds, --latents and --keys"),
         (["--seeds", "1", "--w-frames", "3", "--seconds", "20"], "--w-frames goes without"),
         (["--keys", "keys.csv", "--w-frames", "3"], "--w-frames goes without"),
+        (["--seeds", "1", "--seconds", "1e30"], "a film has at most 10,000,000 frames"),
+        (["--seeds", "1,2", "--w-frames", "1" + "0" * 12], "a film has at most 10,000,000 frames"),
         (["--keys", "keys.csv", "--grid", "2x1"], "--keys takes one film"),
         (["--keys", "keys.csv", "--space", "z"], "--space z is for seeds alone"),
         (["--seeds", "1", "--space", "z", "--truncation-centres", "keys.csv"], "go without --space z"),

@@ -174,6 +174,25 @@ def test_distance_of_a_script(tmp_path: Path) -> None:
         distance(torch.zeros(1, 4, 8, 8), torch.zeros(1, 4, 8, 8))
 
 
+def test_what_a_picture_is_compared_with_is_looked_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if other targets come in between, as when a network is tuned."""
+    distance, looked = ScriptDistance(_script(tmp_path / "net.pt")), list[Tensor]()
+    features = distance._features
+
+    def look(images: Tensor) -> Tensor:
+        looked.append(images)
+        return features(images)
+
+    monkeypatch.setattr(distance, "_features", look)
+    image, photo = torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 8, 8)
+    others = [torch.full((1, 3, 8, 8), float(i)) for i in range(3)]
+    for other in others:
+        distance(image, photo)
+        distance(image, other)
+    assert sum(each is photo for each in looked) == 1
+    assert sum(each is image for each in looked) == 6
+
+
 def test_no_program_runs_unless_it_is_trusted(tmp_path: Path) -> None:
     path = str(_script(tmp_path / "net.pt"))
     with pytest.raises(DistanceError, match="a program that runs when it is loaded and used; --trust-distance"):

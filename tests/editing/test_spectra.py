@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,16 @@ def test_statistics_of_another_set_make_both_comparable(tmp_path: Path) -> None:
     assert average_spectrum([2 * _noise(40, 1, 16, 16)]).power.mean().item() == pytest.approx(1, abs=0.05)
 
 
+def test_statistics_are_for_as_many_channels(tmp_path: Path) -> None:
+    gray, rgb = (average_spectrum([_noise(4, channels, 8, 8)]) for channels in (1, 3))
+    for one, other in ((gray, 3), (rgb, 1)):
+        with pytest.raises(SpectrumError, match=f"pictures have {other} channels, the mean and the spread"):
+            average_spectrum([_noise(4, other, 8, 8)], mean=one.mean, std=one.std)
+    save(tmp_path / "bad.npz", replace(gray, profile=gray.profile * math.nan))
+    with pytest.raises(SpectrumError, match="its arrays are not those of a spectrum"):
+        load(tmp_path / "bad.npz")
+
+
 def test_what_has_no_spectrum(tmp_path: Path) -> None:
     with pytest.raises(SpectrumError, match="there are no pictures"):
         average_spectrum([])
@@ -126,6 +137,9 @@ def test_by_command(tmp_path: Path) -> None:
     ("arguments", "message", "status"),
     [
         (("{data}", "--network", "{data}/sg2-skip.pkl"), "give PICTURES or --network, not both", 2),
+        (("{data}", "--class", "1"), "--truncation and --class are for what a network draws", 2),
+        (("{data}", "--beta", "nan"), "'nan' is not a finite number", 2),
+        (("{data}", "--beta", "1e9"), "is not in the range 0<=x<=100", 2),
         (("--reals", "nowhere.npz"), "cannot read nowhere.npz", 1),
         (("--reals", "{data}/sg2-skip.npz", "--samples", "1"), "sg2-skip.npz", 1),
         (("--network", "{data}/pg.pkl", "--samples", "1", "--truncation", "0.5"), "ProGAN has no truncation", 2),

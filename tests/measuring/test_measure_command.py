@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from signal import SIGKILL
 
@@ -57,8 +58,9 @@ def test_a_network_against_pictures(reals: Path, cache: tuple[object, ...], tmp_
     assert report["generated"]["network"]["name"] == NETWORK.name
     assert set(report["software"]) == {"python", "stylegan-torch", "torch", "torch-fidelity", "numpy", "pillow"}
     assert len(list((tmp_path / "cache").iterdir())) == 1  # what was generated is not kept
-    _run("fid", *options, *cache, "--keep")
-    assert len(list((tmp_path / "cache").iterdir())) == 2
+    for keep in (["--keep"], []):
+        _run("fid", *options, *cache, *keep)
+    assert len(list((tmp_path / "cache").iterdir())) == 2  # nor is what was kept forgotten later
     assert "exists; use --force" in _run("fid", *options, *cache, "--out", out, status=1)
 
 
@@ -68,6 +70,20 @@ def test_pictures_against_pictures(reals: Path, cache: tuple[object, ...], tmp_p
     assert same[1].endswith("precision 1, recall 1")
     smaller = folder_of(tmp_path / "smaller", random_pictures(6, 16, seed=1))
     assert _run("fid", "--generated", smaller, "--reals", reals, "--resolution", "24x32", *cache) != same[0]
+
+
+def test_few_path_lengths_have_a_mean_too(tmp_path: Path) -> None:
+    out = tmp_path / "ppl.json"
+    _run("ppl", "--network", NETWORK, "--samples", 2, "--out", out)
+    values = json.loads(out.read_text())["measures"][0]["values"]
+    assert values["mean without the outer 2 %"] == pytest.approx(values["mean"])
+
+
+def test_reals_are_as_gray_as_the_network(reals: Path, tmp_path: Path) -> None:
+    out = tmp_path / "report.json"
+    options = ("--samples", 4, "--extractor", "pixels", "--cache", tmp_path / "cache", "--out", out)
+    _run("fid", "--network", DATA / "ada5_fp16_nhwc_gray.pkl", "--reals", reals, *options)
+    assert json.loads(out.read_text())["reals"]["channels"] == 1
 
 
 @pytest.mark.long  # `test_features` interrupts in the same process
@@ -98,12 +114,18 @@ def test_killed_it_goes_on_to_the_same_numbers(reals: Path, cache: tuple[object,
         ),
         (("eqt", "--generated", "{reals}"), 2, "eqt is measured on a network"),
         (("fid", "--generated", "{reals}", "--reals", "{reals}", "--classes", 1), 2, "what a network draws"),
+        (("fid", "--generated", "{reals}", "--reals", "{reals}", "--noise", "none"), 2, "what a network draws"),
+        (("fid", "--generated", "{reals}", "--reals", "{reals}", "--truncation-cutoff", 3), 2, "what a network draws"),
+        (("is", "--network", NETWORK, "--mirror"), 2, "--mirror and --reals-count are of --reals"),
         (("fid", "--reals", "{reals}", "--classes", "some"), 2, "'some' is neither none, uniform or reals"),
         (("fid", "--reals", "none.zip"), 1, "cannot read none.zip"),
         (("is", "--network", NETWORK, "--extractor", "pixels"), 1, "pixels has no classes"),
         (("eqt", "--network", NETWORK, "--reals", "{reals}"), 2, "eqt takes no --reals"),
         (("ppl", "--network", NETWORK, "--truncation", 0.5), 2, "without truncation"),
         (("eqr", "--network", NETWORK), 1, "only StyleGAN3's networks"),
+        (("fid", "--generated", "{reals}", "--reals", "{reals}", "--truncation-cutoff", 1), 2, "a network draws"),
+        (("fid", "--reals", "{reals}", "--crop-face"), 2, "--crop-face are for ppl"),
+        (("fid", "--reals", "{reals}", "--generated", "{reals}", "--resolution", "0x8"), 2, "'0x8' is not a size"),
         (
             ("fid", "--network", DATA / "pg.pkl", "--reals", "{reals}", "--truncation", 0.5, "--extractor", "pixels"),
             1,
@@ -132,3 +154,26 @@ def test_what_cannot_be_measured(
 ) -> None:
     given = [str(each).format(reals=reals) for each in arguments]
     assert message in " ".join(_run(*given, "--cache", tmp_path / "cache", status=status).split())
+
+
+@pytest.mark.parametrize(
+    ("what", "network", "more", "message"),
+    [
+        ("eqt", NETWORK, (), "only StyleGAN3's networks"),
+        ("ppl", DATA / "pg.pkl", (), "ProGAN has no W"),
+        ("ppl", NETWORK, ("--distance", "lpips"), "pip install lpips"),
+    ],
+)
+def test_what_cannot_be_measured_is_told_before_what_can(
+    what: str, network: Path, more: tuple[str, ...], message: str, reals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lpips", None)
+    monkeypatch.setattr("stylegan_torch.measuring.measure", lambda *_, **__: pytest.fail("it began"))
+    given = ("fid", what, "--network", network, "--reals", reals, "--extractor", "random-convolutions", *more)
+    assert message in _run(*given, status=1)
+
+
+def test_of_few_lengths_none_are_outer() -> None:
+    said = _run("norms", "--network", NETWORK, "--samples", 2)
+    mean, without = (said.split(f"{name} ")[1].split(",")[0].strip() for name in ("mean", "outer 2 %"))
+    assert mean == without

@@ -44,7 +44,7 @@ def test_a_mirror_image_is_no_other_picture() -> None:
     assert memorisation(_line(1), reals, k=1, same=same).own[0] == pytest.approx(9.9)
     with pytest.raises(MeasureError, match="only one training picture"):
         memorisation(_line(1), _line(0, 1), k=1, same=np.array([0, 0]))
-    with pytest.raises(MeasureError, match="there are 3 training pictures; 3 neighbours need more"):
+    with pytest.raises(MeasureError, match="3 neighbours need more training pictures than 3"):
         memorisation(_line(1), _line(0, 1, 2))
 
 
@@ -71,6 +71,7 @@ def test_a_copy_is_found_and_shown(tmp_path: Path) -> None:
     generated[3] = reals[2][:, ::-1]
     there = folder_of(tmp_path / "reals", reals)
     (there / "02.png").rename(there / "<b>&.png")
+    (there / "03.png").rename(there / "\x1b[31m\u202e.png")
     here = folder_of(tmp_path / "drawn", generated)
     page, out = tmp_path / "page.html", tmp_path / "report.json"
     cache = ("--cache", tmp_path / "cache")
@@ -82,6 +83,7 @@ def test_a_copy_is_found_and_shown(tmp_path: Path) -> None:
     assert [len(pair["nearest"]) for pair in report["pairs"]] == [2] * 5
     assert report["reals"]["mirrored"] is True and report["extractor"]["name"] == "pixels"
     text = page.read_text()
+    assert "\x1b" not in text and "\u202e" not in text
     assert "&lt;b&gt;&amp;.png (mirrored)" in text and "<b>&.png" not in text
     assert text.count("data:image/png") == 2 * 3 and 'src="http' not in text
     assert "0 copies" in _run(there, "--generated", here, *cache)  # without its mirror image it is none

@@ -77,6 +77,14 @@ def test_a_collection_is_read_as_the_trainer_reads_it(tmp_path: Path) -> None:
     assert reals.name(5) == "wide.png" and Collection(folder).size == PictureSize(24, 24, 3)
 
 
+def test_a_gray_network_is_measured_against_gray_pictures(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "photos", random_pictures(3, 24))
+    gray = Collection(folder, (16, 16), channels=1)
+    expected = prepare(folder, PictureSize(16, 16, 1), tmp_path / "cache").pictures
+    assert np.array_equal(_all(gray)[1].numpy(), np.broadcast_to(expected, (3, 3, 16, 16)))
+    assert gray.key != Collection(folder, (16, 16)).key
+
+
 def test_mirrored_and_chosen_pictures(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "photos", random_pictures(6))
     plain = _all(Collection(folder))[1]
@@ -119,6 +127,17 @@ def test_labels_of_a_collection(tmp_path: Path) -> None:
     labels = Collection(tmp_path / "photos").numbers(2)
     assert labels is not None and labels.sum(dim=0).tolist() == [2, 1]
     assert Collection(tmp_path / "photos").numbers(1) is None
+
+
+def test_some_of_a_collection_keep_the_numbers_of_their_classes(tmp_path: Path) -> None:
+    for name in ("cats", "dogs", "emus"):
+        folder_of(tmp_path / "photos" / name, random_pictures(2))
+    every = Collection(tmp_path / "photos")
+    labels = every.numbers(3)
+    assert labels is not None
+    for seed in range(4):
+        some = Collection(tmp_path / "photos", count=2, seed=seed)
+        assert torch.equal(some.numbers(3), labels[torch.from_numpy(some.chosen)])  # type: ignore[arg-type]
 
 
 def test_batches_end_where_parts_do(monkeypatch: pytest.MonkeyPatch) -> None:

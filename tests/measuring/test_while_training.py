@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from threading import Event
 
 import pytest
 import torch
@@ -12,6 +13,10 @@ from click.testing import CliRunner
 
 import stylegan_torch
 from stylegan_torch.commands.main import main
+from stylegan_torch.errors import StyleGANError
+from stylegan_torch.training.metrics import Metrics
+from stylegan_torch.training.trainer import Trainer
+from stylegan_torch.types import JsonObject
 from tests.measuring.pictures import folder_of, random_pictures
 
 RECIPE = """
@@ -91,18 +96,64 @@ def test_measuring_changes_nothing_of_the_training(photos: Path, tmp_path: Path)
         assert [row["fid@random-convolutions"] != "" for row in csv.DictReader(file)] == [True] * 3 + [False]
 
 
+def _rows(run: Path) -> list[dict[str, str]]:
+    with (run / "log.csv").open(newline="") as file:
+        return [{name: value for name, value in row.items() if "seconds" not in name} for row in csv.DictReader(file)]
+
+
+def test_a_run_that_ends_while_it_measures_goes_on_with_that(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether measuring fails or the process is killed then: nothing of the training is lost."""
+
+    def fail(*_arguments: object) -> None:
+        raise StyleGANError("out of something")
+
+    run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
+    begin = (photos, "--config", _recipe(tmp_path, training="kimg = 0.024"), *MEASURING)
+    _train(*begin, "--outdir", undisturbed)
+    with monkeypatch.context() as patch:
+        patch.setattr(Metrics, "take", fail)
+        assert "out of something" in _train(*begin, "--outdir", run, status=1)
+    assert (run / "network-000000016.pt").exists() and not list(run.glob("metrics-*"))
+    _train(photos, "--outdir", run, "--resume", *MEASURING)
+    assert _rows(run) == _rows(undisturbed)
+    for name in ("metrics-000000016.json", "metrics-000000024.json", "best.json"):
+        assert (run / name).read_text() == (undisturbed / name).read_text()
+
+
+def test_measuring_ends_when_the_process_is_asked_to_stop(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = Metrics.take
+
+    def stopped(metrics: Metrics, trainer: Trainer, stop: Event) -> JsonObject | None:
+        stop.set()
+        return take(metrics, trainer, stop)
+
+    monkeypatch.setattr(Metrics, "take", stopped)
+    run = tmp_path / "run"
+    begin = (photos, "--config", _recipe(tmp_path), "--outdir", run, *MEASURING)
+    assert "Aborted!" in _train(*begin, status=1)
+    assert [path.name for path in sorted(run.glob("network-*.pt"))] == ["network-000000016.pt", "network-000000024.pt"]
+    assert not list(run.glob("metrics-*"))
+
+
 def test_labels_are_those_of_the_reals(tmp_path: Path) -> None:
     for name in ("cats", "dogs"):
         folder_of(tmp_path / "photos" / name, random_pictures(12, seed=len(name)))
     run, recipe = tmp_path / "run", _recipe(tmp_path, "c_dim = 2", "kimg = 0.008\nflip = true")
     measuring = ("--metrics", "fid", "--extractor", "random-convolutions", "--metrics-samples", 10)
-    _train(tmp_path / "photos", "--config", recipe, "--outdir", run, *measuring)
+    mine = tmp_path / "mine"
+    _train(tmp_path / "photos", "--config", recipe, "--outdir", run, *measuring, "--cache", mine)
+    assert len(list(mine.glob("*/part-*.npz"))) == 1 and not (tmp_path / "cache").exists()
     (report,) = (json.loads(path.read_text()) for path in run.glob("metrics-*.json"))
     assert report["generated"]["classes"] == "reals" and report["reals"]["count"] == 48  # mirrored too
 
 
 def test_what_is_missing_is_told_before_the_work_begins(photos: Path, tmp_path: Path) -> None:
     begin = (photos, "--config", _recipe(tmp_path), "--outdir", tmp_path / "run")
+    assert "go with --metrics" in _train(*begin, "--extractor", "pixels", status=2)
     assert "there is no measure 'fod'" in _train(*begin, "--metrics", "fod", status=2)
     weights = _train(*begin, "--metrics", "fid", "--features", photos / "00.png", status=1)
     assert "is damaged, or not a state dict of tensors" in weights

@@ -251,6 +251,8 @@ def test_files_of_landmarks(tmp_path: Path) -> None:
         ("a.json", '{"a": 3}'),
         ("a.txt", "a b"),
         ("a.npy", "x"),
+        ("a.npy", ""),
+        ("a.npy", "PK\x03\x04"),
         ("a.txt", "1 2 3"),
     ],
 )
@@ -258,6 +260,13 @@ def test_files_of_something_else(tmp_path: Path, name: str, content: str) -> Non
     (tmp_path / name).write_text(content)
     with pytest.raises(StyleGANError, match="is damaged, or has no landmarks"):
         GivenLandmarks(tmp_path / name)
+
+
+@pytest.mark.parametrize("points", [FIVE * 1j, FIVE * 1e300, FIVE * np.nan, FIVE > 0, FIVE.astype(str)], ids=str)
+def test_numbers_that_are_no_places(tmp_path: Path, points: np.ndarray[Any, Any]) -> None:
+    np.save(tmp_path / "a.npy", points)
+    with pytest.raises(StyleGANError, match="is damaged, or has no landmarks"):
+        GivenLandmarks(tmp_path / "a.npy")
 
 
 # Commands.
@@ -324,6 +333,19 @@ def test_a_data_set_of_aligned_faces(tmp_path: Path) -> None:
         assert np.array_equal(np.asarray(one), np.asarray(other))
     output = run("dataset", *options, "--bad", "skip", "--face", "all", "--force", "--max-images", "2")
     assert "2 pictures of 32×32" in output
+
+
+def test_colours_stay_where_other_pictures_are_skipped(tmp_path: Path) -> None:
+    folder = tmp_path / "party"
+    folder.mkdir()
+    Image.new("L", (300, 300), 128).save(folder / "a.png")
+    _drawn(1, (300, 300), (20, 20)).save(folder / "b.png")
+    (tmp_path / "points.json").write_text(json.dumps({"b.png": FIVE.tolist()}))
+    options = ("--landmarks", tmp_path / "points.json", "--resolution", "32x32", "--max-images", 1, "--bad", "skip")
+    assert "1 pictures of 32×32 in colour" in run("dataset", folder, tmp_path / "faces.zip", *options)
+    (folder / "a.png").unlink()
+    boxed = run("dataset", folder, tmp_path / "boxes.zip", "--box", "0,0,64,64", "--bad", "skip")
+    assert "1 pictures of 64×64 in colour" in boxed
 
 
 def test_labels_go_with_every_face(tmp_path: Path) -> None:

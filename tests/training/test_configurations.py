@@ -202,6 +202,7 @@ def test_a_subset_is_so_many_of_the_pictures() -> None:
     assert torch.equal(some.labels(np.arange(7), 4), data.labels(some.rows, 4))
     assert not np.array_equal(data.subset(7, seed=4).rows, some.rows)  # type: ignore[arg-type]
     assert torch.equal(data.subset(20, seed=9).images(np.arange(20)), data.images(np.arange(20)))
+    assert len(data.subset(7, seed=1 << 40)) == 7  # beyond what numpy takes
     with pytest.raises(DataError, match="a subset of 21 pictures is wanted, and there are 20"):
         data.subset(21, seed=0)
 
@@ -211,6 +212,9 @@ def test_a_fixed_probability_stays() -> None:
     for _ in range(2):
         assert "augment_p" not in trainer.step()
     assert trainer.overfitting.p == 0.25
+    another = trainer_of("sg2-skip.pkl", augment="fixed", augment_p=0.5)  # as --resume --p 0.5 has it
+    another.restore(trainer.state())
+    assert another.overfitting.p == 0.5
 
 
 def test_what_is_not_there_is_said(photos: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from stylegan_torch.editing.films.trajectories import (
     turns,
 )
 from stylegan_torch.editing.latents import Latents, chosen, require_w
+from stylegan_torch.fast.memory import batch_for
 from stylegan_torch.networks.interface import Generator
 
 
@@ -158,7 +159,7 @@ def draw_loops(
     frames: int,
     noise_mode: str = "const",
     class_index: int | None = None,
-    batch: int = 1,
+    batch: int | None = None,
 ) -> Iterator[Picture]:
     """Yield the frames of one turn, each a grid of the cells' pictures row by row, [rows·H, columns·W, C] uint8.
 
@@ -169,8 +170,9 @@ def draw_loops(
         frames: how many.
         noise_mode: "const" (stored maps), "random" or "none", where cells have no noise.
         class_index: of ProGAN's pictures; ws know theirs.
-        batch: pictures drawn at once.
+        batch: pictures drawn at once, by default what fits a card, 1 elsewhere.
     """
+    batch = batch_for(G, batch)
     every, at_once = turns(frames), max(1, batch // len(cells))
     for start in range(0, frames, at_once):
         times = every[start : start + at_once]

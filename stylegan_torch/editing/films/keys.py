@@ -46,15 +46,17 @@ def read_keys(path: Path) -> list[KeyFrame]:
         KeysError: if it cannot be read, or is none, or its times do not rise from 0.
     """
     try:
-        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise KeysError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        rows = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
+    except OSError as error:
+        raise KeysError(f"cannot read {path}: {error.strerror or error}") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise KeysError(f"{path} is no table in UTF-8: {error}") from error
     keys: list[KeyFrame] = []
     for line, row in enumerate(rows, start=1):
         if not any(map(str.strip, row)):
             continue
         key = _key([cell.strip() for cell in row], path.parent)
-        if key is None and line == 1:  # a heading
+        if line == 1 and _number(row[0]) is None:  # a heading
             continue
         if key is None:
             raise KeysError(
@@ -73,13 +75,17 @@ def _key(cells: Sequence[str], folder: Path) -> KeyFrame | None:
     seconds, picture, easing = (*cells, "", "", "")[:3]
     name, colon, row = picture.rpartition(":")
     name, row = (name, row) if colon and row.isdecimal() else (picture, "0")
-    try:
-        time = float(seconds)
-    except ValueError:
-        return None
+    time = _number(seconds)
     known = name.isdecimal() and not colon and int(name) < 1 << 32
-    if len(cells) > 3 or not 0 <= time < float("inf") or not (known or is_file_of_latents(name)):
+    if len(cells) > 3 or time is None or not 0 <= time < float("inf") or not (known or is_file_of_latents(name)):
         return None
     if easing and easing not in EASINGS:
         return None
     return KeyFrame(time, int(name) if known else folder / name, int(row), easing)
+
+
+def _number(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None
