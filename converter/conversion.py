@@ -19,7 +19,7 @@ from converter.forms.dump import write_npz
 from converter.opened import OpenedFile, open_contents
 from converter.reading import mapped, open_source
 from converter.sources.locate import check_file, locate
-from converter.translate import import_network
+from converter.translate import try_import
 from stylegan_torch.files import promised
 from stylegan_torch.files.atomic import new_file, refuse_existing, spelled
 from stylegan_torch.files.checkpoint import Checkpoint
@@ -88,7 +88,7 @@ def convert(
         if dst.suffix == ".npz":
             dump = file.original()
             for network in walk(dump.networks):
-                import_network(network)  # what could not be read back is not written
+                try_import(network, dump.pages)  # what could not be read back is not written
             with new_file(dst, force) as target:
                 write_npz(target, dump)
             return _summarize(file)

@@ -175,7 +175,8 @@ class OpenedFile:
     def original(self) -> ForeignFile:
         """Return the networks as the original has them; raises ConvertError if that is not known of one."""
         originals = {role: network.original() for role, network in self.networks.items()}
-        return ForeignFile(originals, self.origin, self.notes)
+        pages = next((network.pages for network in self.networks.values()), Pages())
+        return ForeignFile(originals, self.origin, self.notes, pages)
 
     def checkpoint(self) -> Checkpoint:
         """Return what a file of ours would hold of it."""

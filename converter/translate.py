@@ -74,6 +74,15 @@ def promise_network(network: ForeignNetwork, pages: Pages) -> PromisedNetwork:
     return PromisedNetwork(config, ours, kept)
 
 
+def try_import(network: ForeignNetwork, pages: Pages) -> None:
+    """Make all of our tensors of a foreign network, one after another; arguments and errors as of `promise_network`."""
+    promised = promise_network(network, pages)
+    with within(f"network {network.role}"), sound("its record"):
+        for tensors in (promised.state_dict, promised.source):
+            for name in tensors:
+                tensors[name]
+
+
 def _plan(network: ForeignNetwork) -> tuple[Config, Table]:
     how = known_kind(network)
     config = how.config(network)
