@@ -22,8 +22,8 @@ from torch import Tensor
 
 from stylegan_torch.files.pages import Pages
 
-_BLOCK = 1 << 20
-"""Bytes read back at a time, which stay in the processor's cache."""
+_BLOCK = 1 << 16
+"""Bytes read back at a time; few enough for memory that is at hand."""
 
 
 class Made(Mapping[str, Tensor]):
