@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from stylegan_torch.drawing.draw import labels_of
 from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.measuring.fidelity import MeasureError
 from stylegan_torch.networks.interface import Generator
-from stylegan_torch.networks.stylegan3 import SynthesisInput, image_transform
+from stylegan_torch.networks.stylegan3 import image_transform
 
 KINDS = {
     "eqt": "EQ-T, translation by whole pixels",
@@ -94,10 +95,10 @@ def equivariance(
     return psnr(errors / count)
 
 
-def moved_input(G: Generator) -> SynthesisInput:
-    """Return what of a generator can be moved and turned; MeasureError if there is none."""
+def moved_input(G: Generator) -> Any:
+    """Return the input of a generator whose `transform` [3, 3] moves and turns it; MeasureError if there is none."""
     source = getattr(G.synthesis, "input", None) if G.has_w else None
-    if not isinstance(source, SynthesisInput):
+    if not isinstance(getattr(source, "transform", None), Tensor):
         raise MeasureError("only StyleGAN3's networks have an input that can be moved and turned")
     return source
 
@@ -122,7 +123,7 @@ def _transform(kind: str, move: tuple[float, float], height: int) -> Tensor:
     return image_transform((move[0] / height, move[1] / height))
 
 
-def _images(G: Generator, source: SynthesisInput, ws: Tensor, transforms: Tensor) -> Tensor:
+def _images(G: Generator, source: Any, ws: Tensor, transforms: Tensor) -> Tensor:
     """Return the images [N, C, H, W], each with its own transform, which the input broadcasts."""
     source.transform = transforms.to(ws)
     with exact_float32():

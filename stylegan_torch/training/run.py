@@ -5,7 +5,7 @@ reals.png                  some of the data set
 fakes-000200000.png        the average generator's pictures after 200 000 pictures shown
 network-000200000.pt       G_ema, G and D, one of our files
 network-000200000.state    what else it takes to go on: optimisers and counters
-training.lock              while a process trains here, its number
+training.lock              while a process trains here; training.pid has its number
 
 With measures there is more: see `training.metrics`.
 """
@@ -46,7 +46,8 @@ _STATES_KEPT = 2
 """States are large; only the newest snapshots can be gone on from exactly."""
 _COLUMNS = ["kimg", "loss_G", "loss_D", "real_score", "fake_score", "real_sign", "r1", "slope_penalty", "path_length"]
 _COLUMNS += ["path_penalty", "augment_p", "lod", "seconds_per_kimg"]
-_LOCK = "training.lock"
+_LOCK, _NUMBER = "training.lock", "training.pid"
+"""The number has a file of its own, as some versions of filelock empty what they fail to lock."""
 
 
 @contextmanager
@@ -58,18 +59,18 @@ def alone_in(folder: Path) -> Iterator[None]:
     Raises:
         StyleGANError: if there is another, or the folder cannot be written to.
     """
-    path = folder / _LOCK
     with ExitStack() as stack:
         try:
             stack.enter_context(new_folder(folder))
-            stack.enter_context(FileLock(path, timeout=0))
+            stack.enter_context(FileLock(folder / _LOCK, timeout=0))
         except Timeout as error:
-            raise StyleGANError(f"{folder}: another process trains here{_whose(path)}") from error
+            raise StyleGANError(f"{folder}: another process trains here{_whose(folder / _NUMBER)}") from error
         except OSError as error:
             raise StyleGANError(f"cannot write to the folder {folder}: {error.strerror or error}") from error
-        stack.callback(_remove, path)
-        with suppress(OSError):  # on Windows nobody can write to it, nor read
-            path.write_text(f"{os.getpid()}\n")
+        for name in (_LOCK, _NUMBER):
+            stack.callback(_remove, folder / name)
+        with suppress(OSError):
+            (folder / _NUMBER).write_text(f"{os.getpid()}\n")
         yield
 
 
