@@ -134,7 +134,7 @@ def compare(
     print("|---|---|---|---|---|---|---|---|")
     for (engine, workers, threads), found in rows.items():
         start, mine, speed, ratio, by_work, megabytes = (statistics.median(each) for each in zip(*found, strict=True))
-        work = "" if engine == "ray" else f"{by_work:.2f}"  # its processes are not ours
+        work = f"{by_work:.2f}" if engine == "none" else ""  # the processes of others are not waited for
         print(
             f"| {engine} | {workers} × {threads} | {start:.1f} | {mine:.2f} | {speed:.2f} | {ratio:.2f} | {work} "
             f"| {megabytes:.0f} |"

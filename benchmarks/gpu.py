@@ -61,6 +61,7 @@ OTHER: dict[str, tuple[Callable[[Any], Any], tuple[str, ...]]] = {
 ORDER = ("stylegan2", "stylegan3-t", "stylegan", "progan", "stylegan3-r")
 """Families, what matters most first, as time may end."""
 FAILURES = (RuntimeError, StyleGANError, ValueError, TypeError, AttributeError, AssertionError, NotImplementedError)
+"""What a form may end with on a card that nobody tried; the others are measured all the same."""
 Record = dict[str, Any]
 Draw = Callable[[Tensor], Tensor]
 Forms = dict[tuple[str, str, str | None], Callable[[], Draw]]

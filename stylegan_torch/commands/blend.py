@@ -10,7 +10,7 @@ import click
 
 from stylegan_torch.commands import options
 from stylegan_torch.commands.given import as_given
-from stylegan_torch.commands.inputs import NETWORK_FILE, OutputFile
+from stylegan_torch.commands.inputs import NETWORK_FILE
 from stylegan_torch.commands.networks import read_all, refuse_inputs
 from stylegan_torch.commands.terminal import finite, one_line_errors, quick_imports, reading, say
 from stylegan_torch.files.atomic import refuse_existing, spelled
@@ -48,9 +48,7 @@ def parse_layers(texts: tuple[str, ...]) -> list[Layer]:
 
 @click.command(epilog=EXAMPLES, short_help="Make one network of several with a common ancestor.")
 @click.argument("networks", type=NETWORK_FILE, nargs=-1, required=True)
-@click.option(
-    "--out", type=OutputFile(".pt", ".safetensors"), required=True, help="The network to write (.pt, .safetensors)."
-)
+@options.NEW_NETWORK
 @click.option("--at", type=click.IntRange(min=1), metavar="SIDE", help="Take layers below this of a, from it on of b.")
 @click.option("--soft", is_flag=True, help="Let --at go over on four levels, not at once.")
 @click.option(

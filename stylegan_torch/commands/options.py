@@ -108,6 +108,9 @@ NETWORK = block(
     SHA256,
     NONFINITE,
 )
+NEW_NETWORK = click.option(
+    "--out", type=OutputFile(".pt", ".safetensors"), required=True, help="The network to write (.pt, .safetensors)."
+)
 DEVICE = click.option("--device", help="cpu, cuda, mps …  [default: the best there is]")
 DTYPE = click.option(
     "--dtype",

@@ -9,7 +9,7 @@ import click
 
 from stylegan_torch.commands import options
 from stylegan_torch.commands.given import as_given
-from stylegan_torch.commands.inputs import NETWORK_FILE, OutputFile
+from stylegan_torch.commands.inputs import NETWORK_FILE
 from stylegan_torch.commands.networks import read_all, refuse_inputs
 from stylegan_torch.commands.terminal import SEED, one_line_errors, quick_imports, reading, say
 from stylegan_torch.files.atomic import refuse_existing
@@ -35,9 +35,7 @@ def parse_shape(text: str) -> tuple[int, int]:
 
 @click.command(epilog=EXAMPLES, short_help="Give a trained network other channels, classes, sizes.")
 @click.argument("network", type=NETWORK_FILE)
-@click.option(
-    "--out", type=OutputFile(".pt", ".safetensors"), required=True, help="The network to write (.pt, .safetensors)."
-)
+@options.NEW_NETWORK
 @click.option(
     "--resolution",
     type=click.IntRange(min=1),

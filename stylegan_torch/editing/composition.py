@@ -70,13 +70,19 @@ def parse_psi(text: str) -> float | LayerPsi:
         ValueError: for another text.
     """
     found = _PSI.fullmatch(text)
-    try:
-        psi = float(found["psi"]) if found else float("nan")
-    except ValueError:
-        psi = float("nan")
-    if not found or not abs(psi) <= FLOAT32_MAX:
+    psi = _number(found["psi"]) if found else None
+    if not found or psi is None:
         raise ValueError(f"{text!r} is not a finite number, or one for some layers, such as 0.7@coarse")
     return LayerPsi(psi, well_formed_layers(found["layers"])) if found["layers"] else psi
+
+
+def _number(text: str) -> float | None:
+    """Return a finite number of float32's range; None for another text."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if abs(value) <= FLOAT32_MAX else None
 
 
 def parse_mix(text: str) -> Mix:
@@ -99,11 +105,8 @@ def parse_move(text: str) -> Move:
         ValueError: for another text.
     """
     found = _MOVE.fullmatch(text)
-    try:
-        strength = float(found["strength"]) if found else float("nan")
-    except ValueError:
-        strength = float("nan")
-    if not found or not abs(strength) <= FLOAT32_MAX:
+    strength = _number(found["strength"]) if found else None
+    if not found or strength is None:
         raise ValueError(f"{text!r} is not directions:number=strength, such as pca:0=2.5 or smile.npz:0=-1@4-8")
     layers = well_formed_layers(found["layers"]) if found["layers"] else ""
     return Move(found["directions"], int(found["index"]), strength, layers)

@@ -9,15 +9,14 @@ from threading import Event
 
 import pytest
 import torch
-from click.testing import CliRunner
 
 import stylegan_torch
-from stylegan_torch.commands.main import main
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.training.metrics import Metrics
 from stylegan_torch.training.trainer import Trainer
 from stylegan_torch.types import JsonObject
 from tests.measuring.pictures import folder_of, random_pictures
+from tests.tools.train_command import train_command
 
 RECIPE = """
 [networks]
@@ -40,12 +39,6 @@ MEASURING = ["--metrics", "fid,pr", "--extractor", "random-convolutions", "--met
 MEASURING += ["--metrics-kimg", "0.016", "--snapshot-kimg", "1"]
 
 
-def _train(*arguments: object, status: int = 0) -> str:
-    result = CliRunner().invoke(main, ["train", *map(str, arguments)])
-    assert result.exit_code == status, result.output
-    return result.output
-
-
 def _recipe(folder: Path, networks: str = "", training: str = "kimg = 0.048") -> Path:
     path = folder / "recipe.toml"
     path.write_text(RECIPE.format(networks=networks, training=training))
@@ -64,7 +57,7 @@ def photos(tmp_path: Path) -> Path:
 
 def test_measures_while_training(photos: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    _train(photos, "--config", _recipe(tmp_path), "--outdir", run, *MEASURING, "--tensorboard")
+    train_command(photos, "--config", _recipe(tmp_path), "--outdir", run, *MEASURING, "--tensorboard")
     names = ["fid@random-convolutions", "precision@random-convolutions", "recall@random-convolutions"]
     with (run / "log.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -86,12 +79,12 @@ def test_measures_while_training(photos: Path, tmp_path: Path) -> None:
 @pytest.mark.long
 def test_measuring_changes_nothing_of_the_training(photos: Path, tmp_path: Path) -> None:
     run, plain = tmp_path / "run", tmp_path / "plain"
-    _train(photos, "--config", _recipe(tmp_path), "--outdir", run, *MEASURING)
-    _train(photos, "--config", _recipe(tmp_path), "--outdir", plain, "--snapshot-kimg", 0.016)
+    train_command(photos, "--config", _recipe(tmp_path), "--outdir", run, *MEASURING)
+    train_command(photos, "--config", _recipe(tmp_path), "--outdir", plain, "--snapshot-kimg", 0.016)
     last = [stylegan_torch.load(folder / "network-000000048.pt") for folder in (run, plain)]
     for one, other in zip(last[0].parameters(), last[1].parameters(), strict=True):
         assert torch.equal(one, other)
-    _train(photos, "--resume", "--outdir", run, "--kimg", 0.056)
+    train_command(photos, "--resume", "--outdir", run, "--kimg", 0.056)
     with (run / "log.csv").open(newline="") as file:
         assert [row["fid@random-convolutions"] != "" for row in csv.DictReader(file)] == [True] * 3 + [False]
 
@@ -111,12 +104,12 @@ def test_a_run_that_ends_while_it_measures_goes_on_with_that(
 
     run, undisturbed = tmp_path / "run", tmp_path / "undisturbed"
     begin = (photos, "--config", _recipe(tmp_path, training="kimg = 0.024"), *MEASURING)
-    _train(*begin, "--outdir", undisturbed)
+    train_command(*begin, "--outdir", undisturbed)
     with monkeypatch.context() as patch:
         patch.setattr(Metrics, "take", fail)
-        assert "out of something" in _train(*begin, "--outdir", run, status=1)
+        assert "out of something" in train_command(*begin, "--outdir", run, status=1)
     assert (run / "network-000000016.pt").exists() and not list(run.glob("metrics-*"))
-    _train(photos, "--outdir", run, "--resume", *MEASURING)
+    train_command(photos, "--outdir", run, "--resume", *MEASURING)
     assert _rows(run) == _rows(undisturbed)
     for name in ("metrics-000000016.json", "metrics-000000024.json", "best.json"):
         assert (run / name).read_text() == (undisturbed / name).read_text()
@@ -134,7 +127,7 @@ def test_measuring_ends_when_the_process_is_asked_to_stop(
     monkeypatch.setattr(Metrics, "take", stopped)
     run = tmp_path / "run"
     begin = (photos, "--config", _recipe(tmp_path), "--outdir", run, *MEASURING)
-    assert "Aborted!" in _train(*begin, status=1)
+    assert "Aborted!" in train_command(*begin, status=1)
     assert [path.name for path in sorted(run.glob("network-*.pt"))] == ["network-000000016.pt", "network-000000024.pt"]
     assert not list(run.glob("metrics-*"))
 
@@ -145,7 +138,7 @@ def test_labels_are_those_of_the_reals(tmp_path: Path) -> None:
     run, recipe = tmp_path / "run", _recipe(tmp_path, "c_dim = 2", "kimg = 0.008\nflip = true")
     measuring = ("--metrics", "fid", "--extractor", "random-convolutions", "--metrics-samples", 10)
     mine = tmp_path / "mine"
-    _train(tmp_path / "photos", "--config", recipe, "--outdir", run, *measuring, "--cache", mine)
+    train_command(tmp_path / "photos", "--config", recipe, "--outdir", run, *measuring, "--cache", mine)
     assert len(list(mine.glob("*/part-*.npz"))) == 1 and not (tmp_path / "cache").exists()
     (report,) = (json.loads(path.read_text()) for path in run.glob("metrics-*.json"))
     assert report["generated"]["classes"] == "reals" and report["reals"]["count"] == 48  # mirrored too
@@ -153,9 +146,9 @@ def test_labels_are_those_of_the_reals(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_told_before_the_work_begins(photos: Path, tmp_path: Path) -> None:
     begin = (photos, "--config", _recipe(tmp_path), "--outdir", tmp_path / "run")
-    assert "go with --metrics" in _train(*begin, "--extractor", "pixels", status=2)
-    assert "there is no measure 'fod'" in _train(*begin, "--metrics", "fod", status=2)
-    weights = _train(*begin, "--metrics", "fid", "--features", photos / "00.png", status=1)
+    assert "go with --metrics" in train_command(*begin, "--extractor", "pixels", status=2)
+    assert "there is no measure 'fod'" in train_command(*begin, "--metrics", "fod", status=2)
+    weights = train_command(*begin, "--metrics", "fid", "--features", photos / "00.png", status=1)
     assert "is damaged, or not a state dict of tensors" in weights
-    assert "pixels has no classes" in _train(*begin, "--metrics", "is", "--extractor", "pixels", status=1)
+    assert "pixels has no classes" in train_command(*begin, "--metrics", "is", "--extractor", "pixels", status=1)
     assert not (tmp_path / "run").exists()

@@ -10,10 +10,8 @@ import click
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from PIL import Image
 
-from stylegan_torch.commands.main import main
 from stylegan_torch.commands.train import train
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files import checkpoint
@@ -27,6 +25,7 @@ from stylegan_torch.training.settings import Settings
 from stylegan_torch.training.settings import preset as preset_of
 from tests import HOME
 from tests.tools.small_trainer import trainer_of
+from tests.tools.train_command import in_classes, train_command
 from tests.tools.train_together import random_pictures
 
 SMALL = [f"--set={name}" for name in ("channel_base=64", "channel_max=8", "z_dim=8", "w_dim=8")]
@@ -100,17 +99,7 @@ def test_stylegan3_has_the_published_layers(name: str, fifth: str, last: str, D_
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    for number, picture in enumerate(random_pictures(24, 16).pictures):
-        folder = tmp_path / "photos" / f"{number % 3}"
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture.transpose(1, 2, 0)).save(folder / f"{number:02d}.png")
-    return tmp_path / "photos"
-
-
-def _train(*arguments: object, status: int = 0) -> str:
-    result = CliRunner().invoke(main, ["train", *map(str, arguments)])
-    assert result.exit_code == status, result.output
-    return result.output
+    return in_classes(tmp_path / "photos", random_pictures(24, 16), "012")
 
 
 def _about(run: Path) -> Any:
@@ -122,7 +111,7 @@ def test_a_configuration_is_trained_by_command(photos: Path, tmp_path: Path) -> 
     common = (*SMALL, "--cache", tmp_path / "cache", "--kimg", 0.008)
     options = ("--batch", 8, "--gamma", 3, "--aug", "fixed", "--p", 0.3, "--augpipe", "bgcfnc", "--subset", 10)
     run = tmp_path / "run"
-    _train(photos, "--cfg", "auto", "--cond", "--mirror", "--outdir", run, *common, *options)
+    train_command(photos, "--cfg", "auto", "--cond", "--mirror", "--outdir", run, *common, *options)
     content = _about(run)
     about = content.provenance["training"]
     settings = about["settings"]
@@ -134,9 +123,9 @@ def test_a_configuration_is_trained_by_command(photos: Path, tmp_path: Path) -> 
     assert (config.c_dim, config.img_size, config.mapping.num_layers) == (3, (16, 16), 2)
     assert about["found"]["pictures"] == 24
     assert about["found"]["subset"] == [10, 0]
-    said = _train(photos, "--resume", "--outdir", run, "--cache", tmp_path / "cache", "--subset", 12, status=1)
+    said = train_command(photos, "--resume", "--outdir", run, "--cache", tmp_path / "cache", "--subset", 12, status=1)
     assert "has 24 pictures in 3 classes, of which 12 are taken, the run in" in said
-    said = _train(photos, "--resume", "--outdir", run, "--cache", tmp_path / "cache", "--seed", 1, status=1)
+    said = train_command(photos, "--resume", "--outdir", run, "--cache", tmp_path / "cache", "--seed", 1, status=1)
     assert "of which 10 are taken with another seed: to go on with other pictures" in said
 
 
@@ -145,7 +134,7 @@ def test_a_network_is_fine_tuned_with_a_configuration(photos: Path, tmp_path: Pa
 
     run = tmp_path / "run"
     common = ("--cache", tmp_path / "cache", "--outdir", run, "--kimg", 0.008, "--batch", 8)
-    _train(photos, "--network", network_file(tmp_path), "--cfg", "paper256", "--aug", "noaug", *common)
+    train_command(photos, "--network", network_file(tmp_path), "--cfg", "paper256", "--aug", "noaug", *common)
     settings = _about(run).provenance["training"]["settings"]
     assert (settings["g_lr"], settings["r1_gamma"], settings["ema_kimg"]) == (0.0025, 1, 20)
     assert (settings["batch"], settings["augment"]) == (8, "none")
@@ -155,7 +144,7 @@ def test_a_dry_run_says_all_and_writes_nothing(photos: Path, tmp_path: Path) -> 
     there = sorted(tmp_path.rglob("*"))
     run, cache = tmp_path / "run", tmp_path / "cache"
     arguments = (photos, "--cfg", "stylegan3-r", *SMALL, "--set=g_channel_base=128", "--outdir", run, "--cache", cache)
-    said = _train(*arguments, "--dry-run", "--subset", 9)
+    said = train_command(*arguments, "--dry-run", "--subset", 9)
     assert sorted(tmp_path.rglob("*")) == there
     lines = [" ".join(line.split()) for line in said.splitlines()]
     G, D = Networks(
@@ -172,7 +161,7 @@ def test_a_dry_run_says_all_and_writes_nothing(photos: Path, tmp_path: Path) -> 
         "Nothing was written: this was a dry run.",
     ):
         assert line in lines, said
-    assert "a batch of 30 cannot be shared" in _train(*arguments, "-n", "--batch", 30, status=1)
+    assert "a batch of 30 cannot be shared" in train_command(*arguments, "-n", "--batch", 30, status=1)
 
 
 @pytest.mark.parametrize(
@@ -221,23 +210,25 @@ def test_what_is_not_there_is_said(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(StyleGANError, match="there is no configuration 'x', only auto, stylegan2, "):
         configured("x", 64)
     common = ("--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
-    assert "are of new networks by --cfg" in _train(photos, "--resume", "--cond", *common, status=2)
+    assert "are of new networks by --cfg" in train_command(photos, "--resume", "--cond", *common, status=2)
     odd = tmp_path / "odd"
     odd.mkdir()
     Image.new("L", (24, 16)).save(odd / "0.png")
-    said = _train(odd, "--cfg", "auto", *common, status=1)
+    said = train_command(odd, "--cfg", "auto", *common, status=1)
     assert "the first picture is 24×16, not square with a power of two: give --resolution" in said
-    assert "--cond: the pictures of" in _train(odd, "--cfg", "auto", "--cond", "--resolution", 16, *common, status=1)
-    said = _train(odd, "--cfg", "auto", "--resolution", 16, *SMALL, *common, "-n")
+    assert "--cond: the pictures of" in train_command(
+        odd, "--cfg", "auto", "--cond", "--resolution", 16, *common, status=1
+    )
+    said = train_command(odd, "--cfg", "auto", "--resolution", 16, *SMALL, *common, "-n")
     assert "16×16, 1 channel\n" in said
     (odd / "0.png").write_bytes(b"no picture")
-    assert "0.png is broken, or not a picture" in _train(odd, "--cfg", "auto", *common, status=1)
+    assert "0.png is broken, or not a picture" in train_command(odd, "--cfg", "auto", *common, status=1)
     Image.new("RGB", (16, 16)).save(odd / "1.png")
-    _train(odd, "--cfg", "auto", "--bad", "skip", *SMALL, *common, "-n")
-    assert "batch has the unknown value 'many'" in _train(
+    train_command(odd, "--cfg", "auto", "--bad", "skip", *SMALL, *common, "-n")
+    assert "batch has the unknown value 'many'" in train_command(
         photos, "--cfg", "auto", "--set", "batch=many", *SMALL, *common, status=1
     )
-    said = _train(photos, "--cfg", "auto", "--set", "resolution=8", *SMALL, *common, "-n")
+    said = train_command(photos, "--cfg", "auto", "--set", "resolution=8", *SMALL, *common, "-n")
     assert "0.0004" in said  # R1's weight for that size
 
 

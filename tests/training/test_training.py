@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -23,7 +22,6 @@ from torch import Tensor
 
 import converter
 import stylegan_torch
-from stylegan_torch.commands.main import main
 from stylegan_torch.drawing.random_streams import RandomStream, Share
 from stylegan_torch.errors import CheckpointError, StyleGANError
 from stylegan_torch.networks import progan, stylegan3
@@ -35,6 +33,7 @@ from tests import DATA, HOME, TOOLS
 from tests.tools.interrupt import run_interrupted
 from tests.tools.long import cases
 from tests.tools.small_trainer import trainer_of
+from tests.tools.train_command import in_classes, train_command
 from tests.tools.train_together import beginning, random_pictures, train
 
 ON_ONE_CORE = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -376,18 +375,7 @@ def test_mixed_precision(tmp_path: Path) -> None:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """A folder of pictures in two classes."""
-    data = random_pictures(24, 16)
-    for number, picture in enumerate(data.pictures):
-        folder = tmp_path / "photos" / ("cats" if number % 2 else "dogs")
-        folder.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture.transpose(1, 2, 0)).save(folder / f"{number:02d}.png")
-    return tmp_path / "photos"
-
-
-def _train(*arguments: object, status: int = 0) -> str:
-    result = CliRunner().invoke(main, ["train", *map(str, arguments)])
-    assert result.exit_code == status, result.output
-    return result.output
+    return in_classes(tmp_path / "photos", random_pictures(24, 16), ("dogs", "cats"))
 
 
 def _log(folder: Path) -> list[dict[str, str]]:
@@ -398,7 +386,9 @@ def _log(folder: Path) -> list[dict[str, str]]:
 def test_a_run_from_the_beginning_to_the_end(photos: Path, tmp_path: Path) -> None:
     run, cache = tmp_path / "run", ("--cache", tmp_path / "cache")
     recipe = _recipe(tmp_path, c_dim=2, more="flip = true")
-    output = _train(photos, "--config", recipe, "--outdir", run, "--snapshot-kimg", 0.08, "--tensorboard", *cache)
+    output = train_command(
+        photos, "--config", recipe, "--outdir", run, "--snapshot-kimg", 0.08, "--tensorboard", *cache
+    )
     assert output == f"0.16 kimg shown; the last snapshot is {run / 'network-000000160.pt'}\n"
     names = ["fakes-000000080.png", "fakes-000000160.png", "log.csv", "network-000000080.pt"]
     names += ["network-000000080.state", "network-000000160.pt", "network-000000160.state", "reals.png", "tensorboard"]
@@ -416,7 +406,7 @@ def test_a_run_from_the_beginning_to_the_end(photos: Path, tmp_path: Path) -> No
     assert [row["kimg"] for row in _log(run)] == ["0.080", "0.160"]
     with Image.open(run / "fakes-000000160.png") as sheet:
         assert sheet.size == (8 * 16, 8 * 16)
-    longer = _train(photos, "--resume", "--outdir", run, "--kimg", 0.24, *cache)  # and further than planned
+    longer = train_command(photos, "--resume", "--outdir", run, "--kimg", 0.24, *cache)  # and further than planned
     assert "0.24 kimg" in longer
     assert not (run / "network-000000080.state").exists()  # only the newest can be gone on from
     assert stylegan_torch.load(run / "network-000000240.pt").c_dim == 2
@@ -454,7 +444,7 @@ def test_every_picture_is_shown_with_its_official_label(
     monkeypatch.setattr(Trainer, "_reals", watched)
     recipe = _recipe(tmp_path, c_dim=10, more="flip = true")
     data = _official(tmp_path / "set.zip", labels)
-    output = _train(data, "--config", recipe, "--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
+    output = train_command(data, "--config", recipe, "--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
     assert output.startswith("0.16 kimg shown")
     one_hot = [label if isinstance(label, list) else np.eye(10)[label].tolist() for label in labels]
     assert shown == dict(enumerate(one_hot))
@@ -468,7 +458,7 @@ def test_labels_and_networks_that_do_not_fit(tmp_path: Path) -> None:
 
     def tried(data: Path, c_dim: int, name: str, status: int = 1) -> str:
         recipe = _recipe(tmp_path, c_dim=c_dim)
-        return _train(data, "--config", recipe, "--outdir", tmp_path / name, *common, status=status)
+        return train_command(data, "--config", recipe, "--outdir", tmp_path / name, *common, status=status)
 
     assert "has 3 classes, the data set 4: begin with a network for them (a recipe with c_dim = 4)" in tried(
         classes, 3, "a"
@@ -484,7 +474,7 @@ def test_killed_at_any_moment_it_goes_on_as_if_nothing_had_happened(photos: Path
     more = 'augment = "ada"\naugment_kimg = 0.1\nr1_interval = 3\npath_length_interval = 2\nflip = true'
     recipe = _recipe(tmp_path, more=more)
     common = ("--cache", tmp_path / "cache", "--snapshot-kimg", 0.04)
-    _train(photos, "--config", recipe, "--outdir", tmp_path / "whole", *common)
+    train_command(photos, "--config", recipe, "--outdir", tmp_path / "whole", *common)
 
     killed = tmp_path / "killed"
     process = run_interrupted(
@@ -492,7 +482,7 @@ def test_killed_at_any_moment_it_goes_on_as_if_nothing_had_happened(photos: Path
     )
     assert process.returncode == -SIGKILL, process.stderr
     assert [path.name for path in sorted(killed.glob("*.pt"))] == ["network-000000040.pt", "network-000000080.pt"]
-    _train(photos, "--resume", "--outdir", killed, *common)
+    train_command(photos, "--resume", "--outdir", killed, *common)
 
     assert _log(killed) == _log(tmp_path / "whole")
     for role in ("G", "D", "G_ema"):
@@ -512,18 +502,20 @@ def test_asked_to_stop_it_ends_the_step_and_writes_a_snapshot(number: Signals, p
     assert "Aborted" in process.stderr
     assert [path.name for path in folder.glob("network-*.pt")] == ["network-000000104.pt"]
     assert (folder / "network-000000104.state").exists()
-    assert "0.112 kimg" in _train(photos, "--resume", *start[2:-1], 0.112)
+    assert "0.112 kimg" in train_command(photos, "--resume", *start[2:-1], 0.112)
 
 
 def test_a_growing_run_goes_on(photos: Path, tmp_path: Path) -> None:
     more = "grow_from = 4\ngrow_kimg = 0.03\nfade_kimg = 0.03\nbatches = {4 = 16}"
     start = ("--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
-    _train(photos, "--config", _recipe(tmp_path, "progan", more=more), *start, "--kimg", 0.05)
+    train_command(photos, "--config", _recipe(tmp_path, "progan", more=more), *start, "--kimg", 0.05)
     config = stylegan_torch.load(tmp_path / "run" / "network-000000056.pt").config
     assert isinstance(config, progan.GeneratorConfig)
     assert config.lod == 1.4
-    _train(photos, "--resume", *start, "--kimg", 0.09)
-    _train(photos, "--config", tmp_path / "recipe.toml", "--outdir", tmp_path / "whole", *start[2:], "--kimg", 0.09)
+    train_command(photos, "--resume", *start, "--kimg", 0.09)
+    train_command(
+        photos, "--config", tmp_path / "recipe.toml", "--outdir", tmp_path / "whole", *start[2:], "--kimg", 0.09
+    )
     for role in ("G", "D", "G_ema"):  # the smaller network's moments are dropped at the right moment
         one, other = (
             stylegan_torch.load(tmp_path / name / "network-000000096.pt", network=role).state_dict()
@@ -540,7 +532,7 @@ def test_fine_tuning_by_command(tmp_path: Path) -> None:
         (tmp_path / "photos").mkdir(exist_ok=True)
         Image.fromarray(picture.transpose(1, 2, 0)).save(tmp_path / "photos" / f"{number}.png")
     start = ("--network", DATA / "sg2-skip.pkl", "--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
-    _train(tmp_path / "photos", *start, "--kimg", 0.016, "--batch", 8, "--freeze-d", 3, "--set", "r1_gamma=1")
+    train_command(tmp_path / "photos", *start, "--kimg", 0.016, "--batch", 8, "--freeze-d", 3, "--set", "r1_gamma=1")
     about = stylegan_torch.files.checkpoint.read(tmp_path / "run" / "network-000000016.pt").provenance["training"]
     assert about["start"] == "sg2-skip.pkl"
     assert (about["settings"]["freeze_d"], about["settings"]["r1_gamma"]) == (3, 1.0)
@@ -593,7 +585,7 @@ def test_bad_requests_get_one_line(arguments: Any, message: str, photos: Path, t
     recipe = _recipe(tmp_path)
     given = [argument.format(recipe=recipe, data=DATA, photos=photos) for argument in arguments]
     common = ("--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
-    output = _train(photos, *common, *given, status=2 if "give" in message else 1)
+    output = train_command(photos, *common, *given, status=2 if "give" in message else 1)
     assert message in output
     assert "Traceback" not in output
     assert not list((tmp_path / "run").glob("*"))
@@ -610,10 +602,10 @@ def test_a_run_is_not_overwritten(photos: Path, tmp_path: Path) -> None:
         "--kimg",
         0.008,
     )
-    _train(photos, *start)
-    assert "has a run in it: go on with --resume" in _train(photos, *start, status=1)
+    train_command(photos, *start)
+    assert "has a run in it: go on with --resume" in train_command(photos, *start, status=1)
     (tmp_path / "run" / "network-000000008.state").write_bytes(b"half")
-    output = _train(photos, "--resume", *start[2:], status=1)
+    output = train_command(photos, "--resume", *start[2:], status=1)
     assert "network-000000008.state is damaged" in output
 
 
@@ -629,11 +621,11 @@ def test_a_folder_in_which_another_process_trains_is_refused(photos: Path, tmp_p
         assert other.stdout is not None
         assert other.stdout.readline() == b"in\n"
         for arguments in (start, ("--resume", *start[2:])):
-            said = _train(photos, *arguments, status=1)
+            said = train_command(photos, *arguments, status=1)
             assert said == f"Error: {run}: another process trains here, number {other.pid}\n"
         assert sorted(path.name for path in run.iterdir()) == ["training.lock", "training.pid"]
         other.kill()
-    _train(photos, *start)  # the lock has gone with it
+    train_command(photos, *start)  # the lock has gone with it
     assert not list(run.glob("training.*"))
 
 
@@ -643,7 +635,7 @@ def test_a_folder_is_kept_by_the_first_of_several_processes(
     run = tmp_path / "run"
     with alone_in(run):
         monkeypatch.setenv("RANK", "1")
-        said = _train(photos, "--resume", "--outdir", run, "--cache", tmp_path / "cache", status=1)
+        said = train_command(photos, "--resume", "--outdir", run, "--cache", tmp_path / "cache", status=1)
         assert "has no snapshot to resume from" in said  # it came past the lock
     assert not run.exists() or not list(run.iterdir())
 
@@ -651,12 +643,12 @@ def test_a_folder_is_kept_by_the_first_of_several_processes(
 def test_a_run_goes_on_with_the_labels_it_was_begun_with(tmp_path: Path) -> None:
     common = ("--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
     data = _official(tmp_path / "set.zip", [i % 2 for i in range(30)])
-    _train(data, "--config", _recipe(tmp_path, c_dim=2), *common, "--kimg", 0.008)
+    train_command(data, "--config", _recipe(tmp_path, c_dim=2), *common, "--kimg", 0.008)
     _official(data, [(i + 1) % 2 for i in range(30)])
-    output = _train(data, "--resume", *common, "--kimg", 0.016, status=1)
+    output = train_command(data, "--resume", *common, "--kimg", 0.016, status=1)
     assert "was on 30 pictures in 2 classes with other labels: to go on with other pictures" in output
     _official(data, [i % 2 for i in range(30)])
-    assert "0.016 kimg" in _train(data, "--resume", *common, "--kimg", 0.016)
+    assert "0.016 kimg" in train_command(data, "--resume", *common, "--kimg", 0.016)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names are UTF-8 here")
@@ -664,8 +656,8 @@ def test_names_that_are_not_utf8(photos: Path, tmp_path: Path) -> None:
     photos = photos.rename(tmp_path / "photos\udcff")
     recipe = _recipe(tmp_path).rename(tmp_path / "recipe\udcff.toml")
     common = ("--outdir", tmp_path / "run\udcff", "--cache", tmp_path / "cache")
-    _train(photos, "--config", recipe, *common, "--kimg", 0.008)
-    assert "0.016 kimg" in _train(photos, "--resume", *common, "--kimg", 0.016)
+    train_command(photos, "--config", recipe, *common, "--kimg", 0.008)
+    assert "0.016 kimg" in train_command(photos, "--resume", *common, "--kimg", 0.016)
     content = stylegan_torch.files.checkpoint.read(tmp_path / "run\udcff" / "network-000000016.pt")
     about = content.provenance["training"]
     assert (about["start"], about["data"]) == ("recipe\\udcff.toml", "photos\\udcff")
@@ -674,26 +666,28 @@ def test_names_that_are_not_utf8(photos: Path, tmp_path: Path) -> None:
 def test_labels_are_told_before_pictures_are_prepared(tmp_path: Path) -> None:
     data = _official(tmp_path / "set.zip", [i % 4 for i in range(30)])
     common = ("--outdir", tmp_path / "run", "--cache", tmp_path / "cache", "--kimg", 0.008)
-    assert "has 3 classes, the data set 4" in _train(data, "--config", _recipe(tmp_path, c_dim=3), *common, status=1)
+    assert "has 3 classes, the data set 4" in train_command(
+        data, "--config", _recipe(tmp_path, c_dim=3), *common, status=1
+    )
     assert not (tmp_path / "cache").exists()
     with zipfile.ZipFile(data, "a") as archive, archive.open("00000/more.png", "w") as file:
         Image.new("RGB", (16, 16)).save(file, format="PNG")
-    output = _train(data, "--config", _recipe(tmp_path), *common)
+    output = train_command(data, "--config", _recipe(tmp_path), *common)
     assert "Note: the labels of the pictures are not used, as this network takes none" in output
     assert "has no label for 00000/more.png" in output
-    assert "0.016 kimg" in _train(data, "--resume", *common[:-1], 0.016)
+    assert "0.016 kimg" in train_command(data, "--resume", *common[:-1], 0.016)
 
 
 def test_a_run_goes_on_as_it_was_begun(photos: Path, tmp_path: Path) -> None:
     common = ("--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
-    _train(photos, "--config", _recipe(tmp_path, c_dim=2), *common, "--kimg", 0.008)
-    output = _train(photos, "--resume", *common, "--freeze-d", 2, status=1)
+    train_command(photos, "--config", _recipe(tmp_path, c_dim=2), *common, "--kimg", 0.008)
+    output = train_command(photos, "--resume", *common, "--freeze-d", 2, status=1)
     assert "--freeze-d: this run has 0 frozen layers, which cannot be changed" in output
     (photos / "cats").rename(photos / "zebras")
-    assert _train(photos, "--resume", *common, "--kimg", 0.016, status=1).startswith("Error: ")
+    assert train_command(photos, "--resume", *common, "--kimg", 0.016, status=1).startswith("Error: ")
     (photos / "zebras").rename(photos / "cats")
     (photos / "cats" / "01.png").unlink()
-    output = _train(photos, "--resume", *common, "--kimg", 0.016, status=1)
+    output = train_command(photos, "--resume", *common, "--kimg", 0.016, status=1)
     assert "photos has 23 pictures in 2 classes, the run in " in output
     with (tmp_path / "run" / "log.csv").open("a") as file:
         file.write("0.0")  # a row that a kill cut off
@@ -701,7 +695,7 @@ def test_a_run_goes_on_as_it_was_begun(photos: Path, tmp_path: Path) -> None:
 
 def test_divergence_is_said(photos: Path, tmp_path: Path) -> None:
     start = ("--config", _recipe(tmp_path), "--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
-    output = _train(photos, *start, "--set", "d_lr=1e12", "--set", "g_lr=1e12", status=1)
+    output = train_command(photos, *start, "--set", "d_lr=1e12", "--set", "g_lr=1e12", status=1)
     assert "training diverged after" in output
 
 
