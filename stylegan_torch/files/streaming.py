@@ -1,8 +1,8 @@
 """Tensors that are made one after another while they are written, before all is known that stands at the file's start.
 
 A writer writes twice. First it gets blank tensors, memory that nobody touches: in place of each, what it stands for is
-made, written and read back. Once the rest is known the writer writes anew, with those tensors mapped from the file,
-where they lie already.
+made, written and read back, while the next one is made. Once the rest is known the writer writes anew, with those
+tensors mapped from the file, where they lie already.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import mmap
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from typing import IO
@@ -22,8 +23,8 @@ from torch import Tensor
 
 from stylegan_torch.files.pages import Pages
 
-_BLOCK = 1 << 16
-"""Bytes read back at a time; few enough for memory that is at hand."""
+_BLOCK = 1 << 18
+"""Bytes written and read back at a time; few enough to stay in the caches."""
 
 
 class Made(Mapping[str, Tensor]):
@@ -38,7 +39,9 @@ class Laying:
     """An open file for a writer that writes twice; all that is written is read back and compared at once."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
+        self._file, self._place = file, 0
+        self._behind, self._pending = ThreadPoolExecutor(1, "writer"), Future[None]()
+        self._pending.set_result(None)
         self._makers: dict[int, Callable[[], Tensor] | None] = {}
         self._laid: dict[int, int] = {}
         self._mapped: dict[int, int] = {}
@@ -59,7 +62,8 @@ class Laying:
 
     def begin_again(self) -> None:
         """End the first writing."""
-        self._file.seek(0)
+        self._pending.result()
+        self._place = 0
         mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY)
         self._pages, self._bytes = Pages(mapped), memoryview(mapped)
 
@@ -83,9 +87,11 @@ class Laying:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """Raise what failed while something was written, whatever the writer made of it."""
+        """Wait for what is being written; raise what failed meanwhile, whatever the writer made of it."""
         try:
-            yield
+            with self._behind:
+                yield
+            self._pending.result()
         except BaseException:
             if self._failed:
                 raise self._failed from None
@@ -104,21 +110,28 @@ class Laying:
         """Do nothing: what is written is flushed always."""
 
     def _write(self, data: memoryview) -> None:
-        address, place = _address(data), self._file.tell()
+        address, place = _address(data), self._place
+        self._place += len(data)
         if address in self._mapped:
             if self._mapped[address] != place:
                 raise OSError(errno.EIO, "its tensors would lie elsewhere")
             self._pages.passed(len(data))
-            self._file.seek(len(data), os.SEEK_CUR)
             return
-        if make := self._makers.get(address):
+        make = self._makers.get(address)
+        if make:
             data, self._laid[address] = bytes_of(make()), place
-        self._file.write(data)
-        self._file.flush()
-        for start in range(0, len(data), _BLOCK):
-            block = data[start : start + _BLOCK]
-            if os.pread(self._file.fileno(), len(block), place + start) != bytes(block):
+        self._pending.result()
+        self._pending = self._behind.submit(self._put, data, place)
+        if not make:
+            self._pending.result()  # its memory is the writer's
+
+    def _put(self, data: memoryview, place: int) -> None:
+        file = self._file.fileno()
+        while data:
+            count = os.pwrite(file, data[:_BLOCK], place)
+            if os.pread(file, count, place) != bytes(data[:count]):
                 raise OSError(errno.EIO, "what was written reads back otherwise; is the disk sound?")
+            data, place = data[count:], place + count
 
 
 def _is_whole(value: Tensor) -> bool:
