@@ -10,6 +10,8 @@ All tensors are [N, C, H, W] in the channels-last layout, which CPUs convolve fa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -251,9 +253,27 @@ def run_rows(stages: Sequence[Stage], x: Tensor, start: int, stop: int) -> Tenso
     return y
 
 
+_WHOLE: ContextVar[bool] = ContextVar("_WHOLE", default=False)
+
+
+@contextmanager
+def whole_batches() -> Iterator[None]:
+    """Until the block ends, make and run fast forms for whole maps and batches of any size, to be made graphs."""
+    token = _WHOLE.set(True)
+    try:
+        yield
+    finally:
+        _WHOLE.reset(token)
+
+
+def for_graphs() -> bool:
+    """Tell whether fast forms are made graphs."""
+    return _WHOLE.get()
+
+
 def in_pieces(x: Tensor) -> bool:
     """Tell whether strips and single pictures are better than whole maps and batches: where caches matter, on a CPU."""
-    return x.is_cpu
+    return x.is_cpu and not for_graphs()
 
 
 def strip_rows(x: Tensor, channels: int, size: tuple[int, int]) -> int:
