@@ -128,8 +128,10 @@ class Laying:
     def _put(self, data: memoryview, place: int) -> None:
         file = self._file.fileno()
         while data:
-            count = os.pwrite(file, data[:_BLOCK], place)
-            if os.pread(file, count, place) != bytes(data[:count]):
+            os.lseek(file, place, os.SEEK_SET)
+            count = os.write(file, data[:_BLOCK])
+            os.lseek(file, place, os.SEEK_SET)
+            if os.read(file, count) != bytes(data[:count]):
                 raise OSError(errno.EIO, "what was written reads back otherwise; is the disk sound?")
             data, place = data[count:], place + count
 
