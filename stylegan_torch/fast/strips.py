@@ -38,6 +38,11 @@ class Stage(Protocol):
         """Make them from the rows that it takes, which begin with row `first`."""
 
 
+def rows_of(y: Tensor, start: int, stop: int) -> Tensor:
+    """Return some rows of a map; no view of it if they are all, which graphs would write back into it."""
+    return y if (start, stop) == (0, y.shape[2]) else y[:, :, start:stop]
+
+
 @dataclass(frozen=True)
 class Conv:
     """A convolution; `weight` [O, I, k, k], `scale` [N, I, 1, 1] for its input.
@@ -74,7 +79,7 @@ class Conv:
         if (first, last) == (start - p, stop + after):
             y = F.conv2d(x, self.weight, self.bias, padding=(0, p))
         else:
-            y = F.conv2d(x, self.weight, self.bias, padding=p)[:, :, start - first : stop - first]
+            y = rows_of(F.conv2d(x, self.weight, self.bias, padding=p), start - first, stop - first)
         return self.finish(y, start)
 
 
@@ -173,7 +178,7 @@ class PhaseUpConv:
         """Make rows `start` to `stop`."""
         x = x if self.scale is None else x * self.scale
         y = interleaved(F.conv2d(x, self.weight, self.bias, padding=self.weight.shape[-1] // 2))
-        return self.finish(y[:, :, start - 2 * first : stop - 2 * first], start)
+        return self.finish(rows_of(y, start - 2 * first, stop - 2 * first), start)
 
 
 def phase_kernel(weight: Tensor, blur: Tensor, before: int) -> Tensor:
@@ -225,7 +230,7 @@ class NearestUpConv:
     def run(self, x: Tensor, first: int, start: int, stop: int, height: int) -> Tensor:
         """Make rows `start` to `stop`."""
         y = F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1)
-        return self.finish(y[:, :, start - 2 * first : stop - 2 * first], start)
+        return self.finish(rows_of(y, start - 2 * first, stop - 2 * first), start)
 
 
 def run(stages: Sequence[Stage], x: Tensor, rows: int) -> Iterator[tuple[int, int, Tensor]]:
