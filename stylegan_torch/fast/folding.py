@@ -165,7 +165,7 @@ def in_two_dimensions(f: Tensor) -> Tensor:
 
 def empty_map(like: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
     """Return an unset map [N, channels, *size] of the batch, dtype and device of another, in strips or to filter."""
-    shape, layout = (len(like), channels, *size), choices_for(like).filtered
+    shape, layout = (like.shape[0], channels, *size), choices_for(like).filtered
     return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
 
 
@@ -189,7 +189,7 @@ def plain_conv(weight: Tensor, stage: str, bias: Tensor | None, finish: Finish) 
 
 def one_by_one(batch: Tensor) -> bool:
     """Tell whether pictures are better drawn one by one."""
-    return len(batch) > 1 and strips.in_pieces(batch)
+    return strips.in_pieces(batch) and len(batch) > 1
 
 
 _KNOWN = ("stylegan_torch.", "torch.nn.")

@@ -10,6 +10,8 @@ All tensors are [N, C, H, W] in the channels-last layout, which CPUs convolve fa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +36,11 @@ class Stage(Protocol):
 
     def run(self, x: Tensor, first: int, start: int, stop: int, height: int) -> Tensor:
         """Make them from the rows that it takes, which begin with row `first`."""
+
+
+def rows_of(y: Tensor, start: int, stop: int) -> Tensor:
+    """Return some rows of a map; no view of it if they are all, which graphs would write back into it."""
+    return y if (start, stop) == (0, y.shape[2]) else y[:, :, start:stop]
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class Conv:
         if (first, last) == (start - p, stop + after):
             y = F.conv2d(x, self.weight, self.bias, padding=(0, p))
         else:
-            y = F.conv2d(x, self.weight, self.bias, padding=p)[:, :, start - first : stop - first]
+            y = rows_of(F.conv2d(x, self.weight, self.bias, padding=p), start - first, stop - first)
         return self.finish(y, start)
 
 
@@ -171,7 +178,7 @@ class PhaseUpConv:
         """Make rows `start` to `stop`."""
         x = x if self.scale is None else x * self.scale
         y = interleaved(F.conv2d(x, self.weight, self.bias, padding=self.weight.shape[-1] // 2))
-        return self.finish(y[:, :, start - 2 * first : stop - 2 * first], start)
+        return self.finish(rows_of(y, start - 2 * first, stop - 2 * first), start)
 
 
 def phase_kernel(weight: Tensor, blur: Tensor, before: int) -> Tensor:
@@ -223,7 +230,7 @@ class NearestUpConv:
     def run(self, x: Tensor, first: int, start: int, stop: int, height: int) -> Tensor:
         """Make rows `start` to `stop`."""
         y = F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1)
-        return self.finish(y[:, :, start - 2 * first : stop - 2 * first], start)
+        return self.finish(rows_of(y, start - 2 * first, stop - 2 * first), start)
 
 
 def run(stages: Sequence[Stage], x: Tensor, rows: int) -> Iterator[tuple[int, int, Tensor]]:
@@ -251,9 +258,27 @@ def run_rows(stages: Sequence[Stage], x: Tensor, start: int, stop: int) -> Tenso
     return y
 
 
+_WHOLE: ContextVar[bool] = ContextVar("_WHOLE", default=False)
+
+
+@contextmanager
+def whole_batches() -> Iterator[None]:
+    """Until the block ends, make and run fast forms for whole maps and batches of any size, to be made graphs."""
+    token = _WHOLE.set(True)
+    try:
+        yield
+    finally:
+        _WHOLE.reset(token)
+
+
+def for_graphs() -> bool:
+    """Tell whether fast forms are made graphs."""
+    return _WHOLE.get()
+
+
 def in_pieces(x: Tensor) -> bool:
     """Tell whether strips and single pictures are better than whole maps and batches: where caches matter, on a CPU."""
-    return x.is_cpu
+    return x.is_cpu and not for_graphs()
 
 
 def strip_rows(x: Tensor, channels: int, size: tuple[int, int]) -> int:

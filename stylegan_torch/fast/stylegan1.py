@@ -83,11 +83,11 @@ class StyledConv(DrawsOnly):
 
     def _input(self, x: Tensor | None, w: Tensor, early: Tensor | None, end: Finish) -> Tensor:
         if self.kind == "const":
-            y = self.const.expand(len(w), -1, -1, -1)
+            y = self.const.expand(w.shape[0], -1, -1, -1)
             return end(laid_out(y if early is None else y + early[:, None, None]).clone(), 0)
         if self.kind == "dense":
             channels = len(self.weight) // math.prod(self.size)
-            y = (w.to(self.dtype) @ self.weight.t()).reshape(len(w), channels, *self.size)
+            y = (w.to(self.dtype) @ self.weight.t()).reshape(w.shape[0], channels, *self.size)
             return end(laid_out(y if early is None else y + early[:, None, None]), 0)
         assert x is not None
         activated = self.kind == "up" and self.config.activate_before_blur

@@ -20,8 +20,9 @@ from stylegan_torch.fast.folding import (
     finisher,
     own,
 )
-from stylegan_torch.fast.strips import Conv, run, run_rows, strip_rows
+from stylegan_torch.fast.strips import Conv, for_graphs, run, run_rows, strip_rows
 from stylegan_torch.networks import stylegan3
+from stylegan_torch.networks.layers import upfirdn2d
 
 
 class FilteredConv(DrawsOnly):
@@ -98,6 +99,8 @@ class FilteredConv(DrawsOnly):
         x = x.contiguous(memory_format=choices_for(x).filtered)
         if not self.spec.is_rgb:
             conv = self._conv(w)
+            if for_graphs():
+                return self._filtered_at_once(conv, x)
             return self._multiplied(conv, x) if self.by_matrices else self._filtered(conv, x)
         (top, bottom), (left, right) = self.spec.pad_y, self.spec.pad_x
         x = F.pad(x, (left, right, top, bottom))  # a crop, so it can come first
@@ -110,7 +113,7 @@ class FilteredConv(DrawsOnly):
             styles = styles * torch.rsqrt(styles.square().mean())
             factor = torch.rsqrt(styles.square() @ self.energy + 1e-8)
         padding = self.spec.kernel - 1
-        if len(styles) == 1:
+        if not for_graphs() and len(styles) == 1:
             scale = styles[0, None, :] if factor is None else factor[0, :, None] * styles[0, None, :]
             weight = (self.weight * scale[:, :, None, None]).to(self.dtype)
             return Conv(weight, self.bias, lambda y, start: y, padding=padding)
@@ -124,6 +127,13 @@ class FilteredConv(DrawsOnly):
         if self.conv_clamp is not None:
             fine.clamp_(-self.conv_clamp, self.conv_clamp)
         return self.down_y @ (fine @ self.down_x) if self.down_filter.shape[2] == 1 else self._down(fine)
+
+    def _filtered_at_once(self, conv: Conv, x: Tensor) -> Tensor:
+        u = next(run([conv], x, conv.out_height(x.shape[2])))[2]
+        taps = self.up_filter[:, 0, 0, :, 0].flip(0).t().flatten()
+        u = upfirdn2d(u, taps, up=self.spec.up, pad=self.spec.pad_y, pad_x=self.spec.pad_x)
+        u = F.leaky_relu_(u, 0.2)
+        return self._down(u if self.conv_clamp is None else u.clamp_(-self.conv_clamp, self.conv_clamp))
 
     def _filtered(self, conv: Conv, x: Tensor) -> Tensor:
         spec, taps = self.spec, self.down_filter.shape[-1]
