@@ -26,7 +26,7 @@ UNLIKE := ATEN_CPU_CAPABILITY=default,ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILI
 PARITY := networks/test_parity networks/test_stylegan3 fast/test_fast commands/test_generate \
 	forms/test_community forms/test_community_formulas forms/test_nonsquare forms/test_options forms/test_theano
 
-# What is tested with the lowest versions: all that needs no TensorFlow, Gradio or newer PyTorch, and does not take long.
+# What is tested with the lowest versions: all that needs no TensorFlow, page in a browser or newer PyTorch, and does not take long.
 CORE := attack bulk commands editing fast files forms measuring networks pictures proof safe training test_hub.py test_library.py
 NOT_CORE := forms/test_graphs.py attack/test_bombs.py attack/test_fuzz.py
 

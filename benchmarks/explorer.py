@@ -1,65 +1,94 @@
-"""Times what a visitor of the explorer waits for: from moving a slider to its picture on the screen.
+"""Times what a visitor of the explorer waits for: from moving a slider to its picture, and how many come in a second.
 
     pip install '.[explore,dev]'    # and Chromium, or `playwright install chromium`
     python benchmarks/explorer.py [--network ffhq.pt] [--moves 50]
 
-A headless Chromium drags a direction's slider, one step after the other; the time is from the mouse's move until the
-picture in the page is a new one.
+A headless Chromium drags a direction's slider. First one step after the other: the time is from the mouse's move until
+the page shows another picture. Then without waiting, to and fro for some seconds: so many pictures are shown.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import statistics
 import subprocess
 import sys
 import time
 from typing import Any
+from urllib.parse import quote
 
 from playwright.sync_api import sync_playwright
 
-_CHANGED = "old => { const e = document.querySelector('#picture img'); return e && e.complete && e.src !== old; }"
-_REACHED = """() => {
-  const e = document.querySelector('#direction-0 input[type=range]'), box = e.getBoundingClientRect();
-  return document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2) === e;
+_SLIDER = "[data-field='Direction pca 0'] input[type=range]"
+_WATCH = """() => {
+  window.frames_ = [];
+  new MutationObserver(() => frames_.push(performance.now()))
+    .observe(document.querySelector('#picture'), {attributeFilter: ['aria-label']});
 }"""
+_COUNT = "() => frames_.length"
+_SHOWN = {
+    "seed": 7,
+    "moves": [{"directions": "pca", "index": 2, "strength": 1}, {"directions": "pca", "index": 1, "strength": 0.8}],
+    "mixes": [{"seed": 12, "layers": "6-9"}],
+}
 
 
-def drag(page: Any, moves: int) -> list[float]:
+def _middle(page: Any) -> tuple[float, float, float]:
+    page.locator(_SLIDER).scroll_into_view_if_needed()
+    box = page.locator(_SLIDER).bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, box["width"]
+
+
+def steps(page: Any, moves: int) -> list[float]:
     """Drag the first direction's slider to and fro; returns the seconds until each new picture."""
-    slider = page.locator("#direction-0 input[type=range]")
-    box = slider.bounding_box()
-    middle, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    page.mouse.move(middle, y)
+    x, y, width = _middle(page)
+    page.mouse.move(x, y)
     page.mouse.down()
     seconds = []
     for i in range(moves):
-        before = page.get_attribute("#picture img", "src")
+        before = page.evaluate(_COUNT)
         reach = (i % 10 + 1) * (1 if i // 10 % 2 else -1)
         start = time.perf_counter()
-        page.mouse.move(middle + reach * box["width"] / 25, y)
-        page.wait_for_function(_CHANGED, arg=before, polling=5)
+        page.mouse.move(x + reach * width / 25, y)
+        while page.evaluate(_COUNT) == before:
+            pass
         seconds.append(time.perf_counter() - start)
     page.mouse.up()
     return seconds
 
 
-def pose(page: Any) -> None:
-    """Let the page show some seeds, the last one moved along a direction."""
-    page.reload()
-    for field, value, word in (
-        ("#seed input", "2", "--seeds 2 "),
-        ("#seed input", "13", "--seeds 13 "),
-        ("#seed input", "8", "--seeds 8 "),
-        ("#seed input", "7", "--seeds 7 "),
-        ("#direction-2 input[type=number]", "2", "--move pca:2=2"),
-    ):
-        if field.startswith("#direction"):
-            page.click("#directions button >> nth=0")
-        page.fill(field, value)
-        page.press(field, "Enter")
-        page.wait_for_function(f"document.querySelector('#commands textarea').value.includes('{word}')")
+def frames(page: Any, seconds: float) -> float:
+    """Drag without waiting; returns the pictures that are shown in a second."""
+    x, y, width = _middle(page)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    before, start, i = page.evaluate(_COUNT), time.perf_counter(), 0
+    while time.perf_counter() - start < seconds:
+        page.mouse.move(x + (abs(i % 80 - 40) - 20) / 50 * width, y)
+        i += 1
+    rate = (page.evaluate(_COUNT) - before) / (time.perf_counter() - start)
+    page.mouse.up()
+    return float(rate)
+
+
+def _is_done(page: Any) -> None:
+    page.locator("#download-png:not([disabled])").wait_for()
+
+
+def picture_of(page: Any, path: str) -> None:
+    """Write what the page looks like once all its small pictures are there."""
+    for seed in (2, 13, 8):
+        page.fill("#seed", str(seed))
+        page.locator("#commands", has_text=f"--seeds {seed} ").wait_for(state="attached")
+    page.evaluate("hash => { location.hash = hash; }", quote(json.dumps(_SHOWN)))
+    page.locator("#commands", has_text="--move pca:2=").wait_for(state="attached")
+    _is_done(page)
+    while page.locator("img.waiting:visible").count():
+        time.sleep(0.05)
+    page.locator("#panel").evaluate("panel => { panel.scrollTop = 0; }")
+    page.screenshot(path=path)
 
 
 def main() -> None:
@@ -67,6 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", action="append", default=[])
     parser.add_argument("--moves", type=int, default=50)
+    parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--screenshot", help="Also write what the page looks like in the end here (.png).")
     options = parser.parse_args()
     networks = [word for network in options.network for word in ("--network", network)]
@@ -77,20 +107,21 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1300, "height": 1000})
         page.goto(url)
-        page.wait_for_function("document.querySelector('#commands textarea')?.value")
-        page.click("#directions button >> nth=0")
-        page.wait_for_function(_REACHED)  # when the accordion has opened
-        seconds = drag(page, options.moves)
-        size = page.evaluate("document.querySelector('#picture img').naturalWidth")
+        _is_done(page)
+        page.evaluate(_WATCH)
+        seconds = steps(page, options.moves)
+        rate = frames(page, options.seconds)
+        _is_done(page)
+        size = page.evaluate("document.querySelector('#picture').width")
         if options.screenshot:
-            pose(page)
-            page.screenshot(path=options.screenshot)
+            picture_of(page, options.screenshot)
         browser.close()
         server.terminate()
     ms = [1000 * each for each in sorted(seconds)]
     late = ms[int(0.95 * len(ms))]
     print(
-        f"{len(ms)} moves, pictures of {size} pixels: median {statistics.median(ms):.0f} ms, 95 % within {late:.0f} ms"
+        f"{len(ms)} moves, pictures of {size} pixels: median {statistics.median(ms):.0f} ms, "
+        f"95 % within {late:.0f} ms; {rate:.0f} frames/s while dragging"
     )
 
 

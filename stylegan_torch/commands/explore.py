@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
 import sys
@@ -23,11 +22,8 @@ from stylegan_torch.commands.networks import may_round, open_generator, usable_d
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say, working
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from stylegan_torch.explorer.guard import Address
-    from stylegan_torch.explorer.sessions import Sessions
-    from stylegan_torch.explorer.studio import NetworkChoice
+    from stylegan_torch.explorer.studio import Studio
     from stylegan_torch.networks.interface import Generator
 
 PIXEL_LIMIT = 25_000_000
@@ -69,7 +65,6 @@ Examples:
     "A password that is left out is asked for, or read from standard input.",
 )
 @click.option("--no-auth", is_flag=True, help="Ask for no password even if others can reach the page.")
-@click.option("--studio", is_flag=True, hidden=True)
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
 @options.DEVICE
 @options.EXACT
@@ -83,7 +78,6 @@ def explore(
     allowed: tuple[Address, ...],
     auth: str | None,
     no_auth: bool,
-    studio: bool,
     open_browser: bool,
     device: str | None,
     exact: bool,
@@ -104,8 +98,7 @@ def explore(
             raise click.UsageError(f"others can reach {host}: give --auth USER, or --no-auth for whoever comes")
         login = _login(auth) if auth else None
         with quick_imports():
-            from stylegan_torch.explorer.sessions import Sessions
-            from stylegan_torch.explorer.studio import NetworkChoice
+            from stylegan_torch.explorer.studio import NetworkChoice, Studio
         usable_device(device)
         tf32 = may_round(exact)
         on = ("--device", device) if device else ()
@@ -120,11 +113,8 @@ def explore(
         for name in ("SIGTERM", "SIGHUP"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), lambda *_: sys.exit(0))  # so that no visitor's file stays
-        if studio:
-            _serve_studio(choices, tuple(map(str, directions)), listener, allowed, login, open_browser)
-            return
-        with closing(Sessions(choices, tuple(map(str, directions)))) as sessions:
-            _serve(sessions, listener, allowed, login, open_browser)
+        with closing(Studio(choices, tuple(map(str, directions)))) as studio:
+            _serve(studio, listener, allowed, login, open_browser)
 
 
 def _address(text: str) -> Address:
@@ -164,64 +154,30 @@ def _open(
     return opened.G, opened.drawer, opened.origin
 
 
-def _serve_studio(
-    choices: Mapping[str, NetworkChoice],
-    directions: tuple[str, ...],
-    listener: socket.socket,
-    allowed: tuple[Address, ...],
-    login: str | None,
-    open_browser: bool,
+def _serve(
+    studio: Studio, listener: socket.socket, allowed: tuple[Address, ...], login: str | None, open_browser: bool
 ) -> None:
     from PIL import Image
 
+    Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
     try:
+        import websockets  # noqa: F401 - what the server serves streams with
+
         from stylegan_torch.explorer import reports, web
     except ImportError as error:
         raise StyleGANError(f"the explorer needs more ({error}): pip install 'stylegan-torch[explore]'") from error
     from stylegan_torch.explorer.guard import Guard
     from stylegan_torch.explorer.server import address_of, serve
     from stylegan_torch.explorer.stream import MESSAGE_BYTES
-    from stylegan_torch.explorer.studio import Studio
 
-    Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
-    if click.get_current_context().params.get("debug"):
-        reports.LOG.setLevel(logging.DEBUG)
-    with closing(Studio(choices, directions)) as studio:
-        with working("Opening the network"):
-            studio.about(None)
-        app = web.application(studio)
-        guard = Guard(app, routes=web.ROUTES, at_once=web.AT_ONCE_BYTES, allowed=allowed, login=login)
-        url = address_of(listener)
-        say(f"Open {url} (Ctrl-C ends)")
-        if open_browser:
-            webbrowser.open(url)
-        serve(guard, listener, message_bytes=MESSAGE_BYTES)
-
-
-def _serve(
-    sessions: Sessions, listener: socket.socket, allowed: tuple[Address, ...], login: str | None, open_browser: bool
-) -> None:
-    from PIL import Image
-
-    Image.MAX_IMAGE_PIXELS = PIXEL_LIMIT
-    # Gradio reads these when it is imported: nothing is sent anywhere, and all files are where they go with the page.
-    os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(sessions.folder)}
-    try:
-        from stylegan_torch.explorer import reports, roof
-        from stylegan_torch.explorer.page import CSS, THEME, Page
-    except ImportError as error:
-        raise StyleGANError(f"the explorer needs Gradio ({error}): pip install 'stylegan-torch[explore]'") from error
-    from stylegan_torch.explorer.guard import Guard
-    from stylegan_torch.explorer.server import address_of, serve
-
-    roof.secure_uploads()
     if click.get_current_context().params.get("debug"):
         reports.LOG.setLevel(logging.DEBUG)
     with working("Opening the network"):
-        page = roof.application(Page(sessions).blocks, sessions, theme=THEME, css=CSS)
-    guard = Guard(page, routes=roof.routes(sessions), at_once=roof.AT_ONCE_BYTES, allowed=allowed, login=login)
+        studio.about(None)
+    app = web.application(studio)
+    guard = Guard(app, routes=web.ROUTES, at_once=web.AT_ONCE_BYTES, allowed=allowed, login=login)
     url = address_of(listener)
     say(f"Open {url} (Ctrl-C ends)")
     if open_browser:
         webbrowser.open(url)
-    serve(guard, listener)
+    serve(guard, listener, message_bytes=MESSAGE_BYTES)

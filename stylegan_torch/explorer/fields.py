@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import TypeVar
 
@@ -26,11 +25,6 @@ class FieldError(StyleGANError):
         super().__init__(
             f"{name} is empty: it takes {wanted}" if empty else f"{name}: {repr(value)[:_SAID]} is not {wanted}"
         )
-
-
-def as_text(line: str) -> str:
-    """Return what shows a line as it is, in HTML as in Markdown: names in it may look like either."""
-    return re.sub(r"[!-/:-@\[-`{-~]", lambda sign: f"&#{ord(sign[0])};", line)
 
 
 def number(name: str, value: object, *, low: float, high: float) -> float:

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from stylegan_torch.editing.targets import Target, psnr, read_target
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer.fields import FieldError, choice, whole
 from stylegan_torch.explorer.reports import told
-from stylegan_torch.explorer.states import Base
+from stylegan_torch.explorer.states import Base, read_class
 from stylegan_torch.explorer.studio import Studio, frame
 from stylegan_torch.pictures.alignment import Alignment
 from stylegan_torch.pictures.faces import FaceFinder, can_find
@@ -61,10 +61,6 @@ class Projector:
         self._worker = ThreadPoolExecutor(1, "projecting")
         self._jobs: set[int] = set()
 
-    def close(self) -> None:
-        """Let what is being made be the last."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
-
     def read(self, content: bytes, asked: Mapping[str, str]) -> Job:
         """Return what to do with a photograph.
 
@@ -79,9 +75,7 @@ class Projector:
         G = self._studio.renderer(network).G
         space, fit = choice("Space", asked.get("space", "w+"), SPACES), choice("Fit", asked.get("fit", "crop"), FITS)
         steps = whole("Steps", _number("Steps", asked.get("steps", "300")), low=1, high=MOST_STEPS)
-        label = _number("Class", asked["class"]) if "class" in asked else None
-        if label is not None:
-            label = whole("Class", label, low=0, high=G.c_dim - 1)
+        label = read_class(_number("Class", asked["class"]) if "class" in asked else None, G)
         folder = self._studio.shelf.new_folder()
         try:
             path = folder / "the photograph"
@@ -94,7 +88,7 @@ class Projector:
         settings = ProjectionSettings(space=space, steps=steps)
         return Job(network, name, target, settings, fit, label, threading.Event())
 
-    async def frames(self, job: Job) -> AsyncIterator[bytes]:
+    async def frames(self, job: Job) -> AsyncGenerator[bytes, None]:
         """Give the frames of a projection until its latents are found, each after its length in four bytes.
 
         The first shows what is aimed at; the last is {"kind": "found", "latents": …} or {"kind": "error", …}.
@@ -106,12 +100,13 @@ class Projector:
                 loop.call_soon_threadsafe(said.put_nowait, message)
 
         try:
-            yield _framed("target", {"line": job.target.story}, job.target.picture)
-            if self._jobs:
-                yield _framed("progress", {"line": "Waiting for the projections of others …", "share": 0})
+            others = len(self._jobs)
             self._jobs.add(id(job))
-            if len(self._jobs) > 1 + WAITING:
+            if others > WAITING:
                 raise StyleGANError("too many projections are waiting: try again later")
+            yield _framed("target", {"line": job.target.story}, job.target.picture)
+            if others:
+                yield _framed("progress", {"line": "Waiting for the projections of others …", "share": 0})
             self._worker.submit(self._work, job, tell).add_done_callback(lambda _: tell(None))
             while (message := await said.get()) is not None:
                 yield message

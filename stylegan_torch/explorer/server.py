@@ -55,20 +55,20 @@ def is_loopback(listener: socket.socket) -> bool:
     return ipaddress.ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
 
 
-def serve(app: ASGIApp, listener: socket.socket, *, message_bytes: int = 0) -> None:
+def serve(app: ASGIApp, listener: socket.socket, *, message_bytes: int) -> None:
     """Serve until SIGINT (Ctrl-C), SIGTERM or SIGHUP; then return.
 
     Args:
         app: what answers.
         listener: where.
-        message_bytes: what a WebSocket takes at once; 0 = there are none.
+        message_bytes: what a WebSocket takes at once.
     """
     import uvicorn
 
     config = uvicorn.Config(
         app,
         http="h11",  # which bounds the length of headers
-        ws="websockets-sansio" if message_bytes else "none",
+        ws="websockets-sansio",
         ws_max_size=message_bytes,
         ws_per_message_deflate=False,  # pictures are small already
         log_level="critical",

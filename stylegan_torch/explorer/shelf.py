@@ -9,7 +9,6 @@ import threading
 from pathlib import Path
 
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.explorer.kept import size_of
 from stylegan_torch.explorer.states import Base
 
 MOST_BYTES = 500_000_000
@@ -74,3 +73,15 @@ class Shelf:
         while len(self._bases) > 1 and (len(self._bases) > MOST or size_of(self.folder) > MOST_BYTES):
             oldest = next(iter(self._bases))
             shutil.rmtree(self._bases.pop(oldest).path.parent, ignore_errors=True)
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of a folder's files; what goes meanwhile doesn't count."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            status = path.lstat()
+        except OSError:
+            continue
+        total += 0 if path.is_dir() else status.st_size
+    return total

@@ -98,7 +98,7 @@ def read_picture(state: Mapping[str, object], place: Place) -> Composition:
     return Composition(
         base,
         number("Truncation", state["psi"], low=PSI[0], high=PSI[1]),
-        _class(state["class"], place.G),
+        read_class(state["class"], place.G),
         tuple(_mix(f"Mix {i + 1}", each, place.G) for i, each in enumerate(_list("Mixes", state["mixes"], MOST_MIXES))),
         tuple(_move(each, place) for each in _list("Directions", state["moves"], MOST_MOVES)),
         noise,
@@ -118,7 +118,12 @@ def _base(state: Mapping[str, object], place: Place) -> tuple[int | Path, int | 
     return base.path, whole("Row", state["row"], low=0, high=base.rows - 1) if base.rows > 1 else None
 
 
-def _class(value: object, G: Generator) -> int | None:
+def read_class(value: object, G: Generator) -> int | None:
+    """Return a class of a network, or None.
+
+    Raises:
+        FieldError: if it has no such class.
+    """
     if value is None:
         return None
     if not G.c_dim:

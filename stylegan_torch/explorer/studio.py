@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import shlex
 import shutil
 import threading
@@ -128,7 +129,7 @@ class Studio:
         picture = request.picture
         digest = hashlib.sha256(self._line(request, "").encode()).hexdigest()[:_HEX]
         start = f"seed{picture.base:04d}" if isinstance(picture.base, int) else Path(self._base(picture.base)).stem
-        return f"{start}-{digest}"
+        return re.sub(r"[^A-Za-z0-9._-]", "_", f"{start}-{digest}")
 
     def picture_file(self, request: Request, state: object, picture: Picture | None = None) -> File:
         """Return a request's picture as PNG; it says how to make it again, and the page's state."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.requests import Request as WebRequest
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -65,7 +66,7 @@ def application(studio: Studio) -> ASGIApp:
             WebSocketRoute("/stream", server.stream),
             Mount("/page", StaticFiles(directory=PAGE)),
         ],
-        exception_handlers={StyleGANError: _wrong, Exception: _unexpected},
+        exception_handlers={StyleGANError: _wrong, ClientDisconnect: _broken_off, Exception: _unexpected},
     )
     return _WithHeaders(app)
 
@@ -125,8 +126,8 @@ async def _json(request: WebRequest) -> object:
 
 async def _file(kind: str, make: Callable[[], File]) -> Response:
     file = await asyncio.to_thread(make)
-    name = "".join(each if each.isascii() and (each.isalnum() or each in "-_.") else "_" for each in file.name)
-    return Response(file.content, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+    about = {"Content-Disposition": f'attachment; filename="{file.name}"'}
+    return Response(file.content, media_type=kind, headers=about)
 
 
 def _answer(error: Exception, status: int) -> Response:
@@ -140,6 +141,10 @@ def _wrong(request: WebRequest, error: Exception) -> Response:
 
 def _unexpected(request: WebRequest, error: Exception) -> Response:
     return _answer(error, 500)
+
+
+def _broken_off(request: WebRequest, error: Exception) -> Response:
+    return Response(status_code=400)  # which nobody reads
 
 
 class _WithHeaders:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 import shlex
 import threading
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,8 @@ import converter
 from stylegan_torch.commands.main import main
 from stylegan_torch.editing.composition import Composition, LayerPsi, Mix, Move
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.explorer import shelf, stream, studio
+from stylegan_torch.explorer import projecting, reports, shelf, stream, studio
+from stylegan_torch.explorer.projecting import Projector
 from stylegan_torch.explorer.stream import Stream
 from stylegan_torch.explorer.studio import NetworkChoice, Studio
 from stylegan_torch.fast import optimize
@@ -134,10 +137,41 @@ def test_latents_that_a_visitor_brought(small: Studio) -> None:
         small.read({"latents": brought["latents"], "row": 3})
     with pytest.raises(StyleGANError, match="is of the network small, not of classes"):
         small.read({"network": "classes", "latents": brought["latents"]})
+
+
+def _npy(shape: tuple[int, ...], size: int) -> bytes:
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".encode().ljust(117)
+    return b"\x93NUMPY\x01\x00v\x00" + header + b"\n" + bytes(size)
+
+
+def _zipped(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("ws.npy", content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (lambda _: b"not latents", "is damaged, or not a file of latents"),
+        (lambda _: _zipped(_npy((1_000_000_000, 8, 16), 100_000)), "is damaged, or not a file of latents"),
+        (lambda _: _zipped(bytes(300 << 20)), "unpacks to far more"),
+        (lambda made: _ws(made, studio.MOST_LATENTS + 1), "1000 are the most that can be taken here"),
+    ],
+)
+def test_latents_that_cannot_be_used(small: Studio, content: Callable[[Studio], bytes], said: str) -> None:
     before = list(small.shelf.folder.iterdir())
-    with pytest.raises(StyleGANError):
-        small.bring("small", "me.npz", b"nothing")
+    with pytest.raises(StyleGANError, match=said):
+        small.bring("small", "w.npz", content(small))
     assert list(small.shelf.folder.iterdir()) == before
+
+
+def test_names_are_those_of_files_everywhere(small: Studio) -> None:
+    brought = small.bring("small", "a b;é.npz", _ws(small))
+    request = small.read({"latents": brought["latents"]})
+    assert re.fullmatch(r"a_b__-[0-9a-f]{6}", small.stem(request))
+    assert "--latents 'a b;é.npz'" in small.commands(request)
 
 
 def test_the_oldest_of_what_was_brought_goes(small: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,3 +313,79 @@ def test_what_the_page_knows_of_a_network(small: Studio) -> None:
     assert json.loads(json.dumps(small.about(None)))["network"] == "small"
     third = studio.layer_names(converter.load(DATA / "sg3t_64.pkl").network("G_ema"))
     assert third[0] == "layer 0"
+
+
+def _photograph(side: int = 24) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (side, side), "teal").save(file, "PNG")
+    return file.getvalue()
+
+
+async def _told(frames: AsyncIterator[bytes]) -> list[dict[str, Any]]:
+    told = []
+    async for content in frames:
+        size = int.from_bytes(content[:4], "big")
+        assert len(content) == 4 + size
+        end = 8 + int.from_bytes(content[4:8], "big")
+        told.append(json.loads(content[8:end]))
+    return told
+
+
+def test_a_projection_is_told_with_the_options_that_it_has() -> None:
+    G = converter.load(NETWORK).network("G_ema")
+    made = Studio({"small": NetworkChoice(lambda: (G, G, {}), ("--network", "a b.pkl"), ("--exact",))})
+    projector = Projector(made)
+    job = projector.read(_photograph(), {"name": "-x.png", "steps": "2", "fit": "pad", "space": "w"})
+    *_, found = asyncio.run(_told(projector.frames(job)))
+    assert (found["kind"], found["rows"]) == ("found", 1)
+    project, draw = made.commands(made.read({"latents": found["latents"]})).splitlines()
+    assert project == "stylegan project ./-x.png --network 'a b.pkl' --space w --fit pad --steps 2 --outdir out"
+    assert draw.startswith("stylegan draw --network 'a b.pkl' --exact --latents out/-x.npz ")
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"steps": "0"}, "Steps: 0 is not a whole number from 1 to 2000"),
+        ({"steps": "1e3"}, "Steps: '1e3' is not a whole number"),
+        ({"space": "z"}, "Space: 'z' is not one of w+, w"),
+        ({"fit": "stretch"}, "Fit: 'stretch' is not one of crop, pad"),
+        ({"network": "other"}, "Network: 'other' is not one of"),
+        ({"class": "1"}, "Class: 1 is not empty: the network has none"),
+        ({"network": "classes", "class": "99"}, "Class: 99 is not a whole number"),
+    ],
+)
+def test_projections_that_cannot_be(small: Studio, asked: dict[str, str], said: str) -> None:
+    with pytest.raises(StyleGANError) as told:
+        Projector(small).read(_photograph(), asked)
+    assert str(told.value).startswith(said)
+
+
+def test_a_photograph_that_is_none(small: Studio) -> None:
+    with pytest.raises(StyleGANError) as told:
+        Projector(small).read(b"x", {"name": "/etc/passwd"})
+    assert reports.told(told.value) == "the photograph is broken, or not a picture"
+
+
+def test_projections_wait_in_line_and_stop_when_nobody_waits(small: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projecting, "WAITING", 1)
+    projector = Projector(small)
+    jobs = [projector.read(_photograph(), {"steps": "2000"}) for _ in range(3)]
+
+    async def visit() -> None:
+        first, second = (projector.frames(job) for job in jobs[:2])
+        assert b"target" in await anext(first)
+        assert b"Step " in await anext(first)
+        assert b"target" in await anext(second)
+        assert b"Waiting for the projections of others" in await anext(second)
+        third = asyncio.create_task(_told(projector.frames(jobs[2])))
+        waiting = asyncio.ensure_future(anext(second))
+        refused = (await third)[-1]
+        await first.aclose()
+        assert b"Step " in await waiting
+        await second.aclose()
+        assert refused["line"] == "too many projections are waiting: try again later"
+
+    asyncio.run(visit())
+    assert all(job.stopped.is_set() for job in jobs)

@@ -43,6 +43,12 @@ export function remember(key, value) {
   }
 }
 
+/** Put a number into a field, unless it says just that already: somebody may be typing. */
+export function put(input, value) {
+  const said = input.value === '' ? null : input.valueAsNumber;
+  if (said !== value && !(Number.isNaN(said) && document.activeElement === input)) input.value = value ?? '';
+}
+
 export const round = (value, digits = 2) => Number(value.toFixed(digits));
 
 /** Let the browser save a file. */

@@ -1,5 +1,5 @@
 /** Style mixing: rows of layers that come from other seeds. */
-import { fold, make } from '../dom.js';
+import { fold, make, put } from '../dom.js';
 import { layersList, layersText } from '../state.js';
 import { layerBar } from './layer_bar.js';
 
@@ -42,7 +42,7 @@ export function mixingPart(studio, section) {
       rows.replaceChildren(...shown.map(({ element }) => element));
     }
     mixes.forEach(({ seed, layers }, i) => {
-      if (document.activeElement !== shown[i].seed) shown[i].seed.value = seed ?? '';
+      put(shown[i].seed, seed);
       shown[i].bar.set(layersList(layers, count));
     });
     add.disabled = mixes.length >= MOST;

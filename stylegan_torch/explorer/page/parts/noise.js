@@ -1,5 +1,5 @@
 /** Noise: what falls of a hair, a pore. */
-import { fold, make } from '../dom.js';
+import { fold, make, put } from '../dom.js';
 
 const WORDS = { official: 'As released', const: 'Fixed', random: 'By a seed', none: 'None' };
 
@@ -17,7 +17,7 @@ export function noisePart(studio, section) {
   function update() {
     for (const choice of choices) choice.checked = choice.value === store.state.noise;
     seedLine.hidden = store.state.noise !== 'random';
-    if (document.activeElement !== seed) seed.value = store.state.noise_seed ?? '';
+    put(seed, store.state.noise_seed);
   }
   update();
   return { update };

@@ -1,5 +1,5 @@
 /** The strip of seeds: pick one, mix one in, pin those to come back to. */
-import { make, recall, remember } from '../dom.js';
+import { make, put, recall, remember } from '../dom.js';
 
 const SHOWN = 24;
 const LAST = 2 ** 32 - 1;
@@ -81,8 +81,8 @@ export function seedsPart(studio, section) {
 
   function update() {
     const { seed: current, latents } = store.state;
-    if (document.activeElement !== seed) seed.value = current ?? '';
-    if (document.activeElement !== row) row.value = store.state.row;
+    put(seed, current);
+    put(row, store.state.row);
     if (latents === null && Number.isInteger(current) && current >= 0 && current <= LAST && !listed().includes(current)) {
       start = Math.max(0, current - 2);
       strip.scrollLeft = 0;

@@ -1,4 +1,4 @@
-import { make, round } from '../dom.js';
+import { make, put, round } from '../dom.js';
 
 let number = 0;
 
@@ -16,7 +16,7 @@ export function slider({ label, field = label, min, max, step = 0.01, neutral = 
     range.style.setProperty('--high', `${100 * high}%`);
   };
   const set = (value) => {
-    if (document.activeElement !== exact) exact.value = value;
+    put(exact, value);
     range.value = value;
     fill(value);
   };

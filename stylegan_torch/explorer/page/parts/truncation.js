@@ -35,7 +35,7 @@ export function truncationPart(studio, section) {
     store.change({ psis: others });
   }
   function update() {
-    all.set(store.state.psi ?? '');
+    all.set(store.state.psi);
     psis().forEach((psi, i) => (bands[i].value = psi));
     even.disabled = !store.state.psis.length;
     label.value = store.state.class ?? '';
