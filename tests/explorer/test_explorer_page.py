@@ -178,6 +178,18 @@ def test_by_keyboard_alone(page: Any) -> None:
     assert page.get_by_role("dialog").count() == 0
 
 
+def test_by_touch(url: str, browser: Any) -> None:
+    with visiting(browser, url, 375, 740, has_touch=True, is_mobile=True) as page:
+        _finished(page)
+        page.locator(".seed").nth(3).tap()
+        _finished(page, "--seeds 3 ")
+        page.get_by_role("button", name="Mix seed 4 in").tap()
+        _finished(page, "--mix 4@0-4 ")
+        page.locator(".pad").scroll_into_view_if_needed()
+        page.locator(".pad").tap(position={"x": 200, "y": 220})
+        _finished(page, "--move pca:0=", "--move pca:1=-")
+
+
 def test_all_that_can_be_used_has_a_name(page: Any) -> None:
     nameless = """() => {
       const all = [...document.querySelectorAll('button, input, select, [role=option], [tabindex]:not(#panel)')];
@@ -246,7 +258,13 @@ def test_a_photograph_is_projected(page: Any, tmp_path: Path) -> None:
     assert "--space w+ --fit crop --steps 2 --outdir out\nstylegan draw" in command
 
 
-@pytest.mark.parametrize("state", [7, {"moves": 3, "mixes": [1], "psis": None}, {"psis": [{"layers": "coarse"}]}, "x"])
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"moves": 3, "mixes": [1], "psis": None},
+        *(pytest.param(each, marks=pytest.mark.long) for each in (7, "x", {"psis": [{"layers": "coarse"}]})),
+    ],
+)
 def test_an_address_that_says_nothing_usable(url: str, browser: Any, state: object) -> None:
     with visiting(browser, _with(url, state), prefix=url) as page:
         _finished(page, "--seeds 0 ")

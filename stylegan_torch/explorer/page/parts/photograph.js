@@ -1,7 +1,7 @@
 /** A photograph, projected: the latents whose picture is most like it. */
 import { fold, make } from '../dom.js';
 
-const WORDS = { crop: 'cut to the middle', pad: 'padded', align: 'the face, aligned' };
+const WORDS = { crop: 'crop', pad: 'pad', align: 'align the face' };
 
 export function photographPart(studio, section) {
   const { store, facts, engine } = studio;

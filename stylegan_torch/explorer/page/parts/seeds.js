@@ -91,7 +91,7 @@ export function seedsPart(studio, section) {
     brought.hidden = latents === null;
     const about = studio.brought(latents);
     if (latents !== null) {
-      brought.replaceChildren(`begins with ${about?.name ?? 'latents'} `, ...(about?.rows > 1 ? [rowField] : []),
+      brought.replaceChildren(`begins with ${about?.name.split('/').at(-1) ?? 'latents'} `, ...(about?.rows > 1 ? [rowField] : []),
         make('button', { className: 'quiet icon', 'aria-label': 'Begin with the seed again', onclick: () => pick(store.state.seed) }, '×'));
     }
     mark();
