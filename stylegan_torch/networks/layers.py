@@ -5,8 +5,10 @@ All feature maps are NCHW. Resampling filters follow `upfirdn` (docs/spec/TF.md 
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import torch
@@ -403,6 +405,38 @@ def with_features(synthesis: nn.Module, draw: Callable[[], Tensor | WithFeatures
     finally:
         for handle in handles:
             handle.remove()
+
+
+class _EnoughError(Exception):
+    """What a network was run for is there."""
+
+    def __init__(self, features: Tensor) -> None:
+        super().__init__()
+        self.features = features
+
+
+def up_to(synthesis: nn.Module, name: str) -> Callable[..., Tensor]:
+    """Return a call of a synthesis network that ends after a layer or level of it, and gives its features.
+
+    The parameters are the network's own; the network itself is left as it is, so that others may use it meanwhile.
+    """
+    part, last = copy.copy(synthesis), copy.copy(synthesis.get_submodule(name))
+    part._modules = {**part._modules, name: last}
+    last._forward_hooks = OrderedDict()
+
+    def stop(_: nn.Module, __: object, output: Tensor | tuple[Tensor, ...]) -> None:
+        raise _EnoughError(output[0] if isinstance(output, tuple) else output)
+
+    last.register_forward_hook(stop)
+
+    def call(*arguments: object, **keywords: object) -> Tensor:
+        try:
+            part(*arguments, **keywords)
+        except _EnoughError as enough:
+            return enough.features
+        raise ValueError(f"the network ends before {name}")
+
+    return call
 
 
 def growth(lod: float, max_level: int) -> tuple[int, float]:
