@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from stylegan_torch.commands import options
-from stylegan_torch.commands.inputs import INPUT
+from stylegan_torch.commands.inputs import INPUT, OutputFile
 from stylegan_torch.commands.latents import write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import SEED, FiniteRange, one_line_errors, quick_imports, reading, say, tracked
@@ -88,9 +88,7 @@ def _moves(texts: Sequence[str]) -> list[_Move]:
     show_default=True,
     help="How firmly --mask holds.",
 )
-@click.option(
-    "--out", type=options.OutputFile(".png"), default="drag.png", show_default=True, help="The picture (.png)."
-)
+@click.option("--out", type=OutputFile(".png"), default="drag.png", show_default=True, help="The picture (.png).")
 @click.option("--film", type=options.FILM, help="Also write a film of the steps (.mp4, .webm, .gif).")
 @options.save_latents("Also write the latents and noise here (.npz).")
 @options.MARKING

@@ -121,9 +121,8 @@ def grid_of(G: Generator) -> Grid:
         rates = {spec.name: spec.after.rate for spec in stylegan3.layer_specs(config)}
         finest = drawn = config.img_resolution
     else:
-        sides: list[int] = G.synthesis.block_resolutions
-        rates = {f"b{side}": side for side in sides}
-        finest = max(sides)
+        rates = {name: int(name[1:]) for name, _ in G.synthesis.named_children()}  # b4, b8 …
+        finest = max(rates.values())
         drawn = finest >> math.floor(getattr(config, "lod", 0))  # a snapshot from the middle of growing ends earlier
     most = max(min(_FINEST, finest // 2, drawn), min(rates.values()))
     layer, rate = [each for each in rates.items() if each[1] <= most][-1]
