@@ -192,7 +192,7 @@ def track(at: Sampler, points: Tensor, wanted: Tensor, *, radius: float, picture
     last = points.new_tensor(picture[::-1]) - 1
     places = torch.minimum((points[:, None] + _square(radius).to(points)).clamp(min=0), last)
     nearest = (at(places) - wanted[:, None]).abs().sum(dim=2).argmin(dim=1)
-    return places[torch.arange(len(points)), nearest]
+    return places[torch.arange(len(points), device=points.device), nearest]
 
 
 class Drag:
