@@ -48,12 +48,27 @@ def reducing(f: Tensor, down: int) -> Tensor:
     return taps_at(f, taken - down * made[:, None])
 
 
-def banded(matrix: Tensor, x: Tensor, step: int) -> Tensor:
+class Room:
+    """Memory that every strip uses anew: fresh memory costs page faults, which take longer than the arithmetic."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Tensor] = {}
+
+    def take(self, name: str, *shape: int) -> Tensor:
+        """Return a tensor with anything in it, until the name is asked for again."""
+        size, kept = math.prod(shape), self._kept.get(name)
+        if kept is None or kept.numel() < size:
+            kept = self._kept[name] = torch.empty(size)
+        return kept[:size].view(shape)
+
+
+def banded(matrix: Tensor, x: Tensor, step: int, room: Room, name: str) -> Tensor:
     """Return a matrix [M, K] times every window of K rows, `step` apart, of x [L, n]: [M · windows, n]."""
     (made, taken), (length, n) = matrix.shape, x.shape
     count, pitch = (length - taken) // step + 1, x.stride(0)
-    windows = x.as_strided((count, taken, n), (step * pitch, pitch, 1))
-    return torch.bmm(matrix.expand(count, made, taken), windows).flatten(0, 1)
+    windows = x.as_strided((count, taken, n), (step * pitch, pitch, 1), x.storage_offset())
+    out = room.take(name, count, made, n)
+    return torch.bmm(matrix.expand(count, made, taken), windows, out=out).flatten(0, 1)
 
 
 class FilteredActivation(nn.Module):
@@ -83,14 +98,15 @@ class FilteredActivation(nn.Module):
     def forward(self, conv: Conv, x: Tensor) -> Tensor:
         """Map the convolution's input [N, I, H, W] to [N, O, H', W']."""
         y = empty_map(x, len(conv.weight), self.spec.after.size)
+        room = Room()
         for each, whole in zip(x.split(1), y.permute(0, 2, 3, 1), strict=True):
-            self._draw(conv, each, whole)
+            self._draw(conv, each, whole, room)
         return y
 
-    def _draw(self, conv: Conv, x: Tensor, y: Tensor) -> None:
+    def _draw(self, conv: Conv, x: Tensor, y: Tensor, room: Room) -> None:
         """Fill in a result [H', W', O]."""
         spec, height, tall = self.spec, len(y), conv.out_height(x.shape[2])
-        u, end = x.new_empty(0, x.shape[3] + spec.kernel - 1, y.shape[2]), 0
+        u, end, largest = x.new_empty(0, x.shape[3] + spec.kernel - 1, y.shape[2]), 0, 0.0
         rows = up_to(ROWS, math.lcm(BLOCK, spec.up))
         for start in range(0, height, rows):
             stop = min(start + rows, height)
@@ -100,34 +116,49 @@ class FilteredActivation(nn.Module):
             u = u[max(low - (end - len(u)), 0) :]
             if end < high:
                 new = run_rows([conv], x, max(end, low), high)[0].permute(1, 2, 0)
-                u, end = torch.cat([u, new]), high
-            self._into(y[start:stop], u, low - first, last - high)
+                largest = max(largest, -float(new.amin()), float(new.amax()))
+                u, end = (
+                    torch.cat([u, new], out=room.take(f"u{start % (2 * rows)}", len(u) + len(new), *u.shape[1:])),
+                    high,
+                )
+            # Nothing can reach the limit unless the convolution's results are large.
+            clamped = self.clamp is not None and largest * self.gain > self.clamp
+            self._into(y[start:stop], u, low - first, last - high, clamped, room)
 
     def _between(self, count: int) -> int:
         """Return how many samples of the non-linearity so many of the result take."""
         return (count - 1) * self.spec.down + self.taps
 
-    def _into(self, y: Tensor, u: Tensor, above: int, below: int) -> None:
+    def _into(self, y: Tensor, u: Tensor, above: int, below: int, clamped: bool, room: Room) -> None:
         """Fill in rows of the result from what is enlarged to them, between rows of zeros."""
         rows, columns, channels = y.shape
         pitch = up_to(math.ceil(self._between(columns) / self.spec.up) + self.reach, BLOCK)
-        zeros = (0, 0, -self.left, pitch - u.shape[1] + self.left, above, below + 1)  # one for the windows at the end
-        # Nothing can reach the limit unless the convolution's results are large: a look at them is less than one at all.
-        clamped = self.clamp is not None and max(-float(u.amin()), float(u.amax())) * self.gain > self.clamp
+        left, right = max(self.left, 0), min(self.left + pitch, u.shape[1])
         parts = math.ceil(channels / MAPS)
         for made, part in zip(y.chunk(parts, dim=2), u.chunk(parts, dim=2), strict=True):
-            made.copy_(self._filtered(F.pad(part.float(), zeros), clamped, rows)[:, :columns])
+            # One row more, for the windows at the end of the last.
+            grid = room.take("grid", above + len(u) + below + 1, pitch, part.shape[2])
+            inner = slice(above, above + len(u)), slice(left - self.left, right - self.left)
+            for border in (
+                grid[: inner[0].start],
+                grid[inner[0].stop :],
+                grid[:, : inner[1].start],
+                grid[:, inner[1].stop :],
+            ):
+                border.zero_()
+            grid[inner] = part[:, left:right]
+            made.copy_(self._filtered(grid, clamped, rows, room)[:, :columns])
 
-    def _filtered(self, grid: Tensor, clamped: bool, rows: int) -> Tensor:
+    def _filtered(self, grid: Tensor, clamped: bool, rows: int, room: Room) -> Tensor:
         """Map samples [rows before, columns, maps] to [rows, columns, maps], with columns too many."""
         height, width, maps = grid.shape
         height, width, down = height - 1, width * self.spec.up, self.spec.down
-        wide = banded(self.up_x, grid.flatten(0, 1), BLOCK)[: height * width]
-        fine = F.leaky_relu_(banded(self.up_y, wide.view(height, -1), BLOCK), 0.2)
+        wide = banded(self.up_x, grid.flatten(0, 1), BLOCK, room, "wide")[: height * width]
+        fine = F.leaky_relu_(banded(self.up_y, wide.view(height, -1), BLOCK, room, "fine"), 0.2)
         if clamped:
             fine.clamp_(-self.clamp, self.clamp)
         if self.down_y is not None:
-            fine, stride = banded(self.down_y, fine, down * BLOCK)[:rows], (1, down)
+            fine, stride = banded(self.down_y, fine, down * BLOCK, room, "few")[:rows], (1, down)
         else:
             fine, stride = fine[: self._between(rows)], (down, down)
         fine = fine.view(1, -1, width, maps).permute(0, 3, 1, 2)

@@ -100,8 +100,11 @@ class Depthwise:
         """Make rows `start` to `stop`."""
         n, last = self.weight.shape[-1], first + x.shape[2]
         before, after = (n - 1) // 2, n // 2
-        x = F.pad(x, (before, after, first - (start - before), stop + after - last))
-        return self.finish(F.conv2d(x, self.weight, self.bias, groups=x.shape[1]), start)
+        above, below, even = first - (start - before), stop + after - last, before == after
+        if above or below or not even:  # otherwise the convolution pads by itself, and nothing is copied
+            x = F.pad(x, (0 if even else before, 0 if even else after, above, below))
+        y = F.conv2d(x, self.weight, self.bias, padding=(0, before if even else 0), groups=x.shape[1])
+        return self.finish(y, start)
 
 
 @dataclass(frozen=True)

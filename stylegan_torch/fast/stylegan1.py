@@ -44,6 +44,7 @@ _CONSTANT = 1e4
 """Squared mean over variance of a map from which the mean is subtracted first: to leave it to the shift would be the
 difference of large numbers."""
 
+
 @dataclass(frozen=True)
 class Unstyled:
     """A map [1, C, H, W] whose AdaIN is left to what reads it."""

@@ -69,18 +69,16 @@ class FilteredConv(DrawsOnly):
         # The gains of up-sampling and of the non-linearity, which is homogeneous, are the filter's. Filters are
         # symmetric, so it does not matter which way round they are.
         up, channels = self.spec.up, len(self.weight)
-        self.in_strips = strips.in_pieces(up_filter)
-        if self.in_strips:
-            self.activation = FilteredActivation(self.spec, up_filter * (up * 2.0**0.25), down_filter, self.conv_clamp)
-            return
-        kinds = (up_filter * (up * 2.0**0.25)).unflatten(0, (-1, up)).flip(0).t()
+        up_filter = up_filter * (up * 2.0**0.25)
+        self.activation = FilteredActivation(self.spec, up_filter, down_filter, self.conv_clamp)
+        kinds = up_filter.unflatten(0, (-1, up)).flip(0).t()
         kinds = kinds[:, None, None, :, None].expand(up, channels, 1, -1, 1)
         down = down_filter[None] if down_filter.ndim == 1 else down_filter
         self.register_buffer("up_filter", kinds.to(self.dtype).contiguous())
         self.register_buffer("down_filter", down.expand(channels, 1, *down.shape).to(self.dtype).contiguous())
         self.by_matrices = self.spec.after.size[1] <= choices_for(down, self.dtype).matrices
         if self.by_matrices:
-            self._make_matrices(up_filter * (up * 2.0**0.25), down_filter)
+            self._make_matrices(up_filter, down_filter)
 
     def _make_matrices(self, up: Tensor, down: Tensor) -> None:
         spec = self.spec
@@ -104,7 +102,7 @@ class FilteredConv(DrawsOnly):
         x = x.contiguous(memory_format=choices_for(x).filtered)
         if not self.spec.is_rgb:
             conv = self._conv(w)
-            if self.in_strips:
+            if strips.in_pieces(x):
                 return self.activation(conv, x)
             return self._multiplied(conv, x) if self.by_matrices else self._convolved(conv, x)
         (top, bottom), (left, right) = self.spec.pad_y, self.spec.pad_x

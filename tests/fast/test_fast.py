@@ -52,9 +52,7 @@ def _allowed(images: torch.Tensor) -> float:
     return 1e-4 * max(1.0, float(images.abs().max()))
 
 
-@pytest.mark.parametrize(
-    ("strip", "rows"), [(256, 8), (strips.STRIP, bands.ROWS)], ids=["thin strips", "usual strips"]
-)
+@pytest.mark.parametrize(("strip", "rows"), [(256, 8), (strips.STRIP, bands.ROWS)], ids=["thin strips", "usual strips"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_same_images(name: str, strip: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strips, "STRIP", strip)
@@ -289,7 +287,7 @@ def test_band_matrices_enlarge_as_convolutions_do(up: int, reach: int, before: i
     generator = torch.Generator().manual_seed(up * 31 + reach)
     x, f = torch.randn(40, 3, generator=generator), torch.randn(up * reach, generator=generator)
     matrix, low = bands.enlarging(f, up, before)
-    found = bands.banded(matrix, F.pad(x, (0, 0, -low, 40)), bands.BLOCK)
+    found = bands.banded(matrix, F.pad(x, (0, 0, -low, 40)), bands.BLOCK, bands.Room(), "")
     full = F.conv_transpose1d(x.t()[:, None], f[None, None], stride=up)[:, 0]
     expected = F.pad(full, (before + 1 - len(f), 0)).t()
     count = min(len(found), len(expected))
@@ -301,7 +299,7 @@ def test_band_matrices_enlarge_as_convolutions_do(up: int, reach: int, before: i
 def test_band_matrices_reduce_as_convolutions_do(down: int, taps: int) -> None:
     generator = torch.Generator().manual_seed(down * 31 + taps)
     x, f = torch.randn(70, 3, generator=generator), torch.randn(taps, generator=generator)
-    found = bands.banded(bands.reducing(f, down), x, down * bands.BLOCK)
+    found = bands.banded(bands.reducing(f, down), x, down * bands.BLOCK, bands.Room(), "")
     expected = F.conv1d(x.t()[:, None], f[None, None], stride=down)[:, 0].t()
     assert len(found) > len(expected) - bands.BLOCK
     torch.testing.assert_close(found, expected[: len(found)], atol=1e-4, rtol=1e-4)
