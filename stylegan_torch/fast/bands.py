@@ -17,7 +17,9 @@ from stylegan_torch.fast.strips import Conv, run_rows
 from stylegan_torch.networks.stylegan3 import LayerSpec
 
 ROWS = 40
+"""Rows of a result that are made at a time; what filters reach beyond them is made anew."""
 MAPS = 16
+"""Feature maps that are filtered at a time: what a vector of a CPU holds, which convolutions map by map do best."""
 BLOCK = 8
 """Results of a block (of enlargement: given samples). Larger blocks have more zeros, smaller ones more overhead."""
 
@@ -97,33 +99,27 @@ class FilteredActivation(nn.Module):
 
     def forward(self, conv: Conv, x: Tensor) -> Tensor:
         """Map the convolution's input [N, I, H, W] to [N, O, H', W']."""
-        y = empty_map(x, len(conv.weight), self.spec.after.size)
-        room = Room()
-        for each, whole in zip(x.split(1), y.permute(0, 2, 3, 1), strict=True):
-            self._draw(conv, each, whole, room)
-        return y
-
-    def _draw(self, conv: Conv, x: Tensor, y: Tensor, room: Room) -> None:
-        """Fill in a result [H', W', O]."""
-        spec, height, tall = self.spec, len(y), conv.out_height(x.shape[2])
-        u, end, largest = x.new_empty(0, x.shape[3] + spec.kernel - 1, y.shape[2]), 0, 0.0
+        spec, tall = self.spec, conv.out_height(x.shape[2])
+        result = empty_map(x, len(conv.weight), spec.after.size)
+        y, room = result.permute(0, 2, 3, 1), Room()
+        u, end, largest = x.new_empty(len(x), 0, x.shape[3] + spec.kernel - 1, y.shape[3]), 0, 0.0
         rows = up_to(ROWS, math.lcm(BLOCK, spec.up))
-        for start in range(0, height, rows):
-            stop = min(start + rows, height)
+        for start in range(0, y.shape[1], rows):
+            stop = min(start + rows, y.shape[1])
             first = start * spec.down // spec.up + self.above
             last = first + up_to(self._between(up_to(stop - start, BLOCK)), spec.up * BLOCK) // spec.up + self.reach
             low, high = max(first, 0), min(last, tall)
-            u = u[max(low - (end - len(u)), 0) :]
+            u = u[:, max(low - (end - u.shape[1]), 0) :]
             if end < high:
-                new = run_rows([conv], x, max(end, low), high)[0].permute(1, 2, 0)
+                new = run_rows([conv], x, max(end, low), high).permute(0, 2, 3, 1)
                 largest = max(largest, -float(new.amin()), float(new.amax()))
-                u, end = (
-                    torch.cat([u, new], out=room.take(f"u{start % (2 * rows)}", len(u) + len(new), *u.shape[1:])),
-                    high,
-                )
+                size = (len(u), u.shape[1] + new.shape[1], *u.shape[2:])
+                u, end = torch.cat([u, new], dim=1, out=room.take(f"u{start // rows % 2}", *size)), high
             # Nothing can reach the limit unless the convolution's results are large.
             clamped = self.clamp is not None and largest * self.gain > self.clamp
-            self._into(y[start:stop], u, low - first, last - high, clamped, room)
+            for made, given in zip(y[:, start:stop], u, strict=True):
+                self._into(made, given, low - first, last - high, clamped, room)
+        return result
 
     def _between(self, count: int) -> int:
         """Return how many samples of the non-linearity so many of the result take."""
@@ -138,15 +134,14 @@ class FilteredActivation(nn.Module):
         for made, part in zip(y.chunk(parts, dim=2), u.chunk(parts, dim=2), strict=True):
             # One row more, for the windows at the end of the last.
             grid = room.take("grid", above + len(u) + below + 1, pitch, part.shape[2])
-            inner = slice(above, above + len(u)), slice(left - self.left, right - self.left)
             for border in (
-                grid[: inner[0].start],
-                grid[inner[0].stop :],
-                grid[:, : inner[1].start],
-                grid[:, inner[1].stop :],
+                grid[:above],
+                grid[above + len(u) :],
+                grid[:, : left - self.left],
+                grid[:, right - self.left :],
             ):
                 border.zero_()
-            grid[inner] = part[:, left:right]
+            grid[above : above + len(u), left - self.left : right - self.left] = part[:, left:right]
             made.copy_(self._filtered(grid, clamped, rows, room)[:, :columns])
 
     def _filtered(self, grid: Tensor, clamped: bool, rows: int, room: Room) -> Tensor:

@@ -313,3 +313,15 @@ def test_moments_of_strips_are_those_of_the_whole() -> None:
     whole = x.double()
     for found, expected in zip(moments.total(), (whole.mean(dim=(2, 3)), whole.var(dim=(2, 3))), strict=True):
         torch.testing.assert_close(found.double(), expected[0], rtol=1e-2, atol=0)
+
+
+@pytest.mark.parametrize("name", ["sg1.pkl", "sg2-skip.pkl", "sg3t_64.pkl", "sg3r_64.pkl"])
+def test_whole_batches_where_somebody_watches(name: str) -> None:
+    G = _plain(name)
+    H: Any = fast.optimize(G)
+    seen: list[torch.Tensor] = []
+    list(H.synthesis.children())[-1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    z, c = _inputs(G, 2)
+    images = G(z, c)
+    assert (H(z, c) - images).abs().max() <= _allowed(images)
+    assert [len(x) for x in seen] == [2]
