@@ -116,16 +116,16 @@ class FilteredActivation(nn.Module):
                 size = (len(u), u.shape[1] + new.shape[1], *u.shape[2:])
                 u, end = torch.cat([u, new], dim=1, out=room.take(f"u{start // rows % 2}", *size)), high
             # Nothing can reach the limit unless the convolution's results are large.
-            clamped = self.clamp is not None and largest * self.gain > self.clamp
+            limit = self.clamp if self.clamp is not None and largest * self.gain > self.clamp else None
             for made, given in zip(y[:, start:stop], u, strict=True):
-                self._into(made, given, low - first, last - high, clamped, room)
+                self._into(made, given, low - first, last - high, limit, room)
         return result
 
     def _between(self, count: int) -> int:
         """Return how many samples of the non-linearity so many of the result take."""
         return (count - 1) * self.spec.down + self.taps
 
-    def _into(self, y: Tensor, u: Tensor, above: int, below: int, clamped: bool, room: Room) -> None:
+    def _into(self, y: Tensor, u: Tensor, above: int, below: int, limit: float | None, room: Room) -> None:
         """Fill in rows of the result from what is enlarged to them, between rows of zeros."""
         rows, columns, channels = y.shape
         pitch = up_to(math.ceil(self._between(columns) / self.spec.up) + self.reach, BLOCK)
@@ -142,16 +142,16 @@ class FilteredActivation(nn.Module):
             ):
                 border.zero_()
             grid[above : above + len(u), left - self.left : right - self.left] = part[:, left:right]
-            made.copy_(self._filtered(grid, clamped, rows, room)[:, :columns])
+            made.copy_(self._filtered(grid, limit, rows, room)[:, :columns])
 
-    def _filtered(self, grid: Tensor, clamped: bool, rows: int, room: Room) -> Tensor:
+    def _filtered(self, grid: Tensor, limit: float | None, rows: int, room: Room) -> Tensor:
         """Map samples [rows before, columns, maps] to [rows, columns, maps], with columns too many."""
         height, width, maps = grid.shape
         height, width, down = height - 1, width * self.spec.up, self.spec.down
         wide = banded(self.up_x, grid.flatten(0, 1), BLOCK, room, "wide")[: height * width]
         fine = F.leaky_relu_(banded(self.up_y, wide.view(height, -1), BLOCK, room, "fine"), 0.2)
-        if clamped:
-            fine.clamp_(-self.clamp, self.clamp)
+        if limit is not None:
+            fine.clamp_(-limit, limit)
         if self.down_y is not None:
             fine, stride = banded(self.down_y, fine, down * BLOCK, room, "few")[:rows], (1, down)
         else:

@@ -53,6 +53,11 @@ class Unstyled:
     adain: Normalize
 
 
+def _unread(x: Any) -> tuple[Any, list[Normalize]]:
+    """Return a map and what comes before anything else that reads it."""
+    return (x.y, [x.adain]) if isinstance(x, Unstyled) else (x, [])
+
+
 class StyledConv(DrawsOnly):
     """StyleGAN's `SynthesisLayer` in its fast form; `kernel` is that of its stage, or of a dense layer."""
 
@@ -99,9 +104,8 @@ class StyledConv(DrawsOnly):
         noise: Tensor | None = None,
     ) -> Tensor | Unstyled:
         """Map x [N, I, H, W] (None at the first layer) with w [N, w_dim] to [N, O, H', W']."""
-        cfg, before = self.config, []
-        if isinstance(x, Unstyled):
-            x, before = x.y, [x.adain]
+        cfg = self.config
+        x, before = _unread(x)
         self.refuse_gradients(x, w, noise)
         noise = layer_noise(getattr(self, "noise_const", None), w, noise_mode, noise)
         noise = None if noise is None else noise.to(self.dtype)
@@ -184,9 +188,9 @@ class StyledRGB(nn.Module):
 
     def forward(self, x: Tensor | Unstyled) -> Tensor:
         """Map features [N, I, H, W] to an image [N, img_channels, H, W]."""
-        x, before = (x.y, [x.adain]) if isinstance(x, Unstyled) else (x, [])
+        features, before = _unread(x)
         conv = Conv(self.kernel, self.bias, lambda y, start: y)
-        return assemble([*before, conv], x, len(self.bias), self.size)
+        return assemble([*before, conv], features, len(self.bias), self.size)
 
 
 class StyleGANBlock(stylegan1.SynthesisBlock):
@@ -208,6 +212,7 @@ class StyleGANSynthesis(OneByOne, stylegan1.SynthesisNetwork):
         nn.Module.__init__(self)
         copy_settings(synthesis, self)
         height, width = self.config.base_size
+        block: Any
         for level, (name, block) in enumerate(synthesis.named_children()):
             fast, size = StyleGANBlock(block), (height << level, width << level)
             precision = torch.float32 if int(name[1:]) < SMALL else dtype

@@ -71,7 +71,7 @@ class FilteredConv(DrawsOnly):
         up, channels = self.spec.up, len(self.weight)
         up_filter = up_filter * (up * 2.0**0.25)
         self.activation = FilteredActivation(self.spec, up_filter, down_filter, self.conv_clamp)
-        kinds = up_filter.unflatten(0, (-1, up)).flip(0).t()
+        kinds = up_filter.reshape(-1, up).flip(0).t()
         kinds = kinds[:, None, None, :, None].expand(up, channels, 1, -1, 1)
         down = down_filter[None] if down_filter.ndim == 1 else down_filter
         self.register_buffer("up_filter", kinds.to(self.dtype).contiguous())
