@@ -105,17 +105,17 @@ class StyledConv(DrawsOnly):
     ) -> Tensor | Unstyled:
         """Map x [N, I, H, W] (None at the first layer) with w [N, w_dim] to [N, O, H', W']."""
         cfg = self.config
-        x, before = _unread(x)
-        self.refuse_gradients(x, w, noise)
+        features, before = _unread(x)
+        self.refuse_gradients(features, w, noise)
         noise = layer_noise(getattr(self, "noise_const", None), w, noise_mode, noise)
         noise = None if noise is None else noise.to(self.dtype)
         end = finisher(cfg.activation, noise, strength=getattr(self, "strength", None))
         end = normalized(end, 1e-8) if cfg.use_pixel_norm else end
         if not (_DEFERS.get() and cfg.use_instance_norm and self.dtype != torch.float16):
-            y = self._style(self._input(x, w, end, before), w)
+            y = self._style(self._input(features, w, end, before), w)
             return y if gain == 1 else y.mul_(gain)
         moments = Moments()
-        y = self._input(x, w, end, before, moments.add)
+        y = self._input(features, w, end, before, moments.add)
         mean, variance = moments.total()
         variance = variance + cfg.instance_norm_eps
         if (mean.square() > _CONSTANT * variance).any():
