@@ -67,7 +67,7 @@ def activate_(x: Tensor, activation: str, clamp: float | None = None, *, with_ga
 
 
 def laid_out(x: Tensor) -> Tensor:
-    """Return a feature map as its device convolves it fastest: channels-last on a CPU."""
+    """Return a map or kernel [., ., ., .] as its device convolves it fastest: channels-last on a CPU."""
     return x.contiguous(memory_format=torch.channels_last) if x.is_cpu else x
 
 
@@ -211,7 +211,7 @@ def downsample2d(x: Tensor, f: Tensor) -> Tensor:
 
 def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Cross-correlate with an odd kernel [O, I, k, k], zero padded to keep the size."""
-    return F.conv2d(laid_out(x), weight, bias, padding=weight.shape[-1] // 2)
+    return F.conv2d(laid_out(x), laid_out(weight), bias, padding=weight.shape[-1] // 2)
 
 
 def scaled_conv2d(
@@ -235,6 +235,7 @@ def scaled_conv2d(
         bias: [O], added to the result.
         convolve: maps x, weight and bias to about `up` times the size.
     """
+    weight = laid_out(weight)
     if _kernel_is_smaller(x, weight, up):
         scales = before[:, None] if after is None else after[:, :, None] * before[:, None]
         samples = x.split(1) if len(x) > 1 else [x]
@@ -263,7 +264,7 @@ def conv2d_up(x: Tensor, weight: Tensor, f: Tensor, bias: Tensor | None = None) 
         x = upsample2d(conv2d(x, weight), f)
     else:
         p = k // 2
-        x = F.conv_transpose2d(laid_out(x), weight.transpose(0, 1), stride=2)
+        x = F.conv_transpose2d(laid_out(x), laid_out(weight.transpose(0, 1)), stride=2)
         x = upfirdn2d(x, f, pad=(p + (n + 1) // 2 - (k - 1), p + (n - 2) // 2 - (k - 2)), gain=4)
     return x if bias is None else x.add_(bias[:, None, None])
 
@@ -275,7 +276,7 @@ def conv2d_down(x: Tensor, weight: Tensor, f: Tensor, bias: Tensor | None = None
         return F.conv2d(downsample2d(x, f), weight, bias)
     p = k // 2
     x = upfirdn2d(x, f, pad=(p + (n - 1) // 2, p + (n - 2) // 2))
-    return F.conv2d(x, weight, bias, stride=2)
+    return F.conv2d(x, laid_out(weight), bias, stride=2)
 
 
 def blur2d(x: Tensor, f: Tensor) -> Tensor:

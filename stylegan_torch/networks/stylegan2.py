@@ -39,6 +39,7 @@ from stylegan_torch.networks.layers import (
     follow_mean,
     growth,
     labels_or_zeros,
+    laid_out,
     layer_noise,
     like_weight,
     log2_resolution,
@@ -353,7 +354,7 @@ def modulated_conv2d(
         gain: factor on the result, less the bias.
     """
 
-    factors: Tensor | None = None
+    weight, factors = laid_out(weight), None
     if demodulate:
         factors = torch.rsqrt(styles.square() @ weight.square().sum(dim=(2, 3)).t() + 1e-8) * gain
     elif gain != 1:

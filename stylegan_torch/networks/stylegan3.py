@@ -365,15 +365,15 @@ class SynthesisLayer(nn.Module):
         return _resample(x, self.down_filter, down=spec.down)
 
     def _convolve(self, x: Tensor, styles: Tensor, gain: float = 1.0) -> Tensor:
-        scale, after = torch.rsqrt(self.magnitude_ema), None
+        weight, scale, after = laid_out(self.weight), torch.rsqrt(self.magnitude_ema), None
         if self.spec.is_rgb:
-            styles = styles * (scale / math.sqrt(self.weight[0].numel()))
+            styles = styles * (scale / math.sqrt(weight[0].numel()))
         else:
             styles = styles * torch.rsqrt(styles.square().mean())  # over the whole batch, as in the original
-            energy = self.weight.square().sum(dim=(2, 3))
+            energy = weight.square().sum(dim=(2, 3))
             norm = torch.rsqrt(energy.mean(dim=1) / self.spec.kernel**2)
             after = torch.rsqrt(styles.square() @ energy.t() * norm.square() + 1e-8) * (norm * scale * gain)
-        return scaled_conv2d(x, self.weight, styles, after, self.bias * gain, convolve=_full_conv2d)
+        return scaled_conv2d(x, weight, styles, after, self.bias * gain, convolve=_full_conv2d)
 
 
 def _full_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
