@@ -88,7 +88,7 @@ def scaled_conv2d(
     """Convolve each sample with a kernel of its own."""
     scales = before[:, None] if after is None else after[:, :, None] * before[:, None]
     kernels = weight * scales[:, :, :, None, None]
-    pairs = zip(x.split(1), kernels, strict=True)
+    pairs = zip(torch.split(x, 1), kernels, strict=True)
     return _with_bias(torch.cat([convolve(sample, kernel, None) for sample, kernel in pairs]), bias)
 
 
@@ -116,7 +116,7 @@ def formulas() -> Iterator[None]:
     with ExitStack() as stack:
         for module in (layers, progan, stylegan1, stylegan2, stylegan3, ada):
             own = {each.__name__: each for each in _FORMULAS} | {"activate_": activate, "laid_out": lambda x: x}
-            found = {name: function for name, function in own.items() if hasattr(module, name)}
+            found: dict[str, Any] = {name: function for name, function in own.items() if hasattr(module, name)}
             stack.enter_context(mock.patch.multiple(module, **found))
         stack.enter_context(mock.patch.dict(progan._STAGES, stages))
         yield

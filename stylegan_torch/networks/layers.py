@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 
 import torch
 import torch.nn.functional as F
@@ -214,6 +215,10 @@ def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return F.conv2d(laid_out(x), laid_out(weight), bias, padding=weight.shape[-1] // 2)
 
 
+META_STANDS_FOR: ContextVar[str] = ContextVar("META_STANDS_FOR", default="cpu")
+"""The device whose way of calculating networks on the device "meta" take."""
+
+
 def scaled_conv2d(
     x: Tensor,
     weight: Tensor,
@@ -238,7 +243,7 @@ def scaled_conv2d(
     weight = laid_out(weight)
     if _kernel_is_smaller(x, weight, up):
         scales = before[:, None] if after is None else after[:, :, None] * before[:, None]
-        samples = x.split(1) if len(x) > 1 else [x]
+        samples = torch.split(x, 1) if len(x) > 1 else [x]
         each = [convolve(x, weight * scale[:, :, None, None], bias) for x, scale in zip(samples, scales, strict=True)]
         return each[0] if len(each) == 1 else torch.cat(each)
     x = x * before[:, :, None, None]
@@ -251,7 +256,8 @@ def scaled_conv2d(
 
 def _kernel_is_smaller(x: Tensor, weight: Tensor, up: int) -> bool:
     """Tell whether a kernel is smaller than the maps of a sample; never on a card or in a graph, which batches suit."""
-    if not x.is_cpu or torch.compiler.is_compiling():
+    device = META_STANDS_FOR.get() if x.is_meta else x.device.type
+    if device != "cpu" or torch.compiler.is_compiling():
         return False
     outputs, inputs = weight.shape[:2]
     return weight.numel() < x.shape[2] * x.shape[3] * (inputs + outputs * up**2)
@@ -302,7 +308,7 @@ _FOUR_TAPS = torch.kron(_TWO_TAPS, _TWO_TAPS)
 
 def _kernel_of_taps(taps: Tensor) -> Tensor:
     """Return taps [a, 16, b] as a kernel [a, b, 4, 4], which lies channels-last without a copy."""
-    return taps.unflatten(1, (4, 4)).permute(0, 3, 1, 2)
+    return taps.reshape(len(taps), 4, 4, -1).permute(0, 3, 1, 2)
 
 
 def nearest_up_kernel(weight: Tensor) -> Tensor:
