@@ -6,9 +6,9 @@
     python benchmarks/bulk.py --model
 
 Bare drawing is a loop over the fast form that writes nothing, in as many processes, of as many threads, as the engine
-has. All take turns in one run. A run of few pictures is subtracted from one of many, so that what is compared is what
-each further picture takes; what a run takes before that is in a column of its own. Where other programs run too, the
-ratio of processor time means more than that of speeds.
+has. It is timed right before and right after each set, as cores change their speed. A set is timed from when each
+worker has drawn a shard, so that what is compared is what each further picture takes; what passes before that is in
+a column of its own. Where other programs run too, the ratio of processor time means more than that of speeds.
 
 The model of 1 000 workers measures what a set costs besides its pictures: the store's requests and the bytes of a
 record, by shard; and how long a set whose shards are all there takes to be gone through, in a store in memory.
@@ -25,10 +25,10 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 from cli import make_network
@@ -47,12 +47,11 @@ network, count, shard, batch, threads, engine, workers, place = sys.argv[1:]
 if __name__ == "__main__":
     sizes = {"shard_size": int(shard), "batch": int(batch), "threads": int(threads)}
     bulk.begin(place, bulk.plan([network], int(count), device="cpu", **sizes))
-    start = time.perf_counter()
-    bulk.run(place, engine=engine, workers=int(workers))
-    seconds = time.perf_counter() - start
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    work = sum(each.ru_utime + each.ru_stime for each in used)
-    print(json.dumps([seconds, work, max(each.ru_maxrss for each in used) / 1024]))
+    start, seen = time.perf_counter(), []
+    note = lambda state: seen.append([time.perf_counter() - start, time.process_time(), state.drawn])
+    bulk.run(place, engine=engine, workers=int(workers), on_progress=note)
+    peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    print(json.dumps([seen, time.perf_counter() - start, max(peaks) / 1024]))
 """
 ALONE = """
 import sys, time, torch
@@ -61,58 +60,78 @@ from stylegan_torch.drawing.draw import DrawSettings, draw
 network, first, count, batch, threads = sys.argv[1], *map(int, sys.argv[2:])
 torch.set_num_threads(threads)
 G = stylegan_torch.load(network)
-for _ in draw(G, [0], DrawSettings(), fast=True):
+for _ in draw(G, range(batch), DrawSettings(), batch=batch, fast=True):
     pass
 print("ready", flush=True)
-sys.stdin.readline()
-before = time.process_time()
-for _ in draw(G, range(first, first + count), DrawSettings(), batch=batch, fast=True):
-    pass
-print(time.process_time() - before, flush=True)
+while sys.stdin.readline():
+    before = time.process_time()
+    for _ in draw(G, range(first, first + count), DrawSettings(), batch=batch, fast=True):
+        pass
+    print(time.process_time() - before, flush=True)
 """
 
 
-def bare(network: Path, count: int, batch: int, threads: int, processes: int) -> tuple[float, float]:
-    """Return the pictures a second of bare drawing, and those a second of processor time."""
-    each = count // processes
-    with ExitStack() as stack:
+class Bare:
+    """Processes that draw and write nothing, ready for their turn."""
+
+    def __init__(self, network: Path, count: int, batch: int, threads: int, processes: int) -> None:
+        self._each = count // processes
         command = [sys.executable, "-c", ALONE, str(network)]
-        running = [
-            stack.enter_context(
-                subprocess.Popen(
-                    [*command, *map(str, (i * each, each, batch, threads))],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
+        self._processes = [
+            subprocess.Popen(
+                [*command, *map(str, (i * self._each, self._each, batch, threads))],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
             )
             for i in range(processes)
         ]
-        _lines(running)
+        self._lines()
+
+    def speed(self) -> tuple[float, float]:
+        """Return the pictures a second, and those a second of processor time."""
         start = time.perf_counter()
-        for process in running:
+        for process in self._processes:
             assert process.stdin
             process.stdin.write("\n")
             process.stdin.flush()
-        work = sum(map(float, _lines(running)))
-        seconds = time.perf_counter() - start
-    return each * processes / seconds, each * processes / work
+        work = sum(map(float, self._lines()))
+        drawn = self._each * len(self._processes)
+        return drawn / (time.perf_counter() - start), drawn / work
+
+    def close(self) -> None:
+        """End them."""
+        for process in self._processes:
+            process.communicate()
+
+    def _lines(self) -> list[str]:
+        return [process.stdout.readline() for process in self._processes if process.stdout]
 
 
-def _lines(running: Iterable[subprocess.Popen[str]]) -> list[str]:
-    return [process.stdout.readline() for process in running if process.stdout]
+class Whole(NamedTuple):
+    """A set's pictures a second, those a second of the first process's processor time, both after each worker's first
+    shard; the seconds of all, those before the pace was reached, and the megabytes that the largest process took."""
+
+    speed: float
+    by_work: float
+    seconds: float
+    start: float
+    megabytes: float
 
 
-def whole(network: Path, count: int, shard: int, batch: int, threads: int, engine: str, workers: int) -> list[float]:
-    """Return seconds of drawing a set, of processor time too, and the megabytes that its largest process took."""
+def whole(network: Path, count: int, shard: int, batch: int, threads: int, engine: str, workers: int) -> Whole:
+    """Draw a set."""
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "run.py"  # processes that are spawned read it again
         script.write_text(RUN)
         words = [network, count, shard, batch, threads, engine, workers, Path(folder) / "set"]
         command = [sys.executable, str(script), *map(str, words)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    found: list[float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    seen, seconds, megabytes = json.loads(done.stdout.splitlines()[-1])
+    (begun, begun_work, before), (ended, ended_work, drawn) = seen[min(workers, len(seen) - 1) - 1], seen[-1]
+    speed = (drawn - before) / (ended - begun)
+    by_work = (drawn - before) / (ended_work - begun_work)
+    return Whole(speed, by_work, seconds, begun - before / speed, megabytes)
 
 
 def compare(
@@ -123,18 +142,19 @@ def compare(
     for _ in range(rounds):
         for way in ways:
             engine, workers, threads = way
-            further = count - workers * shard
-            speed, by_work = bare(network, count, batch, threads, workers)
-            few, few_work, _ = whole(network, workers * shard, shard, batch, threads, engine, workers)
-            many, many_work, megabytes = whole(network, count, shard, batch, threads, engine, workers)
-            mine, mine_by_work = further / (many - few), further / (many_work - few_work)
-            start = few - workers * shard / mine
-            rows.setdefault(way, []).append((start, mine, speed, mine / speed, mine_by_work / by_work, megabytes))
+            with closing(Bare(network, count // 2, batch, threads, workers)) as bare:
+                before = bare.speed()
+                found = whole(network, count, shard, batch, threads, engine, workers)
+                speed, by_work = (sum(each) / 2 for each in zip(before, bare.speed(), strict=True))
+            ratios = found.speed / speed, found.by_work / by_work
+            rows.setdefault(way, []).append((found.start, found.speed, speed, *ratios, found.megabytes))
     print("| engine | workers × threads | start s | pictures/s | bare drawing | ratio | of processor time | peak MB |")
     print("|---|---|---|---|---|---|---|---|")
-    for (engine, workers, threads), found in rows.items():
-        start, mine, speed, ratio, by_work, megabytes = (statistics.median(each) for each in zip(*found, strict=True))
-        work = f"{by_work:.2f}" if engine == "none" else ""  # the processes of others are not waited for
+    for (engine, workers, threads), each in rows.items():
+        start, mine, speed, ratio, by_work, megabytes = (
+            statistics.median(values) for values in zip(*each, strict=True)
+        )
+        work = f"{by_work:.2f}" if engine == "none" else ""  # the processes of others are not counted
         print(
             f"| {engine} | {workers} × {threads} | {start:.1f} | {mine:.2f} | {speed:.2f} | {ratio:.2f} | {work} "
             f"| {megabytes:.0f} |"
@@ -145,8 +165,8 @@ def memory(network: Path, counts: Iterable[int]) -> None:
     """Print the peak memory of sets of so many pictures, drawn by one process."""
     print("| pictures | seconds | peak MB |\n|---|---|---|")
     for count in counts:
-        seconds, _, megabytes = whole(network, count, 1000, BATCH, 1, "none", 1)
-        print(f"| {count} | {seconds:.0f} | {megabytes:.0f} |", flush=True)
+        found = whole(network, count, 500, BATCH, 1, "none", 1)
+        print(f"| {count} | {found.seconds:.0f} | {found.megabytes:.0f} |", flush=True)
 
 
 class _Counted:
@@ -225,7 +245,7 @@ def main() -> None:
             compare(network, 20, 4, 4, options.rounds, ways)
     else:
         ways = [(engine, 1 if engine == "none" else 2, 1) for engine in options.engines]
-        compare(options.network, 2000, 100, BATCH, options.rounds, ways)
+        compare(options.network, 1600, 100, BATCH, options.rounds, ways)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -17,15 +17,16 @@ from converter.form import Options
 from converter.formats import by_suffix, suffixes_of, writers
 from converter.forms.dump import write_npz
 from converter.opened import OpenedFile, open_contents
-from converter.reading import open_source
+from converter.reading import mapped, open_source
 from converter.sources.locate import check_file, locate
-from converter.translate import import_network
-from stylegan_torch.files import checkpoint
+from converter.translate import try_import
+from stylegan_torch.files import promised
 from stylegan_torch.files.atomic import new_file, refuse_existing, spelled
 from stylegan_torch.files.checkpoint import Checkpoint
+from stylegan_torch.files.pages import Pages
 from stylegan_torch.networks.registry import Config, count_parameters
 
-HASH_CHUNK = 1 << 20
+HASH_CHUNK = 8 << 20
 """Bytes; large enough that the hashing thread seldom waits for its turn."""
 
 
@@ -87,18 +88,20 @@ def convert(
         if dst.suffix == ".npz":
             dump = file.original()
             for network in walk(dump.networks):
-                import_network(network)  # what could not be read back is not written
+                try_import(network, dump.pages)  # what could not be read back is not written
             with new_file(dst, force) as target:
                 write_npz(target, dump)
             return _summarize(file)
-        ours = file.checkpoint()
-        read = _summarize(file)
         if format is None:
-            checkpoint.write(dst, ours, force)
-            return read
+            ours = file.promised()
+            read = _summarize(file, ours.expected["origin"])
+            promised.write(dst, ours, force)
+            return replace(read, origin=file.origin)
+        content = file.checkpoint()
+        read = _summarize(file)
         writer = writers()[format]
         with new_file(dst, force) as target:
-            written, notes = writer.write(target, ours, options or Options())
+            written, notes = writer.write(target, content, options or Options())
         configs = {role: network.config for role, network in written.networks.items()}
         notes = [*read.notes, *notes, *writer.name_notes(dst.name)]
         return _summary(configs, written.provenance.get("networks", {}), read.origin, notes)
@@ -148,6 +151,7 @@ def opened(
         try:
             source = hasher.submit(file_origin, path, unneeded, member)
             file = open_contents(open_source(path, member), source).select(networks).assuming(assumed)
+            file = replace(file, expected=_origin(path, member, "0" * 64))
             if file.known_origin:
                 unneeded.set()
             yield file
@@ -160,17 +164,27 @@ def file_origin(path: Path, unneeded: Event, member: str | None = None) -> dict[
 
     The name tells which `member` of an archive is meant.
     """
-    digest, buffer = hashlib.sha256(), memoryview(bytearray(HASH_CHUNK))
-    with path.open("rb", buffering=0) as file:
-        while (count := file.readinto(buffer)) and not unneeded.is_set():
-            digest.update(buffer[:count])
+    digest = hashlib.sha256()
+    with mapped(path) as file, memoryview(file) as data:
+        pages = Pages(file)
+        for start in range(0, len(data), HASH_CHUNK):
+            if unneeded.is_set():
+                break
+            with data[start : start + HASH_CHUNK] as chunk:
+                digest.update(chunk)
+                pages.passed(len(chunk))
+    return _origin(path, member, digest.hexdigest())
+
+
+def _origin(path: Path, member: str | None, sha256: str) -> dict[str, Any]:
     name = f"{path.name}!{member}" if member else path.name
-    return {"name": spelled(name), "sha256": digest.hexdigest(), "size": path.stat().st_size}
+    return {"name": spelled(name), "sha256": sha256, "size": path.stat().st_size}
 
 
-def _summarize(file: OpenedFile) -> Summary:
+def _summarize(file: OpenedFile, origin: dict[str, Any] | None = None) -> Summary:
     configs = {role: network.config for role, network in file.networks.items()}
-    return _summary(configs, file.records, file.origin, [*file.notes, *file.nonfinite()])
+    notes = [*file.notes, *file.nonfinite()]
+    return _summary(configs, file.records, origin or file.origin, notes)
 
 
 def _summary(

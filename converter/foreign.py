@@ -11,6 +11,7 @@ from torch import Tensor
 from converter.errors import ConvertError
 from converter.safe.unpickler import Foreign
 from stylegan_torch.files.checkpoint import ROLES
+from stylegan_torch.files.pages import Pages
 
 Header = Mapping[str, Any]
 """All of a network but its tensors, as plain JSON values: release form, build function, keywords, tensor order."""
@@ -35,11 +36,17 @@ class ForeignNetwork:
 
 @dataclass(frozen=True)
 class ForeignFile:
-    """The networks of one file; `origin` says which file (sha256, size in bytes), `notes` what was passed over."""
+    """The networks of one file.
+
+    origin: which file they came from: sha256, size in bytes.
+    notes: what was passed over.
+    pages: those of the file, as far as it is mapped.
+    """
 
     networks: dict[str, ForeignNetwork]
     origin: dict[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    pages: Pages = field(default_factory=Pages)
 
 
 def described(top: Any) -> str:

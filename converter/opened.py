@@ -15,12 +15,15 @@ from converter.foreign import ForeignFile, ForeignNetwork, Keywords, mapping, wa
 from converter.forms.dump import header_of_record
 from converter.forms.registry import FORMS
 from converter.header import check
-from converter.translate import check_network, export_network, import_network, known_kind
+from converter.translate import check_network, export_network, import_network, known_kind, promise_network
 from stylegan_torch import __version__
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.checkpoint import ROLES, Checkpoint
+from stylegan_torch.files.pages import Pages
+from stylegan_torch.files.promised import Promised, PromisedNetwork
 from stylegan_torch.files.tensors import nonfinite
 from stylegan_torch.networks.registry import Config
+from stylegan_torch.types import JsonObject
 
 
 class Origin(TypedDict):
@@ -43,12 +46,14 @@ class OpenedNetwork:
     foreign: as another program's file has it; None in a file of ours.
     ours: as a file of ours has it; None in another program's.
     record: how the original wrote it; None in files that were not converted.
+    pages: those of the file.
     """
 
     role: str
     foreign: ForeignNetwork | None = None
     ours: checkpoint.StoredNetwork | None = None
     record: Record | None = None
+    pages: Pages = field(default_factory=Pages)
 
     @cached_property
     def config(self) -> Config:
@@ -56,7 +61,8 @@ class OpenedNetwork:
         if self.ours:
             return self.ours.config
         assert self.foreign
-        return self.stored.config if "stored" in vars(self) else check_network(self.foreign)
+        known = next((vars(self)[name] for name in ("stored", "promised") if name in vars(self)), None)
+        return known.config if known else check_network(self.foreign)
 
     @cached_property
     def stored(self) -> checkpoint.StoredNetwork:
@@ -65,6 +71,14 @@ class OpenedNetwork:
             return self.ours
         assert self.foreign
         return import_network(self.foreign)
+
+    @cached_property
+    def promised(self) -> PromisedNetwork:
+        """It as ours, with tensors that are made when they are asked for; raises ConvertError as `stored`."""
+        if self.ours:
+            return PromisedNetwork(self.ours.config, self.ours.state_dict, self.ours.source)
+        assert self.foreign
+        return promise_network(self.foreign, self.pages)
 
     @property
     def tensors(self) -> Mapping[str, Tensor]:
@@ -91,7 +105,7 @@ class OpenedNetwork:
         if not values:
             return self
         header = {**self.foreign.header, "assumed": {**self.foreign.header["assumed"], **values}}
-        return _of_foreign(replace(self.foreign, header=header))
+        return _of_foreign(replace(self.foreign, header=header), self.pages)
 
     @cached_property
     def open_points(self) -> list[str]:
@@ -104,8 +118,8 @@ class OpenedNetwork:
             return [name for name in FORMS[self.foreign.form].assumable if name in assumed]
 
 
-def _of_foreign(network: ForeignNetwork) -> OpenedNetwork:
-    return OpenedNetwork(network.role, foreign=network, record={"form": network.form, **network.header})
+def _of_foreign(network: ForeignNetwork, pages: Pages) -> OpenedNetwork:
+    return OpenedNetwork(network.role, foreign=network, record={"form": network.form, **network.header}, pages=pages)
 
 
 @dataclass(frozen=True)
@@ -115,6 +129,7 @@ class OpenedFile:
     notes: what was passed over.
     provenance: what a file of ours says of where it came from; None for other files.
     source: name, sha256 and size of the file itself.
+    expected: what is as long as that.
     """
 
     networks: dict[str, OpenedNetwork]
@@ -122,6 +137,7 @@ class OpenedFile:
     notes: tuple[str, ...] = ()
     provenance: dict[str, Any] | None = None
     known_origin: dict[str, Any] = field(default_factory=dict)
+    expected: dict[str, Any] = field(default_factory=dict)
 
     @property
     def origin(self) -> dict[str, Any]:
@@ -159,18 +175,31 @@ class OpenedFile:
     def original(self) -> ForeignFile:
         """Return the networks as the original has them; raises ConvertError if that is not known of one."""
         originals = {role: network.original() for role, network in self.networks.items()}
-        return ForeignFile(originals, self.origin, self.notes)
+        pages = next((network.pages for network in self.networks.values()), Pages())
+        return ForeignFile(originals, self.origin, self.notes, pages)
 
     def checkpoint(self) -> Checkpoint:
         """Return what a file of ours would hold of it."""
-        networks = {role: network.stored for role, network in self.networks.items()}
+        return Checkpoint({role: network.stored for role, network in self.networks.items()}, self.told(self.origin))
+
+    def promised(self) -> Promised:
+        """Return what `checkpoint` does, with tensors that are made when they are asked for, before the file is hashed.
+
+        Of its provenance, what is expected has another hash.
+        """
+        networks = {role: network.promised for role, network in self.networks.items()}
+        expected = self.told(self.known_origin or self.expected)
+        return Promised(networks, lambda: self.told(self.origin), expected)
+
+    def told(self, origin: Mapping[str, Any]) -> JsonObject:
+        """Return what a file of ours would say of where its networks came from."""
         base = {"created_by": f"stylegan-torch {__version__}"} if self.provenance is None else self.provenance
-        return Checkpoint(networks, {**base, "origin": self.origin, "networks": self.records})
+        return {**base, "origin": dict(origin), "networks": self.records}
 
     def nonfinite(self) -> Iterator[str]:
         """Yield notes on networks that have NaN or infinity among their numbers, by the names of their own file."""
         for role, network in self.networks.items():
-            if what := nonfinite(network.tensors):
+            if what := nonfinite(network.pages.of(network.tensors)):
                 yield f"network {role}: {what}; they are kept, and drawn with only if --allow-nonfinite is given"
 
     @property
@@ -182,7 +211,7 @@ class OpenedFile:
 def open_contents(content: ForeignFile | Checkpoint, source: Future[dict[str, Any]]) -> OpenedFile:
     """Return what was read of a file as an open file."""
     if isinstance(content, ForeignFile):
-        networks = {network.role: _of_foreign(network) for network in walk(content.networks)}
+        networks = {network.role: _of_foreign(network, content.pages) for network in walk(content.networks)}
         return OpenedFile(networks, source, content.notes, known_origin=_origin(content.origin))
     records = mapping(content.provenance.get("networks", {}), "what it says of its networks")
     for role, record in records.items():

@@ -23,6 +23,7 @@ from converter.sources.unlike import not_a_network
 from stylegan_torch.files import checkpoint
 from stylegan_torch.files.atomic import opened_by_name
 from stylegan_torch.files.checkpoint import Checkpoint
+from stylegan_torch.files.pages import Pages
 
 _MOST_WRAPPINGS = 4
 """Compressions and archives, one in another."""
@@ -40,13 +41,15 @@ def open_source(path: Path, member: str | None = None) -> ForeignFile | Checkpoi
     """
     try:
         with budget(path.stat().st_size):
-            source = _open(path, _map(path), member)
+            file = mapped(path)
+            source = _open(path, memoryview(file), member)
     except OSError as error:
         raise ConvertError(f"cannot be read: {error.strerror or error}") from error
     if not isinstance(source, ForeignFile):
         return source
     with sound("its record"):
-        return replace(source, notes=(*_completion_notes(source.networks), *source.notes))
+        notes = (*_completion_notes(source.networks), *source.notes)
+    return replace(source, notes=notes, pages=Pages(file))
 
 
 def _completion_notes(networks: dict[str, ForeignNetwork]) -> Iterator[str]:
@@ -57,10 +60,10 @@ def _completion_notes(networks: dict[str, ForeignNetwork]) -> Iterator[str]:
             yield from form.notes({role: network for role, network in networks.items() if network.form == id})
 
 
-def _map(path: Path) -> memoryview:
-    # Private pages: tensors that share them can be trained on, and the file is never written to.
+def mapped(path: Path) -> mmap.mmap:
+    """Return a file as memory. Its pages are private: tensors that share them can be changed, the file never is."""
     with path.open("rb") as file:
-        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
 
 def _open(path: Path, data: memoryview, member: str | None) -> ForeignFile | Checkpoint:

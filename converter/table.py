@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import mmap
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,7 +19,10 @@ from torch import Tensor
 
 from converter.errors import ConvertError
 from stylegan_torch.files.checkpoint import same_bits
+from stylegan_torch.files.streaming import Made
 
+_LARGE = 1 << 20
+"""Bytes of a tensor that gets pages of its own."""
 Change = Callable[[Tensor], Tensor]
 Fields = Callable[[int, int], Mapping[str, object]]
 """What fills the braces of source names, from the fields `{r}` and `{i}` of our name."""
@@ -38,11 +43,15 @@ class Step:
 
 
 class Transform:
-    """Steps in the order that leads from theirs to ours."""
+    """Steps in the order that leads from theirs to ours.
+
+    rounds: whether one of them does. moves: whether they change no more than the order and the number of axes.
+    """
 
     def __init__(self, *steps: Step) -> None:
         self.steps = steps
         self.rounds = any(step.rounds for step in steps)
+        self.moves = all(step.reshape is None for step in steps)
 
     def to_ours(self, x: Tensor) -> Tensor:
         """Import one tensor."""
@@ -233,8 +242,8 @@ class Table:
 
     def import_tensors(
         self, shapes: Mapping[str, torch.Size], tensors: Mapping[str, Tensor]
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return our tensors, contiguous, and the kept ones.
+    ) -> tuple[Mapping[str, Tensor], Mapping[str, Tensor]]:
+        """Return our tensors, contiguous, and the kept ones; each is made whenever it is asked for.
 
         Where the way back would round, the original bits are kept too, under the name of our tensor.
 
@@ -246,11 +255,12 @@ class Table:
             ConvertError: naming a missing, extra or misshapen source tensor.
         """
         plan, kept = self.check_all(shapes, tensors, may_lack="(?!)")
-        state = {ours: _compact(transform.to_ours(tensors[theirs])) for ours, (theirs, transform) in plan.items()}
+        state = _Imported(plan, shapes, tensors)
+        beside = {name: (name, SAME) for name in kept}
         for ours, (theirs, transform) in plan.items():
             if transform.rounds and not same_bits(transform.to_theirs(state[ours]), tensors[theirs]):
-                kept[ours] = tensors[theirs]
-        return state, {name: _compact(value) for name, value in kept.items()}
+                beside[ours] = theirs, SAME
+        return state, _Imported(beside, {ours: tensors[theirs].shape for ours, (theirs, _) in beside.items()}, tensors)
 
     def export_tensors(
         self, state: Mapping[str, Tensor], kept: Mapping[str, Tensor], order: Iterable[str]
@@ -287,21 +297,50 @@ class Table:
         return next((rule for rule in self.kept if re.fullmatch(rule.pattern, name)), None)
 
 
+class _Imported(Made):
+    """Tensors of a source by our names, as its `plan` says: what they are called there, and the transform."""
+
+    def __init__(
+        self, plan: Mapping[str, tuple[str, Transform]], shapes: Mapping[str, torch.Size], tensors: Mapping[str, Tensor]
+    ) -> None:
+        self._plan, self._shapes, self._tensors = plan, shapes, tensors
+
+    def __getitem__(self, name: str) -> Tensor:
+        theirs, transform = self._plan[name]
+        return _compact(transform.to_ours(self._tensors[theirs]))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._plan)
+
+    def __len__(self) -> int:
+        return len(self._plan)
+
+    def blank(self, name: str) -> Tensor | None:
+        theirs, transform = self._plan[name]
+        if transform.moves and _is_compact(transform.to_ours(self._tensors[theirs])):
+            return None
+        return torch.empty(self._shapes[name])
+
+
 def _bits(x: Tensor) -> Tensor:
     return x.contiguous().view(torch.int32)
 
 
-def _compact(x: Tensor) -> Tensor:
+def _is_compact(x: Tensor) -> bool:
     # Views into a pickle may start at odd addresses, which is no place for a parameter.
-    if x.is_contiguous() and x.data_ptr() % x.element_size() == 0:
+    return x.is_contiguous() and x.data_ptr() % x.element_size() == 0
+
+
+def _compact(x: Tensor) -> Tensor:
+    if _is_compact(x):
         return _usual_strides(x)
-    return _gather_taps(x) if x.ndim == 4 else torch.empty(x.shape).copy_(x)
+    return _gather_taps(x) if x.ndim == 4 else _room(x.shape).copy_(x)
 
 
 def _gather_taps(x: Tensor, rotate: bool = False) -> Tensor:
     # Tap by tap in blocks that stay in cache: several times faster than copying all four axes at once, and small enough
     # for torch not to start threads, which would compete with the one that hashes the file.
-    kernel = torch.empty(x.shape)
+    kernel = _room(x.shape)
     height, width = x.shape[2:]
     step = max(1, 16384 // max(1, len(x)))
     for start in range(0, x.shape[1], step):
@@ -310,6 +349,18 @@ def _gather_taps(x: Tensor, rotate: bool = False) -> Tensor:
             source = (height - 1 - i, width - 1 - j) if rotate else (i, j)
             kernel[:, block, i, j] = x[:, block, source[0], source[1]]
     return kernel
+
+
+def _room(shape: torch.Size) -> Tensor:
+    size = 4 * shape.numel()
+    if size < _LARGE:
+        return torch.empty(shape)
+    # Pages of its own, which go back to the system with the tensor: malloc keeps pieces of many.
+    memory = mmap.mmap(-1, size, access=mmap.ACCESS_COPY)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(memory, dtype=torch.float32).view(shape)
 
 
 def _usual_strides(x: Tensor) -> Tensor:

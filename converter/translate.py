@@ -14,6 +14,8 @@ from converter.forms.dump import all_variables, header_of_record
 from converter.forms.registry import FORMS
 from converter.table import Table
 from stylegan_torch.files import checkpoint
+from stylegan_torch.files.pages import Pages
+from stylegan_torch.files.promised import PromisedNetwork
 from stylegan_torch.networks.registry import Config, shapes
 
 
@@ -50,10 +52,35 @@ def import_network(network: ForeignNetwork) -> checkpoint.StoredNetwork:
     Raises:
         ConvertError: naming the network, and the keyword or tensor at fault.
     """
+    promised = promise_network(network, Pages())
+    with within(f"network {network.role}"), sound("its record"):
+        return checkpoint.StoredNetwork(promised.config, dict(promised.state_dict), dict(promised.source))
+
+
+def promise_network(network: ForeignNetwork, pages: Pages) -> PromisedNetwork:
+    """Return a foreign network as ours, each tensor of which is made whenever it is asked for.
+
+    Args:
+        network: the network.
+        pages: those of its file.
+
+    Raises:
+        ConvertError: naming the network, and the keyword or tensor at fault.
+    """
     with within(f"network {network.role}"), sound("its record"):
         config, table = _plan(network)
-        ours, kept = table.import_tensors(shapes(config), known_kind(network).complete(network).tensors)
-    return checkpoint.StoredNetwork(config, ours, kept)
+        tensors = known_kind(network).complete(network).tensors
+        ours, kept = table.import_tensors(shapes(config), pages.of(tensors))
+    return PromisedNetwork(config, ours, kept)
+
+
+def try_import(network: ForeignNetwork, pages: Pages) -> None:
+    """Make all of our tensors of a foreign network, one after another; arguments and errors as of `promise_network`."""
+    promised = promise_network(network, pages)
+    with within(f"network {network.role}"), sound("its record"):
+        for tensors in (promised.state_dict, promised.source):
+            for name in tensors:
+                tensors[name]
 
 
 def _plan(network: ForeignNetwork) -> tuple[Config, Table]:

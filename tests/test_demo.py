@@ -64,5 +64,9 @@ def test_faces_command(tmp_path: Path) -> None:
             assert np.array_equal(np.asarray(image), np.asarray(draw_face(random_face(2))))
     assert CliRunner().invoke(main, [str(tmp_path / "faces.zip"), "--count", "3"]).exit_code == 1
     assert CliRunner().invoke(main, [str(tmp_path / "dark.zip"), "--count", "1", "--negative"]).exit_code == 0
-    with zipfile.ZipFile(tmp_path / "dark.zip") as archive, Image.open(archive.open("face00000.png")) as image:
+    with (
+        zipfile.ZipFile(tmp_path / "dark.zip") as archive,
+        archive.open("face00000.png") as file,
+        Image.open(file) as image,
+    ):
         assert np.array_equal(255 - np.asarray(image), np.asarray(draw_face(random_face(0))))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import IO, Any, TypedDict
+from itertools import chain
+from typing import IO, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from converter.header import Header as BaseHeader
 from converter.header import check
 from converter.safe.containers import Bytes
 from stylegan_torch.errors import CheckpointError
+from stylegan_torch.files.npz_record import write_arrays
 from stylegan_torch.files.plain_json import parse, plain
 
 FORMAT = "stylegan-torch dump"
@@ -66,12 +68,12 @@ def write_npz(file: IO[bytes], source: ForeignFile) -> None:
         "origin": source.origin,
         "networks": {net.role: {"form": net.form, "prefix": prefix_of(net), **net.header} for net in networks},
     }
-    arrays: dict[str, Any] = {
-        f"{prefix_of(net)}/{name}": np.asarray(value.numpy(), order="C")
+    arrays = (
+        (f"{prefix_of(net)}/{name}", np.asarray(value.numpy(), order="C"))
         for net in networks
-        for name, value in net.tensors.items()
-    }
-    np.savez(file, **{RECORD: np.array(json.dumps(record)), **arrays})
+        for name, value in source.pages.of(net.tensors).items()
+    )
+    write_arrays(file, chain([(RECORD, np.array(json.dumps(record)))], arrays))
 
 
 def is_dump(names: list[str]) -> bool:

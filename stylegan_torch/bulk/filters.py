@@ -12,7 +12,6 @@ from PIL import Image
 
 from stylegan_torch.bulk.painter import Drawn, Painter
 from stylegan_torch.bulk.samples import BulkError
-from stylegan_torch.drawing.images import to_pil
 
 HASH_BITS = 64
 
@@ -61,7 +60,7 @@ def perceptual_hash(image: Image.Image) -> int:
         import imagehash
     except ImportError as error:
         raise BulkError("perceptual hashes need imagehash: pip install 'stylegan-torch[bulk]'") from error
-    return int(str(imagehash.phash(image)), 16)
+    return int.from_bytes(np.packbits(imagehash.phash(image).hash).tobytes())
 
 
 def sharpness(image: Image.Image) -> float:
@@ -109,13 +108,13 @@ class _Distinct:
         self._bits, self._seen = about.value, list[int]()
 
     def score(self, drawn: Drawn) -> float:
-        mine = perceptual_hash(to_pil(drawn.picture))
+        mine = perceptual_hash(drawn.image)
         return min(((mine ^ other).bit_count() for other in self._seen), default=HASH_BITS)
 
     def takes(self, drawn: Drawn, score: float) -> bool:
         if score <= self._bits:
             return False
-        self._seen.append(perceptual_hash(to_pil(drawn.picture)))
+        self._seen.append(perceptual_hash(drawn.image))
         return True
 
 

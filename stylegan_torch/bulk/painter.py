@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from stylegan_torch.bulk.samples import BulkError, Sample
 from stylegan_torch.drawing.devices import DTYPES, has_fast_form
-from stylegan_torch.drawing.draw import DrawSettings, draw_latents, labels_of, resolve, set_transform
-from stylegan_torch.drawing.images import Picture
+from stylegan_torch.drawing.draw import draw_latents, labels_of, set_transform, truncation_of
+from stylegan_torch.drawing.images import Picture, to_pil
 from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.editing.composer import Composer
 from stylegan_torch.editing.directions import Directions
-from stylegan_torch.editing.latents import joined
 from stylegan_torch.editing.measures import scores
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.fast import optimize
@@ -36,6 +37,11 @@ class Drawn:
     picture: Picture
     truncation_psi: float | None
     ws: Tensor | None
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """Return the picture as `to_pil` gives it."""
+        return to_pil(self.picture)
 
 
 class Painter:
@@ -122,13 +128,10 @@ class Network:
         """Return the pictures of its samples, drawn at once."""
         if not self.G.has_w:
             return self._draw_z(samples)
-        parts = [self.composer.compose(each.composition) for each in samples]
-        latents = joined(parts)
+        latents = self.composer.compose_all([each.composition for each in samples])
         with self._precision():
             pictures = list(draw_latents(self.drawer, latents.ws, noise=latents.noise, batch=len(samples)))
-        psis = [
-            resolve(self.G, DrawSettings(each.composition.truncation_psi)).get("truncation_psi") for each in samples
-        ]
+        psis = [truncation_of(self.G, each.composition.truncation_psi)[0] for each in samples]
         return [Drawn(*each) for each in zip(samples, pictures, psis, latents.ws, strict=True)]
 
     def _draw_z(self, samples: Sequence[Sample]) -> list[Drawn]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from stylegan_torch.bulk.samples import BulkError, Sample
 from stylegan_torch.bulk.stores import Store, digest, open_store
 from stylegan_torch.bulk.table import Row
 from stylegan_torch.drawing.devices import drawing_threads
-from stylegan_torch.drawing.images import ENCODERS, encode, to_pil
+from stylegan_torch.drawing.images import ENCODERS, encode
 from stylegan_torch.drawing.marks import Marking, Signer
 
 MANIFEST = "manifest.json"
@@ -88,9 +88,9 @@ class Worker:
         self.store.remove(record_name(plan, shard))  # until it is whole again
         rejected = list[Rejected]()
         with self.store.workplace() as folder, closing(WRITERS[plan.layout](Place(folder, plan, shard))) as writer:
-            with drawing_threads(plan.threads if plan.device == "cpu" else None), _in_order(plan.batch) as then:
-                for drawn, scores in taken(plan, shard, self.painter, self.job.excluded, rejected):
-                    then(self._add, writer, drawn, scores, self._score(drawn, scores))
+            with drawing_threads(plan.threads if plan.device == "cpu" else None), _in_order() as then:
+                for batch in taken(plan, shard, self.painter, self.job.excluded, rejected):
+                    then(self._add, writer, [(*each, self._score(*each)) for each in batch])
             files = writer.finish()
             about = {name: _about(path) for name, path in files.items()}
             for name, path in files.items():
@@ -120,16 +120,16 @@ class Worker:
             return None
         return scores["best"] if "best" in scores else self.painter.score(drawn)
 
-    def _add(self, writer: Writer, drawn: Drawn, scores: Mapping[str, float], score: float | None) -> None:
-        row = self._row(drawn, scores, score)
-        picture = self._encoded(drawn, row)
-        row["sha256"] = hashlib.sha256(picture).hexdigest()
-        writer.add(row, picture)
+    def _add(self, writer: Writer, batch: Iterable[tuple[Drawn, Mapping[str, float], float | None]]) -> None:
+        for drawn, scores, score in batch:
+            row = self._row(drawn, scores, score)
+            picture = self._encoded(drawn, row)
+            row["sha256"] = hashlib.sha256(picture).hexdigest()
+            writer.add(row, picture)
 
     def _row(self, drawn: Drawn, scores: Mapping[str, float], score: float | None) -> Row:
         made, plan = drawn.sample, self.job.plan
         wanted = plan.encoding.columns
-        image = to_pil(drawn.picture)
         row: Row = {
             "key": made.key,
             **identity(plan, made),
@@ -137,9 +137,9 @@ class Worker:
             "scores": json.dumps(scores) if scores else None,
         }
         if "sharpness" in wanted:
-            row["sharpness"] = sharpness(image)
+            row["sharpness"] = sharpness(drawn.image)
         if "phash" in wanted:
-            row["phash"] = f"{perceptual_hash(image):016x}"
+            row["phash"] = f"{perceptual_hash(drawn.image):016x}"
         if score is not None:
             row["score"] = score
         if "w" in wanted and drawn.ws is not None:
@@ -152,12 +152,12 @@ class Worker:
         about |= {"noise_mode": drawn.sample.composition.noise, "version": self.job.plan.version}
         marking = Marking(encoding.marked, self.job.signer)
         encoder = ENCODERS[encoding.kind]
-        return encode(to_pil(drawn.picture), encoder, about, quality=encoding.quality, marking=marking)
+        return encode(drawn.image, encoder, about, quality=encoding.quality, marking=marking)
 
 
 @contextmanager
-def _in_order(ahead: int) -> Iterator[Callable[..., None]]:
-    """Give what has functions called one after the other in a second thread, no more than so many of them late.
+def _in_order() -> Iterator[Callable[..., None]]:
+    """Give what has functions called one after the other in a second thread, no more than one of them late.
 
     An error of one is raised by a later call, or at the end.
     """
@@ -166,7 +166,7 @@ def _in_order(ahead: int) -> Iterator[Callable[..., None]]:
 
         def call(function: Callable[..., None], *args: object) -> None:
             waiting.append(thread.submit(function, *args))
-            while len(waiting) > ahead:
+            while len(waiting) > 1:
                 waiting.popleft().result()
 
         yield call
@@ -187,8 +187,8 @@ class Rejected:
 
 def taken(
     plan: Plan, shard: int, painter: Painter, excluded: Excluded, rejected: list[Rejected]
-) -> Iterator[tuple[Drawn, dict[str, float]]]:
-    """Yield the pictures of a shard in order, each with the scores of the filters that took it.
+) -> Iterator[list[tuple[Drawn, dict[str, float]]]]:
+    """Yield the pictures of a shard in order, batch after batch, each with the scores of the filters that took it.
 
     Batches are of neighbours in the shard, and again of those of them that were rejected, so that they follow from the
     plan alone.
@@ -215,7 +215,7 @@ def taken(
                 attempts[made.index] += 1
                 if attempts[made.index] > MOST_ATTEMPTS:
                     raise BulkError(f"picture {made.index}: {MOST_ATTEMPTS} were rejected for its place; reject less")
-        yield from (found[index] for index in batch)
+        yield [found[index] for index in batch]
 
 
 def _scores(checks: Sequence[tuple[Any, Check]], drawn: Drawn, rejected: list[Rejected]) -> dict[str, float] | None:

@@ -23,7 +23,7 @@ from stylegan_torch.bulk.samples import BulkError
 from stylegan_torch.bulk.shards import faults, identity, read_record
 from stylegan_torch.bulk.stores import Store, open_store
 from stylegan_torch.bulk.table import Row
-from stylegan_torch.drawing.images import ENCODERS, Picture, encode, to_pil
+from stylegan_torch.drawing.images import ENCODERS, Picture, encode
 from stylegan_torch.editing.targets import psnr
 
 SAME = 40.0
@@ -138,7 +138,7 @@ class _Shard:
             for row in again:
                 content = found(row)
                 (drawn,) = painter.draw([self.plan.sample(row["index"], row["attempt"])])
-                written = encode(to_pil(drawn.picture), encoder, {}, quality=encoding.quality)
+                written = encode(drawn.image, encoder, {}, quality=encoding.quality)
                 if content is None or not _same(content, written):
                     yield f"picture {row['index']} is not what the network draws for it"
 

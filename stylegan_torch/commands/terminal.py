@@ -195,6 +195,9 @@ def _out_of_memory(error: Exception) -> bool:
 @contextmanager
 def working(doing: str) -> Iterator[Callable[[str], None]]:
     """Show on a terminal what is being done until the block ends; gives what shows other words in its place."""
+    if not _is_seen():
+        yield lambda text: None
+        return
     from rich.console import Console
     from rich.live import Live
     from rich.spinner import Spinner
@@ -207,14 +210,20 @@ def working(doing: str) -> Iterator[Callable[[str], None]]:
 
 def tracked(items: Iterable[_Item], description: str, total: float | None = None) -> Iterable[_Item]:
     """Give items, showing on a terminal how many of the total were taken."""
+    if not _is_seen():
+        yield from items
+        return
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(
-        console=console, disable=not console.is_terminal, transient=True, redirect_stdout=False, redirect_stderr=False
-    ) as progress:
+    with Progress(console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as progress:
         yield from progress.track(items, total, description=description)
+
+
+def _is_seen() -> bool:
+    """Tell whether bars are drawn for anybody; if not, Rich need not be imported."""
+    return bool(sys.stderr and sys.stderr.isatty())
 
 
 def reading(

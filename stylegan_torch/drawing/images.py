@@ -47,7 +47,7 @@ def to_uint8(images: Tensor, rounding: Rounding = "truncate") -> Tensor:
     """
     if rounding not in _TO_255:
         raise ValueError(f"rounding must be 'truncate', 'nearest' or 'unit', not {rounding!r}")
-    return _TO_255[rounding](images.float().permute(0, 2, 3, 1)).clamp(0, 255).byte().cpu()
+    return _TO_255[rounding](images.float().permute(0, 2, 3, 1)).clamp(0, 255).byte().contiguous().cpu()
 
 
 def on_rounding_edge(images: Tensor) -> Tensor:

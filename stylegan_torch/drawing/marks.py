@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from stylegan_torch import __version__
@@ -30,6 +31,7 @@ xmlns:xmp="http://ns.adobe.com/xap/1.0/">\
 <?xpacket end="r"?>"""
 
 
+@cache
 def xmp() -> str:
     """Return the XMP packet of a picture that a network drew."""
     return _XMP.format(source_type=SOURCE_TYPE, creator=CREATOR)

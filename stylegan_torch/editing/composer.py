@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from stylegan_torch.drawing.draw import DrawSettings, noise_sizes, official_nois
 from stylegan_torch.editing import directions as finding
 from stylegan_torch.editing.composition import Composition, CompositionError, LayerPsi, Move, check_directions
 from stylegan_torch.editing.directions import Directions
-from stylegan_torch.editing.latents import Latents, chosen, from_seeds, load, require_w
+from stylegan_torch.editing.latents import Latents, chosen, from_seeds, joined, load, require_w
 from stylegan_torch.editing.mixing import layers_of, mix
 from stylegan_torch.editing.truncation import truncation
 from stylegan_torch.networks.interface import Generator
@@ -40,7 +41,7 @@ class Composer:
         self.network = network_hash(G)
         self._directions: dict[str, Directions] = {}
         self._read = lru_cache(_KEPT)(lambda path: load(path, G))
-        self._seed = lru_cache(_KEPT)(self._of_seed)
+        self._seeds = lru_cache(_KEPT)(self._of_seeds)
         self._truncation = lru_cache(_KEPT)(
             lambda psi, parts, centres: truncation(G, psi, parts, centres=centres)  # which may have drawn its centres
         )
@@ -64,7 +65,28 @@ class Composer:
         Raises:
             StyleGANError: if something it names is not there, or not for this network.
         """
-        start = self._base(picture)
+        return self._changed(self._base(picture), picture)
+
+    def compose_all(self, pictures: Sequence[Composition]) -> Latents:
+        """Return the latents of compositions, one after the other; those that differ in their seeds only, at once.
+
+        Raises:
+            StyleGANError: as `compose` does.
+        """
+        alike = dict[Composition, list[int]]()
+        for number, each in enumerate(pictures):
+            alike.setdefault(replace(each, base=0) if isinstance(each.base, int) else each, []).append(number)
+        found = joined([self._compose_alike([pictures[number] for number in numbers]) for numbers in alike.values()])
+        places = [number for numbers in alike.values() for number in numbers]
+        return found if len(alike) == 1 else chosen(found, [places.index(number) for number in range(len(places))])
+
+    def _compose_alike(self, pictures: Sequence[Composition]) -> Latents:
+        seeds = tuple(each.base for each in pictures if isinstance(each.base, int))
+        if not seeds:
+            return joined([self.compose(each) for each in pictures])
+        return self._changed(self._seeds(seeds, *_how(pictures[0])), pictures[0])
+
+    def _changed(self, start: Latents, picture: Composition) -> Latents:
         ws = start.ws
         for each in picture.mixes:
             other = self._source(each.source, picture).ws[:1]
@@ -86,13 +108,12 @@ class Composer:
 
     def _source(self, source: int | Path, picture: Composition) -> Latents:
         if isinstance(source, int):
-            psis, centres = picture.layer_psis, picture.centres
-            return self._seed(source, picture.truncation_psi, picture.class_index, psis, centres)
+            return self._seeds((source,), *_how(picture))
         return self._read(source)
 
-    def _of_seed(
+    def _of_seeds(
         self,
-        seed: int,
+        seeds: tuple[int, ...],
         truncation_psi: float | None,
         class_index: int | None,
         layer_psis: tuple[LayerPsi, ...],
@@ -106,14 +127,14 @@ class Composer:
             raise CompositionError(str(error)) from error
         latents = from_seeds(
             G,
-            [seed],
+            seeds,
             truncation_psi=settings.get("truncation_psi", 1.0),
             truncation_cutoff=settings.get("truncation_cutoff"),
             class_index=class_index,
             network=self.network,
             truncation=found,
         )
-        return replace(latents, noise=tuple(official_noise(G, [seed])))
+        return replace(latents, noise=tuple(official_noise(G, seeds)))
 
     def _moved(self, ws: Tensor, move: Move) -> Tensor:
         known = self.directions(move.directions)
@@ -136,3 +157,8 @@ class Composer:
         drawn = [torch.randn(1, 1, *size, generator=random) for size in noise_sizes(self.G)]
         maps = [self.G.synthesis.noise_of(each) for each in drawn]
         return tuple(torch.zeros_like(each) if picture.noise == "none" else each for each in maps)
+
+
+def _how(picture: Composition) -> tuple[float | None, int | None, tuple[LayerPsi, ...], Path | None]:
+    """Return what besides a seed its ws follow from, as `Composer._of_seeds` takes it."""
+    return picture.truncation_psi, picture.class_index, picture.layer_psis, picture.centres

@@ -17,17 +17,17 @@ from __future__ import annotations
 import errno
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Literal, overload
+from typing import IO, Any, Literal, TypeAlias, overload
 
 import safetensors
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 
 from stylegan_torch.errors import CheckpointError
+from stylegan_torch.files import safetensors_file
 from stylegan_torch.files.atomic import new_file, opened_by_name
 from stylegan_torch.files.plain_json import MAX_VALUES, parse, plain
 from stylegan_torch.files.plain_pickle import check_pickle_of
@@ -102,6 +102,9 @@ class Checkpoint:
         return assemble(network.config, network.state_dict)
 
 
+Writer: TypeAlias = Callable[[IO[bytes], Checkpoint], None]
+
+
 def write(path: str | Path, checkpoint: Checkpoint, force: bool = False) -> None:
     """Write a `.pt` or `.safetensors` file; either the whole file comes into being or nothing does.
 
@@ -112,20 +115,52 @@ def write(path: str | Path, checkpoint: Checkpoint, force: bool = False) -> None
         CheckpointError: for another suffix, no networks, networks of other roles, or a file that reads back otherwise.
     """
     path = Path(path)
+    write_to = writer_of(path, checkpoint.networks)
+    with new_file(path, force) as file:
+        write_to(file, checkpoint)
+        check_written(path, file, checkpoint)
+
+
+def writer_of(path: Path, networks: Mapping[str, object]) -> Writer:
+    """Return what writes networks to a file of a name.
+
+    Raises:
+        CheckpointError: for another suffix, no networks, or networks of other roles.
+    """
     try:
-        _check_roles(checkpoint.networks)
+        _check_roles(networks)
     except CheckpointError as error:
         raise CheckpointError(error.reason, path) from error
     if path.suffix not in _WRITERS:
         raise CheckpointError("the name must end in .pt or .safetensors", path)
-    with new_file(path, force) as file:
-        _WRITERS[path.suffix](file, checkpoint)
-        file.flush()
-        if what := _difference(checkpoint, Path(file.name)):
-            raise CheckpointError(f"{path}: what was written reads back otherwise ({what}); is the disk sound?")
+    return _WRITERS[path.suffix]
 
 
-def _difference(checkpoint: Checkpoint, written: Path) -> str | None:
+def same_bits(a: Tensor, b: Tensor) -> bool:
+    """Tell whether two tensors are the same bit for bit, which NaN is too and zeros of two signs are not."""
+    return a.dtype == b.dtype and a.shape == b.shape and torch.equal(_bits(a), _bits(b))
+
+
+def check_written(
+    path: Path, file: IO[bytes], checkpoint: Checkpoint, same: Callable[[Tensor, Tensor], bool] = same_bits
+) -> None:
+    """Read a file back that was written.
+
+    Args:
+        path: the name that it is to get.
+        file: the file.
+        checkpoint: what it should hold.
+        same: tells whether two tensors are the same bit for bit, the second one being read from the file.
+
+    Raises:
+        CheckpointError: if it holds something else, or is damaged.
+    """
+    file.flush()
+    if what := _difference(checkpoint, Path(file.name), same):
+        raise CheckpointError(f"{path}: what was written reads back otherwise ({what}); is the disk sound?")
+
+
+def _difference(checkpoint: Checkpoint, written: Path, same: Callable[[Tensor, Tensor], bool]) -> str | None:
     """Tell what in a file is not as it should be, bit for bit, by its name; None if all is."""
     try:
         again = read(written)
@@ -140,14 +175,9 @@ def _difference(checkpoint: Checkpoint, written: Path) -> str | None:
             return f"network {role}: its config"
         for ours, theirs in zip(_parts(network), _parts(again.networks[role]), strict=True):
             for name in ours.keys() | theirs.keys():
-                if name not in ours or name not in theirs or not same_bits(_as_read(ours[name]), theirs[name]):
+                if name not in ours or name not in theirs or not same(_as_read(ours[name]), theirs[name]):
                     return f"network {role}: tensor {name}"
     return None
-
-
-def same_bits(a: Tensor, b: Tensor) -> bool:
-    """Tell whether two tensors are the same bit for bit, which NaN is too and zeros of two signs are not."""
-    return a.dtype == b.dtype and a.shape == b.shape and torch.equal(_bits(a), _bits(b))
 
 
 def _bits(x: Tensor) -> Tensor:
@@ -371,21 +401,15 @@ def _write_pt(file: IO[bytes], checkpoint: Checkpoint) -> None:
 
 def _write_safetensors(file: IO[bytes], checkpoint: Checkpoint) -> None:
     tensors = {
-        f"{role}.{part}.{name}": value.contiguous()
+        f"{role}.{part}.{name}": value
         for role, net in checkpoint.networks.items()
         for part, values in (("state_dict", net.state_dict), ("source", net.source))
         for name, value in values.items()
     }
-    seen: set[int] = set()
-    for name, value in tensors.items():  # the format has no two tensors of the same memory
-        if value.untyped_storage().data_ptr() in seen:
-            tensors[name] = value.clone()
-        seen.add(value.untyped_storage().data_ptr())
-    # Not `save_file`: it makes a temporary file of its own, which a kill would leave behind.
-    file.write(safetensors.torch.save(tensors, metadata={"stylegan_torch": _record(checkpoint)}))
+    safetensors_file.write(file, tensors, {"stylegan_torch": _record(checkpoint)})
 
 
-_WRITERS = {".pt": _write_pt, ".safetensors": _write_safetensors}
+_WRITERS: dict[str, Writer] = {".pt": _write_pt, ".safetensors": _write_safetensors}
 
 
 def _read_pt(path: Path) -> Checkpoint:

@@ -6,7 +6,8 @@ Readers raise what numpy and zipfile raise for a damaged file, which is anything
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -24,7 +25,15 @@ def write_npz(file: IO[bytes], arrays: Mapping[str, Array], **records: object) -
     """Write arrays, and before them records, by the names of their entries."""
     content: dict[str, Any] = {entry: np.array(json.dumps(record)) for entry, record in records.items()}
     content |= arrays
-    np.savez(file, **content)
+    write_arrays(file, content.items())
+
+
+def write_arrays(file: IO[bytes], arrays: Iterable[tuple[str, Array]]) -> None:
+    """Write what `numpy.savez` writes, which wants all arrays at once."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays:
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(entry, np.asanyarray(array), allow_pickle=False)
 
 
 def record_of(arrays: Mapping[str, Array], entry: str) -> Any:

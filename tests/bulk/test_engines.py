@@ -174,3 +174,13 @@ def test_ray_draws_the_same(cpus: int, undisturbed: tuple[Path, bulk.Plan], tmp_
     )
     assert not done.returncode, done.stderr[-2000:]
     assert hashes(tmp_path / "set") == hashes(place)
+
+
+def test_a_ray_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **how: (_ for _ in ()).throw(Exception("the node timed out")))
+    bulk.begin(tmp_path / "set", planned(tmp_path, 2))
+    with pytest.raises(bulk.BulkError, match="Ray does not start: the node timed out"):
+        bulk.run(tmp_path / "set", engine="ray")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import imagehash
 import numpy as np
 import pytest
 from hypothesis import given
@@ -99,6 +100,7 @@ def test_perceptual_hashes_see_what_eyes_see() -> None:
     brighter = ramp.point(lambda value: value + 20)
     assert (perceptual_hash(ramp) ^ perceptual_hash(brighter)).bit_count() <= 4
     assert (perceptual_hash(ramp) ^ perceptual_hash(other)).bit_count() > 16
+    assert f"{perceptual_hash(other):016x}" == str(imagehash.phash(other))
 
 
 @pytest.mark.parametrize(("package", "words"), [("imagehash", "need imagehash"), ("pyarrow", "need pyarrow")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,18 @@ def test_noise_of_each_kind(G: Any) -> None:
 def test_what_is_not_there(G: Any, wrong: Composition, said: str) -> None:
     with pytest.raises(StyleGANError, match=said):
         Composer(G).compose(wrong)
+
+
+def test_several_at_once(G: Any, tmp_path: Path) -> None:
+    latents.save(tmp_path / "me.npz", Composer(G).compose(Composition(9)))
+    plain, moved = Composition(0, 0.5), Composition(0, moves=(Move("pca", 0, 1.0),))
+    pictures = [replace(plain, base=1), replace(moved, base=2), replace(plain, base=3), Composition(4), moved]
+    pictures.insert(1, Composition(tmp_path / "me.npz", row=0))
+    composer = Composer(G)
+    found, wanted = composer.compose_all(pictures), latents.joined([composer.compose(each) for each in pictures])
+    torch.testing.assert_close(found.ws, wanted.ws, atol=1e-6, rtol=1e-5)
+    for one, other in zip(found.noise, wanted.noise, strict=True):
+        assert torch.equal(one, other)
 
 
 def test_arguments_draw_the_composition(G: Any, tmp_path: Path) -> None:

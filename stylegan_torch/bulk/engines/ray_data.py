@@ -34,11 +34,12 @@ class _Actor:
 def on_ray(job: Job, shards: Sequence[int], workers: int | None) -> Iterator[Done]:
     """Draw shards with actors of Ray Data, in a cluster that runs, or one that is started here.
 
-    By default all of the cluster's cards, or CPUs, draw. Only numbers and counts go through Ray; pictures go from the
+    By default all of the cluster's cards, or CPUs, draw. Ray Data starts actors that die again, and repeats what they
+    had in hand, however often. Only numbers and counts go through Ray; pictures go from the
     actor to the store.
 
     Raises:
-        BulkError: if Ray is missing, its cluster does not answer, or has not the means for one actor.
+        BulkError: if Ray is missing, its cluster does not answer or start, or has not the means for one actor.
     """
     try:
         import ray
@@ -47,7 +48,10 @@ def on_ray(job: Job, shards: Sequence[int], workers: int | None) -> Iterator[Don
         raise BulkError("this engine needs Ray: pip install 'stylegan-torch[ray]'") from error
     if not ray.is_initialized():
         _reach(os.environ.get("RAY_ADDRESS", ""))
-        ray.init(log_to_driver=False, include_dashboard=False)
+        try:
+            ray.init(log_to_driver=False, include_dashboard=False)
+        except Exception as error:  # which it raises itself where a part of it is too slow
+            raise BulkError(f"Ray does not start: {error}") from error
     _be_quiet(ray.data.DataContext.get_current())
     means = ray.cluster_resources()
     on_cards = job.plan.device.startswith("cuda")
@@ -65,8 +69,6 @@ def on_ray(job: Job, shards: Sequence[int], workers: int | None) -> Iterator[Don
         fn_constructor_args=(job,),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=most),
-        max_restarts=-1,
-        max_task_retries=-1,
         **share,
     )
     try:
