@@ -134,7 +134,7 @@ class DiscriminatorConfig:
 # stage of a layer -> what it does with its input, its weight and its bias
 _STAGES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "dense": lambda x, weight, bias: x @ weight.t() + bias,
-    "latents": lambda x, weight, bias: laid_out((x @ weight.t()).reshape(len(x), len(weight) // 16, 4, 4) + bias),
+    "latents": lambda x, weight, bias: laid_out((x @ weight.t()).reshape(x.shape[0], len(weight) // 16, 4, 4) + bias),
     "conv": conv2d,
     "up": conv2d_nearest_up,
     "down": conv2d_box_down,
