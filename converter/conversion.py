@@ -101,7 +101,11 @@ def convert(
         read = _summarize(file)
         writer = writers()[format]
         with new_file(dst, force) as target:
-            written, notes = writer.write(target, content, options or Options())
+            written, notes, beside = writer.write(target, content, replace(options or Options(), name=dst.name))
+            for more, data in beside.items():
+                dst.unlink(missing_ok=True)  # an old file that would go with the new one
+                with new_file(dst.with_name(dst.name + more), force) as other:
+                    other.write(data)
         configs = {role: network.config for role, network in written.networks.items()}
         notes = [*read.notes, *notes, *writer.name_notes(dst.name)]
         return _summary(configs, written.provenance.get("networks", {}), read.origin, notes)

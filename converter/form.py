@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from converter.header import Header
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 NOISES = ("const", "inputs", "none")
 """Where the noise of a graph comes from: the stored maps, its inputs, or nowhere."""
+OPSETS = (18, 23)
+"""The lowest and the highest version of ONNX's operators that graphs may use."""
+DTYPES = ("float32", "float16")
+"""What weights of a graph are, and what it calculates with where that is enough."""
 STATE_DICTS = (".pt", ".pth")
 """What names of PyTorch files end in, whatever program they are for."""
 
@@ -76,17 +81,27 @@ class Options:
 
     fresh_d: format nvidia makes an untrained discriminator where there is none.
     noise: where the noise of a graph comes from, one of `NOISES`.
+    opset: the version of the operators of an ONNX model, within `OPSETS`.
+    dtype: one of `DTYPES`.
+    name: what the file will be called; `convert` knows.
     """
 
     fresh_d: bool = False
     noise: str = NOISES[0]
+    opset: int = OPSETS[0]
+    dtype: str = DTYPES[0]
+    name: str = ""
 
 
 class Written(NamedTuple):
-    """What was written, and notes on what is not as it was."""
+    """What was written, and notes on what is not as it was.
+
+    beside: what belongs into more files, by what their names have behind that of the file.
+    """
 
     checkpoint: Checkpoint
     notes: list[str]
+    beside: Mapping[str, bytes | bytearray] = MappingProxyType({})
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from converter.errors import ConvertError
-from converter.form import NOISES, Options
+from converter.form import DTYPES, NOISES, OPSETS, Options
 from converter.formats import assumable, by_suffix, heeding, our_suffixes, programs, suffixes_of, writers
 from converter.sources import catalogue
 from stylegan_torch import __version__
@@ -34,8 +36,15 @@ Examples:
   stylegan-convert ffhq.pkl ffhq.pt --verify --trust-embedded-code
   stylegan-convert ffhq.pkl stylegan2-ffhq.pt --format rosinality      (for pSp, e4e, StyleCLIP …)
   stylegan-convert ffhq.pkl ffhq.onnx --noise inputs
+  stylegan-convert ffhq.pkl small.onnx --dtype float16
 """
-_NOISY = " and ".join(writers()[name].suffixes[0] for name in heeding("noise"))
+_HOMES = {"fresh_d": "an official .pkl"}
+"""What options go with, where it is not what suffixes say."""
+
+
+def _suffixes(option: str) -> str:
+    """Return what names of files end in that heed an option."""
+    return " and ".join(writers()[name].suffixes[0] for name in heeding(option))
 
 
 def _help() -> str:
@@ -118,7 +127,11 @@ weak_isolation = click.option(
     "--format", is_eager=True, type=click.Choice(list(writers())), help="Write another program's form to DST."
 )
 @click.option("--fresh-d", is_flag=True, help="Make an untrained D, where SRC has none and --format nvidia needs it.")
-@click.option("--noise", type=click.Choice(NOISES), help=f"Where {_NOISY} have noise from.  [default: {NOISES[0]}]")
+@click.option(
+    "--noise", type=click.Choice(NOISES), help=f"Where {_suffixes('noise')} have noise from.  [default: {NOISES[0]}]"
+)
+@click.option("--opset", type=click.IntRange(*OPSETS), help=f"Operators of a .onnx.  [default: {OPSETS[0]}]")
+@click.option("--dtype", type=click.Choice(DTYPES), help=f"Numbers of a .onnx.  [default: {DTYPES[0]}]")
 @click.option("--resolution", type=int, help="Side that was trained, where SRC holds more levels and doesn't say.")
 @click.option(
     "--assume",
@@ -146,6 +159,8 @@ def main(
     format: str | None,
     fresh_d: bool,
     noise: str | None,
+    opset: int | None,
+    dtype: str | None,
     resolution: int | None,
     assume: dict[str, object],
     only_inspect: bool,
@@ -167,7 +182,8 @@ def main(
         return
     if src is None:
         raise click.UsageError("name the file, URL or published network to convert")
-    _refuse_idle_options(format or (by_suffix(dst.suffix) if dst else None), fresh_d, noise)
+    chosen: dict[str, Any] = {"fresh_d": fresh_d, "noise": noise, "opset": opset, "dtype": dtype}
+    _refuse_idle_options(format or (by_suffix(dst.suffix) if dst else None), chosen)
     if in_json and not only_inspect:
         raise click.UsageError("--json goes with --inspect")
     if only_inspect and dst:
@@ -191,7 +207,7 @@ def main(
     if with_proof:
         _verify(src, trust, modules, weak_isolation)
     with working(f"Converting {src}"):
-        options = Options(fresh_d, noise or NOISES[0])
+        options = replace(Options(), **{name: value for name, value in chosen.items() if value})
         summary = convert(src, dst, networks, force=force, format=format, assumed=assumed, options=options)
     _tell(summary, src, dst)
 
@@ -211,11 +227,10 @@ def _tell(summary: Summary, src: str, dst: Path) -> None:
         say(f"licence of these weights: {published.licence}")
 
 
-def _refuse_idle_options(form: str | None, fresh_d: bool, noise: str | None) -> None:
-    if fresh_d and form not in heeding("fresh_d"):
-        raise click.UsageError("--fresh-d goes with an official .pkl")
-    if noise and form not in heeding("noise"):
-        raise click.UsageError(f"--noise goes with {_NOISY}")
+def _refuse_idle_options(form: str | None, chosen: Mapping[str, object]) -> None:
+    for name, value in chosen.items():
+        if value and form not in heeding(name):
+            raise click.UsageError(f"--{name.replace('_', '-')} goes with {_HOMES.get(name) or _suffixes(name)}")
 
 
 def _verify(src: str, trust: bool, modules: Path | None, weak_isolation: bool) -> None:

@@ -37,12 +37,15 @@ class Choices:
 CPU = Choices(torch.channels_last, torch.channels_last, matrices=0, phases=False)
 CARD = Choices(torch.contiguous_format, torch.contiguous_format, matrices=84, phases=False)
 CARD_HALF = Choices(torch.channels_last, torch.contiguous_format, matrices=148, phases=True)
+GRAPH = Choices(torch.contiguous_format, torch.contiguous_format, matrices=0, phases=False)
 
 
 def choices_for(x: Tensor, dtype: torch.dtype | None = None) -> Choices:
     """Return what suits the device of a tensor, for maps of its dtype or another."""
     if strips.in_pieces(x):
         return CPU
+    if strips.for_graphs():
+        return GRAPH
     return CARD_HALF if (dtype or x.dtype) in HALF else CARD
 
 

@@ -10,6 +10,8 @@ All tensors are [N, C, H, W] in the channels-last layout, which CPUs convolve fa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +36,11 @@ class Stage(Protocol):
 
     def run(self, x: Tensor, first: int, start: int, stop: int, height: int) -> Tensor:
         """Make them from the rows that it takes, which begin with row `first`."""
+
+
+def rows_of(y: Tensor, start: int, stop: int) -> Tensor:
+    """Return some rows of a map; no view of it if they are all, which graphs would write back into it."""
+    return y if (start, stop) == (0, y.shape[2]) else y[:, :, start:stop]
 
 
 @dataclass(frozen=True)
@@ -69,10 +76,13 @@ class Conv:
         """Make rows `start` to `stop`."""
         (p, after), last = self._pads(), first + x.shape[2]
         x = x if self.scale is None else x * self.scale
+        if self.weight.shape[-1] == 1 and not p and in_pieces(x):  # PyTorch's convolution is slow here for one thread
+            x = x[:, :, start - first : stop - first].permute(0, 2, 3, 1)
+            return self.finish(F.linear(x, self.weight[:, :, 0, 0], self.bias).permute(0, 3, 1, 2), start)
         if (first, last) == (start - p, stop + after):
             y = F.conv2d(x, self.weight, self.bias, padding=(0, p))
         else:
-            y = F.conv2d(x, self.weight, self.bias, padding=p)[:, :, start - first : stop - first]
+            y = rows_of(F.conv2d(x, self.weight, self.bias, padding=p), start - first, stop - first)
         return self.finish(y, start)
 
 
@@ -82,6 +92,7 @@ class Depthwise:
 
     weight: Tensor
     finish: Finish
+    bias: Tensor | None = None
 
     def out_height(self, height: int) -> int:
         """Return the same."""
@@ -96,8 +107,53 @@ class Depthwise:
         """Make rows `start` to `stop`."""
         n, last = self.weight.shape[-1], first + x.shape[2]
         before, after = (n - 1) // 2, n // 2
-        x = F.pad(x, (before, after, first - (start - before), stop + after - last))
-        return self.finish(F.conv2d(x, self.weight, groups=x.shape[1]), start)
+        above, below, even = first - (start - before), stop + after - last, before == after
+        if above or below or not even:  # otherwise the convolution pads by itself, and nothing is copied
+            x = F.pad(x, (0 if even else before, 0 if even else after, above, below))
+        y = F.conv2d(x, self.weight, self.bias, padding=(0, before if even else 0), groups=x.shape[1])
+        return self.finish(y, start)
+
+
+@dataclass(frozen=True)
+class Normalize:
+    """(x - mean) · scale + shift, each [C]."""
+
+    mean: Tensor
+    scale: Tensor
+    shift: Tensor
+
+    def out_height(self, height: int) -> int:
+        """Return the same."""
+        return height
+
+    def reach(self, start: int, stop: int, height: int) -> tuple[int, int]:
+        """Return the same rows."""
+        return start, stop
+
+    def run(self, x: Tensor, first: int, start: int, stop: int, height: int) -> Tensor:
+        """Make rows `start` to `stop`."""
+        return F.batch_norm(x, self.mean, torch.ones_like(self.mean), self.scale, self.shift, eps=0.0)
+
+
+class Moments:
+    """Means and variances of the feature maps of [1, C, ., .], which come strip by strip."""
+
+    def __init__(self) -> None:
+        self._strips: list[tuple[int, Tensor, Tensor]] = []
+
+    def add(self, strip: Tensor) -> None:
+        """Take in a strip."""
+        zero = torch.zeros(strip.shape[1])  # in float32, so that the results are
+        mean, variance = torch.batch_norm_update_stats(strip, zero, zero + 1, 0.0)
+        self._strips.append((strip.shape[2], mean.double(), variance.double()))
+
+    def total(self) -> tuple[Tensor, Tensor]:
+        """Return mean and variance [C] of all."""
+        heights, means, variances = zip(*self._strips, strict=True)
+        share = (torch.tensor(heights).double() / sum(heights))[:, None]
+        mean = (share * torch.stack(means)).sum(dim=0)
+        variance = (share * (torch.stack(variances) + (torch.stack(means) - mean).square())).sum(dim=0)
+        return mean.float(), variance.float()
 
 
 @dataclass(frozen=True)
@@ -171,7 +227,7 @@ class PhaseUpConv:
         """Make rows `start` to `stop`."""
         x = x if self.scale is None else x * self.scale
         y = interleaved(F.conv2d(x, self.weight, self.bias, padding=self.weight.shape[-1] // 2))
-        return self.finish(y[:, :, start - 2 * first : stop - 2 * first], start)
+        return self.finish(rows_of(y, start - 2 * first, stop - 2 * first), start)
 
 
 def phase_kernel(weight: Tensor, blur: Tensor, before: int) -> Tensor:
@@ -223,7 +279,7 @@ class NearestUpConv:
     def run(self, x: Tensor, first: int, start: int, stop: int, height: int) -> Tensor:
         """Make rows `start` to `stop`."""
         y = F.conv_transpose2d(x, self.weight, self.bias, stride=2, padding=1)
-        return self.finish(y[:, :, start - 2 * first : stop - 2 * first], start)
+        return self.finish(rows_of(y, start - 2 * first, stop - 2 * first), start)
 
 
 def run(stages: Sequence[Stage], x: Tensor, rows: int) -> Iterator[tuple[int, int, Tensor]]:
@@ -251,9 +307,27 @@ def run_rows(stages: Sequence[Stage], x: Tensor, start: int, stop: int) -> Tenso
     return y
 
 
+_WHOLE: ContextVar[bool] = ContextVar("_WHOLE", default=False)
+
+
+@contextmanager
+def whole_batches() -> Iterator[None]:
+    """Until the block ends, make and run fast forms for whole maps and batches of any size, to be made graphs."""
+    token = _WHOLE.set(True)
+    try:
+        yield
+    finally:
+        _WHOLE.reset(token)
+
+
+def for_graphs() -> bool:
+    """Tell whether fast forms are made graphs."""
+    return _WHOLE.get()
+
+
 def in_pieces(x: Tensor) -> bool:
     """Tell whether strips and single pictures are better than whole maps and batches: where caches matter, on a CPU."""
-    return x.is_cpu
+    return x.is_cpu and not for_graphs()
 
 
 def strip_rows(x: Tensor, channels: int, size: tuple[int, int]) -> int:

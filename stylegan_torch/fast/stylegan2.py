@@ -25,7 +25,17 @@ from stylegan_torch.fast.folding import (
     is_watched,
     own,
 )
-from stylegan_torch.fast.strips import Conv, Finish, PhaseUpConv, Stage, UpConv, phase_kernel, run, strip_rows
+from stylegan_torch.fast.strips import (
+    Conv,
+    Finish,
+    PhaseUpConv,
+    Stage,
+    UpConv,
+    for_graphs,
+    phase_kernel,
+    run,
+    strip_rows,
+)
 from stylegan_torch.networks import stylegan2
 from stylegan_torch.networks.layers import layer_noise
 
@@ -67,7 +77,8 @@ class ModulatedConv(DrawsOnly):
             blur = (in_two_dimensions(layer.resample_filter) * 4).flip(0, 1)
             weight = phase_kernel(weight, blur, self.before) if self.phases else weight.transpose(0, 1)
             self.register_buffer("blur", blur.expand(out_channels, 1, n, n).to(dtype).contiguous())
-        self.scale_weights = weight.numel() <= size[0] * size[1] * (out_channels + in_channels / 4)
+        small = weight.numel() <= size[0] * size[1] * (out_channels + in_channels / 4)
+        self.scale_weights = small and not for_graphs()
         weight = weight if self.scale_weights else weight.to(dtype)
         self.register_buffer("weight", laid_out(weight, dtype))
         self.strength = 0.0
@@ -84,7 +95,7 @@ class ModulatedConv(DrawsOnly):
         factor = None if self.energy is None else torch.rsqrt(styles.square() @ self.energy + 1e-8)
         if noise is not None:
             noise = (noise * self.strength).to(self.dtype)
-        if len(styles) == 1 and self.scale_weights:
+        if self.scale_weights and len(styles) == 1:
             weight = self.weight * self._per_channel(styles[0], factor if factor is None else factor[0])
             finish = finisher(self.activation, noise, clamp=self.conv_clamp)
             return self._stage(weight.to(self.dtype), self.bias, finish, None)
@@ -164,7 +175,7 @@ class StyleGAN2Block(stylegan2.SynthesisBlock):
         """Map the features of the level below (None at 4×4) to this level's, with the ws [N, 1 or 2, w_dim]."""
         if self.resolution == 4:
             first = None if noise is None else noise[0]
-            return self.conv1(laid_out(self.const.expand(len(ws), -1, -1, -1)), ws[:, 0], noise_mode, noise=first)
+            return self.conv1(laid_out(self.const.expand(ws.shape[0], -1, -1, -1)), ws[:, 0], noise_mode, noise=first)
         assert x is not None
         return super().features(x.to(self.dtype), ws, noise_mode, noise)
 
@@ -199,7 +210,7 @@ class StyleGAN2Block(stylegan2.SynthesisBlock):
         if image is not None:
             image = self.enlarged(image)
         elif rgb is not None:
-            image = torch.zeros(len(ws), self.config.img_channels, *self.size, device=ws.device)
+            image = torch.zeros(ws.shape[0], self.config.img_channels, *self.size, device=ws.device)
         for start, stop, strip in run(stages, x, rows):
             if not unseen:
                 y[:, :, start:stop] = strip

@@ -17,8 +17,10 @@ from torch.torch_version import TorchVersion
 import converter
 import stylegan_torch
 from converter.errors import ConvertError
-from converter.form import Options
+from converter.form import OPSETS, Options
+from converter.forms.graph import onnx_model
 from stylegan_torch.commands.convert import main
+from stylegan_torch.errors import StyleGANError
 from tests import DATA
 from tests.tools.long import cases
 
@@ -27,9 +29,9 @@ FAMILIES |= {"stylegan3-t": "sg3t_64", "non-square": "nonsquare/sky-3x5"}
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
-def _graph(name: str, folder: Path, noise: str = "const") -> tuple[Any, Any]:
+def _graph(name: str, folder: Path, **options: Any) -> tuple[Any, Any]:
     """Our generator, and a session of the ONNX model."""
-    converter.convert(DATA / f"{name}.pkl", folder / "net.onnx", ["G_ema"], options=Options(noise=noise))
+    converter.convert(DATA / f"{name}.pkl", folder / "net.onnx", ["G_ema"], options=Options(**options))
     session = onnxruntime.InferenceSession(folder / "net.onnx", providers=["CPUExecutionProvider"])
     return converter.load(DATA / f"{name}.pkl").network("G_ema"), session
 
@@ -59,6 +61,7 @@ def test_onnx_draws_the_same(family: str, tmp_path: Path) -> None:
     G, session = _graph(FAMILIES[family], tmp_path)
     for counts in ((3, 2, 0.7, 3), (1, 0, 1.0, 100), (0, 4, 0.5, 0)):
         arrays = _latents(G, *counts)
+        arrays["z"][:1] = 0  # whose norm is 0
         if arrays["z"].shape[0] + arrays.get("ws", arrays["z"][:0]).shape[0] == 0:
             continue
         images = session.run(["images"], arrays)[0]
@@ -86,7 +89,7 @@ def test_onnx_inputs_and_metadata(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("noise", cases(["inputs", "none"], long=["none"]))
 def test_noise_of_onnx(noise: str, tmp_path: Path) -> None:
-    G, session = _graph("sg2-skip", tmp_path, noise)
+    G, session = _graph("sg2-skip", tmp_path, noise=noise)
     arrays = _latents(G, 2, 1, 0.7, 100)
     if noise == "none":
         images = session.run(["images"], arrays)[0]
@@ -141,3 +144,70 @@ def test_missing_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(ConvertError, match=r"ONNX needs onnxscript: pip install 'stylegan-torch\[onnx\]'"):
         converter.convert(DATA / "pg.pkl", tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+HALF_ERRORS = {"progan": 0.002, "stylegan1": 0.005, "stylegan2": 0.002, "ada": 0.005, "stylegan3-t": 0.012}
+"""How far pictures in [-1, 1] may be from those in float32."""
+
+
+@pytest.mark.parametrize("family", cases(HALF_ERRORS, long=["stylegan1", "ada", "stylegan3-t"]))
+def test_half_precision(family: str, tmp_path: Path) -> None:
+    G, session = _graph(FAMILIES[family], tmp_path, dtype="float16")
+    arrays = _latents(G, 3, 2, 0.7, 3)
+    images = session.run(["images"], arrays)[0]
+    assert images.dtype == np.float32
+    assert np.abs(images - _ours(G, arrays)).max() <= HALF_ERRORS[family]
+    model = onnx.load(tmp_path / "net.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    large = [tensor for tensor in model.graph.initializer if np.prod(tensor.dims) >= 256]
+    assert {tensor.data_type for tensor in large} <= {onnx.TensorProto.FLOAT16, onnx.TensorProto.INT64}
+
+
+LATER_OPSETS = [pytest.param(opset, marks=pytest.mark.long) for opset in range(OPSETS[0] + 1, OPSETS[1])]
+
+
+@pytest.mark.parametrize("opset", [*LATER_OPSETS, OPSETS[1]])
+def test_opsets(opset: int, tmp_path: Path) -> None:
+    G, session = _graph("ada-cond", tmp_path, opset=opset)
+    model = onnx.load(tmp_path / "net.onnx")
+    assert [each.version for each in model.opset_import if each.domain == ""] == [opset]
+    onnx.checker.check_model(model, full_check=True)
+    arrays = _latents(G, 1, 1, 0.7, 3)
+    assert np.abs(session.run(["images"], arrays)[0] - _ours(G, arrays)).max() <= 1e-4
+
+
+def test_weights_that_are_too_many_for_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_model, "_LARGEST", 10_000)
+    source, target = DATA / "pg-unfused.pkl", tmp_path / "net.onnx"
+    target.write_bytes(b"an old one")
+    summary = converter.convert(source, target, ["G_ema"], force=True)
+    assert "its weights are in net.onnx.data, which belongs next to it" in summary.notes
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["net.onnx", "net.onnx.data"]
+    onnx.checker.check_model(target, full_check=True)
+    stored = onnx.load(target, load_external_data=False).graph.initializer
+    assert {tensor.data_location for tensor in stored if np.prod(tensor.dims) >= 256} == {onnx.TensorProto.EXTERNAL}
+    G = converter.load(source).network("G_ema")
+    arrays = _latents(G, 2, 0, 1.0, 0)
+    session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
+    assert np.abs(session.run(None, arrays)[0] - _ours(G, arrays)).max() <= 1e-4
+    target.unlink()
+    with pytest.raises(StyleGANError, match=r"net\.onnx\.data exists; use --force to replace it"):
+        converter.convert(source, target, ["G_ema"])
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["net.onnx", "--opset", OPSETS[0] - 1], "is not in the range"),
+        (["net.onnx", "--opset", OPSETS[1] + 1], "is not in the range"),
+        (["net.onnx", "--dtype", "int8"], "is not one of"),
+        (["net.pt", "--opset", OPSETS[0]], "--opset goes with .onnx"),
+        (["net.pt2", "--dtype", "float16"], "--dtype goes with .onnx"),
+    ],
+)
+def test_options_of_graphs(words: list[Any], reason: str, tmp_path: Path) -> None:
+    name, *options = map(str, words)
+    result = CliRunner().invoke(main, [str(DATA / "pg.pkl"), str(tmp_path / name), *options])
+    assert result.exit_code == 2
+    assert reason in result.stderr

@@ -4,18 +4,25 @@ from converter.form import Form, Later, Writer
 
 __all__ = ["ONNX", "PT2"]
 
-_WRITE = "converter.forms.graph.write"
+_PLACE = "converter.forms.graph"
 _FAMILIES = ("progan", "stylegan1", "stylegan2", "lucidrains", "stylegan3")
 
 ONNX = Form(
     "onnx",
     "ONNX model",
     writer=Writer(
-        "onnx", (".onnx",), "onnxruntime, TensorRT …", _FAMILIES, Later(f"{_WRITE}:write_onnx"), heeds=("noise",)
+        "onnx",
+        (".onnx",),
+        "onnxruntime, TensorRT …",
+        _FAMILIES,
+        Later(f"{_PLACE}.onnx_model:write_onnx"),
+        heeds=("noise", "opset", "dtype"),
     ),
 )
 PT2 = Form(
     "pt2",
     "exported program",
-    writer=Writer("pt2", (".pt2",), "torch.export.load", _FAMILIES, Later(f"{_WRITE}:write_pt2"), heeds=("noise",)),
+    writer=Writer(
+        "pt2", (".pt2",), "torch.export.load", _FAMILIES, Later(f"{_PLACE}.write:write_pt2"), heeds=("noise",)
+    ),
 )

@@ -15,7 +15,6 @@ from which they were drawn. One of the two batches may be empty.
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import logging
@@ -36,12 +35,8 @@ from stylegan_torch.networks.registry import assemble, config_to_json
 
 RECORD = "stylegan_torch"
 """Key of the JSON record, of config and provenance, in the metadata of ONNX and the extra files of `.pt2`."""
-_BATCHES = {
-    **{"z": "z_batch", "c": "z_batch", "ws": "ws_batch", "noise": "noise_batch"},
-    **dict.fromkeys(("images", "all_ws"), "batch"),
-}
-"""What the first dimensions of inputs and outputs are called."""
-_TOLERANCE = 1e-4
+TOLERANCES = {"float32": 1e-4, "float16": 0.02}
+"""How far numbers may be from ours, of the largest of them or of 1."""
 _PYTORCH = TorchVersion("2.10")
 """From which release on `torch.export` takes all that networks do."""
 
@@ -88,44 +83,12 @@ class Drawing(nn.Module):
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
+    """A generator to write as a graph, the record that goes with it, and what to tell of it."""
+
     drawing: Drawing
     record: str
     written: Written
-
-
-def write_onnx(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
-    """Write an ONNX model after a check with onnxruntime.
-
-    Raises:
-        ConvertError: if packages are missing or too old, there is no generator, or the model draws something else.
-    """
-    _need("onnx", "onnxscript", "onnxruntime")
-    import onnx
-    import onnxruntime
-
-    job = _job(checkpoint, options.noise)
-    with _quiet():
-        program: Any = torch.onnx.export(
-            _export(job.drawing), input_names=job.drawing.names, output_names=job.drawing.outputs, verbose=False
-        )
-        model = program.model_proto
-    del model.graph.value_info[:]
-    for value in [*model.graph.input, *model.graph.output]:
-        batch = _BATCHES.get(value.name.rstrip("0123456789"))
-        if batch:
-            value.type.tensor_type.shape.dim[0].dim_param = batch
-    onnx.helper.set_model_props(model, {RECORD: job.record})
-    content = model.SerializeToString()
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-
-    def run(inputs: Sequence[Tensor]) -> list[Tensor]:
-        named = zip(job.drawing.names, inputs, strict=True)
-        return [torch.from_numpy(value) for value in session.run(None, {name: x.numpy() for name, x in named})]
-
-    _check(job.drawing, run)
-    file.write(content)
-    return job.written
 
 
 def write_pt2(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Written:
@@ -134,18 +97,23 @@ def write_pt2(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Writ
     Raises:
         ConvertError: if PyTorch is too old, there is no generator, or what was written draws something else.
     """
-    job = _job(checkpoint, options.noise)
+    job = job_of(checkpoint, options.noise)
     content = io.BytesIO()
-    with _quiet():
-        torch.export.save(_export(job.drawing), content, extra_files={f"{RECORD}.json": job.record})
+    with quiet():
+        torch.export.save(export(job.drawing), content, extra_files={f"{RECORD}.json": job.record})
         content.seek(0)
         again = torch.export.load(content).module()
-    _check(job.drawing, lambda inputs: again(*inputs))
+    check(job.drawing, lambda inputs: again(*inputs))
     file.write(content.getbuffer())
     return job.written
 
 
-def _job(checkpoint: Checkpoint, noise: str) -> _Job:
+def job_of(checkpoint: Checkpoint, noise: str) -> Job:
+    """Return what is to be written of a checkpoint.
+
+    Raises:
+        ConvertError: if PyTorch is too old, or there is no generator.
+    """
     if torch.__version__ < _PYTORCH:
         raise ConvertError(f"a graph needs PyTorch {_PYTORCH} or later, this is {torch.__version__}")
     role = next((role for role in ("G_ema", "G") if role in checkpoint.networks), None)
@@ -157,35 +125,31 @@ def _job(checkpoint: Checkpoint, noise: str) -> _Job:
     drawing = Drawing(assemble(network.config, network.state_dict), noise).eval()
     if noise == "inputs" and not any(name.startswith("noise") for name in drawing.names):
         notes.append("there are no noise inputs: the network has no noise")
-    return _Job(drawing, json.dumps(record), Written(Checkpoint({role: network}, checkpoint.provenance), notes))
+    return Job(drawing, json.dumps(record), Written(Checkpoint({role: network}, checkpoint.provenance), notes))
 
 
-def _export(drawing: Drawing) -> torch.export.ExportedProgram:
+def export(drawing: Drawing) -> torch.export.ExportedProgram:
+    """Return the graph of a generator, for batches of any size."""
     z_batch, ws_batch = torch.export.Dim("z_batch"), torch.export.Dim("ws_batch")
     batches = {"z": {0: z_batch}, "c": {0: z_batch}, "ws": {0: ws_batch}}
     dynamic = (tuple(batches.get(name) for name in drawing.names),)
     return torch.export.export(drawing, tuple(drawing.examples.values()), dynamic_shapes=dynamic)
 
 
-def _check(drawing: Drawing, run: Callable[[Sequence[Tensor]], Sequence[Tensor]]) -> None:
+def check(drawing: Drawing, run: Callable[[Sequence[Tensor]], Sequence[Tensor]], dtype: str = "float32") -> None:
+    """Raise ConvertError if a graph of such numbers, which `run` runs, draws something else than a generator."""
     inputs = [x[:1] if name in ("z", "c", "ws") else x for name, x in drawing.examples.items()]
     with torch.no_grad():
         for name, ours, theirs in zip(drawing.outputs, drawing(*inputs), run(inputs), strict=True):
             if not ours.isfinite().all():
                 raise ConvertError(f"the network's own {name} are not finite numbers")
-            error, limit = float((ours - theirs).abs().max()), _TOLERANCE * max(1.0, float(ours.abs().max()))
+            error, limit = float((ours - theirs).abs().max()), TOLERANCES[dtype] * max(1.0, float(ours.abs().max()))
             if not error <= limit:
                 raise ConvertError(f"output {name} of the graph differs from ours by {error:.2g}; please report it")
 
 
-def _need(*packages: str) -> None:
-    missing = [package for package in packages if importlib.util.find_spec(package) is None]
-    if missing:
-        raise ConvertError(f"ONNX needs {', '.join(missing)}: pip install 'stylegan-torch[onnx]'")
-
-
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the exporters' advice to their developers away from users."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
