@@ -229,7 +229,9 @@ class Drag:
         """
         require_w(G)
         if len(latents) != 1:
-            raise DragError(f"one picture is dragged at a time, and these latents are of {len(latents)}")
+            raise DragError(
+                f"one picture is dragged at a time, and these latents are of {len(latents)}: choose one (--row)"
+            )
         self.G, self.settings = G, settings or DragSettings()
         self.grid = grid_of(G)
         self._start = latents
