@@ -22,7 +22,7 @@ from stylegan_torch.fast.folding import (
     finisher,
     own,
 )
-from stylegan_torch.fast.strips import Conv, for_graphs, run
+from stylegan_torch.fast.strips import Conv, run
 from stylegan_torch.networks import stylegan3
 from stylegan_torch.networks.layers import upfirdn2d
 
@@ -103,7 +103,7 @@ class FilteredConv(DrawsOnly):
         x = x.contiguous(memory_format=choices_for(x).filtered)
         if not self.spec.is_rgb:
             conv = self._conv(w)
-            if for_graphs():
+            if strips.for_graphs():
                 return self._filtered_at_once(conv, x)
             if strips.in_pieces(x):
                 return self.activation(conv, x)
@@ -119,7 +119,7 @@ class FilteredConv(DrawsOnly):
             styles = styles * torch.rsqrt(styles.square().mean())
             factor = torch.rsqrt(styles.square() @ self.energy + 1e-8)
         padding = self.spec.kernel - 1
-        if not for_graphs() and len(styles) == 1:
+        if not strips.for_graphs() and len(styles) == 1:
             scale = styles[0, None, :] if factor is None else factor[0, :, None] * styles[0, None, :]
             weight = (self.weight * scale[:, :, None, None]).to(self.dtype)
             return Conv(weight, self.bias, lambda y, start: y, padding=padding)
