@@ -5,7 +5,8 @@
 
 Weights are random, which changes neither time nor memory. All candidates take turns in one run, so that what else the
 machine does touches all alike. The floor is the bare convolutions: every convolution that the plain form calls, in
-the channels-last layout, on inputs that are there already, and nothing between.
+the channels-last layout, on inputs that are there already, and nothing between. StyleGAN3's filters are counted in as
+if they were calculated as fast as its convolutions.
 
 A peer is a Python file that defines `make(G)`: it gets our plain generator, and returns a function that draws from the
 same input as `G.synthesis` (ProGAN: as `G`).
@@ -80,6 +81,26 @@ def bare_convolutions(draw: Draw, dtype: torch.dtype, times: int) -> Draw:
     return convolve
 
 
+def filters(G: Any) -> float:
+    """Return the multiplications of StyleGAN3's filters as a share of its convolutions'; 0 for other families.
+
+    Those of inserted zeros and of samples that are dropped aren't counted.
+    """
+    convolved = filtered = 0
+    for spec in (getattr(G.synthesis, name).spec for name in getattr(getattr(G, "synthesis", None), "layer_names", ())):
+        (rows, columns), channels = spec.after.size, spec.after.channels
+        height, width = (given + spec.kernel - 1 for given in spec.before.size)
+        tall, wide = ((made - 1) * spec.down + spec.down_taps for made in spec.after.size)
+        convolved += height * width * channels * spec.before.channels * spec.kernel**2
+        if spec.is_rgb:
+            continue
+        filtered += (height + tall) * wide * channels * spec.up_taps // spec.up
+        radial = G.config.use_radial_filters and not spec.is_critical
+        taps = rows * columns * spec.down_taps if radial else rows * (wide + columns)
+        filtered += taps * channels * spec.down_taps
+    return filtered / convolved if convolved else 0.0
+
+
 def drawing(G: Any, batch: int) -> Draw:
     """Return what draws a batch."""
     generator = torch.Generator().manual_seed(1)
@@ -143,6 +164,7 @@ def compare(family: str, batches: list[int], rounds: int, peer: str | None) -> N
         if peer:
             candidates["peer"] = _peer(peer, G, batch)
         seconds = time_in_turns(candidates, rounds)
+        seconds["floor"] = [each * (1 + filters(G)) for each in seconds["floor"]]
         plain: Any = candidates["plain"]()
         for name, draw in candidates.items():
             ratios = [

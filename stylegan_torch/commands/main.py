@@ -17,6 +17,7 @@ HOMES = {
     "draw": "stylegan_torch.commands.draw:draw",
     "mix": "stylegan_torch.commands.mix:mix",
     "film": "stylegan_torch.commands.film:film",
+    "drag": "stylegan_torch.commands.drag:drag",
     "project": "stylegan_torch.commands.project:project",
     "blend": "stylegan_torch.commands.blend:blend",
     "surgery": "stylegan_torch.commands.surgery:surgery",

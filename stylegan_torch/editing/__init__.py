@@ -7,6 +7,7 @@ __all__ = [
     "composition",
     "directions",
     "distances",
+    "drag",
     "films",
     "inspect",
     "latents",

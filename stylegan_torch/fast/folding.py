@@ -24,6 +24,8 @@ from stylegan_torch.networks.layers import (
     upsample2d,
 )
 
+Look = Callable[[Tensor], None]
+"""Is shown a strip while it is in the caches."""
 _IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": lambda x: x,
     "relu": F.relu_,
@@ -80,11 +82,20 @@ def finisher(
             y = y if bias is None else y.add_(bias)
         if noise is not None:
             rows = noise[:, :, start : start + y.shape[2]]
-            y = y.add_(rows) if strength is None else y.addcmul_(rows, strength)
+            y = y.add_(rows) if strength is None else add_product(y, rows, strength)
         y = activate(y, activation) if in_place is None else in_place(y)
         return y if clamp is None else y.clamp_(-clamp, clamp)
 
     return finish
+
+
+def add_product(y: Tensor, noise: Tensor, strength: Tensor) -> Tensor:
+    """Add noise [1 or N, 1, H, W] · strength [C, 1, 1] in place: as matrices, if a picture lies so, for speed."""
+    grid = y[0].permute(1, 2, 0)
+    if len(y) > 1 or not grid.is_contiguous():
+        return y.addcmul_(noise, strength)
+    grid.view(-1, y.shape[1]).addmm_(noise.reshape(-1, 1), strength.view(1, -1))
+    return y
 
 
 def normalized(finish: Finish, eps: float) -> Finish:
@@ -169,22 +180,30 @@ def empty_map(like: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
     return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=layout)
 
 
-def assemble(stages: Sequence[Stage], x: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
-    """Return the whole result of a chain of stages, made in strips where that is faster."""
-    rows = strip_rows(x, channels, size)
-    if rows >= size[0]:
-        return next(run(stages, x, size[0]))[2]
-    y = empty_map(x, channels, size)
+def assemble(
+    stages: Sequence[Stage], x: Tensor, channels: int, size: tuple[int, int], look: Look | None = None
+) -> Tensor:
+    """Return the whole result of a chain of stages, made in strips where that is faster; `look` is shown each."""
+    widest = max(channels, x[0].numel() // (size[0] * size[1]))
+    rows = strip_rows(x, widest, size)
+    y = x.new_empty(0) if rows >= size[0] else empty_map(x, channels, size)
     for start, stop, strip in run(stages, x, rows):
+        if look is not None:
+            look(strip)
+        if rows >= size[0]:
+            return strip
         y[:, :, start:stop] = strip
     return y
 
 
-def plain_conv(weight: Tensor, stage: str, bias: Tensor | None, finish: Finish) -> Stage:
-    """Return the stage of a plain kernel [O, I, k, k]."""
-    if stage == "up":
-        return NearestUpConv(laid_out(nearest_up_kernel(weight)), bias, finish)
-    return Conv(laid_out(weight), bias, finish)
+def plain_kernel(weight: Tensor, stage: str, dtype: torch.dtype) -> Tensor:
+    """Return the kernel, in the layout for convolutions, of the stage of a kernel [O, I, k, k]."""
+    return laid_out((nearest_up_kernel(weight) if stage == "up" else weight).to(dtype))
+
+
+def plain_conv(kernel: Tensor, stage: str, bias: Tensor | None, finish: Finish) -> Stage:
+    """Return the stage of a plain kernel, as of `plain_kernel`."""
+    return NearestUpConv(kernel, bias, finish) if stage == "up" else Conv(kernel, bias, finish)
 
 
 def one_by_one(batch: Tensor) -> bool:

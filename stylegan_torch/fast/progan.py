@@ -20,6 +20,7 @@ from stylegan_torch.fast.folding import (
     one_by_one,
     own,
     plain_conv,
+    plain_kernel,
 )
 from stylegan_torch.fast.strips import Stage
 from stylegan_torch.networks import progan
@@ -35,7 +36,8 @@ class PlainConv(nn.Module):
     def __init__(self, layer: progan.Layer, dtype: torch.dtype) -> None:
         super().__init__()
         weight, bias = layer.scaled()
-        self.register_buffer("kernel", own(weight, dtype))  # not the plain form's tensor, so not of its name either
+        # Not the plain form's tensor, so not of its name either.
+        self.register_buffer("kernel", plain_kernel(own(weight), layer.stage, dtype))
         self.register_buffer("bias", own(bias, dtype))
         self.kind, self.activation, self.eps, self.dtype = layer.stage, layer.activation, layer.eps, dtype
 

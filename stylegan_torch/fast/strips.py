@@ -76,6 +76,9 @@ class Conv:
         """Make rows `start` to `stop`."""
         (p, after), last = self._pads(), first + x.shape[2]
         x = x if self.scale is None else x * self.scale
+        if self.weight.shape[-1] == 1 and not p and in_pieces(x):  # PyTorch's convolution is slow here for one thread
+            x = x[:, :, start - first : stop - first].permute(0, 2, 3, 1)
+            return self.finish(F.linear(x, self.weight[:, :, 0, 0], self.bias).permute(0, 3, 1, 2), start)
         if (first, last) == (start - p, stop + after):
             y = F.conv2d(x, self.weight, self.bias, padding=(0, p))
         else:
@@ -89,6 +92,7 @@ class Depthwise:
 
     weight: Tensor
     finish: Finish
+    bias: Tensor | None = None
 
     def out_height(self, height: int) -> int:
         """Return the same."""
@@ -103,8 +107,53 @@ class Depthwise:
         """Make rows `start` to `stop`."""
         n, last = self.weight.shape[-1], first + x.shape[2]
         before, after = (n - 1) // 2, n // 2
-        x = F.pad(x, (before, after, first - (start - before), stop + after - last))
-        return self.finish(F.conv2d(x, self.weight, groups=x.shape[1]), start)
+        above, below, even = first - (start - before), stop + after - last, before == after
+        if above or below or not even:  # otherwise the convolution pads by itself, and nothing is copied
+            x = F.pad(x, (0 if even else before, 0 if even else after, above, below))
+        y = F.conv2d(x, self.weight, self.bias, padding=(0, before if even else 0), groups=x.shape[1])
+        return self.finish(y, start)
+
+
+@dataclass(frozen=True)
+class Normalize:
+    """(x - mean) · scale + shift, each [C]."""
+
+    mean: Tensor
+    scale: Tensor
+    shift: Tensor
+
+    def out_height(self, height: int) -> int:
+        """Return the same."""
+        return height
+
+    def reach(self, start: int, stop: int, height: int) -> tuple[int, int]:
+        """Return the same rows."""
+        return start, stop
+
+    def run(self, x: Tensor, first: int, start: int, stop: int, height: int) -> Tensor:
+        """Make rows `start` to `stop`."""
+        return F.batch_norm(x, self.mean, torch.ones_like(self.mean), self.scale, self.shift, eps=0.0)
+
+
+class Moments:
+    """Means and variances of the feature maps of [1, C, ., .], which come strip by strip."""
+
+    def __init__(self) -> None:
+        self._strips: list[tuple[int, Tensor, Tensor]] = []
+
+    def add(self, strip: Tensor) -> None:
+        """Take in a strip."""
+        zero = torch.zeros(strip.shape[1])  # in float32, so that the results are
+        mean, variance = torch.batch_norm_update_stats(strip, zero, zero + 1, 0.0)
+        self._strips.append((strip.shape[2], mean.double(), variance.double()))
+
+    def total(self) -> tuple[Tensor, Tensor]:
+        """Return mean and variance [C] of all."""
+        heights, means, variances = zip(*self._strips, strict=True)
+        share = (torch.tensor(heights).double() / sum(heights))[:, None]
+        mean = (share * torch.stack(means)).sum(dim=0)
+        variance = (share * (torch.stack(variances) + (torch.stack(means) - mean).square())).sum(dim=0)
+        return mean.float(), variance.float()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylegan_torch.fast import strips
+from stylegan_torch.fast.bands import FilteredActivation, taps_at
 from stylegan_torch.fast.choices import choices_for
 from stylegan_torch.fast.folding import (
     SMALL,
@@ -20,7 +22,7 @@ from stylegan_torch.fast.folding import (
     finisher,
     own,
 )
-from stylegan_torch.fast.strips import Conv, for_graphs, run, run_rows, strip_rows
+from stylegan_torch.fast.strips import Conv, run
 from stylegan_torch.networks import stylegan3
 from stylegan_torch.networks.layers import upfirdn2d
 
@@ -28,9 +30,9 @@ from stylegan_torch.networks.layers import upfirdn2d
 class FilteredConv(DrawsOnly):
     """StyleGAN3's `SynthesisLayer` in its fast form.
 
-    The non-linearity works on several times the samples of the result, so these exist for a strip at a time. Each kind
-    of sample between the given ones has a small filter of its own; `up_filter` is [up, C, 1, taps, 1]. Or filters are
-    matrices that whole maps are multiplied by: `up_y` and `down_y` from the left, `up_x` and `down_x` from the right.
+    A CPU filters in strips, by `activation`. Elsewhere whole maps are filtered by convolutions: each kind of sample
+    between the given ones has a small filter of its own; `up_filter` is [up, C, 1, taps, 1]. Or by products with
+    matrices: `up_y` and `down_y` from the left, `up_x` and `down_x` from the right.
     """
 
     weight: Tensor
@@ -68,14 +70,16 @@ class FilteredConv(DrawsOnly):
         # The gains of up-sampling and of the non-linearity, which is homogeneous, are the filter's. Filters are
         # symmetric, so it does not matter which way round they are.
         up, channels = self.spec.up, len(self.weight)
-        kinds = (up_filter * (up * 2.0**0.25)).unflatten(0, (-1, up)).flip(0).t()
+        up_filter = up_filter * (up * 2.0**0.25)
+        self.activation = FilteredActivation(self.spec, up_filter, down_filter, self.conv_clamp)
+        kinds = up_filter.reshape(-1, up).flip(0).t()
         kinds = kinds[:, None, None, :, None].expand(up, channels, 1, -1, 1)
         down = down_filter[None] if down_filter.ndim == 1 else down_filter
         self.register_buffer("up_filter", kinds.to(self.dtype).contiguous())
         self.register_buffer("down_filter", down.expand(channels, 1, *down.shape).to(self.dtype).contiguous())
         self.by_matrices = self.spec.after.size[1] <= choices_for(down, self.dtype).matrices
         if self.by_matrices:
-            self._make_matrices(up_filter * (up * 2.0**0.25), down_filter)
+            self._make_matrices(up_filter, down_filter)
 
     def _make_matrices(self, up: Tensor, down: Tensor) -> None:
         spec = self.spec
@@ -99,9 +103,11 @@ class FilteredConv(DrawsOnly):
         x = x.contiguous(memory_format=choices_for(x).filtered)
         if not self.spec.is_rgb:
             conv = self._conv(w)
-            if for_graphs():
+            if strips.for_graphs():
                 return self._filtered_at_once(conv, x)
-            return self._multiplied(conv, x) if self.by_matrices else self._filtered(conv, x)
+            if strips.in_pieces(x):
+                return self.activation(conv, x)
+            return self._multiplied(conv, x) if self.by_matrices else self._convolved(conv, x)
         (top, bottom), (left, right) = self.spec.pad_y, self.spec.pad_x
         x = F.pad(x, (left, right, top, bottom))  # a crop, so it can come first
         y = next(run([self._conv(w)], x, x.shape[2]))[2]
@@ -113,7 +119,7 @@ class FilteredConv(DrawsOnly):
             styles = styles * torch.rsqrt(styles.square().mean())
             factor = torch.rsqrt(styles.square() @ self.energy + 1e-8)
         padding = self.spec.kernel - 1
-        if not for_graphs() and len(styles) == 1:
+        if not strips.for_graphs() and len(styles) == 1:
             scale = styles[0, None, :] if factor is None else factor[0, :, None] * styles[0, None, :]
             weight = (self.weight * scale[:, :, None, None]).to(self.dtype)
             return Conv(weight, self.bias, lambda y, start: y, padding=padding)
@@ -135,56 +141,42 @@ class FilteredConv(DrawsOnly):
         u = F.leaky_relu_(u, 0.2)
         return self._down(u if self.conv_clamp is None else u.clamp_(-self.conv_clamp, self.conv_clamp))
 
-    def _filtered(self, conv: Conv, x: Tensor) -> Tensor:
-        spec, taps = self.spec, self.down_filter.shape[-1]
-        (height, width), channels = spec.after.size, len(self.weight)
-        rows = strip_rows(x, channels * spec.down, spec.after.size)
-        y = empty_map(x, channels, spec.after.size)
-        fine = empty_map(x, channels, (0, (width - 1) * spec.down + taps))
-        begin = end = 0  # the rows that `fine` has, at the rate of the non-linearity
-        for start in range(0, height, rows):
-            stop = min(start + rows, height)
-            before, kept = fine, slice(start * spec.down - begin, end - begin)
-            begin, made, end = start * spec.down, max(end, start * spec.down), (stop - 1) * spec.down + taps
-            fine = empty_map(x, channels, (end - begin, before.shape[3]))
-            fine[:, :, : made - begin] = before[:, :, kept]
-            self._activate_into(fine[:, :, made - begin :], conv, x, made, end)
-            y[:, :, start:stop] = self._down(fine)
-        return y
-
-    def _activate_into(self, fine: Tensor, conv: Conv, x: Tensor, begin: int, end: int) -> None:
-        """Fill in rows `begin` to `end` of the non-linearity's result."""
-        height, width = conv.out_height(x.shape[2]), fine.shape[3]
-        low, high, kinds_y = self._kinds(begin, end, self.spec.pad_y[0])
-        left, right, kinds_x = self._kinds(0, width, self.spec.pad_x[0])
-        u = run_rows([conv], x, max(low, 0), min(high, height))
-        u = F.pad(u, (-left, right - u.shape[3], max(-low, 0), max(high - height, 0)))
-        wide = empty_map(u, u.shape[1], (u.shape[2], width))
+    def _convolved(self, conv: Conv, x: Tensor) -> Tensor:
+        """Filter whole maps by convolutions."""
+        spec = self.spec
+        u = next(run([conv], x, conv.out_height(x.shape[2])))[2]
+        size = [(made - 1) * spec.down + self.down_filter.shape[-1] for made in spec.after.size]
+        top, bottom, kinds_y = self._kinds(size[0], spec.pad_y[0], u.shape[2])
+        left, right, kinds_x = self._kinds(size[1], spec.pad_x[0], u.shape[3])
+        u = F.pad(u, (left, right, top, bottom))
+        wide = empty_map(u, u.shape[1], (u.shape[2], size[1]))
         for f, places, inputs in kinds_x:
             wide[:, :, :, places] = F.conv2d(u[:, :, :, inputs], f.transpose(2, 3), groups=len(f))
+        fine = empty_map(u, u.shape[1], (size[0], size[1]))
         for f, places, inputs in kinds_y:
             part = F.conv2d(wide[:, :, inputs], f, groups=len(f))
             torch.ops.aten.leaky_relu.out(part, 0.2, out=fine[:, :, places])
         if self.conv_clamp is not None:
             fine.clamp_(-self.conv_clamp, self.conv_clamp)
+        return self._down(fine)
 
-    def _kinds(self, begin: int, end: int, pad: int) -> tuple[int, int, list[tuple[Tensor, slice, slice]]]:
-        """Return from where to where up-sampling takes samples, and each kind's filter, places and inputs.
+    def _kinds(self, count: int, pad: int, given: int) -> tuple[int, int, list[tuple[Tensor, slice, slice]]]:
+        """Return how many zeros go before and after the given samples, and each kind's filter, places and inputs.
 
         Sample m of the result is sample q = m - pad + n - 1 of the full convolution with the n taps, to which only the
         taps of its kind, q mod up, contribute.
         """
         up, taps = self.spec.up, self.up_filter.shape[3]
         shift = up * taps - 1 - pad
-        low, high = (begin + shift) // up - taps + 1, (end - 1 + shift) // up + 1
+        low, high = shift // up - taps + 1, (count - 1 + shift) // up + 1
         kinds = []
         for kind in range(up):
-            first = (kind - begin - shift) % up
-            count = len(range(first, end - begin, up))
-            at = (begin + first + shift) // up - taps + 1 - low
-            if count:
-                kinds.append((self.up_filter[kind], slice(first, None, up), slice(at, at + count + taps - 1)))
-        return low, high, kinds
+            first = (kind - shift) % up
+            made = len(range(first, count, up))
+            at = (first + shift) // up - taps + 1 - low
+            if made:
+                kinds.append((self.up_filter[kind], slice(first, None, up), slice(at, at + made + taps - 1)))
+        return -low, high - given, kinds
 
     def _down(self, fine: Tensor) -> Tensor:
         f, down = self.down_filter, self.spec.down
@@ -192,12 +184,6 @@ class FilteredConv(DrawsOnly):
             return F.conv2d(fine, f, stride=down, groups=len(f))
         fine = F.conv2d(fine, f, stride=(1, down), groups=len(f))
         return F.conv2d(fine, f.transpose(2, 3), stride=(down, 1), groups=len(f))
-
-
-def taps_at(f: Tensor, places: Tensor) -> Tensor:
-    """Return the taps of a filter [n] at places [., .], zero outside."""
-    inside = (places >= 0) & (places < len(f))
-    return torch.where(inside, f[places.clamp(0, len(f) - 1)], f.new_zeros(()))
 
 
 class StyleGAN3Synthesis(OneByOne, stylegan3.SynthesisNetwork):

@@ -1,13 +1,18 @@
 """Building blocks every family shares: activations, normalisation, resampling, equalized layers, noise, growing.
 
-All feature maps are NCHW. Resampling filters follow `upfirdn` (docs/spec/TF.md 0.1).
+All feature maps are NCHW; on a CPU they lie channels-last, which it convolves fastest. Resampling filters follow
+`upfirdn` (docs/spec/TF.md 0.1). A fresh map costs more than the arithmetic on it, so functions that end in `_` work in
+the memory of their argument, which must be of no use to others.
 """
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +37,12 @@ ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
     "softplus": (F.softplus, 1.0),
     "swish": (F.silu, _SQRT2),
 }
+_IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
+    "linear": lambda x: x,
+    "relu": F.relu_,
+    "lrelu": lambda x: F.leaky_relu_(x, 0.2),
+}
+"""Activations f with f(ax) = a f(x) for positive a, so that their gain can come before them, where it costs less."""
 
 
 def activate(x: Tensor, activation: str, clamp: float | None = None, *, with_gain: bool = True) -> Tensor:
@@ -40,6 +51,27 @@ def activate(x: Tensor, activation: str, clamp: float | None = None, *, with_gai
     x = function(x)
     x = x * gain if with_gain and gain != 1 else x
     return x if clamp is None else x.clamp(-clamp, clamp)
+
+
+def early_gain(activation: str) -> float:
+    """Return the gain of an activation if it can come before it, otherwise 1."""
+    return ACTIVATIONS[activation][1] if activation in _IN_PLACE else 1.0
+
+
+def activate_(x: Tensor, activation: str, clamp: float | None = None, *, with_gain: bool = True) -> Tensor:
+    """Do what `activate` does, except for a gain that can come before it, in the memory of `x`."""
+    in_place = _IN_PLACE.get(activation)
+    if in_place is None:
+        return activate(x, activation, clamp, with_gain=with_gain)
+    x = in_place(x)
+    if clamp is None:
+        return x
+    return F.hardtanh(x, -clamp, clamp) if x.requires_grad else x.clamp_(-clamp, clamp)
+
+
+def laid_out(x: Tensor) -> Tensor:
+    """Return a map or kernel [., ., ., .] as its device convolves it fastest: channels-last on a CPU."""
+    return x.contiguous(memory_format=torch.channels_last) if x.is_cpu else x
 
 
 def pixel_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
@@ -52,7 +84,22 @@ def instance_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
     if eps == _OWN_EPS:
         return F.instance_norm(x, eps=eps)
     x = x - x.mean(dim=(2, 3), keepdim=True)
-    return x * torch.rsqrt(x.square().mean(dim=(2, 3), keepdim=True) + eps)
+    return x * _inverse_deviation(x, eps)
+
+
+def adain(x: Tensor, scale: Tensor, shift: Tensor, eps: float | None = 1e-8) -> Tensor:
+    """Normalise as `instance_norm` does, unless `eps` is None, then scale and shift, [N, C, 1, 1] both."""
+    if eps == _OWN_EPS:
+        x = F.instance_norm(x, eps=eps)
+    elif eps is not None:
+        x = x - x.mean(dim=(2, 3), keepdim=True)
+        scale = scale * _inverse_deviation(x, eps)
+    return torch.addcmul(shift, x, scale)
+
+
+def _inverse_deviation(x: Tensor, eps: float) -> Tensor:
+    """Return 1 / the standard deviation of maps with zero mean."""
+    return torch.rsqrt(x.square().mean(dim=(2, 3), keepdim=True) + eps)
 
 
 def minibatch_stddev(x: Tensor, group_size: int | None, num_features: int = 1, *, unbiased: bool = False) -> Tensor:
@@ -111,6 +158,7 @@ def upfirdn2d(
         gain: factor on the filter, counted in two dimensions.
     """
     pad_x = pad if pad_x is None else pad_x
+    x = laid_out(x)
     if f.ndim == 1:
         x = _fir(x, f[None, :] * math.sqrt(gain), (1, up), (1, down), (0, 0), pad_x)
         return _fir(x, f[:, None] * math.sqrt(gain), (up, 1), (down, 1), pad, (0, 0))
@@ -125,15 +173,31 @@ def _fir(
     pad_y: tuple[int, int],
     pad_x: tuple[int, int],
 ) -> Tensor:
-    weight = f.to(x.dtype).expand(x.shape[1], 1, *f.shape)
+    f, channels = f.to(x.dtype), x.shape[1]
     if up == (1, 1):
-        return F.conv2d(F.pad(x, pad_x + pad_y), weight.flip(2, 3), stride=down, groups=x.shape[1])
-    # A strided transposed convolution inserts the zeros and convolves at once; its full output is then cropped.
-    y = F.conv_transpose2d(x, weight, stride=up, groups=x.shape[1])
-    height, width = f.shape
-    x_crop = (pad_x[0] + 1 - width, pad_x[1] + up[1] - width)
-    y_crop = (pad_y[0] + 1 - height, pad_y[1] + up[0] - height)
-    return F.pad(y, x_crop + y_crop)[:, :, :: down[0], :: down[1]]
+        x, padding = _padded(x, pad_y, pad_x)
+        weight = f.flip(0, 1).expand(channels, 1, *f.shape)
+        return F.conv2d(x, weight, stride=down, padding=padding, groups=channels)
+    # A strided transposed convolution inserts the zeros and convolves at once; its full output is then cropped. What it
+    # crops by itself is the same on both sides, which taps of zero make it.
+    (height, width), crops, more = f.shape, [], []
+    for taps, factor, (before, after) in ((width, up[1], pad_x), (height, up[0], pad_y)):
+        first, last = taps - 1 - before, taps - factor - after
+        crops.append(max(first, last))
+        more += [max(last - first, 0), max(first - last, 0)]
+    weight = F.pad(f, more) if any(more) else f
+    own = (max(crops[1], 0), max(crops[0], 0))
+    y = F.conv_transpose2d(x, weight.expand(channels, 1, *weight.shape), stride=up, padding=own, groups=channels)
+    if min(crops) < 0:
+        y = F.pad(y, [max(-crop, 0) for crop in crops for _ in range(2)])
+    return y if down == (1, 1) else y[:, :, :: down[0], :: down[1]]
+
+
+def _padded(x: Tensor, pad_y: tuple[int, int], pad_x: tuple[int, int]) -> tuple[Tensor, tuple[int, int]]:
+    """Return what a convolution is to be given so that it has so many zeros around, and how many it shall add."""
+    if pad_y[0] == pad_y[1] >= 0 and pad_x[0] == pad_x[1] >= 0:
+        return x, (pad_y[0], pad_x[0])
+    return F.pad(x, pad_x + pad_y), (0, 0)
 
 
 def upsample2d(x: Tensor, f: Tensor) -> Tensor:
@@ -148,29 +212,79 @@ def downsample2d(x: Tensor, f: Tensor) -> Tensor:
     return upfirdn2d(x, f, down=2, pad=((n - 1) // 2, (n - 2) // 2))
 
 
-def conv2d(x: Tensor, weight: Tensor) -> Tensor:
+def conv2d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Cross-correlate with an odd kernel [O, I, k, k], zero padded to keep the size."""
-    return F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+    return F.conv2d(laid_out(x), laid_out(weight), bias, padding=weight.shape[-1] // 2)
 
 
-def conv2d_up(x: Tensor, weight: Tensor, f: Tensor) -> Tensor:
+META_STANDS_FOR: ContextVar[str] = ContextVar("META_STANDS_FOR", default="cpu")
+"""The device whose way of calculating networks on the device "meta" take."""
+
+
+def scaled_conv2d(
+    x: Tensor,
+    weight: Tensor,
+    before: Tensor,
+    after: Tensor | None,
+    bias: Tensor | None = None,
+    *,
+    convolve: Callable[[Tensor, Tensor, Tensor | None], Tensor] = conv2d,
+    up: int = 1,
+) -> Tensor:
+    """Convolve with kernels that every sample scales by numbers of its own.
+
+    Whichever is smaller is scaled: the kernel, once for each sample, or its maps before and after.
+
+    Args:
+        x: [N, I, H, W].
+        weight: [O, I, k, k].
+        before, after: [N, I] and [N, O], for what goes in and what comes out.
+        bias: [O], added to the result.
+        convolve: maps x, weight and bias to about `up` times the size.
+    """
+    weight = laid_out(weight)
+    if _kernel_is_smaller(x, weight, up):
+        scales = before[:, None] if after is None else after[:, :, None] * before[:, None]
+        samples = torch.split(x, 1) if len(x) > 1 else [x]
+        each = [convolve(x, weight * scale[:, :, None, None], bias) for x, scale in zip(samples, scales, strict=True)]
+        return each[0] if len(each) == 1 else torch.cat(each)
+    x = x * before[:, :, None, None]
+    if after is None:
+        return convolve(x, weight, bias)
+    y = convolve(x, weight, None)
+    after = after[:, :, None, None]
+    return y * after if bias is None else torch.addcmul(bias[:, None, None], y, after)
+
+
+def _kernel_is_smaller(x: Tensor, weight: Tensor, up: int) -> bool:
+    """Tell whether a kernel is smaller than the maps of a sample; never on a card or in a graph, which batches suit."""
+    device = META_STANDS_FOR.get() if x.is_meta else x.device.type
+    if device != "cpu" or torch.compiler.is_compiling():
+        return False
+    outputs, inputs = weight.shape[:2]
+    return weight.numel() < x.shape[2] * x.shape[3] * (inputs + outputs * up**2)
+
+
+def conv2d_up(x: Tensor, weight: Tensor, f: Tensor, bias: Tensor | None = None) -> Tensor:
     """Enlarge twofold by a transposed convolution, then smooth with `f` (docs/spec/TORCH.md 6.2)."""
     n, k = f.shape[-1], weight.shape[-1]
     if k == 1:
-        return upsample2d(F.conv2d(x, weight), f)
-    x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
-    p = k // 2
-    return upfirdn2d(x, f, pad=(p + (n + 1) // 2 - (k - 1), p + (n - 2) // 2 - (k - 2)), gain=4)
+        x = upsample2d(conv2d(x, weight), f)
+    else:
+        p = k // 2
+        x = F.conv_transpose2d(laid_out(x), laid_out(weight.transpose(0, 1)), stride=2)
+        x = upfirdn2d(x, f, pad=(p + (n + 1) // 2 - (k - 1), p + (n - 2) // 2 - (k - 2)), gain=4)
+    return x if bias is None else x.add_(bias[:, None, None])
 
 
-def conv2d_down(x: Tensor, weight: Tensor, f: Tensor) -> Tensor:
+def conv2d_down(x: Tensor, weight: Tensor, f: Tensor, bias: Tensor | None = None) -> Tensor:
     """Smooth with `f`, then reduce twofold by a strided convolution (docs/spec/TORCH.md 6.2)."""
     n, k = f.shape[-1], weight.shape[-1]
     if k == 1:
-        return F.conv2d(downsample2d(x, f), weight)
+        return F.conv2d(downsample2d(x, f), weight, bias)
     p = k // 2
     x = upfirdn2d(x, f, pad=(p + (n - 1) // 2, p + (n - 2) // 2))
-    return F.conv2d(x, weight, stride=2)
+    return F.conv2d(x, laid_out(weight), bias, stride=2)
 
 
 def blur2d(x: Tensor, f: Tensor) -> Tensor:
@@ -189,25 +303,36 @@ def box_down2d(x: Tensor, factor: int = 2) -> Tensor:
     return x if factor == 1 else F.avg_pool2d(x, factor)
 
 
-def _four_taps(weight: Tensor) -> Tensor:
-    """Convolve a 3×3 kernel with a 2×2 block of ones, giving 4×4 (docs/spec/TF.md 0.2)."""
-    w = F.pad(weight, (1, 1, 1, 1))
-    return w[..., 1:, 1:] + w[..., :-1, 1:] + w[..., 1:, :-1] + w[..., :-1, :-1]
+_TWO_TAPS = torch.tensor([[1.0, 1.0, 0.0, 0.0], [0.0, 1.0, 1.0, 0.0], [0.0, 0.0, 1.0, 1.0]], device="cpu")
+_FOUR_TAPS = torch.kron(_TWO_TAPS, _TWO_TAPS)
+"""[9, 16]; convolves a 3×3 kernel with a 2×2 block of ones, giving 4×4 (docs/spec/TF.md 0.2)."""
+
+
+def _kernel_of_taps(taps: Tensor) -> Tensor:
+    """Return taps [a, 16, b] as a kernel [a, b, 4, 4], which lies channels-last without a copy."""
+    return taps.reshape(len(taps), 4, 4, -1).permute(0, 3, 1, 2)
 
 
 def nearest_up_kernel(weight: Tensor) -> Tensor:
     """Return the kernel [I, O, 4, 4] of the transposed convolution that equals `conv2d(nearest_up2d(x), weight)`."""
-    return _four_taps(weight.flip(2, 3)).transpose(0, 1)
+    taps = _FOUR_TAPS.flip(0).t().to(weight)
+    return _kernel_of_taps(taps @ weight.flatten(2).permute(1, 2, 0))
 
 
-def conv2d_nearest_up(x: Tensor, weight: Tensor) -> Tensor:
+def _box_down_kernel(weight: Tensor) -> Tensor:
+    """Return the kernel [O, I, 4, 4] of the strided convolution that equals `box_down2d(conv2d(x, weight))`."""
+    taps = (_FOUR_TAPS / 4).t().to(weight)
+    return _kernel_of_taps(taps @ weight.flatten(2).transpose(1, 2))
+
+
+def conv2d_nearest_up(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Equal `conv2d(nearest_up2d(x), weight)` for a 3×3 kernel, in one strided convolution."""
-    return F.conv_transpose2d(x, nearest_up_kernel(weight), stride=2, padding=1)
+    return F.conv_transpose2d(laid_out(x), nearest_up_kernel(weight), bias, stride=2, padding=1)
 
 
-def conv2d_box_down(x: Tensor, weight: Tensor) -> Tensor:
+def conv2d_box_down(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Equal `box_down2d(conv2d(x, weight))` for a 3×3 kernel, in one strided convolution."""
-    return F.conv2d(x, _four_taps(weight) / 4, stride=2, padding=1)
+    return F.conv2d(laid_out(x), _box_down_kernel(weight), bias, stride=2, padding=1)
 
 
 def normal(*shape: int, std: float = 1.0) -> nn.Parameter:
@@ -403,6 +528,38 @@ def with_features(synthesis: nn.Module, draw: Callable[[], Tensor | WithFeatures
     finally:
         for handle in handles:
             handle.remove()
+
+
+class _EnoughError(Exception):
+    """What a network was run for is there."""
+
+    def __init__(self, features: Tensor) -> None:
+        super().__init__()
+        self.features = features
+
+
+def up_to(synthesis: nn.Module, name: str) -> Callable[..., Tensor]:
+    """Return a call of a synthesis network that ends after a layer or level of it, and gives its features.
+
+    The parameters are the network's own; the network itself is left as it is, so that others may use it meanwhile.
+    """
+    part, last = copy.copy(synthesis), copy.copy(synthesis.get_submodule(name))
+    part._modules = {**part._modules, name: last}
+    last._forward_hooks = OrderedDict()
+
+    def stop(_: nn.Module, __: object, output: Tensor | tuple[Tensor, ...]) -> None:
+        raise _EnoughError(output[0] if isinstance(output, tuple) else output)
+
+    last.register_forward_hook(stop)
+
+    def call(*arguments: object, **keywords: object) -> Tensor:
+        try:
+            part(*arguments, **keywords)
+        except _EnoughError as enough:
+            return enough.features
+        raise ValueError(f"the network ends before {name}")
+
+    return call
 
 
 def growth(lod: float, max_level: int) -> tuple[int, float]:

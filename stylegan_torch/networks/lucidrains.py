@@ -20,17 +20,17 @@ from stylegan_torch.networks import interface
 from stylegan_torch.networks.layers import (
     Linear,
     WithFeatures,
-    activate,
+    activate_,
     any_tensor,
     cast,
     check_noise,
     check_shape,
-    conv2d,
     layer_noise,
     like_weight,
     make_filter,
     normal,
     resolutions,
+    scaled_conv2d,
     truncate,
     upfirdn2d,
     with_features,
@@ -155,12 +155,11 @@ class ModulatedConv(nn.Module):
 
     def convolve(self, x: Tensor, w: Tensor) -> Tensor:
         """Map x [N, I, H, W] with w [N, w_dim] to [N, O, H, W]."""
-        styles = self.affine(w) + 1
-        x = conv2d(like_weight(x, self.weight) * styles[:, :, None, None].to(x.dtype), self.weight)
-        if not self.demodulate:
-            return x
-        energy = styles.square() @ self.weight.square().sum(dim=(2, 3)).t()
-        return x * torch.rsqrt(energy + 1e-8)[:, :, None, None].to(x.dtype)
+        styles, factors = self.affine(w) + 1, None
+        if self.demodulate:
+            energy = styles.square() @ self.weight.square().sum(dim=(2, 3)).t()
+            factors = torch.rsqrt(energy + 1e-8)
+        return scaled_conv2d(like_weight(x, self.weight), self.weight, styles, factors)
 
 
 class SynthesisLayer(ModulatedConv):
@@ -173,10 +172,10 @@ class SynthesisLayer(ModulatedConv):
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         """Map x [N, I, H, W] with w [N, w_dim] and noise [1 or N, 1, H, W] (None = zeros) to [N, O, H, W]."""
-        added = self.noise_bias[:, None, None]
+        x = self.convolve(x, w).add_(self.noise_bias[:, None, None])
         if noise is not None:
-            added = noise * self.noise_strength[:, None, None] + added
-        return activate(self.convolve(x, w) + added, "lrelu", with_gain=False)
+            x = x.addcmul_(noise, self.noise_strength[:, None, None])
+        return activate_(x, "lrelu", with_gain=False)
 
 
 class ToRGB(ModulatedConv):
@@ -307,7 +306,7 @@ class SynthesisNetwork(interface.SynthesisNetwork):
         for level, resolution in enumerate(self.block_resolutions):
             x, image = self.get_submodule(f"b{resolution}")(x, image, ws[:, level] if level else ws, shared)
         assert image is not None
-        return image
+        return image.contiguous()
 
     def _noise(self, ws: Tensor, noise_mode: str, noise: Sequence[Tensor] | None) -> Tensor | None:
         check_noise(noise, [self.noise_const.shape], ws.shape[0])

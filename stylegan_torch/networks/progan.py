@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from stylegan_torch.networks import interface
 from stylegan_torch.networks.layers import (
-    activate,
+    activate_,
     any_tensor,
     box_down2d,
     cast,
@@ -28,6 +28,7 @@ from stylegan_torch.networks.layers import (
     conv2d_nearest_up,
     growth,
     labels_or_zeros,
+    laid_out,
     like_weight,
     minibatch_stddev,
     nearest_up2d,
@@ -130,10 +131,10 @@ class DiscriminatorConfig:
         return self.img_resolution, self.img_resolution
 
 
-# stage of a layer -> what it does with its input and its weight
-_STAGES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "dense": lambda x, weight: x @ weight.t(),
-    "latents": lambda x, weight: (x @ weight.t()).reshape(x.shape[0], len(weight) // 16, 4, 4),
+# stage of a layer -> what it does with its input, its weight and its bias
+_STAGES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "dense": lambda x, weight, bias: x @ weight.t() + bias,
+    "latents": lambda x, weight, bias: laid_out((x @ weight.t()).reshape(x.shape[0], len(weight) // 16, 4, 4) + bias),
     "conv": conv2d,
     "up": conv2d_nearest_up,
     "down": conv2d_box_down,
@@ -162,7 +163,7 @@ class Layer(nn.Module):
         super().__init__()
         self.weight = normal(*shape)
         self.bias = nn.Parameter(torch.zeros(shape[0] // 16 if stage == "latents" and not pixel_bias else shape[0]))
-        self.bias_shape = (-1,) if stage == "dense" else (-1, 4, 4) if pixel_bias else (-1, 1, 1)
+        self.bias_shape = (-1,) if stage != "latents" else (-1, 4, 4) if pixel_bias else (-1, 1, 1)
         gain /= math.sqrt(math.prod(shape[1:]))
         self.weight_gain = gain if config.weight_scale == "equalized" else 1.0
         self.stored = config.weight_scale == "stored"
@@ -182,8 +183,8 @@ class Layer(nn.Module):
         """Map [N, I] or [N, I, H, W] to [N, O] or [N, O, H', W']."""
         x = like_weight(x, self.weight)
         weight, bias = self.scaled()
-        x = _STAGES[self.stage](x, weight) + bias.reshape(self.bias_shape)
-        x = activate(x, self.activation, with_gain=False)
+        x = _STAGES[self.stage](x, weight, bias.reshape(self.bias_shape))
+        x = activate_(x, self.activation, with_gain=False)
         return x if self.eps is None else pixel_norm(x, self.eps)
 
 
@@ -279,7 +280,7 @@ class Generator(interface.Generator):
         image: Tensor = block.torgb(x)
         if fade > 0 and skipped < finest:
             image = image.lerp(nearest_up2d(blocks[finest - skipped - 1].torgb(before)), fade)
-        return nearest_up2d(image, 2**skipped)
+        return nearest_up2d(image, 2**skipped).contiguous()
 
 
 def _from_rgb(config: DiscriminatorConfig, channels: int) -> Layer:

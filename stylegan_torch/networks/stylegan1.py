@@ -22,7 +22,8 @@ from stylegan_torch.networks import interface
 from stylegan_torch.networks.layers import (
     Linear,
     WithFeatures,
-    activate,
+    activate_,
+    adain,
     any_tensor,
     blur2d,
     box_down2d,
@@ -37,6 +38,7 @@ from stylegan_torch.networks.layers import (
     growth,
     instance_norm,
     labels_or_zeros,
+    laid_out,
     layer_noise,
     like_weight,
     log2_resolution,
@@ -318,33 +320,36 @@ class SynthesisLayer(nn.Module):
         x = self._input(x, w)
         noise = layer_noise(getattr(self, "noise_const", None), x, noise_mode, noise)
         if noise is not None:
-            x = x + noise * (self.noise_strength * self.noise_gain)[:, None, None]
-        x = activate(x if cfg.bias_first else self._add_bias(x), cfg.activation, with_gain=False)
+            x = x.addcmul_(noise, (self.noise_strength * self.noise_gain)[:, None, None].to(x.dtype))
+        x = activate_(x if cfg.bias_first else self._add_bias_(x), cfg.activation, with_gain=False)
         x = pixel_norm(x) if cfg.use_pixel_norm else x
-        x = instance_norm(x, cfg.instance_norm_eps) if cfg.use_instance_norm else x
         if cfg.use_styles:
             scale, shift = self.affine(w)[:, :, None, None].chunk(2, dim=1)
-            x = x * (scale + cfg.style_bias) + shift
+            x = adain(x, scale + cfg.style_bias, shift, cfg.instance_norm_eps if cfg.use_instance_norm else None)
+        elif cfg.use_instance_norm:
+            x = instance_norm(x, cfg.instance_norm_eps)
         return x if gain == 1 else x * gain
 
-    def _add_bias(self, x: Tensor) -> Tensor:
-        return x if self.bias is None else x + self.bias[:, None, None]
+    def _add_bias_(self, x: Tensor) -> Tensor:
+        return x if self.bias is None else x.add_(self.bias[:, None, None])
 
     def _input(self, x: Tensor | None, w: Tensor) -> Tensor:
-        early = self._add_bias if self.config.bias_first else nn.Identity()
+        """Return a map that nobody else has."""
+        early = self._add_bias_ if self.config.bias_first else nn.Identity()
         if self.stage == "const":
-            return early(self.const.expand(w.shape[0], -1, -1, -1))
+            return early(laid_out(self.const.repeat(w.shape[0], 1, 1, 1)))
         weight = self.weight * self.weight_gain
         if self.stage == "dense":
             size = self.config.base_size
-            return early((w.to(weight.dtype) @ weight.t()).reshape(w.shape[0], len(weight) // math.prod(size), *size))
+            x = (w.to(weight.dtype) @ weight.t()).reshape(w.shape[0], len(weight) // math.prod(size), *size)
+            return early(laid_out(x))
         assert x is not None
         x = like_weight(x, weight)
         if self.stage == "conv":
             return early(conv2d(x, weight))
         x = early(conv2d_nearest_up(x, weight))
         if self.config.activate_before_blur:
-            x = activate(x, self.config.activation, with_gain=False)
+            x = activate_(x, self.config.activation, with_gain=False)
         return x if self.blur_filter is None else blur2d(x, self.blur_filter)
 
 
@@ -360,7 +365,7 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features [N, I, H, W] to an image [N, img_channels, H, W]."""
-        return conv2d(like_weight(x, self.weight), self.weight * self.weight_gain) + self.bias[:, None, None]
+        return conv2d(like_weight(x, self.weight), self.weight * self.weight_gain, self.bias)
 
 
 class SynthesisBlock(nn.Module):
@@ -491,7 +496,7 @@ class SynthesisNetwork(interface.SynthesisNetwork):
         image = block.torgb(x) if image is None else image
         if fade > 0 and level > 0:
             image = image.lerp(nearest_up2d(blocks[level - 1].torgb(before)), fade)
-        return nearest_up2d(image, 2**skipped)
+        return nearest_up2d(image, 2**skipped).contiguous()
 
 
 class Generator(interface.StyleGenerator):
@@ -534,8 +539,8 @@ class ConvLayer(nn.Module):
         weight = self.weight * self.weight_gain
         if self.blur_filter is not None:
             x = blur2d(x, self.blur_filter)
-        x = conv2d_box_down(x, weight) if self.down else conv2d(x, weight)
-        return activate(x + self.bias[:, None, None], self.activation, with_gain=False)
+        x = conv2d_box_down(x, weight, self.bias) if self.down else conv2d(x, weight, self.bias)
+        return activate_(x, self.activation, with_gain=False)
 
 
 def _from_rgb(config: DiscriminatorConfig, channels: int) -> ConvLayer:

@@ -25,7 +25,7 @@ from stylegan_torch.networks.layers import (
     ACTIVATIONS,
     Linear,
     WithFeatures,
-    activate,
+    activate_,
     any_tensor,
     box_down2d,
     cast,
@@ -35,9 +35,11 @@ from stylegan_torch.networks.layers import (
     conv2d_down,
     conv2d_up,
     downsample2d,
+    early_gain,
     follow_mean,
     growth,
     labels_or_zeros,
+    laid_out,
     layer_noise,
     like_weight,
     log2_resolution,
@@ -47,6 +49,7 @@ from stylegan_torch.networks.layers import (
     normal,
     pixel_norm,
     resolutions,
+    scaled_conv2d,
     truncate,
     upsample2d,
     with_features,
@@ -330,11 +333,16 @@ class MappingNetwork(interface.MappingNetwork):
 
 
 def modulated_conv2d(
-    x: Tensor, weight: Tensor, styles: Tensor, *, up_filter: Tensor | None, demodulate: bool
+    x: Tensor,
+    weight: Tensor,
+    styles: Tensor,
+    *,
+    up_filter: Tensor | None,
+    demodulate: bool,
+    bias: Tensor | None = None,
+    gain: float = 1.0,
 ) -> Tensor:
     """Convolve with a kernel whose input channels every sample scales by its own style (StyleGAN2 section 2.2).
-
-    The scaling is done on the activations, and demodulation on the result; both are exactly that.
 
     Args:
         x: [N, I, H, W].
@@ -342,13 +350,22 @@ def modulated_conv2d(
         styles: [N, I].
         up_filter: enlarges twofold with this filter if given.
         demodulate: give the result unit variance for unit normal input.
+        bias: [O], added to the result.
+        gain: factor on the result, less the bias.
     """
-    y = x * styles[:, :, None, None]
-    y = conv2d(y, weight) if up_filter is None else conv2d_up(y, weight, up_filter)
+
+    weight, factors = laid_out(weight), None
     if demodulate:
-        energy = styles.square() @ weight.square().sum(dim=(2, 3)).t()
-        y = y * torch.rsqrt(energy + 1e-8)[:, :, None, None]
-    return y
+        factors = torch.rsqrt(styles.square() @ weight.square().sum(dim=(2, 3)).t() + 1e-8) * gain
+    elif gain != 1:
+        styles = styles * gain
+    if up_filter is None:
+        return scaled_conv2d(x, weight, styles, factors, bias)
+
+    def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return conv2d_up(x, weight, up_filter, bias)
+
+    return scaled_conv2d(x, weight, styles, factors, bias, convolve=convolve, up=2)
 
 
 class SynthesisLayer(nn.Module):
@@ -362,7 +379,7 @@ class SynthesisLayer(nn.Module):
         self.in_channels, self.out_channels, self.w_dim = in_channels, out_channels, config.mapping.w_dim
         self.resolution, self.up, self.padding = 4 << level, up, 1
         self.use_noise, self.activation, self.conv_clamp = config.use_noise, config.activation, config.conv_clamp
-        self.act_gain = ACTIVATIONS[config.activation][1]
+        self.act_gain, self.early_gain = ACTIVATIONS[config.activation][1], early_gain(config.activation)
         self.affine = _affine(self.w_dim, in_channels)
         self.weight = normal(out_channels, in_channels, 3, 3)
         self.bias = nn.Parameter(torch.zeros(out_channels))
@@ -392,14 +409,19 @@ class SynthesisLayer(nn.Module):
             gain: factor on the result.
             noise: an explicit map [1 or N, 1, H', W']; overrides `noise_mode`.
         """
-        styles = self.affine(w)
-        up_filter = self.resample_filter if self.up > 1 else None
-        x = like_weight(x, self.weight)
-        x = modulated_conv2d(x, self.weight * self.weight_gain, styles, up_filter=up_filter, demodulate=True)
+        x = modulated_conv2d(
+            like_weight(x, self.weight),
+            self.weight,
+            self.affine(w) * self.weight_gain,
+            up_filter=self.resample_filter if self.up > 1 else None,
+            demodulate=True,
+            bias=self.bias * self.early_gain,
+            gain=self.early_gain,
+        )
         noise = layer_noise(getattr(self, "noise_const", None), x, noise_mode, noise)
         if noise is not None:
-            x = x + noise * self.noise_strength
-        x = activate(x + self.bias[:, None, None], self.activation, self.conv_clamp)
+            x = x.add_(noise * (self.noise_strength * self.early_gain))
+        x = activate_(x, self.activation, self.conv_clamp)
         return x if gain == 1 else x * gain
 
 
@@ -423,8 +445,9 @@ class ToRGB(nn.Module):
     def forward(self, x: Tensor, w: Tensor, fused_modconv: bool = True) -> Tensor:
         """Map features [N, I, H, W] with w [N, w_dim] to an image [N, img_channels, H, W]."""
         x = like_weight(x, self.weight)
-        x = modulated_conv2d(x, self.weight * self.weight_gain, self.affine(w), up_filter=None, demodulate=False)
-        return activate(x + self.bias[:, None, None], "linear", self.conv_clamp)
+        styles = self.affine(w) * self.weight_gain
+        x = modulated_conv2d(x, self.weight, styles, up_filter=None, demodulate=False, bias=self.bias)
+        return activate_(x, "linear", self.conv_clamp)
 
 
 class ConvLayer(nn.Module):
@@ -453,6 +476,7 @@ class ConvLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
         self.weight_gain = 1 / math.sqrt(in_channels * kernel_size**2)
         self.activation, self.act_gain = activation, ACTIVATIONS[activation][1]
+        self.early_gain = early_gain(activation)
         self.conv_clamp, self.up, self.down, self.padding = conv_clamp, up, down, kernel_size // 2
         self.register_buffer("resample_filter", make_filter(resample_filter))
         self.spectral_norm = spectral_norm
@@ -462,18 +486,18 @@ class ConvLayer(nn.Module):
     def forward(self, x: Tensor, gain: float = 1.0) -> Tensor:
         """Map [N, I, H, W] to [N, O, H', W'], times `gain`."""
         x = like_weight(x, self.weight)
-        weight = self.weight * self.weight_gain
         if self.spectral_norm:
-            weight = self._normalize_spectrum(weight)
-        if self.up > 1:
-            x = conv2d_up(x, weight, self.resample_filter)
-        elif self.down > 1:
-            x = conv2d_down(x, weight, self.resample_filter)
+            weight = self._normalize_spectrum(self.weight * self.weight_gain) * self.early_gain
         else:
-            x = conv2d(x, weight)
-        if self.bias is not None:
-            x = x + self.bias[:, None, None]
-        x = activate(x, self.activation, self.conv_clamp)
+            weight = self.weight * (self.weight_gain * self.early_gain)
+        bias = None if self.bias is None else self.bias * self.early_gain
+        if self.up > 1:
+            x = conv2d_up(x, weight, self.resample_filter, bias)
+        elif self.down > 1:
+            x = conv2d_down(x, weight, self.resample_filter, bias)
+        else:
+            x = conv2d(x, weight, bias)
+        x = activate_(x, self.activation, self.conv_clamp)
         return x if gain == 1 else x * gain
 
     def _normalize_spectrum(self, weight: Tensor) -> Tensor:
@@ -584,7 +608,7 @@ class SynthesisBlock(nn.Module):
             return self.conv1(x, ws[:, 0], noise_mode=noise_mode, **first)
         y = self.conv0(x, ws[:, 0], noise_mode=noise_mode, **first)
         y = self.attention(self.conv1(y, ws[:, 1], noise_mode=noise_mode, **second))
-        return (self.skip(x) + y) * math.sqrt(0.5) if self.residual else y
+        return torch.add(self.skip(x), y).mul_(math.sqrt(0.5)) if self.residual else y
 
     def enlarged(self, image: Tensor) -> Tensor:
         """Return the picture of the level below at twice its size."""
@@ -692,7 +716,7 @@ class SynthesisNetwork(interface.SynthesisNetwork):
         for level, block in enumerate(self.blocks()):
             x, img = block(x, img, self._rows_of(ws, level), noise_mode=noise_mode, **_noise_of(noise, level))
         assert img is not None
-        return img
+        return img.contiguous()
 
     def _rows_of(self, ws: Tensor, level: int) -> Tensor:
         """Return the rows of a level: of its convolutions, and its RGB layer if it has one."""
@@ -710,7 +734,7 @@ class SynthesisNetwork(interface.SynthesisNetwork):
         if fade > 0 and level > 0:
             coarse = blocks[level - 1].torgb(before, ws[:, 2 * level - 1])
             image = image.lerp(nearest_up2d(coarse), fade)
-        return nearest_up2d(image, 2**skipped)
+        return nearest_up2d(image, 2**skipped).contiguous()
 
 
 def _has_rgb(config: GeneratorConfig, level: int) -> bool:
@@ -765,7 +789,7 @@ class DiscriminatorBlock(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Map the features of this level to those of the next coarser one."""
         y = self.attention(self.conv1(self.conv0(x)))
-        return (self.skip(x) + y) * math.sqrt(0.5) if self.architecture == "resnet" else y
+        return torch.add(self.skip(x), y).mul_(math.sqrt(0.5)) if self.architecture == "resnet" else y
 
     def forward(self, x: Tensor | None, img: Tensor | None, force_fp32: bool = True) -> tuple[Tensor, Tensor | None]:
         """Map features and picture of this level to those of the next coarser one.

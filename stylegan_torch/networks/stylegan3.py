@@ -22,14 +22,18 @@ from stylegan_torch.networks import interface
 from stylegan_torch.networks.layers import (
     Linear,
     WithFeatures,
+    activate_,
     any_tensor,
     cast,
     check_noise,
     check_shape,
+    early_gain,
     follow_mean,
     given,
+    laid_out,
     like_weight,
     normal,
+    scaled_conv2d,
     upfirdn2d,
     with_features,
 )
@@ -354,23 +358,27 @@ class SynthesisLayer(nn.Module):
         x = like_weight(x, self.weight)
         if update_emas:
             follow_mean(self.magnitude_ema, x.square().mean()[None], self.magnitude_ema_beta)
-        x = self._convolve(x, self.affine(w)) + self.bias[:, None, None]
-        spec = self.spec
+        spec, activation = self.spec, "linear" if self.is_torgb else "lrelu"
+        x = self._convolve(x, self.affine(w), gain=early_gain(activation))
         x = _resample(x, self.up_filter, up=spec.up, pad_x=spec.pad_x, pad_y=spec.pad_y)
-        x = x if spec.is_rgb else F.leaky_relu(x, 0.2) * math.sqrt(2.0)
-        x = x if self.conv_clamp is None else x.clamp(-self.conv_clamp, self.conv_clamp)
+        x = activate_(x, activation, self.conv_clamp)
         return _resample(x, self.down_filter, down=spec.down)
 
-    def _convolve(self, x: Tensor, styles: Tensor) -> Tensor:
-        padding = self.spec.kernel - 1
+    def _convolve(self, x: Tensor, styles: Tensor, gain: float = 1.0) -> Tensor:
+        weight, scale, after = laid_out(self.weight), torch.rsqrt(self.magnitude_ema), None
         if self.spec.is_rgb:
-            scale = torch.rsqrt(self.magnitude_ema) / math.sqrt(self.weight[0].numel())
-            return F.conv2d(x * (styles * scale)[:, :, None, None], self.weight, padding=padding)
-        weight = self.weight * torch.rsqrt(self.weight.square().mean(dim=(1, 2, 3), keepdim=True))
-        styles = styles * torch.rsqrt(styles.square().mean())  # over the whole batch, as in the original
-        demodulation = torch.rsqrt(styles.square() @ weight.square().sum(dim=(2, 3)).t() + 1e-8)
-        x = F.conv2d(x * styles[:, :, None, None], weight, padding=padding)
-        return x * (demodulation * torch.rsqrt(self.magnitude_ema))[:, :, None, None]
+            styles = styles * (scale / math.sqrt(weight[0].numel()))
+        else:
+            styles = styles * torch.rsqrt(styles.square().mean())  # over the whole batch, as in the original
+            energy = weight.square().sum(dim=(2, 3))
+            norm = torch.rsqrt(energy.mean(dim=1) / self.spec.kernel**2)
+            after = torch.rsqrt(styles.square() @ energy.t() * norm.square() + 1e-8) * (norm * scale * gain)
+        return scaled_conv2d(x, weight, styles, after, self.bias * gain, convolve=_full_conv2d)
+
+
+def _full_conv2d(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Cross-correlate wherever the kernel touches the map."""
+    return F.conv2d(laid_out(x), weight, bias, padding=weight.shape[-1] - 1)
 
 
 def _resample(
@@ -442,7 +450,7 @@ class SynthesisNetwork(interface.SynthesisNetwork):
         x: Tensor = self.input(ws[:, 0])
         for i, name in enumerate(self.layer_names):
             x = getattr(self, name)(x, ws[:, i + 1], **given(update_emas=update_emas))
-        return x * self.output_scale
+        return (x * self.output_scale).contiguous()
 
 
 class Generator(interface.StyleGenerator):

@@ -188,16 +188,16 @@ def _interpolated(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """
     N, C, H, W = images.shape
     left, top = x.floor(), y.floor()
-    across, down = (x - left)[:, None], (y - top)[:, None]
+    across, down = ((place - before)[:, None].expand(-1, C, -1, -1) for place, before in ((x, left), (y, top)))
+    columns = [_reflected(left.long() + i, W) for i in (0, 1)]
+    rows = [_reflected(top.long() + i, H) * W for i in (0, 1)]
     flat = images.flatten(2)
 
-    def at(column: Tensor, row: Tensor) -> Tensor:
-        index = _reflected(row.long(), H) * W + _reflected(column.long(), W)
+    def at(index: Tensor) -> Tensor:
         return flat.gather(2, index.flatten(1)[:, None].expand(-1, C, -1)).reshape(N, C, *x.shape[1:])
 
-    upper = at(left, top).lerp(at(left + 1, top), across.expand(-1, C, -1, -1))
-    lower = at(left, top + 1).lerp(at(left + 1, top + 1), across.expand(-1, C, -1, -1))
-    return upper.lerp(lower, down.expand(-1, C, -1, -1))
+    upper, lower = (at(row + columns[0]).lerp(at(row + columns[1]), across) for row in rows)
+    return upper.lerp(lower, down)
 
 
 def _reflected(index: Tensor, size: int) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from stylegan_torch.networks.interface import AnyNetwork
+from stylegan_torch.networks.layers import META_STANDS_FOR
 from stylegan_torch.networks.path_lengths import path_lengths
 from stylegan_torch.networks.registry import build, count_parameters, kind_of
 from stylegan_torch.training.losses import r1_penalty
@@ -106,7 +107,11 @@ def _kept(trainer: Trainer) -> dict[str, int]:
     if G.has_w and trainer.settings.path_length_weight:
         parts["path"] = steps
     own = [value.untyped_storage()._cdata for network in (G, D) for value in network.parameters()]
-    return {name: _saved(part, own) for name, part in parts.items()}
+    token = META_STANDS_FOR.set(trainer.device.type)
+    try:
+        return {name: _saved(part, own) for name, part in parts.items()}
+    finally:
+        META_STANDS_FOR.reset(token)
 
 
 def _on_meta(network: AnyNetwork) -> Any:

@@ -79,7 +79,7 @@ class Trainer:
         # This layout is the fastest on CPUs and tensor cores.
         self.G: Generator = G.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.D: Discriminator = D.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.G_ema = G_ema.to(self.device)
+        self.G_ema: Generator = G_ema.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.G_ema.requires_grad_(False)
         self.data, self.settings, self.at_once = data, settings, at_once
         self.shown, self.steps = 0, 0
@@ -104,7 +104,8 @@ class Trainer:
 
     def _adam(self, parameters: list[nn.Parameter], lr: float, interval: int) -> Optimizer:
         lr, betas = losses.lazy_adam(lr, self.settings.betas, interval)
-        return self.accelerator.prepare(torch.optim.Adam(parameters, lr, betas, eps=1e-8))
+        fused = self.device.type == "cpu" and self.accelerator.scaler is None
+        return self.accelerator.prepare(torch.optim.Adam(parameters, lr, betas, eps=1e-8, fused=fused or None))
 
     def _check(self) -> None:
         G, D, size, channels = self.G, self.D, self.D.img_size, self.D.img_channels
@@ -403,7 +404,7 @@ class Trainer:
         settings = self.settings
         beta = losses.ema_beta(self.batch, settings.ema_kimg, shown=self.shown, rampup=settings.ema_rampup)
         for average, value in zip(self.G_ema.parameters(), self.G.parameters(), strict=True):
-            average.copy_(value.lerp(average, beta))
+            average.lerp_(value, 1 - beta)
         for kept, now in zip(self.G_ema.buffers(), self.G.buffers(), strict=True):
             kept.copy_(now)
 

@@ -20,7 +20,7 @@ import converter
 import stylegan_torch
 from stylegan_torch import fast
 from stylegan_torch.commands.generate import main
-from stylegan_torch.fast import folding, strips
+from stylegan_torch.fast import bands, folding, strips
 from stylegan_torch.networks import layers, progan
 from stylegan_torch.networks.registry import build
 from tests import DATA
@@ -52,10 +52,11 @@ def _allowed(images: torch.Tensor) -> float:
     return 1e-4 * max(1.0, float(images.abs().max()))
 
 
-@pytest.mark.parametrize("strip", [256, strips.STRIP], ids=["thin strips", "usual strips"])
+@pytest.mark.parametrize(("strip", "rows"), [(256, 8), (strips.STRIP, bands.ROWS)], ids=["thin strips", "usual strips"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_same_images(name: str, strip: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_same_images(name: str, strip: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strips, "STRIP", strip)
+    monkeypatch.setattr(bands, "ROWS", rows)
     G = _plain(name)
     H = fast.optimize(G)
     for count in (1, 3):
@@ -278,3 +279,49 @@ def test_strips_of_a_blurred_enlargement(height: int, width: int, rows: int, tap
 def test_enlargement_of_pictures(taps: tuple[float, ...]) -> None:
     image, f = torch.randn(2, 3, 5, 6), layers.make_filter(taps)
     torch.testing.assert_close(folding.Enlargement(f)(image), layers.upsample2d(image, f))
+
+
+@settings(max_examples=60)
+@given(up=st.integers(1, 5), reach=st.integers(1, 7), before=st.integers(-9, 9))
+def test_band_matrices_enlarge_as_convolutions_do(up: int, reach: int, before: int) -> None:
+    generator = torch.Generator().manual_seed(up * 31 + reach)
+    x, f = torch.randn(40, 3, generator=generator), torch.randn(up * reach, generator=generator)
+    matrix, low = bands.enlarging(f, up, before)
+    found = bands.banded(matrix, F.pad(x, (0, 0, -low, 40)), bands.BLOCK, bands.Room(), "")
+    full = F.conv_transpose1d(x.t()[:, None], f[None, None], stride=up)[:, 0]
+    expected = F.pad(full, (before + 1 - len(f), 0)).t()
+    count = min(len(found), len(expected))
+    torch.testing.assert_close(found[:count], expected[:count], atol=1e-4, rtol=1e-4)
+
+
+@settings(max_examples=40)
+@given(down=st.integers(1, 4), taps=st.integers(1, 13))
+def test_band_matrices_reduce_as_convolutions_do(down: int, taps: int) -> None:
+    generator = torch.Generator().manual_seed(down * 31 + taps)
+    x, f = torch.randn(70, 3, generator=generator), torch.randn(taps, generator=generator)
+    found = bands.banded(bands.reducing(f, down), x, down * bands.BLOCK, bands.Room(), "")
+    expected = F.conv1d(x.t()[:, None], f[None, None], stride=down)[:, 0].t()
+    assert len(found) > len(expected) - bands.BLOCK
+    torch.testing.assert_close(found, expected[: len(found)], atol=1e-4, rtol=1e-4)
+
+
+def test_moments_of_strips_are_those_of_the_whole() -> None:
+    x = torch.randn(1, 5, 40, 8) * 1e-3 + 100.0  # squares of it would lose the variance
+    moments = strips.Moments()
+    for rows in (slice(16), slice(16, 32), slice(32, 40)):
+        moments.add(x.contiguous(memory_format=torch.channels_last)[:, :, rows])
+    whole = x.double()
+    for found, expected in zip(moments.total(), (whole.mean(dim=(2, 3)), whole.var(dim=(2, 3))), strict=True):
+        torch.testing.assert_close(found.double(), expected[0], rtol=1e-2, atol=0)
+
+
+@pytest.mark.parametrize("name", ["sg1.pkl", "sg2-skip.pkl", "sg3t_64.pkl", "sg3r_64.pkl"])
+def test_whole_batches_where_somebody_watches(name: str) -> None:
+    G = _plain(name)
+    H: Any = fast.optimize(G)
+    seen: list[torch.Tensor] = []
+    list(H.synthesis.children())[-1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    z, c = _inputs(G, 2)
+    images = G(z, c)
+    assert (H(z, c) - images).abs().max() <= _allowed(images)
+    assert [len(x) for x in seen] == [2]

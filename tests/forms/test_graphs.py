@@ -146,7 +146,7 @@ def test_missing_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert list(tmp_path.iterdir()) == []
 
 
-HALF_ERRORS = {"progan": 0.002, "stylegan1": 0.005, "stylegan2": 0.002, "ada": 0.005, "stylegan3-t": 0.005}
+HALF_ERRORS = {"progan": 0.002, "stylegan1": 0.005, "stylegan2": 0.002, "ada": 0.005, "stylegan3-t": 0.012}
 """How far pictures in [-1, 1] may be from those in float32."""
 
 
