@@ -23,6 +23,7 @@ export class Stage {
     const { width, height } = bitmap;
     if (whole || !this.shown || this.#picture.width <= width) Object.assign(this.#picture, { width, height });
     const context = this.#picture.getContext('2d');
+    context.clearRect(0, 0, this.#picture.width, this.#picture.height); // what is transparent shows no earlier picture
     context.drawImage(bitmap, 0, 0, this.#picture.width, this.#picture.height);
     bitmap.close();
     byId('stage').style.setProperty('--ratio', width / height);
