@@ -178,7 +178,7 @@ def mask_loss(features: Tensor, start: Tensor, held: Tensor) -> Tensor:
     return ((features - start).abs() * held).mean()
 
 
-def track(at: Sampler, points: Tensor, wanted: Tensor, *, radius: float, picture: tuple[int, int]) -> Tensor:
+def track_points(at: Sampler, points: Tensor, wanted: Tensor, *, radius: float, picture: tuple[int, int]) -> Tensor:
     """Return where around points [K, 2] the features are most like wanted ones [K, C] (equation 2).
 
     Of several places that are alike, it is the nearest.
@@ -336,7 +336,7 @@ class Drag:
         if not features.isfinite().all():
             raise DragError("the drag diverged: lower the learning rate")
         at = self.grid.sampler(features)
-        return track(at, points, self._wanted, radius=self._search, picture=self.G.img_size)
+        return track_points(at, points, self._wanted, radius=self._search, picture=self.G.img_size)
 
     def _left(self, points: Tensor) -> Tensor:
         return (self.targets - points).norm(dim=1)

@@ -91,10 +91,9 @@ def finisher(
 
 def add_product(y: Tensor, noise: Tensor, strength: Tensor) -> Tensor:
     """Add noise [1 or N, 1, H, W] · strength [C, 1, 1] in place: as matrices, if a picture lies so, for speed."""
-    grid = y[0].permute(1, 2, 0)
-    if len(y) > 1 or not grid.is_contiguous():
+    if not strips.in_pieces(y) or len(y) > 1 or not y.is_contiguous(memory_format=torch.channels_last):
         return y.addcmul_(noise, strength)
-    grid.view(-1, y.shape[1]).addmm_(noise.reshape(-1, 1), strength.view(1, -1))
+    y.permute(0, 2, 3, 1).view(-1, y.shape[1]).addmm_(noise.reshape(-1, 1), strength.view(1, -1))
     return y
 
 

@@ -8,8 +8,8 @@ tensors mapped from the file, where they lie already.
 from __future__ import annotations
 
 import errno
+import io
 import mmap
-import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -126,12 +126,12 @@ class Laying:
             self._pending.result()  # its memory is the writer's
 
     def _put(self, data: memoryview, place: int) -> None:
-        file = self._file.fileno()
+        file = io.FileIO(self._file.fileno(), "r+b", closefd=False)
         while data:
-            os.lseek(file, place, os.SEEK_SET)
-            count = os.write(file, data[:_BLOCK])
-            os.lseek(file, place, os.SEEK_SET)
-            if os.read(file, count) != bytes(data[:count]):
+            file.seek(place)
+            count = file.write(data[:_BLOCK])
+            file.seek(place)
+            if file.read(count) != data[:count]:
                 raise OSError(errno.EIO, "what was written reads back otherwise; is the disk sound?")
             data, place = data[count:], place + count
 

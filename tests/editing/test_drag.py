@@ -31,7 +31,7 @@ from stylegan_torch.editing.drag import (
     grid_of,
     mask_loss,
     motion_loss,
-    track,
+    track_points,
 )
 from stylegan_torch.editing.latents import LatentsError, from_seeds, load
 from stylegan_torch.networks import stylegan1
@@ -129,14 +129,14 @@ def test_tracking_finds_what_was_shifted() -> None:
     points = torch.tensor([[4.0, 4.0], [2.0, 6.0]])
     wanted = PLAIN.sampler(features)(points)
     shifted = PLAIN.sampler(features.roll((-1, 2), (1, 2)))
-    assert track(shifted, points, wanted, radius=3, picture=(9, 9)).tolist() == [[6, 3], [4, 5]]
+    assert track_points(shifted, points, wanted, radius=3, picture=(9, 9)).tolist() == [[6, 3], [4, 5]]
     same = PLAIN.sampler(torch.ones(4, 9, 9))
-    assert track(same, points, wanted, radius=3, picture=(9, 9)).tolist() == points.tolist()  # the nearest
+    assert track_points(same, points, wanted, radius=3, picture=(9, 9)).tolist() == points.tolist()  # the nearest
 
 
 def test_points_stay_in_the_picture() -> None:
     rising = PLAIN.sampler(torch.arange(9.0).expand(1, 9, 9))
-    found = track(rising, torch.tensor([[7.0, 0.0]]), torch.tensor([[99.0]]), radius=6, picture=(9, 9))
+    found = track_points(rising, torch.tensor([[7.0, 0.0]]), torch.tensor([[99.0]]), radius=6, picture=(9, 9))
     assert found.tolist() == [[8, 0]]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import mmap
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -125,8 +124,11 @@ def test_what_comes_late_must_be_as_long(suffix: str, tmp_path: Path) -> None:
 
 @each_suffix
 def test_bytes_that_read_back_otherwise(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sound = os.read
-    monkeypatch.setattr(os, "read", lambda file, count: sound(file, count)[:-1] + b"?")
+    class Unsound(io.FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            return super().read(size)[:-1] + b"?"
+
+    monkeypatch.setattr("stylegan_torch.files.streaming.io.FileIO", Unsound)
     with pytest.raises(StyleGANError, match=r"cannot write .*: what was written reads back otherwise; is the disk"):
         converter.convert(DATA / "sg2-skip.pkl", tmp_path / f"a{suffix}")
     assert list(tmp_path.iterdir()) == []
