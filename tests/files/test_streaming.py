@@ -57,6 +57,7 @@ def _content() -> Checkpoint:
     content = checkpoint.of_modules({"G_ema": registry.build(TINY)}, LATER)
     half = torch.rand(6, dtype=torch.float64)
     source = {"none": torch.zeros(0), "one": half[:3], "other": half[3:], "turned": torch.rand(2, 3).t()}
+    source["pixel"] = torch.rand(3, 4, 1, 1).to(memory_format=torch.channels_last)
     return replace(content, networks={"G_ema": replace(content.networks["G_ema"], source=source)})
 
 
