@@ -368,6 +368,33 @@ def test_a_page_whose_drawing_broke_is_left_so_that_it_comes_again(
     _visit(small, visit)
 
 
+def test_what_visitors_bring_is_unpacked_one_at_a_time(small: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    web = pytest.importorskip("stylegan_torch.explorer.web")
+    alone, overlaps = threading.Lock(), list[bool]()
+
+    def bring(*_: object) -> dict[str, object]:
+        overlaps.append(not alone.acquire(blocking=False))
+        threading.Event().wait(0.02)
+        alone.release()
+        return {}
+
+    monkeypatch.setattr(small, "bring", bring)
+    app = web.application(small)
+    scope = {"type": "http", "method": "POST", "path": "/latents", "headers": [], "query_string": b""}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"x", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        pass
+
+    async def visits() -> None:
+        await asyncio.gather(*(app(dict(scope), receive, send) for _ in range(3)))
+
+    asyncio.run(visits())
+    assert overlaps == [False] * 3
+
+
 def test_a_page_too_many_is_told_why(small: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     web = pytest.importorskip("stylegan_torch.explorer.web")
     monkeypatch.setattr(web, "STREAMS", 0)

@@ -89,8 +89,8 @@ export function directionsPart(studio, section) {
     };
     input.addEventListener('blur', done);
     input.addEventListener('keydown', (event) => {
-      if (event.key === 'Enter') done(event);
-      if (event.key === 'Escape') (input.value = noteOf(index).name ?? ''), done(event);
+      if (event.key === 'Escape') input.value = noteOf(index).name ?? '';
+      if (event.key === 'Enter' || event.key === 'Escape') event.preventDefault(), done(event); // and it presses no button
       event.stopPropagation();
     });
     control.name.replaceChildren(input);
