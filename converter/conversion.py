@@ -103,9 +103,9 @@ def convert(
         with new_file(dst, force) as target:
             written, notes, beside = writer.write(target, content, replace(options or Options(), name=dst.name))
             for more, data in beside.items():
-                dst.unlink(missing_ok=True)  # an old file that would go with the new one
                 with new_file(dst.with_name(dst.name + more), force) as other:
                     other.write(data)
+                    dst.unlink(missing_ok=True)  # an old file that would go with the new one
         configs = {role: network.config for role, network in written.networks.items()}
         notes = [*read.notes, *notes, *writer.name_notes(dst.name)]
         return _summary(configs, written.provenance.get("networks", {}), read.origin, notes)

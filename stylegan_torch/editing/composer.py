@@ -14,7 +14,7 @@ from stylegan_torch.drawing.draw import DrawSettings, noise_sizes, official_nois
 from stylegan_torch.editing import directions as finding
 from stylegan_torch.editing.composition import Composition, CompositionError, LayerPsi, Move, check_directions
 from stylegan_torch.editing.directions import Directions
-from stylegan_torch.editing.latents import Latents, chosen, from_seeds, joined, load, require_w
+from stylegan_torch.editing.latents import Latents, chosen, from_seeds, joined, load, require_w, singles
 from stylegan_torch.editing.mixing import layers_of, mix
 from stylegan_torch.editing.truncation import truncation
 from stylegan_torch.networks.interface import Generator
@@ -68,23 +68,22 @@ class Composer:
         return self._changed(self._base(picture), picture)
 
     def compose_all(self, pictures: Sequence[Composition]) -> Latents:
-        """Return the latents of compositions, one after the other; those that differ in their seeds only, at once.
+        """Return the latents of one or more compositions, in order; those that differ in their seeds only at once.
 
         Raises:
             StyleGANError: as `compose` does.
         """
-        alike = dict[Composition, list[int]]()
+        alike = dict[Composition, dict[int, int]]()
         for number, each in enumerate(pictures):
-            alike.setdefault(replace(each, base=0) if isinstance(each.base, int) else each, []).append(number)
-        found = joined([self._compose_alike([pictures[number] for number in numbers]) for numbers in alike.values()])
-        places = [number for numbers in alike.values() for number in numbers]
-        return found if len(alike) == 1 else chosen(found, [places.index(number) for number in range(len(places))])
-
-    def _compose_alike(self, pictures: Sequence[Composition]) -> Latents:
-        seeds = tuple(each.base for each in pictures if isinstance(each.base, int))
-        if not seeds:
-            return joined([self.compose(each) for each in pictures])
-        return self._changed(self._seeds(seeds, *_how(pictures[0])), pictures[0])
+            if isinstance(each.base, int):
+                alike.setdefault(replace(each, base=0), {})[number] = each.base
+        found = dict[int, Latents]()
+        for picture, seeds in alike.items():
+            made = self._changed(self._seeds(tuple(seeds.values()), *_how(picture)), picture)
+            if len(seeds) == len(pictures):
+                return made
+            found |= zip(seeds, singles(made), strict=True)
+        return joined([found.get(number) or self.compose(each) for number, each in enumerate(pictures)])
 
     def _changed(self, start: Latents, picture: Composition) -> Latents:
         ws = start.ws

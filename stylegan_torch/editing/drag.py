@@ -61,6 +61,12 @@ class DragSettings:
     search: float | None = None
     mask_weight: float = 20
 
+    def __post_init__(self) -> None:
+        for name in ("steps", "learning_rate", "layers", "patch", "search"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise DragError(f"{name} is {value}: more than 0 is needed")
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -330,7 +336,7 @@ class Drag:
         with torch.enable_grad(), exact_float32():
             rows = ws[:, : self._rows].clone().requires_grad_()
             [features] = self._synthesis(torch.cat([rows, ws[:, self._rows :]], dim=1), noise=self._noise)
-        return rows, features
+        return rows, features.float()
 
     def _tracked(self, features: Tensor, points: Tensor) -> Tensor:
         if not features.isfinite().all():

@@ -285,6 +285,8 @@ class OneByOne(DrawsOnly):
             raise ValueError("the fast form has no features to return; ask the plain form")
         self.refuse_gradients(ws, *(noise or ()), *self.parameters())
         check_shape("ws", ws, self.num_ws, self.w_dim)
+        if strips.in_pieces(ws) and not len(ws):
+            return self.forward(ws.new_zeros(1, *ws.shape[1:]), "none")[:0]
         together: Any = super()
         if not one_by_one(ws) or is_watched(self):
             with self.float32(ws):

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from stylegan_torch.fast import strips
 from stylegan_torch.fast.choices import laid_out
 from stylegan_torch.fast.folding import (
     SMALL,
@@ -95,6 +96,8 @@ class ProGANGenerator(DrawsOnly, progan.Generator):
         """
         self.refuse_gradients(z, *self.parameters())
         labels_or_zeros(c, self.c_dim, z)
+        if strips.in_pieces(z) and not len(z):
+            return self(z.new_zeros(1, self.z_dim), *options, **others)[:0]
         if not one_by_one(z) or is_watched(self):
             with self.float32(z):
                 return super().forward(z, c, *options, **others).float()

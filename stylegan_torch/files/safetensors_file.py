@@ -15,6 +15,7 @@ from typing import IO
 import torch
 from torch import Tensor
 
+from stylegan_torch.errors import CheckpointError
 from stylegan_torch.files.streaming import bytes_of
 
 _TYPES = {
@@ -33,8 +34,11 @@ _TYPES = {
 
 
 def write(file: IO[bytes], tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors of numbers, and texts beside them, to an open file."""
+    """Write tensors of numbers, and texts beside them, to an open file; CheckpointError for other types."""
     types = list(_TYPES)
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _TYPES:
+            raise CheckpointError(f"the tensor {name} is {str(tensor.dtype).removeprefix('torch.')}: .pt can hold it")
     names = sorted(tensors, key=lambda name: (types.index(tensors[name].dtype), name))
     header: dict[str, object] = {"__metadata__": dict(metadata)}
     end = 0

@@ -71,30 +71,42 @@ def activate_(x: Tensor, activation: str, clamp: float | None = None, *, with_ga
 
 def laid_out(x: Tensor) -> Tensor:
     """Return a map or kernel [., ., ., .] as its device convolves it fastest: channels-last on a CPU."""
-    return x.contiguous(memory_format=torch.channels_last) if x.is_cpu else x
+    if not x.is_cpu or torch._C._functorch.is_batchedtensor(x):  # which vmap cannot lay out
+        return x
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def pixel_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
     """Divide by the root mean square over dimension 1 (ProGAN section 4.2): per pixel, or per row of a matrix."""
-    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + eps)
+    y = _wide(x)
+    return (y * torch.rsqrt(y.square().mean(dim=1, keepdim=True) + eps)).to(x.dtype)
+
+
+def _wide(x: Tensor) -> Tensor:
+    """Return what can be squared: float16 overflows at 256 then, and has no epsilons."""
+    return x.float() if x.dtype == torch.float16 else x
 
 
 def instance_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
     """Give every feature map of every sample zero mean and unit variance (the AdaIN of StyleGAN section 2)."""
     if eps == _OWN_EPS:
         return F.instance_norm(x, eps=eps)
-    x = x - x.mean(dim=(2, 3), keepdim=True)
-    return x * _inverse_deviation(x, eps)
+    y = _centred(x)
+    return (y * _inverse_deviation(y, eps)).to(x.dtype)
 
 
 def adain(x: Tensor, scale: Tensor, shift: Tensor, eps: float | None = 1e-8) -> Tensor:
     """Normalise as `instance_norm` does, unless `eps` is None, then scale and shift, [N, C, 1, 1] both."""
-    if eps == _OWN_EPS:
-        x = F.instance_norm(x, eps=eps)
-    elif eps is not None:
-        x = x - x.mean(dim=(2, 3), keepdim=True)
-        scale = scale * _inverse_deviation(x, eps)
-    return torch.addcmul(shift, x, scale)
+    if eps is None or eps == _OWN_EPS:
+        return torch.addcmul(shift, x if eps is None else F.instance_norm(x, eps=eps), scale)
+    y = _centred(x)
+    return torch.addcmul(shift, y, scale * _inverse_deviation(y, eps)).to(x.dtype)
+
+
+def _centred(x: Tensor) -> Tensor:
+    """Return maps less their means, in what can be squared."""
+    x = _wide(x)
+    return x - x.mean(dim=(2, 3), keepdim=True)
 
 
 def _inverse_deviation(x: Tensor, eps: float) -> Tensor:
@@ -116,12 +128,12 @@ def minibatch_stddev(x: Tensor, group_size: int | None, num_features: int = 1, *
     group = N if group_size is None else min(group_size, N)
     if N % group:
         raise ValueError(f"a batch of {N} cannot be split into minibatch-stddev groups of {group}")
-    y = x.reshape(group, -1, num_features, C // num_features, H, W)
+    y = _wide(x).reshape(group, -1, num_features, C // num_features, H, W)
     y = (y - y.mean(dim=0)).square().mean(dim=0)
     if unbiased and group > 1:
         y = y * (group / (group - 1))
     y = (y + 1e-8).sqrt().mean(dim=(2, 3, 4))
-    y = y.reshape(-1, num_features, 1, 1).repeat(group, 1, H, W)
+    y = y.reshape(-1, num_features, 1, 1).repeat(group, 1, H, W).to(x.dtype)
     return torch.cat([x, y], dim=1)
 
 
@@ -259,7 +271,7 @@ def scaled_conv2d(
 def _kernel_is_smaller(x: Tensor, weight: Tensor, up: int) -> bool:
     """Tell whether a kernel is smaller than the maps of a sample; never on a card or in a graph, which batches suit."""
     device = META_STANDS_FOR.get() if x.is_meta else x.device.type
-    if device != "cpu" or torch.compiler.is_compiling():
+    if device != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing() or not x.shape[0]:
         return False
     outputs, inputs = weight.shape[:2]
     return weight.numel() < x.shape[2] * x.shape[3] * (inputs + outputs * up**2)

@@ -280,7 +280,7 @@ class Generator(interface.Generator):
         image: Tensor = block.torgb(x)
         if fade > 0 and skipped < finest:
             image = image.lerp(nearest_up2d(blocks[finest - skipped - 1].torgb(before)), fade)
-        return nearest_up2d(image, 2**skipped).contiguous()
+        return nearest_up2d(image, 2**skipped).to(z.dtype).contiguous()
 
 
 def _from_rgb(config: DiscriminatorConfig, channels: int) -> Layer:

@@ -365,7 +365,8 @@ class ToRGB(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map features [N, I, H, W] to an image [N, img_channels, H, W]."""
-        return conv2d(like_weight(x, self.weight), self.weight * self.weight_gain, self.bias)
+        # Colours are added up in float32, which under autocast the bias makes them.
+        return conv2d(like_weight(x, self.weight), self.weight * self.weight_gain) + self.bias[:, None, None]
 
 
 class SynthesisBlock(nn.Module):

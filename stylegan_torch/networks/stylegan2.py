@@ -446,8 +446,9 @@ class ToRGB(nn.Module):
         """Map features [N, I, H, W] with w [N, w_dim] to an image [N, img_channels, H, W]."""
         x = like_weight(x, self.weight)
         styles = self.affine(w) * self.weight_gain
-        x = modulated_conv2d(x, self.weight, styles, up_filter=None, demodulate=False, bias=self.bias)
-        return activate_(x, "linear", self.conv_clamp)
+        x = modulated_conv2d(x, self.weight, styles, up_filter=None, demodulate=False)
+        # Colours are added up in float32, which under autocast the bias makes them.
+        return activate_(x + self.bias[:, None, None], "linear", self.conv_clamp)
 
 
 class ConvLayer(nn.Module):

@@ -450,7 +450,7 @@ class SynthesisNetwork(interface.SynthesisNetwork):
         x: Tensor = self.input(ws[:, 0])
         for i, name in enumerate(self.layer_names):
             x = getattr(self, name)(x, ws[:, i + 1], **given(update_emas=update_emas))
-        return (x * self.output_scale).contiguous()
+        return (x * self.output_scale).to(ws.dtype).contiguous()
 
 
 class Generator(interface.StyleGenerator):
