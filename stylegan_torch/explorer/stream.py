@@ -33,8 +33,8 @@ MOST_THUMBNAILS = 64
 MOST_GROUPS = 8
 _LAST_NUMBER = 2**53
 """Of wishes: beyond it JavaScript's numbers are no longer whole."""
-_REASON = 30
-"""Characters of a reason to close: it has 123 bytes."""
+_REASON = 123
+"""Bytes of a reason to close, at most."""
 THUMBNAIL = 96
 """Largest side of a thumbnail."""
 
@@ -74,7 +74,7 @@ class Stream:
         try:
             while not drawing.done():
                 await self._hear(await self._socket.receive_text())
-        except (WebSocketDisconnect, KeyError):  # a KeyError of bytes instead of text
+        except (WebSocketDisconnect, KeyError, RuntimeError):  # they left, sent bytes instead of text, or were left
             pass
         finally:
             self._wish = None  # so that what is being drawn stops
@@ -108,8 +108,9 @@ class Stream:
         try:
             await self._draw()
         except Exception as error:
+            reason = told(error).encode()[:_REASON].decode(errors="ignore")
             with suppress(RuntimeError, WebSocketDisconnect):
-                await self._socket.close(1011, told(error)[:_REASON])
+                await self._socket.close(1011, reason)
 
     async def _draw(self) -> None:
         """Do what is most urgent, again and again."""
