@@ -1,3 +1,3 @@
 """The explorer: a page in the browser to look for pictures with."""
 
-__all__ = ["fields", "preview", "projecting", "renderer", "states", "stream", "studio", "web"]
+__all__ = ["fields", "preview", "projecting", "renderer", "states", "stream", "studio", "unpacking", "web"]

@@ -31,6 +31,8 @@ _DRAINED = 100_000_000
 """Bytes that are thrown away before a refusal, as who sends them reads no answer until then."""
 _LONGEST, _SILENT = 10.0, 1.0
 """Seconds that this may take, and that nothing may come."""
+_BODY_LONGEST, _BODY_SILENT = 300.0, 30.0
+"""Seconds that a body may take, and that nothing of it may come."""
 _SAID = 100
 """Characters of a header that are said."""
 
@@ -169,15 +171,23 @@ class Guard:
 
     async def _measured(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
         """Answer a request whose body is counted while it is read: it need not be as long as it says."""
-        taken, begun, more = 0, False, True
+        taken, held, begun, more = 0, 0, False, True
+        until = asyncio.get_running_loop().time() + _BODY_LONGEST
         refusal: Refusal | None = None
 
         async def received() -> Message:
-            nonlocal taken, refusal, more
-            message = await receive()
+            nonlocal taken, held, refusal, more
+            if not more:
+                return await receive()  # that they left
+            try:
+                async with asyncio.timeout_at(min(until, asyncio.get_running_loop().time() + _BODY_SILENT)):
+                    message = await receive()
+            except TimeoutError:
+                refusal = Refusal(408, "what is sent takes too long")
+                return {"type": "http.disconnect"}
             more = message.get("more_body", False)
             size = len(message.get("body", b""))
-            taken, self._held = taken + size, self._held + size
+            taken, held, self._held = taken + size, held + size, self._held + size
             if taken > most:
                 refusal = _too_long(most)
             elif size and self._held > self._at_once:
@@ -185,16 +195,17 @@ class Guard:
             return {"type": "http.disconnect"} if refusal else message  # it is not read further
 
         async def sent(message: Message) -> None:
-            nonlocal begun
+            nonlocal begun, held
             if refusal and not begun:
                 return  # the application's own answer to a body that broke off
             begun = True
+            self._held, held = self._held - held, 0  # what is answered has been taken
             await send(message)
 
         try:
             await self._app(scope, received, sent)
         finally:
-            self._held -= taken
+            self._held -= held
         if refusal and not begun:
             await _refuse(refusal, scope, receive if more else None, send)
 

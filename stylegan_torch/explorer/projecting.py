@@ -22,8 +22,9 @@ from stylegan_torch.editing.targets import Target, psnr, read_target
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer.fields import FieldError, choice, whole
 from stylegan_torch.explorer.reports import told
+from stylegan_torch.explorer.shelf import digest_of
 from stylegan_torch.explorer.states import Base, read_class
-from stylegan_torch.explorer.studio import Studio, frame
+from stylegan_torch.explorer.studio import Studio, file_name, frame
 from stylegan_torch.pictures.alignment import Alignment
 from stylegan_torch.pictures.faces import FaceFinder, can_find
 
@@ -69,8 +70,9 @@ class Projector:
             asked: "name" of the file, and "network", "space", "fit", "steps" and "class" if they are not the usual.
 
         Raises:
-            StyleGANError: if it is none, or something else is asked for than can be.
+            StyleGANError: if it is none, something else is asked for than can be, or too many wait already.
         """
+        self._check_line()
         network = self._studio.network_name(asked.get("network"))
         G = self._studio.renderer(network).G
         space, fit = choice("Space", asked.get("space", "w+"), SPACES), choice("Fit", asked.get("fit", "crop"), FITS)
@@ -84,7 +86,7 @@ class Projector:
             target = read_target(path, G, "pad" if fit == "pad" else "crop", alignment=alignment)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        name = Path(asked.get("name", "")).name or "photograph.png"
+        name = file_name(asked.get("name", ""), "photograph.png")
         settings = ProjectionSettings(space=space, steps=steps)
         return Job(network, name, target, settings, fit, label, threading.Event())
 
@@ -100,10 +102,9 @@ class Projector:
                 loop.call_soon_threadsafe(said.put_nowait, message)
 
         try:
+            self._check_line()
             others = len(self._jobs)
             self._jobs.add(id(job))
-            if others > WAITING:
-                raise StyleGANError("too many projections are waiting: try again later")
             yield _framed("target", {"line": job.target.story}, job.target.picture)
             if others:
                 yield _framed("progress", {"line": "Waiting for the projections of others …", "share": 0})
@@ -115,6 +116,10 @@ class Projector:
         finally:
             job.stopped.set()
             self._jobs.discard(id(job))
+
+    def _check_line(self) -> None:
+        if len(self._jobs) > WAITING:
+            raise StyleGANError("too many projections are waiting: try again later")
 
     def _work(self, job: Job, tell: _Tell) -> None:
         try:
@@ -142,7 +147,7 @@ class Projector:
         path = self._studio.shelf.new_folder() / "base.npz"
         travelling.save(path, latents)
         name = f"out/{Path(job.name).stem}.npz"
-        base = Base(path, job.network, name, len(latents), (self._command(job),))
+        base = Base(path, job.network, name, len(latents), digest_of(path), (self._command(job),))
         likeness = psnr(self._studio.renderer(job.network).draw(latents), job.target.picture)
         line = f"{job.target.story}; projected at a PSNR of {likeness:.1f} dB"
         return {"latents": self._studio.shelf.put(base), "name": name, "rows": base.rows, "line": line}

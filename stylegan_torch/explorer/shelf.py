@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import shutil
 import tempfile
@@ -41,8 +42,15 @@ class Shelf:
         return folder
 
     def put(self, base: Base) -> str:
-        """Keep a file that is alone in a folder of `new_folder`; returns the name to ask for it with."""
+        """Keep a file that is alone in a folder of `new_folder`; returns the name to ask for it with.
+
+        Raises:
+            StyleGANError: if it is larger than all may be together.
+        """
         key = base.path.parent.name
+        if size_of(base.path.parent) > MOST_BYTES:
+            shutil.rmtree(base.path.parent, ignore_errors=True)
+            raise StyleGANError(f"Latents: {base.name} is too large to be kept here")
         with self._lock:
             self._bases[key] = base
             self._trim()
@@ -73,6 +81,12 @@ class Shelf:
         while len(self._bases) > 1 and (len(self._bases) > MOST or size_of(self.folder) > MOST_BYTES):
             oldest = next(iter(self._bases))
             shutil.rmtree(self._bases.pop(oldest).path.parent, ignore_errors=True)
+
+
+def digest_of(path: Path) -> str:
+    """Return what a file has in common with those that hold the same."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def size_of(folder: Path) -> int:

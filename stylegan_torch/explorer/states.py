@@ -53,13 +53,15 @@ class Request:
 class Base:
     """A file of latents that a visitor brought or had found.
 
-    path: where it is. network: whose it is. name: on a command line. story: the command lines that make it.
+    path: where it is. network: whose it is. name: on a command line. digest: of what it holds. story: the command lines
+    that make it.
     """
 
     path: Path
     network: str
     name: str
     rows: int
+    digest: str
     story: tuple[str, ...] = ()
 
 

@@ -3,7 +3,7 @@
 The page sends {"draw": STATE, "id": NUMBER} as often as it likes: the newest counts. It gets a frame at once, a small
 one of networks that are slow, and in a moment of calm the whole picture without loss, with the command line that makes
 it. It sends {"thumbnails": [{"key": TEXT, "state": STATE}, …], "group": TEXT} for small pictures; of a group, the
-newest list counts. They are drawn when nothing else is to be.
+newest list counts. They are drawn when nothing else is to be, in this order; of one that cannot be, no image comes.
 
 A frame is four bytes with the length of a header (big-endian), the header as JSON, and an image file.
 """
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from stylegan_torch.drawing.images import Picture
-from stylegan_torch.explorer.fields import FieldError, text
+from stylegan_torch.explorer.fields import FieldError, text, whole
 from stylegan_torch.explorer.renderer import OvertakenError
 from stylegan_torch.explorer.reports import told
 from stylegan_torch.explorer.studio import Studio, joined, jpeg
@@ -31,6 +31,10 @@ MESSAGE_BYTES = 200_000
 MOST_THUMBNAILS = 64
 """In a group."""
 MOST_GROUPS = 8
+_LAST_NUMBER = 2**53
+"""Of wishes: beyond it JavaScript's numbers are no longer whole."""
+_REASON = 123
+"""Bytes of a reason to close, at most."""
 THUMBNAIL = 96
 """Largest side of a thumbnail."""
 
@@ -39,7 +43,7 @@ THUMBNAIL = 96
 class Wish:
     """A picture that the page wants; each is its own, also if two are alike."""
 
-    number: object
+    number: int
     state: object
 
 
@@ -66,11 +70,11 @@ class Stream:
     async def run(self) -> None:
         """Listen and draw."""
         await self._socket.accept()
-        drawing = asyncio.create_task(self._draw())
+        drawing = asyncio.create_task(self._draw_on())
         try:
-            while True:
+            while not drawing.done():
                 await self._hear(await self._socket.receive_text())
-        except (WebSocketDisconnect, KeyError):  # a KeyError of bytes instead of text
+        except (WebSocketDisconnect, KeyError, RuntimeError):  # they left, sent bytes instead of text, or were left
             pass
         finally:
             self._wish = None  # so that what is being drawn stops
@@ -87,7 +91,7 @@ class Stream:
 
     def _take(self, said: object) -> None:
         if isinstance(said, dict) and set(said) == {"draw", "id"}:
-            self._wish = Wish(said["id"], said["draw"])
+            self._wish = Wish(whole("id", said["id"], low=0, high=_LAST_NUMBER), said["draw"])
         elif isinstance(said, dict) and set(said) == {"thumbnails", "group"}:
             group, wanted = text("group", said["group"]), said["thumbnails"]
             if not isinstance(wanted, list) or len(wanted) > MOST_THUMBNAILS:
@@ -98,6 +102,15 @@ class Stream:
         else:
             raise FieldError("message", said, "a wish to draw, or for thumbnails")
         self._news.set()
+
+    async def _draw_on(self) -> None:
+        """Draw; after an error the page is left, so that it comes again."""
+        try:
+            await self._draw()
+        except Exception as error:
+            reason = told(error).encode()[:_REASON].decode(errors="ignore")
+            with suppress(RuntimeError, WebSocketDisconnect):
+                await self._socket.close(1011, reason)
 
     async def _draw(self) -> None:
         """Do what is most urgent, again and again."""
@@ -149,7 +162,8 @@ class Stream:
         try:
             picture = await asyncio.to_thread(self._sketched, thumbnail.state)
         except Exception as error:
-            told(error)  # a thumbnail that cannot be is none
+            told(error)  # which prints it if nobody expected it
+            await self._say(joined({"kind": "thumbnail", **about}, b""))
             return
         await self._send("thumbnail", about, picture.shape, jpeg(picture, THUMBNAIL))
 
@@ -168,7 +182,7 @@ class Stream:
     async def _send(self, kind: str, about: Mapping[str, object], shape: tuple[int, ...], image: bytes) -> None:
         await self._say(joined({"kind": kind, **about, "height": shape[0], "width": shape[1]}, image))
 
-    async def _complain(self, number: object, error: Exception) -> None:
+    async def _complain(self, number: int | None, error: Exception) -> None:
         field = error.name if isinstance(error, FieldError) else None
         await self._say(json.dumps({"kind": "error", "id": number, "field": field, "line": told(error)}))
 

@@ -17,14 +17,21 @@ from stylegan_torch import __version__
 from stylegan_torch.drawing.draw import noise_sizes
 from stylegan_torch.drawing.images import ENCODERS, Picture, encode, to_pil
 from stylegan_torch.editing import latents as travelling
+from stylegan_torch.editing.latents import LatentsError
 from stylegan_torch.explorer.fields import choice
 from stylegan_torch.explorer.renderer import Renderer
-from stylegan_torch.explorer.shelf import Shelf
+from stylegan_torch.explorer.shelf import Shelf, digest_of
 from stylegan_torch.explorer.states import NOISES, PSI, STRENGTH, Base, Place, Request, complete, read_picture
+from stylegan_torch.explorer.unpacking import unpacked
+from stylegan_torch.files.npz_record import file_errors
 from stylegan_torch.networks.interface import Generator
 
 MOST_LATENTS = 1000
 """In a file that a visitor brings."""
+_BROUGHT_BYTES = 50_000_000
+"""To which such a file may unpack."""
+_STEM, _SUFFIX = 100, 10
+"""Characters of the name of what a visitor brings."""
 _HEX = 6
 """Digits that tell apart the names of a seed's pictures."""
 
@@ -127,8 +134,13 @@ class Studio:
     def stem(self, request: Request) -> str:
         """Return a name for a picture's files: another picture's is another."""
         picture = request.picture
-        digest = hashlib.sha256(self._line(request, "").encode()).hexdigest()[:_HEX]
-        start = f"seed{picture.base:04d}" if isinstance(picture.base, int) else Path(self._base(picture.base)).stem
+        made = self._line(request, "")
+        if isinstance(picture.base, int):
+            start = f"seed{picture.base:04d}"
+        else:
+            base = self.shelf.of(picture.base)
+            made, start = made + base.digest, Path(base.name).stem
+        digest = hashlib.sha256(made.encode()).hexdigest()[:_HEX]
         return re.sub(r"[^A-Za-z0-9._-]", "_", f"{start}-{digest}")
 
     def picture_file(self, request: Request, state: object, picture: Picture | None = None) -> File:
@@ -157,13 +169,10 @@ class Studio:
     def _line(self, request: Request, stem: str) -> str:
         picture = request.picture
         if isinstance(picture.base, Path):
-            picture = replace(picture, base=Path(self._base(picture.base)))
+            picture = replace(picture, base=Path(self.shelf.of(picture.base).name))
         written = ["--out", f"{stem}.png", "--save-latents", f"{stem}.npz"]
         network = self.networks[request.network]
         return shlex.join(["stylegan", "draw", *network.options, *network.drawing, *picture.arguments(), *written])
-
-    def _base(self, path: Path) -> str:
-        return self.shelf.of(path).name
 
     def bring(self, network: object, name: str, content: bytes) -> dict[str, object]:
         """Take up a file of latents for pictures to begin with; returns its name and rows.
@@ -172,17 +181,20 @@ class Studio:
             StyleGANError: if it holds none for this network.
         """
         chosen, folder = self.network_name(network), self.shelf.new_folder()
-        G = self.renderer(chosen).G
+        G, path = self.renderer(chosen).G, folder / "base.npz"
         try:
-            brought = folder / f"brought{Path(name).suffix.lower()}"
+            brought = folder / "the file"
             brought.write_bytes(content)
+            with file_errors(brought, "latents (.npz)", LatentsError):
+                if unpacked(brought) > _BROUGHT_BYTES:
+                    raise LatentsError(f"Latents: they unpack to more than {_BROUGHT_BYTES // 1_000_000} MB")
             latents = travelling.load(brought, G, MOST_LATENTS)
             brought.unlink()
-            travelling.save(folder / "base.npz", latents)
+            travelling.save(path, latents)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        base = Base(folder / "base.npz", chosen, Path(name).name, len(latents))
+        base = Base(path, chosen, file_name(name, "latents.npz"), len(latents), digest_of(path))
         return {"latents": self.shelf.put(base), "name": base.name, "rows": base.rows}
 
 
@@ -192,6 +204,12 @@ def layer_names(G: Generator) -> list[str]:
     if sides is None:
         return [f"layer {i}" for i in range(G.num_ws)]
     return [f"{sides[i * len(sides) // G.num_ws]}²" for i in range(G.num_ws)]
+
+
+def file_name(name: str, otherwise: str) -> str:
+    """Return the name of a visitor's file: without folders, no longer than a disk takes; `otherwise` if it has none."""
+    path = Path(re.sub(r"[\x00-\x1f\x7f]", "", name))
+    return path.stem[:_STEM] + path.suffix[:_SUFFIX] if path.name.strip(".") else otherwise
 
 
 def jpeg(picture: Picture, side: int | None = None) -> bytes:
@@ -204,9 +222,9 @@ def jpeg(picture: Picture, side: int | None = None) -> bytes:
     return file.getvalue()
 
 
-def frame(header: Mapping[str, object], picture: Picture | None = None, side: int | None = None) -> bytes:
+def frame(header: Mapping[str, object], picture: Picture | None = None) -> bytes:
     """Return what pages are told: four bytes with the length of a header, the header as JSON, and a JPEG."""
-    return joined(header, b"" if picture is None else jpeg(picture, side))
+    return joined(header, b"" if picture is None else jpeg(picture))
 
 
 def joined(header: Mapping[str, object], image: bytes) -> bytes:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
@@ -40,9 +42,10 @@ ROUTES = {
     **dict.fromkeys(("/latents", "/projection"), UPLOAD_BYTES),
 }
 """The paths that are served, and the bytes that may be sent there."""
+_Read = TypeVar("_Read")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -75,6 +78,7 @@ class _Server:
     def __init__(self, studio: Studio, projector: Projector) -> None:
         self._studio, self._projector = studio, projector
         self._streams = 0
+        self._reader = ThreadPoolExecutor(1, "reading")  # what visitors bring is unpacked one at a time
 
     async def index(self, request: WebRequest) -> Response:
         return FileResponse(PAGE / "index.html")
@@ -97,16 +101,20 @@ class _Server:
 
     async def bring(self, request: WebRequest) -> Response:
         network, name = (request.query_params.get(each) for each in ("network", "name"))
-        content = await request.body()
-        return JSONResponse(await asyncio.to_thread(self._studio.bring, network, name or "latents", content))
+        content = await _body(request)
+        return JSONResponse(await self._read(partial(self._studio.bring, network, name or "", content)))
 
     async def project(self, request: WebRequest) -> Response:
-        content = await request.body()
-        job = await asyncio.to_thread(self._projector.read, content, dict(request.query_params))
+        content = await _body(request)
+        job = await self._read(partial(self._projector.read, content, dict(request.query_params)))
         return StreamingResponse(self._projector.frames(job), media_type="application/octet-stream")
+
+    async def _read(self, read: Callable[[], _Read]) -> _Read:
+        return await asyncio.get_running_loop().run_in_executor(self._reader, read)
 
     async def stream(self, socket: WebSocket) -> None:
         if self._streams >= STREAMS:
+            await socket.accept()  # or the page would not be told why
             await socket.close(1013, "too many pages are open: try again later")
             return
         self._streams += 1
@@ -114,6 +122,11 @@ class _Server:
             await Stream(self._studio, socket).run()
         finally:
             self._streams -= 1
+
+
+async def _body(request: WebRequest) -> bytes:
+    """Return a body that the request doesn't keep: a projection outlives it."""
+    return b"".join([part async for part in request.stream()])
 
 
 async def _json(request: WebRequest) -> object:

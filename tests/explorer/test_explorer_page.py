@@ -247,7 +247,7 @@ def test_a_photograph_is_projected(page: Any, tmp_path: Path) -> None:
     page.locator("#status", has_text="Steps: 0 is not a whole number from 1 to 2000").wait_for()
     page.fill("#steps", "2000")
     page.click("#project")
-    page.locator("#projection", has_text="Step").wait_for()
+    page.locator("#progress", has_text="Step").wait_for()
     page.get_by_role("button", name="Stop").click()
     page.locator("#projection", has_text="Stopped.").wait_for()
     page.fill("#steps", "2")
@@ -268,6 +268,52 @@ def test_a_photograph_is_projected(page: Any, tmp_path: Path) -> None:
 def test_an_address_that_says_nothing_usable(url: str, browser: Any, state: object) -> None:
     with visiting(browser, _with(url, state), prefix=url) as page:
         _finished(page, "--seeds 0 ")
+
+
+def test_more_than_the_server_takes_at_once_is_asked_for_bit_by_bit(url: str, browser: Any) -> None:
+    moves = [{"directions": kind, "index": i, "strength": 0.1} for kind in ("pca", "sefa") for i in range(30)]
+    counted = """window.sockets = 0;
+    WebSocket = class extends WebSocket { constructor(...all) { super(...all); sockets += 1; } };"""
+    with visiting(browser, _with(url, {"seed": 7, "moves": moves}), prefix=url, script=counted) as page:
+        _finished(page, "--seeds 7 ")
+        for _ in range(3):
+            page.get_by_role("button", name="Show more").click()
+        page.locator("img.waiting").first.wait_for(state="detached")
+        assert page.locator(".direction img").count() > 64
+        assert page.evaluate("sockets") == 1
+
+
+def test_what_is_no_state_changes_nothing(page: Any) -> None:
+    paste = """text => {
+      const data = new DataTransfer();
+      data.setData('text', text);
+      window.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data}));
+    }"""
+    page.fill("#seed", "7")
+    _finished(page, "--seeds 7 ")
+    address = page.url
+    page.locator("#skip").press("Enter")
+    assert page.evaluate("document.activeElement.id") == "panel"
+    for text in ("", "7", "[]", '{"name": "x"}', "https://example.org/#panel"):
+        page.evaluate(paste, text)
+    assert (page.input_value("#seed"), page.url) == ("7", address)
+    page.evaluate("new Promise((done) => { addEventListener('hashchange', done); location.hash = 'panel'; })")
+    assert page.input_value("#seed") == "7"
+    page.evaluate(paste, '{"seed": 8}')
+    _finished(page, "--seeds 8 ")
+
+
+def test_a_network_that_is_not_there_gives_way_to_the_first(url: str, browser: Any) -> None:
+    address = _with(url, {"network": "gone", "seed": 7})
+    with visiting(browser, address, prefix=url, expected="status of 400") as page:
+        page.locator("#status", has_text="'gone' is not one of").wait_for()
+        assert "demo" in _finished(page, "--seeds 7 ")
+
+
+def test_a_network_is_asked_for_again_when_nothing_was_answered(url: str, browser: Any) -> None:
+    once = "const ask = fetch; window.fetch = () => { window.fetch = ask; return Promise.reject(new TypeError()); };"
+    with visiting(browser, _with(url, {"network": "ada-cond.pkl"}), prefix=url, script=once) as page:
+        assert "ada-cond.pkl" in _finished(page)
 
 
 def test_the_package_has_the_page() -> None:

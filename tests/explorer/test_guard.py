@@ -264,6 +264,55 @@ def test_bodies_that_are_read_at_once_have_a_limit() -> None:
     assert asyncio.run(visits()) == [503, 200, 200]
 
 
+def _slow(guard: Guard, first: bytes) -> list[Any]:
+    """Return what is answered to a body of which only this comes."""
+    messages, sent = [{"type": "http.request", "body": first, "more_body": True}], list[Any]()
+
+    async def receive() -> Any:
+        return messages.pop() if messages else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope: Any = {"type": "http", "scheme": "http", "method": "POST", "path": "/upload"}
+    scope |= {"server": ("127.0.0.1", 7860), "headers": [(b"host", b"localhost:7860")]}
+    asyncio.run(guard(scope, receive, send))
+    return sent
+
+
+@pytest.mark.parametrize("limit", ["_BODY_SILENT", "_BODY_LONGEST"])
+def test_a_body_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
+    monkeypatch.setattr(f"stylegan_torch.explorer.guard.{limit}", 0.01)
+    monkeypatch.setattr("stylegan_torch.explorer.guard._SILENT", 0.01)
+    start, body = _slow(Guard(Application(), routes=ROUTES, at_once=100), b"x")
+    assert (start["status"], body["body"]) == (408, b"what is sent takes too long\n")
+
+
+def test_a_body_counts_until_it_is_answered() -> None:
+    asked = list[int]()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        if not asked:  # the first one goes on; meanwhile comes another
+            asked.append(1)
+            await guard(scope, body, send)
+
+    async def body() -> Any:
+        return {"type": "http.request", "body": b"x" * 60, "more_body": False}
+
+    statuses = list[int]()
+
+    async def send(message: Any) -> None:
+        statuses.append(message["status"])
+
+    guard = Guard(app, routes=ROUTES, at_once=100)
+    scope: Any = {"type": "http", "scheme": "http", "method": "POST", "path": "/upload"}
+    scope |= {"server": ("127.0.0.1", 7860), "headers": [(b"host", b"localhost:7860")]}
+    asyncio.run(guard(scope, body, send))
+    assert statuses == [200, 200]
+
+
 def test_what_is_no_request_passes() -> None:
     seen = list[str]()
 

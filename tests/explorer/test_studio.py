@@ -155,8 +155,10 @@ def _zipped(content: bytes) -> bytes:
     ("content", "said"),
     [
         (lambda _: b"not latents", "is damaged, or not a file of latents"),
-        (lambda _: _zipped(_npy((1_000_000_000, 8, 16), 100_000)), "is damaged, or not a file of latents"),
-        (lambda _: _zipped(bytes(300 << 20)), "unpacks to far more"),
+        (lambda _: _zipped(_npy((-1, 8, 16), 100_000)), "is damaged, or not a file of latents"),
+        (lambda _: _zipped(_npy((1_000_000_000, 8, 16), 100_000)), "they unpack to more than 50 MB"),
+        (lambda _: _npy((1_000_000_000, 8, 16), 100_000), "they unpack to more than 50 MB"),
+        (lambda _: _zipped(bytes(51_000_000)), "they unpack to more than 50 MB"),
         (lambda made: _ws(made, studio.MOST_LATENTS + 1), "1000 are the most that can be taken here"),
     ],
 )
@@ -165,6 +167,40 @@ def test_latents_that_cannot_be_used(small: Studio, content: Callable[[Studio], 
     with pytest.raises(StyleGANError, match=said):
         small.bring("small", "w.npz", content(small))
     assert list(small.shelf.folder.iterdir()) == before
+
+
+def test_what_alone_is_too_large_to_be_kept(small: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = list(small.shelf.folder.iterdir())
+    monkeypatch.setattr(shelf, "MOST_BYTES", 100)
+    with pytest.raises(StyleGANError, match=r"w\.npz is too large to be kept here"):
+        small.bring("small", "w.npz", _ws(small))
+    assert list(small.shelf.folder.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("a/b.npz", "b.npz"),
+        ("", "latents.npz"),
+        ("/", "latents.npz"),
+        ("a/..", "latents.npz"),
+        ("\0\n", "latents.npz"),
+        ("w\0.n\0pz", "w.npz"),
+        (f"{'x' * 5000}.npy", f"{'x' * 100}.npy"),
+        (f"x.{'y' * 5000}", f"x.{'y' * 9}"),
+    ],
+)
+def test_any_name_of_a_file_can_be_brought(small: Studio, given: str, name: str) -> None:
+    brought = small.bring("small", given, _ws(small))
+    assert brought["name"] == name
+    assert small.latents_file(small.read({"latents": brought["latents"]})).content
+
+
+def test_files_of_one_name_that_hold_other_latents(small: Studio) -> None:
+    one, same, other = (small.bring("small", "w.npz", content) for content in (_ws(small), _ws(small), _ws(small, 2)))
+    stems = [small.stem(small.read({"latents": each["latents"]})) for each in (one, same)]
+    assert stems[0] == stems[1] != small.stem(small.read({"latents": other["latents"], "row": 0}))
+    assert small.shelf.get(one["latents"]).digest != small.shelf.get(other["latents"]).digest
 
 
 def test_names_are_those_of_files_everywhere(small: Studio) -> None:
@@ -193,6 +229,10 @@ class Socket:
 
     async def accept(self) -> None:
         pass
+
+    async def close(self, code: int, reason: str) -> None:
+        self.told.put_nowait(({"kind": "closed", "code": code, "reason": reason}, b""))
+        self.said.put_nowait(None)
 
     async def receive_text(self) -> str:
         message = await self.said.get()
@@ -274,9 +314,14 @@ def test_thumbnails_come_when_nothing_else_is_to_be_drawn(small: Studio) -> None
         wanted = [{"key": str(i), "state": {"seed": i}} for i in range(3)]
         page.say(group="seeds", thumbnails=[*wanted, {"key": "odd", "state": {"seed": -1}}])
         page.say(draw={"seed": 9}, id=1)
-        told = [(await page.told.get())[0] for _ in range(5)]
-        assert [each["kind"] for each in told] == ["frame", "frame", *["thumbnail"] * 3]
-        assert [each["key"] for each in told[2:]] == ["0", "1", "2"]
+        told = [await page.told.get() for _ in range(6)]
+        assert [each["kind"] for each, _ in told] == ["frame", "frame", *["thumbnail"] * 4]
+        assert [(each["key"], bool(image)) for each, image in told[2:]] == [
+            ("0", True),
+            ("1", True),
+            ("2", True),
+            ("odd", False),
+        ]
 
     _visit(small, visit)
 
@@ -290,6 +335,8 @@ def test_a_page_that_says_odd_things_is_told(small: Studio) -> None:
             ("x", "message: 'x' is not JSON"),
             ("[" * 100_000, "is not JSON"),
             ("[]", "message: [] is not a wish to draw, or for thumbnails"),
+            ('{"draw": {}, "id": []}', "id: [] is not a whole number"),
+            ('{"draw": {}, "id": 1e400}', "id: inf is not a whole number"),
             ('{"thumbnails": 1, "group": "a"}', "thumbnails: 1 is not a list of at most 64"),
             ('{"thumbnails": [1], "group": "a"}', "thumbnail: 1 is not a key and a state"),
             ('{"thumbnails": [], "group": 7}', "group: 7 is not a text"),
@@ -303,6 +350,66 @@ def test_a_page_that_says_odd_things_is_told(small: Studio) -> None:
         assert (await page.told.get())[0]["kind"] == "frame"
 
     _visit(small, visit)
+
+
+def test_a_page_whose_drawing_broke_is_left_so_that_it_comes_again(
+    small: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("out of order")
+
+    monkeypatch.setattr(stream, "joined", broken)
+
+    async def visit(page: Socket) -> None:
+        page.say(draw={"seed": 1}, id=1)
+        told, _ = await page.told.get()
+        assert (told["kind"], told["code"]) == ("closed", 1011)
+
+    _visit(small, visit)
+
+
+def test_what_visitors_bring_is_unpacked_one_at_a_time(small: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    web = pytest.importorskip("stylegan_torch.explorer.web")
+    alone, overlaps = threading.Lock(), list[bool]()
+
+    def bring(*_: object) -> dict[str, object]:
+        overlaps.append(not alone.acquire(blocking=False))
+        threading.Event().wait(0.02)
+        alone.release()
+        return {}
+
+    monkeypatch.setattr(small, "bring", bring)
+    app = web.application(small)
+    scope = {"type": "http", "method": "POST", "path": "/latents", "headers": [], "query_string": b""}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"x", "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        pass
+
+    async def visits() -> None:
+        await asyncio.gather(*(app(dict(scope), receive, send) for _ in range(3)))
+
+    asyncio.run(visits())
+    assert overlaps == [False] * 3
+
+
+def test_a_page_too_many_is_told_why(small: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    web = pytest.importorskip("stylegan_torch.explorer.web")
+    monkeypatch.setattr(web, "STREAMS", 0)
+    sent = list[dict[str, Any]]()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {"type": "websocket", "path": "/stream", "headers": [], "query_string": b"", "subprotocols": []}
+    asyncio.run(web.application(small)(scope, receive, send))
+    assert [each["type"] for each in sent] == ["websocket.accept", "websocket.close"]
+    assert sent[1]["reason"] == "too many pages are open: try again later"
 
 
 def test_what_the_page_knows_of_a_network(small: Studio) -> None:
@@ -379,6 +486,8 @@ def test_projections_wait_in_line_and_stop_when_nobody_waits(small: Studio, monk
         assert b"Step " in await anext(first)
         assert b"target" in await anext(second)
         assert b"Waiting for the projections of others" in await anext(second)
+        with pytest.raises(StyleGANError, match="too many projections"):  # which is known before it is decoded
+            projector.read(b"no picture", {})
         third = asyncio.create_task(_told(projector.frames(jobs[2])))
         waiting = asyncio.ensure_future(anext(second))
         refused = (await third)[-1]

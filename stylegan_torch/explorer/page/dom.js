@@ -24,10 +24,29 @@ export function fold(section, title, note, ...children) {
   return details;
 }
 
-/** Read from local storage; what cannot be read is as if it were not there. */
+/** Put other children into an element; what has the focus keeps it, if a new one has the same data-key. */
+export function refill(element, children) {
+  const key = element.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  element.replaceChildren(...children);
+  if (key !== undefined) refocus(element, key);
+}
+
+/** Give the focus to what has a data-key in an element; returns whether there is such. */
+export function refocus(element, key) {
+  const found = [...element.querySelectorAll('[data-key]')].find((each) => each.dataset.key === key);
+  found?.focus({ preventScroll: true });
+  return Boolean(found);
+}
+
+const unwritten = new Map();
+/** What local storage has no room for, or is denied: it is kept as long as the page. */
+
+/** Read from local storage; what cannot be read, or is of another kind, is as if it were not there. */
 export function recall(key, otherwise) {
+  const alike = (value) => typeof value === typeof otherwise && Array.isArray(value) === Array.isArray(otherwise);
   try {
-    return JSON.parse(localStorage.getItem(key)) ?? otherwise;
+    const value = unwritten.get(key) ?? JSON.parse(localStorage.getItem(key));
+    return value !== null && alike(value) ? value : otherwise;
   } catch {
     return otherwise;
   }
@@ -37,8 +56,10 @@ export function recall(key, otherwise) {
 export function remember(key, value) {
   try {
     localStorage.setItem(key, JSON.stringify(value));
+    unwritten.delete(key);
     return true;
   } catch {
+    unwritten.set(key, value);
     return false;
   }
 }

@@ -25,31 +25,51 @@ const studio = {
   brought: (key) => broughtFiles.get(key), copy, tell, begin,
 };
 let parts = [];
-let history = null;
-let again = null;
-let commands = '';
+const history = historyPart(studio, byId('history'));
+const again = againPart(studio, byId('again'));
+const UNLIKE = { latents: null, row: 0, class: null, mixes: [], moves: [], psis: [] };
+/** What of a state no other network has. */
+const AGAIN = 1000;
+/** Milliseconds until it asks again of a network. */
 
-/** Make the parts anew for a network. */
+/** Show a network, if it is still the one that is wanted when it is known. */
 async function open(network) {
+  let facts;
   try {
-    studio.facts = await engine.about(network);
+    facts = await engine.about(network);
   } catch (error) {
-    tell(error.message, error.field);
-    byId('network').value = store.state.network ?? '';
+    if (network === opened) notOpened(network, error);
     return;
   }
-  const { facts } = studio;
+  if (network !== opened) return;
+  if (JSON.stringify(facts) !== JSON.stringify(studio.facts)) makeParts(facts);
+  byId('network').value = facts.network;
+  refresh();
+  engine.draw(store.state);
+}
+
+let reopening = 0;
+/** Ask again if the server is away; take the first network if there is no such one. */
+function notOpened(network, error) {
+  clearTimeout(reopening);
+  if (error.away) reopening = setTimeout(() => network === opened && open(network), AGAIN);
+  if (error.away || network === null) tell(error.message, error.field);
+  else {
+    store.change({ network: null, ...UNLIKE });
+    tell(`${error.message}. This is the first network.`, null, false);
+  }
+}
+
+/** Make the parts anew for a network. */
+function makeParts(facts) {
+  for (const each of parts) each.close?.();
+  studio.facts = facts;
   byId('facts').textContent = `${facts.origin.name ?? facts.network} · ${facts.resolution} px · ${facts.layers.length} layers`;
   const names = facts.networks;
   byId('network-field').hidden = names.length < 2;
   byId('network').replaceChildren(...names.map((name) => make('option', { value: name }, name)));
-  byId('network').value = facts.network;
-  history = historyPart(studio, byId('history'));
-  again = againPart(studio, byId('again'));
   const made = [[mixingPart, 'mixing'], [directionsPart, 'directions'], [padPart, 'pad'], [truncationPart, 'truncation'], [noisePart, 'noise'], [photographPart, 'photograph'], [seedsPart, 'seeds']];
   parts = made.map(([part, id]) => part(studio, byId(id)));
-  refresh();
-  engine.draw(store.state);
 }
 
 let opened = null;
@@ -78,16 +98,14 @@ function buttons() {
 
 /** Offer the files of a state, or none while something else is on the way. */
 function offer(state, line = '') {
-  commands = line;
   for (const id of ['download-png', 'download-npz']) byId(id).disabled = state === null;
-  again?.show(line);
-  byId('frame').classList.toggle('rough', state === null);
+  again.show(line);
 }
 
 async function frame({ detail }) {
   if (!(await stage.show(detail)) || !detail.whole || detail.state !== store.state) return;
   offer(detail.state, detail.commands);
-  tell('');
+  clearProblems();
   store.settle(detail.state);
   window.history.replaceState(null, '', written(detail.state) === '{}' ? location.pathname : `#${encodeURIComponent(written(detail.state))}`);
   history.keep(detail.state, stage.thumbnail());
@@ -101,7 +119,7 @@ function tell(line, field = null, wrong = true) {
   status.textContent = line;
   status.classList.toggle('wrong', wrong && line !== '');
   clearTimeout(hushing);
-  if (!wrong) hushing = setTimeout(() => tell(''), 3000);
+  if (!wrong) hushing = setTimeout(() => tell(''), 8000);
   if (!field) return;
   for (const each of document.querySelectorAll('[data-field]')) {
     if (each.dataset.field !== field) continue;
@@ -135,8 +153,9 @@ async function download(make_) {
   }
 }
 
-/** Take up latents for pictures to begin with. */
-function begin(about) {
+/** Take up latents for pictures to begin with, if their network is still the one that is shown. */
+function begin(about, network) {
+  if (network !== store.state.network) return;
   broughtFiles.set(about.latents, about);
   store.change({ latents: about.latents, row: 0, mixes: [], moves: [], noise: 'official' });
 }
@@ -144,7 +163,8 @@ function begin(about) {
 async function bring(file) {
   try {
     if (/\.(npz|npy)$/i.test(file.name)) {
-      begin(await engine.bring(file, store.state.network));
+      const { network } = store.state;
+      begin(await engine.bring(file, network), network);
       return;
     }
     const state = await stateOfPicture(file);
@@ -174,8 +194,11 @@ store.addEventListener('change', change);
 store.addEventListener('settled', buttons);
 engine.addEventListener('frame', frame);
 engine.addEventListener('problem', ({ detail }) => tell(`${detail.line}. The picture is the one before.`, detail.field));
-engine.addEventListener('away', () => tell('The server does not answer. Trying again …'));
-engine.addEventListener('back', () => tell(''));
+engine.addEventListener('away', ({ detail }) => tell(`${detail.reason || 'The server does not answer'}. Trying again …`));
+engine.addEventListener('back', () => {
+  tell('');
+  open(opened);
+});
 byId('dice').addEventListener('click', dice);
 byId('undo').addEventListener('click', () => store.undo());
 byId('redo').addEventListener('click', () => store.redo());
@@ -184,8 +207,15 @@ byId('help').addEventListener('click', keys['?']);
 byId('link').addEventListener('click', () => copy(new URL(`#${encodeURIComponent(written(store.state))}`, location.href).href, 'The link is copied.'));
 byId('download-png').addEventListener('click', () => download(engine.picture));
 byId('download-npz').addEventListener('click', () => download(engine.latents));
-byId('network').addEventListener('change', () => store.change({ network: byId('network').value, latents: null, row: 0, class: null, mixes: [], moves: [], psis: [] }));
-addEventListener('hashchange', () => store.change(complete(readAddress(location.hash))));
+byId('network').addEventListener('change', () => store.change({ network: byId('network').value, ...UNLIKE }));
+byId('skip').addEventListener('click', (event) => {
+  event.preventDefault(); // the address is the state's
+  byId('panel').focus();
+});
+addEventListener('hashchange', () => {
+  const state = location.hash ? readAddress(location.hash) : {};
+  if (state) store.change(complete(state));
+});
 addEventListener('keydown', (event) => {
   const typing = event.target.matches?.('input:not([type=range]):not([type=radio]), select, textarea, [contenteditable]');
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === 'z' && !typing) {
@@ -212,7 +242,7 @@ addEventListener('paste', (event) => {
   for (const file of event.clipboardData.files) bring(file);
   const text = event.clipboardData.getData('text').trim();
   const state = readAddress(text.includes('#') ? text.slice(text.indexOf('#')) : encodeURIComponent(text));
-  if (state && typeof state === 'object') store.change(complete(state));
+  if (state) store.change(complete(state));
 });
 
 opened = store.state.network;

@@ -1,5 +1,7 @@
 /** What a picture file says of itself. */
 
+import { isState } from './state.js';
+
 const SIGNATURE = [137, 80, 78, 71, 13, 10, 26, 10];
 
 /** Return the text fields of a PNG, by keyword. */
@@ -24,7 +26,8 @@ export function textsOfPng(buffer) {
 /** Return the page's state in a picture file; null if it has none. */
 export async function stateOfPicture(file) {
   try {
-    return JSON.parse(textsOfPng(await file.arrayBuffer())['stylegan-torch']).state ?? null;
+    const { state } = JSON.parse(textsOfPng(await file.arrayBuffer())['stylegan-torch']);
+    return isState(state) ? state : null;
   } catch {
     return null;
   }

@@ -21,9 +21,17 @@ export function complete(state) {
 
 export const written = (state) => JSON.stringify(compact(state));
 
+/** Whether this is an object with fields of a state; one without any is that of DEFAULTS. */
+export function isState(value) {
+  const names = typeof value === 'object' && value && !Array.isArray(value) ? Object.keys(value) : null;
+  return names !== null && (!names.length || names.some((name) => name in DEFAULTS));
+}
+
+/** Read the state in an address; null if there is another text. */
 export function readAddress(hash) {
   try {
-    return JSON.parse(decodeURIComponent(hash.replace(/^#/, '')));
+    const state = JSON.parse(decodeURIComponent(hash.replace(/^#/, '')));
+    return isState(state) ? state : null;
   } catch {
     return null;
   }

@@ -17,6 +17,7 @@ export class Thumbnails {
 
   /** Show states in images; of a group, the newest list counts: [{image, state}]. */
   show(group, items) {
+    for (const { key } of this.#shown.get(group) ?? []) this.#asked.delete(key);
     const shown = items.map(({ image, state }) => ({ image, state, text: written(state) }));
     this.#shown.set(group, shown);
     const missing = shown.filter((each) => !this.#put(each));
@@ -34,7 +35,7 @@ export class Thumbnails {
   #come({ key, blob }) {
     const text = this.#asked.get(key);
     this.#asked.delete(key);
-    if (!text || this.#urls.has(text)) return;
+    if (!text || !blob.size || this.#urls.has(text)) return;
     this.#urls.set(text, URL.createObjectURL(blob));
     for (const each of [...this.#shown.values()].flat()) if (each.text === text) this.#put(each);
     if (this.#urls.size > KEPT) {

@@ -4,17 +4,23 @@
  *   picture(state), latents(state) → {name, blob}              bring(file, network) → {latents, name, rows}
  *   project(file, options, show, signal) → {latents, name, rows, line}; show gets {kind: "target" | "progress", line, share, blob}
  * and the events "frame" {state, whole, commands, blob}, "thumbnail" {group, key, blob}, "problem" {field, line},
- * "away" and "back". Of what it is asked to draw, and of a group's thumbnails, the newest counts.
+ * "away" {reason} and "back". Of what it is asked to draw, and of a group's thumbnails, the newest counts; a thumbnail that
+ * cannot be has an empty blob.
  */
 import { compact } from '../state.js';
 
 const AGAIN = [500, 1000, 2000, 4000];
 /** Milliseconds until it tries to reach the server again. */
+const MESSAGE_BYTES = 200_000;
+/** What the server takes at once. */
+const BATCH = 32;
+const BATCH_BYTES = 100_000;
+/** Thumbnails that are asked for at once; what is left, when the last of these is there. */
 
 export class Problem extends Error {
-  constructor({ field, line }) {
+  constructor({ field, line, away = false }) {
     super(line);
-    this.field = field;
+    Object.assign(this, { field, away });
   }
 }
 
@@ -46,8 +52,24 @@ export class ServerEngine extends EventTarget {
   }
 
   thumbnails(group, wanted) {
-    this.#groups.set(group, wanted);
-    this.#say({ group, thumbnails: wanted.map(({ key, state }) => ({ key, state: compact(state) })) });
+    this.#groups.set(group, { left: wanted.map(({ key, state }) => ({ key, state: compact(state) })), asked: 0 });
+    this.#askSome(group);
+  }
+
+  #askSome(group) {
+    const wanted = this.#groups.get(group);
+    const some = batch(wanted.left);
+    wanted.asked = some.length;
+    this.#say({ group, thumbnails: some });
+  }
+
+  /** Note that a thumbnail was answered, as all that were asked before it. */
+  #answered({ group, key }) {
+    const wanted = this.#groups.get(group);
+    const count = wanted.left.findIndex((each) => each.key === key) + 1;
+    wanted.left.splice(0, count);
+    wanted.asked -= count;
+    if (count && !wanted.asked && wanted.left.length) this.#askSome(group);
   }
 
   picture = (state) => this.#file('picture.png', state);
@@ -86,14 +108,14 @@ export class ServerEngine extends EventTarget {
       answer = await fetch(url, options);
     } catch (error) {
       if (error.name === 'AbortError') throw error;
-      throw new Problem({ field: null, line: 'the server does not answer' });
+      throw new Problem({ field: null, line: 'the server does not answer', away: true });
     }
     if (answer.ok) return answer;
     const said = await answer.text();
     try {
       throw new Problem(JSON.parse(said));
     } catch (error) {
-      throw error instanceof Problem ? error : new Problem({ field: null, line: said.trim() });
+      throw error instanceof Problem ? error : new Problem({ field: null, line: said.trim(), away: answer.status > 500 });
     }
   }
 
@@ -104,21 +126,24 @@ export class ServerEngine extends EventTarget {
     this.#socket.binaryType = 'arraybuffer';
     this.#socket.onopen = () => {
       if (this.#failures) this.#tell('back');
-      this.#failures = 0;
       this.#busy = false;
       this.#waiting ??= this.#last;
       this.#next();
-      for (const [group, wanted] of this.#groups) this.thumbnails(group, wanted);
+      for (const group of this.#groups.keys()) this.#askSome(group);
     };
-    this.#socket.onclose = () => {
-      this.#tell('away');
+    this.#socket.onclose = ({ reason }) => {
+      this.#tell('away', { reason });
       setTimeout(() => this.#connect(), AGAIN[Math.min(this.#failures++, AGAIN.length - 1)]);
     };
     this.#socket.onmessage = ({ data }) => (typeof data === 'string' ? this.#hearProblem(JSON.parse(data)) : this.#hear(data));
   }
 
+  /** Say something, if the server is there; returns whether it is short enough. */
   #say(message) {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    const text = JSON.stringify(message);
+    if (bytesOf(text) > MESSAGE_BYTES) return false;
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(text);
+    return true;
   }
 
   /** Ask for the newest picture, once the one before is on the screen. */
@@ -129,27 +154,42 @@ export class ServerEngine extends EventTarget {
     this.#busy = true;
     this.#asked.set(++this.#number, state);
     this.#asked.delete(this.#number - 50);
-    this.#say({ draw: compact(state), id: this.#number });
+    if (!this.#say({ draw: compact(state), id: this.#number })) this.#hearProblem({ id: this.#number, field: null, line: 'This is more than the server takes' });
   }
 
   #hear(data) {
     const { header, blob } = opened(data, null);
+    this.#failures = 0;
     if (header.kind === 'frame') {
       this.#tell('frame', { ...header, state: this.#asked.get(header.id), blob });
       this.#busy = false;
       this.#next();
-    } else this.#tell('thumbnail', { ...header, blob });
+    } else {
+      this.#tell('thumbnail', { ...header, blob });
+      this.#answered(header);
+    }
   }
 
+  /** A problem of a state that is no longer wanted is none. */
   #hearProblem(problem) {
     this.#busy = false;
-    this.#tell('problem', problem);
+    if (problem.id === null || this.#asked.get(problem.id) === this.#last) this.#tell('problem', problem);
     this.#next();
   }
 
   #tell(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
+}
+
+const bytesOf = (text) => new TextEncoder().encode(text).length;
+
+/** The first of what is wanted, as many as can be asked for at once; one at least. */
+function batch(wanted) {
+  let bytes = 0;
+  const some = wanted.slice(0, BATCH);
+  const end = some.findIndex((each, i) => (bytes += bytesOf(JSON.stringify(each))) > BATCH_BYTES && i);
+  return end < 0 ? some : some.slice(0, end);
 }
 
 /** Take a frame apart: the length of its header, that, and an image. */

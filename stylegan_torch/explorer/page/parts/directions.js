@@ -1,5 +1,5 @@
 /** Directions: each with pictures of where it leads, a name of one's own, and a pin. */
-import { fold, make, recall, remember, round } from '../dom.js';
+import { fold, make, recall, refill, refocus, remember, round } from '../dom.js';
 import { layersList, layersText, moved, strengthOf } from '../state.js';
 import { layerBar } from './layer_bar.js';
 import { slider } from './slider.js';
@@ -12,25 +12,27 @@ const REACH = 6;
 export function directionsPart(studio, section) {
   const { store, facts } = studio;
   const key = `studio-names-${facts.key}`;
-  const notes = recall(key, {});
+  let notes = recall(key, {});
   /** By "pca:3": {name, pinned}. */
   let kind = facts.directions[0];
   let more = 0;
   let words = '';
-  const kinds = facts.directions.map((each) => make('button', { role: 'tab', onclick: () => choose(each) }, shortName(each.name)));
+  const kinds = facts.directions.map((each) => make('button', { onclick: () => choose(each) }, shortName(each.name)));
   const search = make('input', { type: 'search', placeholder: 'Find by name', 'aria-label': 'Find a direction by name', oninput: () => ((words = search.value.toLowerCase()), list()) });
   const zero = make('button', { className: 'quiet', onclick: () => store.change({ moves: [] }) }, 'All to zero');
   const bar = layerBar({ names: facts.layers, label: 'Layers that directions move', live: setLayers });
   const rows = make('div', { className: 'rows' });
   const further = make('button', { className: 'quiet wide', onclick: () => ((more += 12), list(), settled()) }, 'Show more');
   fold(section, 'Directions', '',
-    make('div', { className: 'line' }, make('div', { className: 'tabs', role: 'tablist', 'aria-label': 'Found by' }, ...kinds), search, zero),
+    make('div', { className: 'line' }, make('div', { className: 'tabs', role: 'group', 'aria-label': 'Found by' }, ...kinds), search, zero),
     rows, further,
     make('div', { className: 'line layers' }, make('span', {}, 'Layers moved'), bar.element));
 
   const noteOf = (index) => notes[`${kind.name}:${index}`] ?? {};
   function note(index, change) {
-    notes[`${kind.name}:${index}`] = { ...noteOf(index), ...change };
+    const all = recall(key, notes); // with what another page noted meanwhile
+    const name = `${kind.name}:${index}`;
+    notes = { ...all, [name]: { ...all[name], ...change } };
     remember(key, notes);
   }
   const nameOf = (index) => noteOf(index).name || `${shortName(kind.name)} ${index}`;
@@ -52,11 +54,12 @@ export function directionsPart(studio, section) {
     const side = (sign) => {
       const image = make('img', { alt: '', className: 'waiting', draggable: false });
       const word = sign < 0 ? 'Less' : 'More';
-      return { image, state: () => moved(store.state, kind.name, index, sign * LOOK), button: make('button', { className: 'look', 'aria-label': `${word} ${nameOf(index)}`, title: `${word} of it`, onclick: () => step(sign) }, image, make('span', { 'aria-hidden': 'true' }, sign < 0 ? '−' : '+')) };
+      return { image, state: () => moved(store.state, kind.name, index, sign * LOOK), button: make('button', { className: 'look', 'data-key': `${word} ${index}`, 'aria-label': `${word} ${nameOf(index)}`, title: `${word} of it`, onclick: () => step(sign) }, image, make('span', { 'aria-hidden': 'true' }, sign < 0 ? '−' : '+')) };
     };
     const [less, greater] = [side(-1), side(1)];
-    const rename = make('button', { className: 'quiet icon', 'aria-label': `Name ${nameOf(index)}`, title: 'Give it a name', onclick: () => naming(index, control) }, '✎');
-    const pin = make('button', { className: 'quiet icon', 'aria-label': `Pin ${nameOf(index)}`, 'aria-pressed': Boolean(noteOf(index).pinned), title: 'Keep it on top', onclick: () => (note(index, { pinned: !noteOf(index).pinned }), list(), settled()) }, noteOf(index).pinned ? '★' : '☆');
+    const rename = make('button', { className: 'quiet icon', 'data-key': `name ${index}`, 'aria-label': `Name ${nameOf(index)}`, title: 'Give it a name', onclick: () => naming(index, control) }, '✎');
+    const pin = make('button', { className: 'quiet icon', 'data-key': `pin ${index}`, 'aria-label': `Pin ${nameOf(index)}`, 'aria-pressed': Boolean(noteOf(index).pinned), title: 'Keep it on top', onclick: () => (note(index, { pinned: !noteOf(index).pinned }), list(), settled()) }, noteOf(index).pinned ? '★' : '☆');
+    control.element.querySelectorAll('input').forEach((each) => (each.dataset.key = `${each.type} ${index}`));
     control.element.append(rename, pin);
     return { index, control, less, greater, element: make('div', { className: 'direction' }, less.button, control.element, greater.button) };
   }
@@ -76,17 +79,18 @@ export function directionsPart(studio, section) {
 
   function naming(index, control) {
     const input = make('input', { type: 'text', value: noteOf(index).name ?? '', maxLength: 40, 'aria-label': 'Its name' });
-    const done = () => {
+    const done = (event) => {
       input.removeEventListener('blur', done);
       note(index, { name: input.value.trim() });
       list();
       settled();
       studio.renamed();
+      if (event.type !== 'blur') refocus(rows, `name ${index}`);
     };
     input.addEventListener('blur', done);
     input.addEventListener('keydown', (event) => {
-      if (event.key === 'Enter') done();
-      if (event.key === 'Escape') (input.value = noteOf(index).name ?? ''), done();
+      if (event.key === 'Escape') input.value = noteOf(index).name ?? '';
+      if (event.key === 'Enter' || event.key === 'Escape') event.preventDefault(), done(event); // and it presses no button
       event.stopPropagation();
     });
     control.name.replaceChildren(input);
@@ -97,7 +101,7 @@ export function directionsPart(studio, section) {
     kind = next;
     more = 0;
     layers = moves()[0]?.layers ?? '';
-    kinds.forEach((each, i) => each.setAttribute('aria-selected', facts.directions[i] === kind));
+    kinds.forEach((each, i) => each.setAttribute('aria-pressed', facts.directions[i] === kind));
     list();
     settled();
   }
@@ -105,7 +109,7 @@ export function directionsPart(studio, section) {
   function list() {
     const { first, count } = found();
     shown = first.map(row);
-    rows.replaceChildren(...shown.map(({ element }) => element));
+    refill(rows, shown.map(({ element }) => element));
     if (!shown.length) rows.replaceChildren(make('p', { className: 'note' }, 'No direction has such a name.'));
     further.hidden = count <= shown.length;
     update();

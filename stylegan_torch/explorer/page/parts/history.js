@@ -1,5 +1,5 @@
 /** What was drawn, in local storage: it is there again when the page is. */
-import { fold, make, recall, remember, save } from '../dom.js';
+import { fold, make, recall, refill, remember, save } from '../dom.js';
 import { compact, complete, written } from '../state.js';
 import { describe } from './stage.js';
 
@@ -17,18 +17,20 @@ export function historyPart(studio, section) {
   fold(section, 'History', '', empty, list, make('div', { className: 'line' }, make('span', { className: 'push' }), take, clear));
 
   function show() {
-    list.replaceChildren(...kept.map(({ state, picture }) => make('div', { role: 'listitem' },
-      make('button', { 'aria-label': `Back to the ${describe(complete(state)).replace('Picture', 'picture')}`, title: describe(complete(state)), onclick: () => store.change(complete(state)) },
+    refill(list, kept.map(({ state, picture }) => make('div', { role: 'listitem' },
+      make('button', { 'data-key': written(complete(state)), 'aria-label': `Back to the ${describe(complete(state)).replace('Picture', 'picture')}`, title: describe(complete(state)), onclick: () => store.change(complete(state)) },
         make('img', { src: picture, alt: '' })))));
     empty.hidden = kept.length > 0;
     take.disabled = clear.disabled = !kept.length;
   }
 
-  /** Keep what is on the screen. */
+  /** Keep what is on the screen, beside what other pages kept meanwhile. */
   function keep(state, picture) {
     const text = written(state);
-    kept = [{ state: compact(state), picture }, ...kept.filter((each) => written(complete(each.state)) !== text)].slice(0, KEPT);
-    while (!remember(KEY, kept) && kept.length) kept.pop();
+    kept = [{ state: compact(state), picture }, ...recall(KEY, kept).filter((each) => written(complete(each.state)) !== text)].slice(0, KEPT);
+    let count = kept.length;
+    while (count && !remember(KEY, kept.slice(0, count))) count -= 1;
+    if (!count) remember(KEY, kept); // nothing can be stored: until the page is left
     show();
   }
   show();

@@ -1,5 +1,5 @@
 /** Style mixing: rows of layers that come from other seeds. */
-import { fold, make, put } from '../dom.js';
+import { fold, make, put, refill } from '../dom.js';
 import { layersList, layersText } from '../state.js';
 import { layerBar } from './layer_bar.js';
 
@@ -29,7 +29,7 @@ export function mixingPart(studio, section) {
         make('div', { className: 'line', 'data-field': `Mix ${i + 1} seed` }, seed,
           make('button', { className: 'quiet icon', 'aria-label': `Another seed for mix ${i + 1}`, title: 'Another seed', onclick: () => change(i, { seed: Math.floor(Math.random() * 1e6) }) }, '⟳'),
           make('span', { className: 'push' }),
-          make('button', { className: 'quiet icon', 'aria-label': `Remove mix ${i + 1}`, title: 'Remove', onclick: () => remove(i) }, '×')),
+          make('button', { className: 'quiet icon', 'data-key': `remove ${i}`, 'aria-label': `Remove mix ${i + 1}`, title: 'Remove', onclick: () => remove(i) }, '×')),
         bar.element));
     return { element, image, seed, bar };
   }
@@ -39,7 +39,7 @@ export function mixingPart(studio, section) {
     const { mixes } = store.state;
     if (mixes.length !== shown.length) {
       shown = mixes.map((_, i) => row(i));
-      rows.replaceChildren(...shown.map(({ element }) => element));
+      refill(rows, shown.map(({ element }) => element));
     }
     mixes.forEach(({ seed, layers }, i) => {
       put(shown[i].seed, seed);

@@ -104,5 +104,5 @@ export function padPart(studio, section) {
     });
   }
   update();
-  return { update, settled };
+  return { update, settled, close: () => cancelAnimationFrame(gliding) };
 }

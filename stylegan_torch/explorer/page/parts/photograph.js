@@ -14,13 +14,15 @@ export function photographPart(studio, section) {
   const space = make('select', { id: 'space' }, ...options(facts.spaces));
   const steps = make('input', { type: 'number', id: 'steps', min: 1, max: facts.most_steps, step: 1, value: 300 });
   const start = make('button', { className: 'primary', id: 'project', disabled: true, onclick: () => (running ? running.abort() : project()) }, 'Project');
-  const bar = make('progress', { max: 1, value: 0, 'aria-label': 'How far the projection is', hidden: true });
+  const bar = make('progress', { max: 1, value: 0, 'aria-label': 'How far the projection is' });
+  const step = make('p', { className: 'note', 'aria-hidden': 'true' }); // as the bar says it
+  const progress = make('div', { id: 'progress', hidden: true }, bar, step);
   const line = make('p', { className: 'note', id: 'projection', role: 'status' }, 'Choose a photograph, or drop one anywhere.');
   const [aim, now] = ['What is aimed at', 'How near it is'].map((alt) => make('img', { alt, hidden: true }));
   const field = (name, text, input) => make('div', { 'data-field': name }, make('label', { for: input.id }, text), input);
   const details = fold(section, 'Photograph', 'find it in the network', make('div', { className: 'line' }, chooser, label, start),
     make('div', { className: 'fields' }, field('Fit', 'Fit', fit), field('Space', 'Space', space), field('Steps', 'Steps', steps)),
-    bar, line, make('div', { className: 'pair' }, aim, now));
+    progress, line, make('div', { className: 'pair' }, aim, now));
 
   function take(chosen) {
     if (!chosen) return;
@@ -31,8 +33,11 @@ export function photographPart(studio, section) {
   }
 
   function show({ kind, line: said, share, blob }) {
-    line.textContent = said;
-    if (share !== undefined) bar.value = share;
+    if (kind === 'target') line.textContent = said;
+    else {
+      bar.value = share;
+      bar.setAttribute('aria-valuetext', (step.textContent = said));
+    }
     if (!blob.size) return;
     const image = kind === 'target' ? aim : now;
     URL.revokeObjectURL(image.src);
@@ -41,17 +46,18 @@ export function photographPart(studio, section) {
   }
 
   async function project() {
+    const { network, class: label_ } = store.state;
     running = new AbortController();
     start.textContent = 'Stop';
-    bar.hidden = false;
+    progress.hidden = false;
     bar.value = 0;
+    step.textContent = '';
     now.hidden = true;
     try {
-      const { network, class: label_ } = store.state;
       const asked = { network, class: label_, fit: fit.value, space: space.value, steps: steps.value };
       const found = await engine.project(file, asked, show, running.signal);
       line.textContent = found.line;
-      studio.begin(found);
+      studio.begin(found, network);
     } catch (error) {
       const stopped = error.name === 'AbortError';
       line.textContent = stopped ? 'Stopped.' : error.message;
@@ -59,8 +65,8 @@ export function photographPart(studio, section) {
     } finally {
       running = null;
       start.textContent = 'Project';
-      bar.hidden = true;
+      progress.hidden = true;
     }
   }
-  return { update: () => {}, take };
+  return { update: () => {}, take, close: () => running?.abort() };
 }

@@ -1,13 +1,14 @@
 /** The strip of seeds: pick one, mix one in, pin those to come back to. */
-import { make, put, recall, remember } from '../dom.js';
+import { make, put, recall, refill, remember } from '../dom.js';
 
 const SHOWN = 24;
 const LAST = 2 ** 32 - 1;
+const MOST_PINS = 48;
 
 export function seedsPart(studio, section) {
   const { store, thumbs } = studio;
   const key = `studio-pins-${studio.facts.key}`;
-  let pins = recall(key, []);
+  let pins = recall(key, []).slice(0, MOST_PINS);
   let start = Math.max(0, store.state.seed - 2);
   const seed = make('input', { type: 'number', id: 'seed', min: 0, max: LAST, step: 1 });
   const pin = make('button', { className: 'quiet', 'aria-pressed': 'false' }, 'Pin');
@@ -29,10 +30,11 @@ export function seedsPart(studio, section) {
 
   function cell(value) {
     const image = make('img', { alt: '', className: 'waiting', draggable: false });
-    const mix = make('button', { className: 'mix', tabIndex: -1, title: `Mix seed ${value} in (M)`, 'aria-label': `Mix seed ${value} in`, onclick: (event) => (event.stopPropagation(), mixIn(value)) }, '+');
+    const mix = make('button', { className: 'mix', 'data-key': `mix ${value}`, tabIndex: -1, title: `Mix seed ${value} in (M)`, 'aria-label': `Mix seed ${value} in`, onclick: (event) => (event.stopPropagation(), mixIn(value)) }, '+');
     const element = make('div', {
-      className: 'seed', role: 'option', tabIndex: -1, 'aria-label': `Seed ${value}`, onclick: () => pick(value),
+      className: 'seed', role: 'option', 'data-key': `seed ${value}`, tabIndex: -1, 'aria-label': `Seed ${value}`, onclick: () => pick(value),
       onkeydown: (event) => {
+        if (event.target !== element) return; // but the button in it
         const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
         const cells = [...strip.children];
         if (step) {
@@ -57,10 +59,8 @@ export function seedsPart(studio, section) {
     const wanted = JSON.stringify([listed(), pins, network, psi, label]);
     if (wanted === drawn) return mark();
     drawn = wanted;
-    const focused = document.activeElement?.dataset?.seed;
     const cells = listed().map(cell);
-    strip.replaceChildren(...cells.map(({ element }) => element));
-    if (focused !== undefined) strip.querySelector(`[data-seed="${focused}"]`)?.focus();
+    refill(strip, cells.map(({ element }) => element));
     const plain = { network, psi, class: label, seed: 0, latents: null, row: 0, psis: [], mixes: [], moves: [], noise: 'official', noise_seed: 0 };
     thumbs.show('seeds', cells.map(({ image, value }) => ({ image, state: { ...plain, seed: value } })));
     mark();
@@ -77,6 +77,7 @@ export function seedsPart(studio, section) {
     }
     if (!any && strip.firstChild) strip.firstChild.tabIndex = 0;
     pin.setAttribute('aria-pressed', pins.includes(current));
+    pin.disabled = pins.length >= MOST_PINS && !pins.includes(current);
   }
 
   function update() {
@@ -108,7 +109,8 @@ export function seedsPart(studio, section) {
   on.addEventListener('click', () => page(1));
   pin.addEventListener('click', () => {
     const { seed: current } = store.state;
-    pins = pins.includes(current) ? pins.filter((each) => each !== current) : [...pins, current];
+    const others = recall(key, pins).filter((each) => each !== current); // with those of another page
+    pins = (pins.includes(current) ? others : [...others, current]).slice(0, MOST_PINS);
     remember(key, pins);
     list();
   });
