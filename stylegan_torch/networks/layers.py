@@ -71,7 +71,8 @@ def activate_(x: Tensor, activation: str, clamp: float | None = None, *, with_ga
 
 def laid_out(x: Tensor) -> Tensor:
     """Return a map or kernel [., ., ., .] as its device convolves it fastest: channels-last on a CPU."""
-    if not x.is_cpu or torch._C._functorch.is_batchedtensor(x):  # which vmap cannot lay out
+    mapped = not torch.compiler.is_compiling() and torch._C._functorch.is_batchedtensor(x)  # vmap cannot lay it out
+    if mapped or not x.is_cpu:
         return x
     return x.contiguous(memory_format=torch.channels_last)
 
@@ -271,7 +272,7 @@ def scaled_conv2d(
 def _kernel_is_smaller(x: Tensor, weight: Tensor, up: int) -> bool:
     """Tell whether a kernel is smaller than the maps of a sample; never on a card or in a graph, which batches suit."""
     device = META_STANDS_FOR.get() if x.is_meta else x.device.type
-    if device != "cpu" or torch.compiler.is_compiling() or torch.jit.is_tracing() or not x.shape[0]:
+    if device != "cpu" or torch.compiler.is_compiling() or torch._C._get_tracing_state() or not x.shape[0]:
         return False
     outputs, inputs = weight.shape[:2]
     return weight.numel() < x.shape[2] * x.shape[3] * (inputs + outputs * up**2)

@@ -30,7 +30,7 @@ def test_no_pictures(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES[2:])
 def test_a_traced_network_takes_any_batch(name: str) -> None:
     G, z = _generator(name), torch.randn(3, 2, _generator(name).z_dim)
-    traced = torch.jit.trace(G, (z[0, :1],), check_trace=False)
+    traced = torch.jit.trace(G, (z[0, :1],), check_trace=False)  # type: ignore[no-untyped-call]
     torch.testing.assert_close(traced(z[1]), G(z[1]), atol=1e-4, rtol=1e-4)
 
 
