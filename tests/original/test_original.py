@@ -73,7 +73,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", cases(MADE, long=["config-d", "stylegan1", "stylegan2"]))
+@pytest.mark.parametrize("name", cases(MADE, long=["ada", "config-d", "stylegan1", "stylegan2"]))
 def test_made_exported_converted_verified(name: str, made: Path, tmp_path: Path) -> None:
     source, dump, reference = made / f"{name}.pkl", tmp_path / "run.npz", tmp_path / "reference.npz"
     options = ["--seeds", "3-7", "--class", 1, "--layers", *([] if name == "progan" else ["--truncation", 0.7])]
@@ -125,6 +125,7 @@ def _with_source(case: str, path: Path) -> Path:
             "sg2-orig",
             "sg2-resnet",
             "sg2-revised",
+            "sg2-skip",
             "ada-cond",
             "ada",
             "sg1",
