@@ -353,7 +353,6 @@ def modulated_conv2d(
         bias: [O], added to the result.
         gain: factor on the result, less the bias.
     """
-
     weight, factors = laid_out(weight), None
     if demodulate:
         factors = torch.rsqrt(styles.square() @ weight.square().sum(dim=(2, 3)).t() + 1e-8) * gain
