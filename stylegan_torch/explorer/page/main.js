@@ -1,6 +1,6 @@
 /** The page: one state, one engine that draws it, and parts that show and change it. */
 import { byId, make, save } from './dom.js';
-import { ServerEngine } from './engines/server.js';
+import { chosenEngine } from './engines/chosen.js';
 import { againPart } from './parts/again.js';
 import { directionsPart } from './parts/directions.js';
 import { historyPart } from './parts/history.js';
@@ -15,7 +15,7 @@ import { stateOfPicture } from './pictures.js';
 import { complete, readAddress, Store, written } from './state.js';
 import { Thumbnails } from './thumbnails.js';
 
-const engine = new ServerEngine();
+const engine = await chosenEngine();
 const stage = new Stage();
 const store = new Store(readAddress(location.hash));
 const broughtFiles = new Map();
@@ -24,6 +24,11 @@ const studio = {
   mixIn: () => {}, directionNames: () => [], renamed: () => parts.forEach((each) => each.settled?.()),
   brought: (key) => broughtFiles.get(key), copy, tell, begin,
 };
+const PARTS = [
+  [mixingPart, 'mixing'], [directionsPart, 'directions'], [padPart, 'pad'], [truncationPart, 'truncation'], [noisePart, 'noise'],
+  [photographPart, 'photograph', 'project'], [seedsPart, 'seeds'],
+];
+/** Parts, where they are, and what the engine must be able to do for them; the seeds are the last. */
 let parts = [];
 const history = historyPart(studio, byId('history'));
 const again = againPart(studio, byId('again'));
@@ -68,7 +73,7 @@ function makeParts(facts) {
   const names = facts.networks;
   byId('network-field').hidden = names.length < 2;
   byId('network').replaceChildren(...names.map((name) => make('option', { value: name }, name)));
-  const made = [[mixingPart, 'mixing'], [directionsPart, 'directions'], [padPart, 'pad'], [truncationPart, 'truncation'], [noisePart, 'noise'], [photographPart, 'photograph'], [seedsPart, 'seeds']];
+  const made = PARTS.filter(([, id, needs]) => !(byId(id).hidden = needs && !engine.can[needs]));
   parts = made.map(([part, id]) => part(studio, byId(id)));
 }
 
@@ -171,7 +176,8 @@ async function bring(file) {
     if (state) store.change(complete(state));
     else {
       parts.find((each) => each.take)?.take(file);
-      tell(`${file.name} does not say how it was made: below, it can be projected as a photograph.`, null, false);
+      const way = engine.can.project ? ': below, it can be projected as a photograph.' : '.';
+      tell(`${file.name} does not say how it was made${way}`, null, false);
     }
   } catch (error) {
     tell(error.message, error.field);
@@ -195,6 +201,8 @@ store.addEventListener('settled', buttons);
 engine.addEventListener('frame', frame);
 engine.addEventListener('problem', ({ detail }) => tell(`${detail.line}. The picture is the one before.`, detail.field));
 engine.addEventListener('away', ({ detail }) => tell(`${detail.reason || 'The server does not answer'}. Trying again …`));
+engine.addEventListener('loading', ({ detail }) => tell(`Loading the network: ${Math.round(100 * detail.share)} %`, null, false));
+engine.addEventListener('opened', () => tell(''));
 engine.addEventListener('back', () => {
   tell('');
   open(opened);

@@ -3,11 +3,17 @@
  *   about(network) → what a page must know of a network        draw(state), thumbnails(group, [{key, state}])
  *   picture(state), latents(state) → {name, blob}              bring(file, network) → {latents, name, rows}
  *   project(file, options, show, signal) → {latents, name, rows, line}; show gets {kind: "target" | "progress", line, share, blob}
+ *   can → {ability: true}: what it does beyond drawing, such as "bring" and "project". A part of the page that needs an ability
+ *     says so in main.js, and is hidden where the engine lacks it; inside a part, ask `engine.can.…`. A new one has one name
+ *     here and stands in the engines that have it: the one of onnx.js has no server, so nothing that runs PyTorch.
+ *   again → what is said of the command line that makes a picture again
  * and the events "frame" {state, whole, commands, blob}, "thumbnail" {group, key, blob}, "problem" {field, line},
- * "away" {reason} and "back". Of what it is asked to draw, and of a group's thumbnails, the newest counts; a thumbnail that
+ * "away" {reason}, "back" and, of a network on its way, "loading" {share} and "opened". A frame's blob is what
+ * createImageBitmap takes. Of what it is asked to draw, and of a group's thumbnails, the newest counts; a thumbnail that
  * cannot be has an empty blob.
  */
 import { compact } from '../state.js';
+import { Problem } from './problem.js';
 
 const AGAIN = [500, 1000, 2000, 4000];
 /** Milliseconds until it tries to reach the server again. */
@@ -17,14 +23,9 @@ const BATCH = 32;
 const BATCH_BYTES = 100_000;
 /** Thumbnails that are asked for at once; what is left, when the last of these is there. */
 
-export class Problem extends Error {
-  constructor({ field, line, away = false }) {
-    super(line);
-    Object.assign(this, { field, away });
-  }
-}
-
 export class ServerEngine extends EventTarget {
+  can = Object.freeze({ bring: true, project: true });
+  again = 'bit for bit, on a command line';
   #socket = null;
   #number = 0;
   #asked = new Map();
