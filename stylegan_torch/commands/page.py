@@ -73,8 +73,9 @@ def page(
 ) -> None:
     """Write the page of `stylegan explore` for NETWORK to FOLDER, with all that it takes to draw.
 
-    The folder is for any static host, and asks for nothing elsewhere: pictures are drawn by onnxruntime-web in the browser,
-    on the processor, or by WebGPU where that is there and draws the same. Projecting photographs is left out.
+    The folder is for any static host, and asks for nothing elsewhere: onnxruntime-web draws in the browser, on the
+    processor, or by WebGPU where that is there and draws the same. What takes PyTorch, such as projecting photographs,
+    is left out.
     """
     from stylegan_torch.explorer.folder import refuse_folder
 

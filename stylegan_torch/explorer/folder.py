@@ -42,7 +42,8 @@ SERVERS = ("engines/server.js",)
 """What of the page only a server's needs."""
 _HEAD = """\
     <meta http-equiv="Content-Security-Policy" content="default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
-style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'">
+style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; \
+form-action 'none'">
     <meta name="network" content="network.json">
     <script src="page/engines/opened.js"></script>
 """
@@ -103,7 +104,7 @@ def page_files(
 
 
 def _about(facts: JsonObject, G: Generator, models: Models, origin: Origin, seeds: Sequence[int]) -> JsonObject:
-    """Return `network.json`: "facts" as a server tells them, and what else it takes to draw and to tell of a picture."""
+    """Return `network.json`: "facts" as a server tells them, and what else it takes to draw."""
     kinds = [{**each, "name": Path(each["name"]).name} for each in facts["directions"]]
     noises = list(facts["noises"])
     if "random" in noises and not _takes_normal_noise(G):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -25,6 +25,8 @@ WEBGPU = ("ort.webgpu.min.mjs", "ort-wasm-simd-threaded.asyncify.mjs", "ort-wasm
 """What draws on a graphics card, by WebGPU."""
 _UNPACKED = "package/dist"
 """Where they are in the package."""
+_SOON = ("--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=5000")
+"""Without them, npm tries for minutes where there is no connection."""
 _WAY_OUT = f"or give the unpacked package {PACKAGE} {VERSION} by --runtime"
 
 
@@ -57,11 +59,13 @@ def _of_folder(folder: Path, webgpu: bool) -> dict[str, bytes]:
 
 
 def _of_package(package: bytes, wanted: tuple[str, ...]) -> dict[str, bytes]:
-    found: Mapping[str, bytes] = {}
+    found = {}
     with tarfile.open(fileobj=BytesIO(package)) as archive:
-        members = {member.name: member for member in archive if member.isfile()}
-        found = {name: archive.extractfile(members[f"{_UNPACKED}/{name}"]).read() for name in wanted}  # type: ignore[union-attr]
-    return dict(found)
+        for name in wanted:
+            content = archive.extractfile(f"{_UNPACKED}/{name}")
+            assert content is not None  # as the hash is right
+            found[name] = content.read()
+    return found
 
 
 def _package() -> bytes:
@@ -82,12 +86,13 @@ def _downloaded() -> bytes:
     if npm is None:
         raise RuntimeFilesError(f"npm, which brings {PACKAGE}, is not here: install Node.js, {_WAY_OUT}")
     with tempfile.TemporaryDirectory() as folder:
-        command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--ignore-scripts", "--silent"]
+        command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--ignore-scripts", *_SOON]
         ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", check=False)
         packed = list(Path(folder).glob("*.tgz"))
         if ran.returncode or not packed:
-            said = (ran.stderr.strip() or ran.stdout.strip() or "it says nothing").splitlines()[-1]
-            raise RuntimeFilesError(f"npm could not bring {PACKAGE} {VERSION} ({said}): try again, {_WAY_OUT}")
+            code = re.search(r"\bcode (\w+)", ran.stderr)
+            reason = f" ({code[1]})" if code else ""
+            raise RuntimeFilesError(f"npm could not bring {PACKAGE} {VERSION}{reason}: try again, {_WAY_OUT}")
         return packed[0].read_bytes()
 
 

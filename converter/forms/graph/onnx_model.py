@@ -130,6 +130,7 @@ def _take_weights(model: Any, name: str) -> bytearray:
 
 
 def need(*packages: str) -> None:
+    """Raise ConvertError if packages of the extra are missing."""
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
         raise ConvertError(f"ONNX needs {', '.join(missing)}: pip install 'stylegan-torch[onnx]'")
