@@ -21,7 +21,7 @@ from stylegan_torch.drawing.images import to_uint8
 from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.fast import optimize
 from stylegan_torch.fast.strips import whole_batches
-from stylegan_torch.networks.interface import StyleGenerator
+from stylegan_torch.networks.interface import Generator
 
 CHECKED = range(4)
 """Seeds whose pictures must come out."""
@@ -45,16 +45,16 @@ class Parts:
 
 
 class _Mapping(nn.Module):
-    def __init__(self, G: StyleGenerator) -> None:
+    def __init__(self, G: Generator) -> None:
         super().__init__()
         self.mapping = G.mapping
 
     def forward(self, z: Tensor, *c: Tensor) -> Tensor:
-        return self.mapping(z, *c)[:, 0]
+        return self.mapping(z, c[0] if c else None)[:, 0]
 
 
 class _Synthesis(nn.Module):
-    def __init__(self, G: StyleGenerator) -> None:
+    def __init__(self, G: Generator) -> None:
         super().__init__()
         self.synthesis = G.synthesis
 
@@ -62,7 +62,7 @@ class _Synthesis(nn.Module):
         return self.synthesis(ws, noise=list(noise) or None)
 
 
-def parts_of(G: StyleGenerator, dtype: str = "float32") -> Parts:
+def parts_of(G: Generator, dtype: str = "float32") -> Parts:
     """Return the two models of a generator, checked with onnxruntime.
 
     Args:
@@ -98,7 +98,7 @@ def _model(module: nn.Module, examples: Sequence[Tensor], inputs: list[str], out
     return bytes(model.SerializeToString())
 
 
-def _differences(G: StyleGenerator, mapping: bytes, synthesis: bytes) -> tuple[int, float]:
+def _differences(G: Generator, mapping: bytes, synthesis: bytes) -> tuple[int, float]:
     """Return how far 8-bit values of checked pictures are off at most, and the share of those that are."""
     import onnxruntime
 
