@@ -229,7 +229,9 @@ def application(painter: Painter, limits: Limits | None = None) -> FastAPI:
 @click.option("--device", help="[default: the best there is]")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True, help="Port to listen on.")
-@click.option("--batch", type=click.IntRange(1, 256), default=8, show_default=True, help="Pictures drawn at once.")
+@click.option(
+    "--batch", type=click.IntRange(1, 256), help="Pictures drawn at once.  [default: 8 on a graphics card, 1 elsewhere]"
+)
 @click.option(
     "--linger",
     type=click.FloatRange(0, 1000),
@@ -250,7 +252,7 @@ def main(
     device: str | None,
     host: str,
     port: int,
-    batch: int,
+    batch: int | None,
     linger: float,
     waiting: int,
     timeout: float,
@@ -263,6 +265,7 @@ def main(
         painter = Painter(network or str(checkpoints.DEMO), device)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--device") from error
+    batch = batch or (1 if painter.device == "cpu" else 8)
     painter.draw([Wanted(seed) for seed in range(batch)])  # the first batch takes longer, or has no room
     limits = Limits(batch, linger / 1000, waiting, timeout)
     say(f"Pictures at http://{host}:{port}/picture?seed=0 (Ctrl-C ends)")
