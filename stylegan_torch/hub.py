@@ -22,7 +22,7 @@ from typing import Any, Literal, Self, TypeAlias, overload
 
 import torch
 from huggingface_hub import ModelCard, ModelCardData, ModelHubMixin, hf_hub_download
-from huggingface_hub.utils import EntryNotFoundError
+from huggingface_hub.utils import EntryNotFoundError  # type: ignore[attr-defined]  # 0.24 has it nowhere else
 from PIL.Image import Image
 from torch import nn
 

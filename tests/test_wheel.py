@@ -26,7 +26,7 @@ PROJECT = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))["
 def _build(kind: str, tree: Path, out: Path) -> Path:
     """Run the build backend in a source tree, as pip and build do."""
     code = f"import sys; from setuptools import build_meta; build_meta.build_{kind}(sys.argv[1])"
-    command = [sys.executable, "-W", "ignore", "-c", code, out]
+    command = [sys.executable, "-W", "ignore", "-c", code, str(out)]
     ran = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     (made,) = out.glob("*.whl" if kind == "wheel" else "*.tar.gz")

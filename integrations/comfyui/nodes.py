@@ -25,9 +25,10 @@ from stylegan_torch.editing.mixing import layers_of, mix
 from stylegan_torch.fast import optimize
 
 FOLDER, BUNDLED = "stylegan", "bundled faces"
-_Inputs = dict[str, dict[str, tuple[Any, ...]]]
-_NETWORK = {"network": ("STYLEGAN", {})}
-_LATENTS = {"latents": ("STYLEGAN_LATENTS", {})}
+_Input = dict[str, tuple[Any, ...]]
+_Inputs = dict[str, _Input]
+_NETWORK: _Input = {"network": ("STYLEGAN", {})}
+_LATENTS: _Input = {"latents": ("STYLEGAN_LATENTS", {})}
 _LAYERS = {"tooltip": "Layers by number, such as 0-3,6; or coarse, middle, fine, all."}
 
 folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir, FOLDER)))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import requests
+from click.testing import CliRunner
 from PIL import Image
 
 import checkpoints
@@ -150,3 +151,26 @@ def test_wrong_requests_are_told_in_one_line(slow: Slow) -> None:
         for form, kind in (("jpeg", "JPEG"), ("webp", "WEBP")):
             with Image.open(io.BytesIO(get(f"{url}/picture", seed=1, format=form).content)) as image:
                 assert image.format == kind
+
+
+def test_the_program_takes_its_options_and_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[dict[str, Any]] = []
+    monkeypatch.setattr(serve.uvicorn, "run", lambda app, **settings: ran.append(settings))
+    network = str(DATA / "ada.pkl")
+    result = CliRunner().invoke(
+        serve.main, ["--network", network, "--device", "cpu", "--waiting", "9", "--port", "8001"]
+    )
+    assert result.output == "Pictures at http://127.0.0.1:8001/picture?seed=0 (Ctrl-C ends)\n"
+    assert ran[0]["limit_concurrency"] == 20
+    for options, line in (
+        (
+            ["--network", "nothing.pkl"],
+            "Error: nothing.pkl: no such file, and no network of that name in the catalogue\n",
+        ),
+        (
+            ["--network", network, "--device", "meta"],
+            "Error: Invalid value for --device: there is no device meta here\n",
+        ),
+        (["--batch", "0"], "Error: Invalid value for '--batch': 0 is not in the range 1<=x<=256.\n"),
+    ):
+        assert CliRunner().invoke(serve.main, options).output.endswith(line)
