@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import socket
 import sys
@@ -58,6 +59,14 @@ Examples:
     help="Another name by which browsers reach the page, such as a proxy's; may be repeated.",
 )
 @click.option(
+    "--allow-frame",
+    "frames",
+    multiple=True,
+    metavar="SITE",
+    callback=reading(lambda sites: tuple(map(_site, sites))),
+    help="A site that may show the page in a frame, such as https://huggingface.co; may be repeated.",
+)
+@click.option(
     "--auth",
     metavar="USER[:PASSWORD]",
     envvar="STYLEGAN_TORCH_AUTH",
@@ -76,6 +85,7 @@ def explore(
     host: str,
     port: int | None,
     allowed: tuple[Address, ...],
+    frames: tuple[str, ...],
     auth: str | None,
     no_auth: bool,
     open_browser: bool,
@@ -114,13 +124,19 @@ def explore(
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), lambda *_: sys.exit(0))  # so that no visitor's file stays
         with closing(Studio(choices, tuple(map(str, directions)))) as studio:
-            _serve(studio, listener, allowed, login, open_browser)
+            _serve(studio, listener, allowed, frames, login, open_browser)
 
 
 def _address(text: str) -> Address:
     from stylegan_torch.explorer.guard import read_address
 
     return read_address(text)
+
+
+def _site(text: str) -> str:
+    if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?", text, re.ASCII):
+        raise ValueError(f"{text!r} is not a site such as https://huggingface.co")
+    return text
 
 
 def _login(auth: str) -> str:
@@ -155,7 +171,12 @@ def _open(
 
 
 def _serve(
-    studio: Studio, listener: socket.socket, allowed: tuple[Address, ...], login: str | None, open_browser: bool
+    studio: Studio,
+    listener: socket.socket,
+    allowed: tuple[Address, ...],
+    frames: tuple[str, ...],
+    login: str | None,
+    open_browser: bool,
 ) -> None:
     from PIL import Image
 
@@ -174,8 +195,14 @@ def _serve(
         reports.LOG.setLevel(logging.DEBUG)
     with working("Opening the network"):
         studio.about(None)
-    app = web.application(studio)
-    guard = Guard(app, routes=web.ROUTES, at_once=web.AT_ONCE_BYTES, allowed=allowed, login=login)
+    guard = Guard(
+        web.application(studio, frames=frames),
+        routes=web.ROUTES,
+        at_once=web.AT_ONCE_BYTES,
+        allowed=allowed,
+        login=login,
+        framed=bool(frames),
+    )
     url = address_of(listener)
     say(f"Open {url} (Ctrl-C ends)")
     if open_browser:
