@@ -1,15 +1,16 @@
-"""What MkDocs does not do by itself: pages from outside docs/, links as a forge has them, code that is linked, formulas.
+"""What MkDocs does not do by itself: pages from outside docs/, links as a forge has them, linked code, formulas.
 
-The same files are read on a forge and on the site. So links go from file to file of the repository, and are led to the site's
-pages here. What is no page is linked in the repository once
-`[project.urls]` has its address, and is plain text until then. A line "Code: [`name`](file.py)"
-becomes the code itself, and formulas become MathML, which browsers draw without a script.
+The same files are read on a forge and on the site. So links go from file to file of the repository, and are led to the
+site's pages here. What is no page is linked in the repository once `[project.urls]` has its address, and is plain text
+until then. A line "Code: [`name`](file.py)" becomes the code itself, and formulas become MathML, which browsers draw
+without a script.
 """
 
 from __future__ import annotations
 
 import ast
 import html
+import logging
 import posixpath
 import re
 import textwrap
@@ -33,10 +34,13 @@ OUTSIDE = {
 """Pages that are where a forge looks for them."""
 BRANCH = "main"
 
+_LOG = logging.getLogger("mkdocs.hooks")
+
 _FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[((?:[^\[\]]|\[[^\[\]]*\])*)\]\(([^)\s#]+)(#[^)\s]+)?\)")
 _CODE = re.compile(r"^Code: \[`.*\)$", re.MULTILINE)
 _LINKED_CODE = re.compile(r"\[`([\w.]+)`\]\(([^)]+)\)")
+_FETCHED = re.compile(r"<(?:script|img|iframe|source)[^>]*\ssrc=[^>]*//[^>]*>|<link[^>]*stylesheet[^>]*//[^>]*>")
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 
 
@@ -83,6 +87,13 @@ def _block(path: Path, name: str) -> str:
         (node,) = (child for child in ast.iter_child_nodes(node) if getattr(child, "name", None) == part)
     code = textwrap.dedent(ast.get_source_segment(source, node, padded=True) or "")
     return f'```python title="{path.relative_to(HOME)}"\n{code}\n```'
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Warn of what a browser would fetch from elsewhere."""
+    for path in sorted(Path(config.site_dir).rglob("*.html")):
+        for element in _FETCHED.findall(path.read_text(encoding="utf-8")):
+            _LOG.warning("%s fetches %s", path.relative_to(config.site_dir), element)
 
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
