@@ -34,7 +34,7 @@ SMALLER = {
     r"\b1_000_000\b|\b1[_ ]?000\b": "8",
     r"\b0-50\b|\b0-15\b|\b0-39\b": "0-2",
     r"\b0-999\b": "0-19",
-    r"\b0-31\b": "0-7",
+    r"\b0-31\b|\b0-11\b": "0-7",
     r"--count \d+": "--count 8",
     r"--samples \d+": "--samples 12",
     r"--w-frames \d+": "--w-frames 2",
@@ -48,9 +48,9 @@ SMALLER = {
     r"-multi_gpu": "",
     r"(ffhq\.pkl|FILE)(?=.*(--trust-embedded-code|--show-source))": "program.pkl",
     r"(ffhq\.pkl|FILE)(?= theirs.pt --format rosinality)": "rosinality.pt",
-    r"ffhq\.(pkl|pt)(?= ffhq.onnx)": "FILE",
+    r"ffhq\.(pkl|pt)(?= ffhq.(onnx|pt2))": "FILE",
     r"ffhq\.pt(?= ref.npz)": "program.pkl",
-    r"(--seeds 0-7)(?= --out film.mp4)": r"\1 --seconds 2 --fps 4",
+    r"(--out film.gif|--seeds 0-7 --out film.mp4)": r"\1 --seconds 2 --fps 4",
     r"(--latents me.npz --points)": r"--row 0 \1",
 }
 """What makes a command small enough to be run here."""
