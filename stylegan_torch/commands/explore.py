@@ -18,7 +18,7 @@ from stylegan_torch import StyleGANError
 from stylegan_torch.commands import options
 from stylegan_torch.commands.given import allows_nonfinite
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE
-from stylegan_torch.commands.networks import may_round, open_generator, usable_device
+from stylegan_torch.commands.networks import drawer_of, may_round, open_generator, usable_device
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say, working
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def explore(
                 partial(_open, network, device, exact, allows_nonfinite(), tf32),
                 (*(("--network", network) if network else ()), *on),
                 ("--exact",) if exact else ("--tf32",) if tf32 else (),
+                partial(drawer_of, exact=exact, tf32=tf32),
             )
             for name, network in _names(networks).items()
         }

@@ -3,6 +3,7 @@ import { byId, make, save } from './dom.js';
 import { ServerEngine } from './engines/server.js';
 import { againPart } from './parts/again.js';
 import { directionsPart } from './parts/directions.js';
+import { filmPart } from './parts/film.js';
 import { historyPart } from './parts/history.js';
 import { mixingPart } from './parts/mixing.js';
 import { noisePart } from './parts/noise.js';
@@ -22,7 +23,7 @@ const broughtFiles = new Map();
 const studio = {
   engine, store, stage, facts: null, thumbs: new Thumbnails(engine),
   mixIn: () => {}, directionNames: () => [], renamed: () => parts.forEach((each) => each.settled?.()),
-  brought: (key) => broughtFiles.get(key), copy, tell, begin,
+  brought: (key) => broughtFiles.get(key), copy, tell, begin, play, back: () => engine.draw(store.state),
 };
 let parts = [];
 const history = historyPart(studio, byId('history'));
@@ -68,7 +69,7 @@ function makeParts(facts) {
   const names = facts.networks;
   byId('network-field').hidden = names.length < 2;
   byId('network').replaceChildren(...names.map((name) => make('option', { value: name }, name)));
-  const made = [[mixingPart, 'mixing'], [directionsPart, 'directions'], [padPart, 'pad'], [truncationPart, 'truncation'], [noisePart, 'noise'], [photographPart, 'photograph'], [seedsPart, 'seeds']];
+  const made = [[mixingPart, 'mixing'], [directionsPart, 'directions'], [padPart, 'pad'], [truncationPart, 'truncation'], [noisePart, 'noise'], [photographPart, 'photograph'], [filmPart, 'film'], [seedsPart, 'seeds']];
   parts = made.map(([part, id]) => part(studio, byId(id)));
 }
 
@@ -102,8 +103,16 @@ function offer(state, line = '') {
   again.show(line);
 }
 
+/** Show a moment of a film; what can be downloaded is of the state. */
+function play(film, at) {
+  offer(null);
+  engine.play(film, at);
+}
+
 async function frame({ detail }) {
-  if (!(await stage.show(detail)) || !detail.whole || detail.state !== store.state) return;
+  if (!(await stage.show(detail))) return;
+  for (const each of parts) each.shown?.(detail);
+  if (!detail.whole || detail.state !== store.state) return;
   offer(detail.state, detail.commands);
   clearProblems();
   store.settle(detail.state);
@@ -184,9 +193,11 @@ function hold(on = !stage.held) {
   byId('compare').setAttribute('aria-pressed', on);
 }
 
+const part = (name) => parts.find((each) => name in each);
 const dice = () => store.change({ seed: Math.floor(Math.random() * 1e6), latents: null, row: 0 });
 const keys = {
   r: dice, a: () => hold(), f: () => stage.full(), '?': () => byId('help-text').showModal(),
+  k: () => part('addKey')?.addKey(), p: () => part('addKey')?.toggle(),
   '[': () => parts.at(-1)?.step(-1), ']': () => parts.at(-1)?.step(1),
 };
 
