@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -78,3 +79,32 @@ def test_key_frames_become_a_film(page: Any, tmp_path: Path) -> None:
     _settled(page, 2)
     page.reload()
     assert page.locator(".key").count() == 2
+
+
+def test_what_one_does_is_recorded(page: Any, tmp_path: Path) -> None:
+    page.click("#record")
+    assert page.locator("#record").get_attribute("aria-pressed") == "true"
+    for seed in (5, 6):
+        page.fill("#seed", str(seed))
+        _settled(page, seed)
+    page.click("#record")
+    page.locator("#status", has_text="recording-1: ").wait_for()
+    film = _download(page, page.get_by_role("button", name="Download the film of recording-1"), tmp_path)
+    assert film.read_bytes().startswith(b"\x1aE\xdf\xa3")
+    states = _download(page, page.get_by_role("button", name="Download the states of recording-1"), tmp_path)
+    said = json.loads(states.read_text())
+    assert [each["state"] for each in said["shown"]] == [{}, {"seed": 5}, {"seed": 6}]
+    assert [each["at"] for each in said["shown"]] == sorted(each["at"] for each in said["shown"])
+    page.get_by_role("button", name="Remove recording-1").click()
+    page.fill("#seed", "1")
+    _settled(page, 1)
+    film = {"keys": [{"state": {"seed": 2}, "seconds": 1}], "easing": "linear"}
+    shown = [{"at": 0, "film": 0, "turn": 0.5}, {"at": 0.1, "state": {"seed": 4}}]
+    said = {"stylegan-torch": "recording", "seconds": 0.2, "films": [film], "shown": shown}
+    (tmp_path / "walk.json").write_text(json.dumps(said))
+    page.set_input_files("#take-file", tmp_path / "walk.json")
+    _settled(page, 4)
+    page.get_by_role("button", name="Replay walk").wait_for()
+    (tmp_path / "other.json").write_text(json.dumps({**said, "shown": [{"at": 0, "film": 7, "turn": 0}]}))
+    page.set_input_files("#take-file", tmp_path / "other.json")
+    page.locator("#status", has_text="other.json is no recording from here.").wait_for()

@@ -9,6 +9,7 @@ import { mixingPart } from './parts/mixing.js';
 import { noisePart } from './parts/noise.js';
 import { padPart } from './parts/pad.js';
 import { photographPart } from './parts/photograph.js';
+import { recordPart } from './parts/record.js';
 import { seedsPart } from './parts/seeds.js';
 import { Stage } from './parts/stage.js';
 import { truncationPart } from './parts/truncation.js';
@@ -69,7 +70,7 @@ function makeParts(facts) {
   const names = facts.networks;
   byId('network-field').hidden = names.length < 2;
   byId('network').replaceChildren(...names.map((name) => make('option', { value: name }, name)));
-  const made = [[mixingPart, 'mixing'], [directionsPart, 'directions'], [padPart, 'pad'], [truncationPart, 'truncation'], [noisePart, 'noise'], [photographPart, 'photograph'], [filmPart, 'film'], [seedsPart, 'seeds']];
+  const made = [[mixingPart, 'mixing'], [directionsPart, 'directions'], [padPart, 'pad'], [truncationPart, 'truncation'], [noisePart, 'noise'], [photographPart, 'photograph'], [filmPart, 'film'], [recordPart, 'recordings'], [seedsPart, 'seeds']];
   parts = made.map(([part, id]) => part(studio, byId(id)));
 }
 
@@ -171,6 +172,10 @@ function begin(about, network) {
 
 async function bring(file) {
   try {
+    if (/\.json$/i.test(file.name)) {
+      await part('openRecording')?.openRecording(file);
+      return;
+    }
     if (/\.(npz|npy)$/i.test(file.name)) {
       const { network } = store.state;
       begin(await engine.bring(file, network), network);
