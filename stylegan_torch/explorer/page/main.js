@@ -2,6 +2,7 @@
 import { byId, make, save } from './dom.js';
 import { ServerEngine } from './engines/server.js';
 import { againPart } from './parts/again.js';
+import { blendPart } from './parts/blend.js';
 import { directionsPart } from './parts/directions.js';
 import { filmPart } from './parts/film.js';
 import { historyPart } from './parts/history.js';
@@ -29,7 +30,7 @@ const studio = {
 let parts = [];
 const history = historyPart(studio, byId('history'));
 const again = againPart(studio, byId('again'));
-const UNLIKE = { latents: null, row: 0, class: null, mixes: [], moves: [], psis: [] };
+const UNLIKE = { latents: null, row: 0, class: null, mixes: [], moves: [], psis: [], blend: null };
 /** What of a state no other network has. */
 const AGAIN = 1000;
 /** Milliseconds until it asks again of a network. */
@@ -70,7 +71,7 @@ function makeParts(facts) {
   const names = facts.networks;
   byId('network-field').hidden = names.length < 2;
   byId('network').replaceChildren(...names.map((name) => make('option', { value: name }, name)));
-  const made = [[mixingPart, 'mixing'], [directionsPart, 'directions'], [padPart, 'pad'], [truncationPart, 'truncation'], [noisePart, 'noise'], [photographPart, 'photograph'], [filmPart, 'film'], [recordPart, 'recordings'], [seedsPart, 'seeds']];
+  const made = [[mixingPart, 'mixing'], [blendPart, 'blend'], [directionsPart, 'directions'], [padPart, 'pad'], [truncationPart, 'truncation'], [noisePart, 'noise'], [photographPart, 'photograph'], [filmPart, 'film'], [recordPart, 'recordings'], [seedsPart, 'seeds']];
   parts = made.map(([part, id]) => part(studio, byId(id)));
 }
 
