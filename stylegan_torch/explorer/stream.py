@@ -7,6 +7,8 @@ only the frame at once. {"thumbnails": [{"key": TEXT, "state": STATE}, …], "gr
 group, the newest list counts. They are drawn when nothing else is to be, in this order; of one that cannot be, no image
 comes.
 
+What is said to the page's controls from elsewhere (`controls`) it is told as {"kind": "controls", "controls": …}.
+
 A frame is four bytes with the length of a header (big-endian), the header as JSON, and an image file.
 """
 
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from stylegan_torch.drawing.images import Picture
+from stylegan_torch.explorer.controls import Controls, Value
 from stylegan_torch.explorer.fields import FieldError, number, text, whole
 from stylegan_torch.explorer.filming import read_film
 from stylegan_torch.explorer.renderer import OvertakenError
@@ -38,6 +41,8 @@ _LAST_NUMBER = 2**53
 """Of wishes: beyond it JavaScript's numbers are no longer whole."""
 _REASON = 123
 """Bytes of a reason to close, at most."""
+_BREATH = 1 / 60
+"""Seconds between what pages are told of their controls."""
 THUMBNAIL = 96
 """Largest side of a thumbnail."""
 
@@ -70,20 +75,38 @@ class Stream:
         self._settled: Wish | None = None
         self._thumbnails: dict[str, list[Thumbnail]] = {}
         self._news = asyncio.Event()
+        self._controls: dict[str, Value] = {}
+        self._said = asyncio.Event()
 
     async def run(self) -> None:
         """Listen and draw."""
         await self._socket.accept()
-        drawing = asyncio.create_task(self._draw_on())
+        drawing, telling = asyncio.create_task(self._draw_on()), asyncio.create_task(self._tell_controls())
+        loop = asyncio.get_running_loop()
         try:
-            while not drawing.done():
-                await self._hear(await self._socket.receive_text())
+            with self._studio.live.heard(lambda controls: loop.call_soon_threadsafe(self._note, controls)):
+                while not drawing.done():
+                    await self._hear(await self._socket.receive_text())
         except (WebSocketDisconnect, KeyError, RuntimeError):  # they left, sent bytes instead of text, or were left
             pass
         finally:
             self._wish = None  # so that what is being drawn stops
             drawing.cancel()
-            await asyncio.gather(drawing, return_exceptions=True)
+            telling.cancel()
+            await asyncio.gather(drawing, telling, return_exceptions=True)
+
+    def _note(self, controls: Controls) -> None:
+        """Note what is said to the page's controls; of each, the newest counts."""
+        self._controls |= controls
+        self._said.set()
+
+    async def _tell_controls(self) -> None:
+        while True:
+            await self._said.wait()
+            self._said.clear()
+            controls, self._controls = self._controls, {}
+            await self._say(json.dumps({"kind": "controls", "controls": controls}))
+            await asyncio.sleep(_BREATH)
 
     async def _hear(self, message: str) -> None:
         try:

@@ -19,6 +19,7 @@ from stylegan_torch.drawing.images import ENCODERS, Picture, encode, to_pil
 from stylegan_torch.editing import latents as travelling
 from stylegan_torch.editing.latents import LatentsError
 from stylegan_torch.explorer.blends import Blends, sides
+from stylegan_torch.explorer.controls import Live
 from stylegan_torch.explorer.fields import choice
 from stylegan_torch.explorer.renderer import Renderer
 from stylegan_torch.explorer.shelf import Shelf, digest_of
@@ -78,6 +79,7 @@ class Studio:
         self.networks = networks
         self.directions = ("pca", "sefa", *directions)
         self.shelf = Shelf()
+        self.live = Live()
         self._blends = Blends()
         self._renderers: dict[str, tuple[Renderer, Mapping[str, object]]] = {}
         self._opening = {name: threading.Lock() for name in networks}
@@ -132,6 +134,7 @@ class Studio:
             "directions": [self._kind(renderer, kind) for kind in self.directions],
             "ranges": {"psi": PSI, "strength": STRENGTH},
             "blends": {"networks": [each for each in self.networks if each != network], "sides": sides(G)},
+            "osc": self.live.address,
             "noises": NOISES if noise_sizes(G) else NOISES[:1],
         }
 

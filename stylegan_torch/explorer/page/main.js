@@ -1,4 +1,5 @@
 /** The page: one state, one engine that draws it, and parts that show and change it. */
+import { controlled } from './controls.js';
 import { byId, make, save } from './dom.js';
 import { ServerEngine } from './engines/server.js';
 import { againPart } from './parts/again.js';
@@ -6,6 +7,7 @@ import { blendPart } from './parts/blend.js';
 import { directionsPart } from './parts/directions.js';
 import { filmPart } from './parts/film.js';
 import { historyPart } from './parts/history.js';
+import { livePart } from './parts/live.js';
 import { mixingPart } from './parts/mixing.js';
 import { noisePart } from './parts/noise.js';
 import { padPart } from './parts/pad.js';
@@ -71,7 +73,7 @@ function makeParts(facts) {
   const names = facts.networks;
   byId('network-field').hidden = names.length < 2;
   byId('network').replaceChildren(...names.map((name) => make('option', { value: name }, name)));
-  const made = [[mixingPart, 'mixing'], [blendPart, 'blend'], [directionsPart, 'directions'], [padPart, 'pad'], [truncationPart, 'truncation'], [noisePart, 'noise'], [photographPart, 'photograph'], [filmPart, 'film'], [recordPart, 'recordings'], [seedsPart, 'seeds']];
+  const made = [[mixingPart, 'mixing'], [blendPart, 'blend'], [directionsPart, 'directions'], [padPart, 'pad'], [truncationPart, 'truncation'], [noisePart, 'noise'], [photographPart, 'photograph'], [filmPart, 'film'], [recordPart, 'recordings'], [livePart, 'live'], [seedsPart, 'seeds']];
   parts = made.map(([part, id]) => part(studio, byId(id)));
 }
 
@@ -207,9 +209,27 @@ const keys = {
   '[': () => parts.at(-1)?.step(-1), ']': () => parts.at(-1)?.step(1),
 };
 
+const actions = {
+  dice, undo: () => store.undo(), redo: () => store.redo(), key: keys.k, play: keys.p, record: () => byId('record').click(),
+};
+
+/** Do what is said to the controls from elsewhere. */
+function control({ detail }) {
+  if (!part('heard')?.heard(detail)) return;
+  const { network, ...others } = detail;
+  let next = store.state;
+  if (network !== undefined && network !== next.network && studio.facts.networks.includes(network)) next = { ...next, network, ...UNLIKE };
+  for (const [name, value] of Object.entries(others)) {
+    if (!name.startsWith('do:')) next = controlled(next, studio.facts, name, value);
+  }
+  store.change(next);
+  for (const [name, value] of Object.entries(others)) if (name.startsWith('do:') && value > 0) actions[name.slice(3)]?.();
+}
+
 store.addEventListener('change', change);
 store.addEventListener('settled', buttons);
 engine.addEventListener('frame', frame);
+engine.addEventListener('controls', control);
 engine.addEventListener('problem', ({ detail }) => tell(`${detail.line}. The picture is the one before.`, detail.field));
 engine.addEventListener('away', ({ detail }) => tell(`${detail.reason || 'The server does not answer'}. Trying again …`));
 engine.addEventListener('back', () => {

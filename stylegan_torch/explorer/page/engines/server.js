@@ -6,7 +6,7 @@
  *   film(film, {format, fps}, show, signal) → {name, commands, blob}; show gets {kind: "progress", line, share, blob}
  *   project(file, options, show, signal) → {latents, name, rows, line}; show gets {kind: "target" | "progress", line, share, blob}
  * and the events "frame" {state or film and at, whole, commands, blob}, "thumbnail" {group, key, blob}, "problem" {field, line},
- * "away" {reason} and "back". Of what it is asked to draw, and of a group's thumbnails, the newest counts; a thumbnail that
+ * "away" {reason}, "back", and "controls" {name: value} for what is said to the controls from elsewhere. Of what it is asked to draw, and of a group's thumbnails, the newest counts; a thumbnail that
  * cannot be has an empty blob.
  */
 import { compact } from '../state.js';
@@ -159,7 +159,7 @@ export class ServerEngine extends EventTarget {
       this.#tell('away', { reason });
       setTimeout(() => this.#connect(), AGAIN[Math.min(this.#failures++, AGAIN.length - 1)]);
     };
-    this.#socket.onmessage = ({ data }) => (typeof data === 'string' ? this.#hearProblem(JSON.parse(data)) : this.#hear(data));
+    this.#socket.onmessage = ({ data }) => (typeof data === 'string' ? this.#hearText(JSON.parse(data)) : this.#hear(data));
   }
 
   /** Say something, if the server is there; returns whether it is short enough. */
@@ -193,6 +193,11 @@ export class ServerEngine extends EventTarget {
       this.#tell('thumbnail', { ...header, blob });
       this.#answered(header);
     }
+  }
+
+  #hearText(said) {
+    if (said.kind === 'controls') this.#tell('controls', said.controls);
+    else this.#hearProblem(said);
   }
 
   /** A problem of a state that is no longer wanted is none. */

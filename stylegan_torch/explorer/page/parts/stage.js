@@ -12,7 +12,9 @@ export class Stage {
   constructor() {
     byId('divider').addEventListener('input', () => this.#divide());
     byId('full').addEventListener('click', () => this.full());
-    if (!document.fullscreenEnabled) byId('full').hidden = true;
+    byId('frame').addEventListener('click', ({ target }) => target !== byId('divider') && !document.fullscreenElement && this.full(false));
+    document.addEventListener('fullscreenchange', () => document.fullscreenElement || this.full(false));
+    addEventListener('keydown', ({ key }) => key === 'Escape' && this.full(false));
   }
 
   /** Put a frame on the screen; one that comes late is left out. */
@@ -44,9 +46,11 @@ export class Stage {
     this.#divide();
   }
 
-  full() {
-    if (document.fullscreenElement) document.exitFullscreen();
-    else byId('frame').requestFullscreen();
+  /** Show nothing but the picture, on the whole screen where the browser lets it; Esc, or a tap, leaves. */
+  full(on = !document.body.classList.contains('bare')) {
+    document.body.classList.toggle('bare', on);
+    if (on) byId('stage').requestFullscreen?.().catch(() => {});
+    else if (document.fullscreenElement) document.exitFullscreen();
   }
 
   /** Return the picture as a small JPEG, in a text. */
