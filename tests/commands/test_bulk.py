@@ -126,13 +126,13 @@ def test_a_cluster_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_script_for_slurm_draws_all_shards_once(tmp_path: Path) -> None:
     words = ["--network", network_file(tmp_path), "--out", tmp_path / "set", "--count", 22, "--shard-size", 3]
-    script = invoke(*words, "--engine", "slurm", "--workers", 3, "--device", "cpu").output
-    assert "#SBATCH --array=0-2\n" in script and not list((tmp_path / "set").glob("*.tar"))
+    script = invoke(*words, "--engine", "slurm", "--workers", 2, "--device", "cpu").output
+    assert "#SBATCH --array=0-1\n" in script and not list((tmp_path / "set").glob("*.tar"))
     (tmp_path / "bin").mkdir()
     stylegan = tmp_path / "bin" / "stylegan"
     stylegan.write_text(f'#!/bin/sh\nexec {sys.executable} -m stylegan_torch.commands.main "$@"\n')
     stylegan.chmod(0o755)
-    for task in range(3):
+    for task in range(2):
         paths = f"{tmp_path / 'bin'}:/usr/bin:/bin"
         environment = {"SLURM_ARRAY_TASK_ID": str(task), "PATH": paths, "HOME": str(tmp_path)}
         subprocess.run(["bash", "-c", script], env=environment, check=True, capture_output=True, cwd=Path.cwd())

@@ -1,4 +1,4 @@
-"""The commands of the README's section on measures: what needs no download is run, smaller; all are understood."""
+"""The commands of the guide to measures: what needs no download is run, smaller; all are understood."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from examples.faces.faces import main as faces
 from stylegan_torch.commands.main import main
 from tests import HOME
 
-SECTION = (HOME / "README.md").read_text(encoding="utf-8").partition("\n## Measure\n")[2].partition("\n## ")[0]
-LINES = [shlex.split(line) for line in SECTION.partition("```\n")[2].partition("```")[0].splitlines()]
+GUIDE = (HOME / "docs" / "guides" / "measure.md").read_text(encoding="utf-8")
+LINES = [shlex.split(line) for line in GUIDE.partition("```\n")[2].partition("```")[0].splitlines()]
 
 
 @pytest.mark.long
