@@ -1,10 +1,14 @@
 /** What the fields of a state hold, checked as the server's fields.py and states.py do, and told by the field's name. */
 import { complete } from '../state.js';
 import { Problem } from './problem.js';
+import { EASED } from './way.js';
 
 const LAST_SEED = 2 ** 32 - 1;
 const MOST_MIXES = 16;
 const MOST_MOVES = 64;
+const MOST_KEYS = 64;
+const SECONDS = [0.1, 600];
+/** From a key frame to the next. */
 
 const said = (value) => (typeof value === 'string' ? `'${value}'` : JSON.stringify(value) ?? String(value)).slice(0, 40);
 
@@ -70,6 +74,18 @@ export function readPicture(state, about, brought) {
     psis: list('Truncation by layer', fields.psis, about.num_ws).map(({ psi, layers = 'all' }) => ({
       psi: number('Truncation by layer', psi, facts.ranges.psi), layers, rows: layersOf(about, 'Truncation by layer', layers),
     })),
+  };
+}
+
+/** Return a film to play: its pictures, when it is at each, in turns, and its easing. */
+export function readFilm({ keys, easing = EASED[0] }, about, brought) {
+  if (!list('Key frames', keys, MOST_KEYS).length) throw wrong('Key frames', '', `a list of 1 to ${MOST_KEYS}`);
+  const lengths = keys.map(({ seconds }, i) => number(`Key frame ${i + 1} seconds`, seconds, SECONDS));
+  const total = lengths.reduce((sum, each) => sum + each, 0);
+  return {
+    pictures: keys.map(({ state }) => readPicture(state, about, brought)),
+    starts: lengths.map((_, i) => lengths.slice(0, i).reduce((sum, each) => sum + each, 0) / total),
+    easing: choice('Easing', easing, EASED),
   };
 }
 

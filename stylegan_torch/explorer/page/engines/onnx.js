@@ -3,7 +3,7 @@ import { compact } from '../state.js';
 import { Problem } from './problem.js';
 
 const KEPT = 50;
-/** So many states that were asked for. */
+/** So many wishes. */
 
 /** Return the engine of a network whose `network.json` is at an address. */
 export async function openOnnx(address) {
@@ -13,11 +13,11 @@ export async function openOnnx(address) {
 }
 
 class OnnxEngine extends EventTarget {
-  can = Object.freeze({ bring: true });
+  can = Object.freeze({ bring: true, play: true });
   #about;
   #worker = new Worker(new URL('onnx_worker.js', import.meta.url), { type: 'module' });
   #number = 0;
-  #states = new Map();
+  #wishes = new Map();
   #asked = new Map();
   #last = null;
 
@@ -37,9 +37,18 @@ class OnnxEngine extends EventTarget {
   }
 
   draw(state) {
-    this.#states.set(++this.#number, (this.#last = state));
-    this.#states.delete(this.#number - KEPT);
-    this.#worker.postMessage({ draw: compact(state), id: this.#number });
+    this.#wish({ state }, { draw: compact(state) });
+  }
+
+  play(film, at) {
+    const keys = film.keys.map(({ state, seconds }) => ({ state: compact(state), seconds }));
+    this.#wish({ film, at }, { play: { ...film, keys }, at });
+  }
+
+  #wish(wish, said) {
+    this.#wishes.set(++this.#number, (this.#last = wish));
+    this.#wishes.delete(this.#number - KEPT);
+    this.#worker.postMessage({ ...said, id: this.#number });
   }
 
   thumbnails(group, wanted) {
@@ -59,9 +68,9 @@ class OnnxEngine extends EventTarget {
   }
 
   #hear({ kind, id, ...said }) {
-    const state = this.#states.get(id);
-    if (kind === 'frame') this.#tell('frame', { state, ...said });
-    else if (kind === 'error' && state === this.#last) this.#tell('problem', said);
+    const wish = this.#wishes.get(id);
+    if (kind === 'frame') this.#tell('frame', { ...wish, ...said });
+    else if (kind === 'error' && wish === this.#last) this.#tell('problem', said);
     else if (kind === 'failed') this.#tell('problem', { field: null, ...said });
     else if (kind === 'thumbnail' || kind === 'loading' || kind === 'opened') this.#tell(kind, said);
     else if (kind === 'answer') {

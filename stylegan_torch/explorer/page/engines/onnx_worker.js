@@ -1,15 +1,16 @@
 /**
  * Draws for the engine of onnx.js, one thing after the other: the newest wish first, in a moment of calm it is whole, then
- * small pictures. It hears {draw, id}, {thumbnails, group} and {ask, id, …}, and says {kind, …}.
+ * small pictures. It hears {draw, id} or {play, at, id}, {thumbnails, group} and {ask, id, …}, and says {kind, …}.
  */
 import { crc32, utf8 } from './bytes.js';
 import { commandsOf, lineOf } from './command.js';
 import { Composer } from './composer.js';
 import { Drawer, Loader, pixelsOf } from './drawer.js';
-import { readPicture } from './fields.js';
+import { readFilm, readPicture } from './fields.js';
 import { fileOf, latentsOf } from './latents.js';
 import { pngOf } from './png.js';
 import { Problem } from './problem.js';
+import { Way } from './way.js';
 
 const CALM = 150;
 /** So many milliseconds without a wish, and the picture is whole. */
@@ -30,10 +31,12 @@ let fastest = Infinity;
 let wake = () => {};
 let last = { state: null };
 /** What was drawn last, so that the same need not be drawn again. */
+let played = { film: null };
+/** The film that was played last, and its way. */
 
 onmessage = ({ data }) => {
   if (data.open) opened = open(data.about, data.open).then(work, fail);
-  else if (data.draw) wishes.newest = data;
+  else if (data.draw || data.play) wishes.newest = data;
   else if (data.thumbnails) groups.set(data.group, data.thumbnails);
   else asked.push(data);
   wake(true);
@@ -95,11 +98,25 @@ async function work(studio) {
   }
 }
 
-const pictureOf = ({ about }, state) => readPicture(state, about, (key) => {
+function baseOf(key) {
   const found = brought.get(key);
   if (!found) throw new Problem({ line: 'Latents: they are no longer here: bring the file again' });
   return found;
-});
+}
+
+const pictureOf = ({ about }, state) => readPicture(state, about, baseOf);
+
+/** Return the image of a film after a share of it. */
+async function moment({ about, composer, drawer }, film, at) {
+  const text = JSON.stringify(film);
+  if (played.film !== text) {
+    const { pictures, starts, easing } = readFilm(film, about, baseOf);
+    const latents = [];
+    for (const each of pictures) latents.push(await composer.compose(each));
+    played = { film: text, way: new Way(latents, starts, easing) };
+  }
+  return drawer.draw(played.way.at(at));
+}
 
 /** Return the picture of a state: its fields, latents and pixels. */
 async function draw(studio, state) {
@@ -122,7 +139,8 @@ const problem = (error) => {
 async function glimpse(studio, wish) {
   wishes.shown = wish;
   try {
-    const { image } = await draw(studio, wish.draw);
+    const image = wish.play ? await moment(studio, wish.play, wish.at) : (await draw(studio, wish.draw)).image;
+    if (wish.play) wishes.settled = wish; // it is never whole
     const pixels = pixelsOf(image);
     postMessage({ kind: 'frame', id: wish.id, whole: false, blob: pixels }, [pixels.data.buffer]);
   } catch (error) {
