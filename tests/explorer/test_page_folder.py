@@ -21,6 +21,8 @@ import checkpoints
 import converter
 from stylegan_torch.commands.main import main
 from stylegan_torch.drawing.draw import DrawSettings, draw
+from stylegan_torch.editing.films.keys import EASINGS
+from stylegan_torch.editing.films.trajectories import noise_arcs, schedule, spline
 from stylegan_torch.explorer import runtime
 from stylegan_torch.explorer.folder import PAGE, write_folder
 from stylegan_torch.explorer.runtime import VERSION, WASM, WEBGPU, RuntimeFilesError, runtime_files
@@ -167,6 +169,13 @@ def _every_control_works(page: Any, folder: Path) -> None:
     _finished(page, f"--latents {npz.name} ")
     _drop(page, png)
     assert _finished(page, "--seeds 1 ") == command
+    page.keyboard.press("k")
+    page.click("#dice")
+    _finished(page, "--noise random ")
+    page.get_by_role("button", name="Add this picture").click()
+    page.get_by_label("Seconds from key frame 1 to the next").fill("0.3")
+    page.get_by_label("Seconds from key frame 2 to the next").fill("0.3")
+    assert _download(page, "film-make", folder).stat().st_size > 1000
     page.fill("#seed", "3.7")
     page.locator("#status", has_text="Seed: 3.7 is not a whole number").wait_for()
     page.fill("#seed", "3")
@@ -215,22 +224,56 @@ def test_networks_of_all_kinds(
         _draws_as_pytorch_does(page, DATA / name, tmp_path, class_index)
 
 
+@contextmanager
+def _modules(browser: Any, folder: Path) -> Iterator[Any]:
+    """Give an empty page on a host that has the engine's modules."""
+    (folder / "blank.html").write_text("<!doctype html><title>blank</title><link rel='icon' href='data:,'>")
+    for name in ("random.js", "way.js"):
+        (folder / name).write_bytes((PAGE / "engines" / name).read_bytes())
+    with hosting(folder) as url, visiting(browser, f"{url}blank.html", prefix=url) as page:
+        yield page
+
+
 def test_random_numbers_are_those_of_numpy_and_pytorch(browser: Any, tmp_path: Path) -> None:
-    (tmp_path / "blank.html").write_text("<!doctype html><title>blank</title><link rel='icon' href='data:,'>")
-    (tmp_path / "random.js").write_bytes((PAGE / "engines" / "random.js").read_bytes())
     draw = """async ([name, seed, counts]) => {
       const { [name]: Generator } = await import('/random.js');
       const generator = new Generator(seed);
       return counts.map((count) => [...generator.randn(count)]);
     }"""
     counts = [1, 3, 64, 7, 16, 25, 5000]
-    with hosting(tmp_path) as url, visiting(browser, f"{url}blank.html", prefix=url) as page:
+    with _modules(browser, tmp_path) as page:
         for seed in (0, 7, 2**32 - 1):
             state, generator = np.random.RandomState(seed), torch.Generator().manual_seed(seed)
             for count, drawn in zip(counts, page.evaluate(draw, ["RandomState", seed, counts]), strict=True):
                 assert np.array_equal(np.float32(drawn), state.randn(count).astype(np.float32))
             for count, drawn in zip(counts, page.evaluate(draw, ["TorchGenerator", seed, counts]), strict=True):
                 assert torch.allclose(torch.tensor(drawn), torch.randn(count, generator=generator), atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_films_go_the_way_of_the_library(browser: Any, tmp_path: Path, count: int) -> None:
+    ws, noise = torch.randn(count, 3, 4), [torch.randn(count, 1, 2, 3), torch.randn(count, 1, 4, 4)]
+    starts = [0.0, 0.1, 0.3, 0.35, 0.9][:count]
+    times = [0.0, 0.05, 0.3, 0.33, 0.62, 0.95]
+    script = """async ([latents, starts, easing, times]) => {
+      const { Way } = await import('/way.js');
+      const array = (values) => Float32Array.from(values);
+      const all = latents.map(({ ws, noise }) => ({ ws: array(ws), noise: noise.map(array), own: true }));
+      const way = new Way(all, starts, easing);
+      return times.map((time) => way.at(time)).map(({ ws, noise }) => [ws, ...noise].map((each) => [...each]));
+    }"""
+    latents = [
+        {"ws": ws[i].flatten().tolist(), "noise": [each[i].flatten().tolist() for each in noise]} for i in range(count)
+    ]
+    with _modules(browser, tmp_path) as page:
+        for easing in EASINGS:
+            moved = schedule([easing] * count, starts)
+            drawn = page.evaluate(script, [latents, starts, easing, times])
+            for time, (theirs, *maps) in zip(times, drawn, strict=True):
+                at = moved(torch.tensor([time]))
+                assert torch.allclose(torch.tensor(theirs), spline(ws)(at).flatten(), atol=1e-5)
+                for ours, each in zip(noise_arcs(noise)(float(at)), maps, strict=True):
+                    assert torch.allclose(torch.tensor(each), ours.flatten(), atol=1e-5)
 
 
 def _refusal(*arguments: object) -> str:

@@ -58,6 +58,7 @@ export function readPicture(state, about, brought) {
   const { facts } = about;
   const fields = complete(state);
   if (fields.network !== null) choice('Network', fields.network, [facts.network]);
+  if (fields.blend !== null) throw wrong('Blend', fields.blend, 'empty: this page has one network');
   const base = fields.latents === null ? null : brought(fields.latents);
   return {
     seed: base ? null : whole('Seed', fields.seed, 0, LAST_SEED),
