@@ -54,7 +54,7 @@ _CHECKED = 4096
 
 @dataclass(frozen=True)
 class Models:
-    """What draws: the two ONNX models, and how far 8-bit values of their pictures are off at most."""
+    """What draws: the two ONNX models, and how far nearly all 8-bit values of their pictures are off at most."""
 
     mapping: bytes
     synthesis: bytes

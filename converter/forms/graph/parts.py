@@ -25,8 +25,9 @@ from stylegan_torch.networks.interface import Generator
 
 CHECKED = range(4)
 """Seeds whose pictures must come out."""
-LIMITS = {"float32": 1, "float16": 4}
-"""How far their 8-bit values may be off."""
+LIMITS = {"float32": 1, "float16": 2}
+"""How far their 8-bit values may be off, but for `_FEW` of them."""
+_FEW = 1e-3
 _LARGEST = (1 << 31) - (1 << 24)
 """Bytes of a model; protocol buffers, and the memory of WebAssembly, end soon after."""
 
@@ -35,13 +36,12 @@ _LARGEST = (1 << 31) - (1 << 24)
 class Parts:
     """Both models, and how far they are off.
 
-    off: of 8-bit values of the pictures of `CHECKED`, the most. share: of these values, those that are off.
+    off: of 8-bit values of the pictures of `CHECKED`, all but one in a thousand are off by so much at most.
     """
 
     mapping: bytes
     synthesis: bytes
     off: int
-    share: float
 
 
 class _Mapping(nn.Module):
@@ -82,11 +82,11 @@ def parts_of(G: Generator, dtype: str = "float32") -> Parts:
         mapping = _model(_Mapping(fast), [z, *c], ["z", "c"][: 1 + len(c)], "w", dtype)
         names = ["ws", *(f"noise{i}" for i in range(len(noise)))]
         synthesis = _model(_Synthesis(fast), [ws, *noise], names, "image", dtype)
-    off, share = _differences(G, mapping, synthesis)
+    off = _difference(G, mapping, synthesis)
     if off > LIMITS[dtype]:
         other = "; take --dtype float32" if dtype != "float32" else "; please report it"
-        raise ConvertError(f"pictures of the models are off by up to {off} of 255{other}")
-    return Parts(mapping, synthesis, off, share)
+        raise ConvertError(f"pictures of the models are off by {off} of 255{other}")
+    return Parts(mapping, synthesis, off)
 
 
 def _model(module: nn.Module, examples: Sequence[Tensor], inputs: list[str], output: str, dtype: str) -> bytes:
@@ -98,8 +98,8 @@ def _model(module: nn.Module, examples: Sequence[Tensor], inputs: list[str], out
     return bytes(model.SerializeToString())
 
 
-def _differences(G: Generator, mapping: bytes, synthesis: bytes) -> tuple[int, float]:
-    """Return how far 8-bit values of checked pictures are off at most, and the share of those that are."""
+def _difference(G: Generator, mapping: bytes, synthesis: bytes) -> int:
+    """Return how far 8-bit values of checked pictures are off at most, but for a few."""
     import onnxruntime
 
     first, second = (
@@ -119,5 +119,6 @@ def _differences(G: Generator, mapping: bytes, synthesis: bytes) -> tuple[int, f
             raise ConvertError("the network's own pictures are not finite numbers")
         ours, theirs = (to_uint8(each, G.rounding).int() for each in (own, image))
         off.append((ours - theirs).abs())
-    all_off = torch.stack(off)
-    return int(all_off.max()), float((all_off > 0).float().mean())
+    counts = torch.bincount(torch.stack(off).flatten())
+    beyond = counts.sum() - counts.cumsum(0)
+    return int((beyond > _FEW * counts.sum()).sum())

@@ -122,13 +122,17 @@ async function moment({ about, composer, drawer }, film, at) {
 async function draw(studio, state) {
   const text = JSON.stringify(state);
   if (last.state === text) return last;
+  last = { state: text, ...(await drawNew(studio, state)) };
+  return last;
+}
+
+async function drawNew(studio, state) {
   const picture = pictureOf(studio, state);
   const start = performance.now();
   const latents = await studio.composer.compose(picture);
   const image = await studio.drawer.draw(latents);
   fastest = Math.min(fastest, performance.now() - start);
-  last = { state: text, picture, latents, image };
-  return last;
+  return { picture, latents, image };
 }
 
 const problem = (error) => {
@@ -162,7 +166,7 @@ async function sketch(studio, group) {
   const { key, state } = groups.get(group).shift();
   let blob = new Blob();
   try {
-    const pixels = pixelsOf(await studio.drawer.draw(await studio.composer.compose(pictureOf(studio, state))));
+    const pixels = pixelsOf((await drawNew(studio, state)).image);
     const scale = Math.min(1, THUMBNAIL / Math.max(pixels.width, pixels.height));
     const canvas = new OffscreenCanvas(Math.round(pixels.width * scale), Math.round(pixels.height * scale));
     const bitmap = await createImageBitmap(pixels, { resizeWidth: canvas.width, resizeHeight: canvas.height, resizeQuality: 'high' });
