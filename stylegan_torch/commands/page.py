@@ -133,7 +133,7 @@ def _tell(folder: Path, files: Mapping[str, bytes], off: int, dtype: str) -> Non
     say(
         f"{folder}: {megabytes(files, ''):.1f} MB. A visitor loads the network, {network:.1f} MB ({dtype}), and "
         f"onnxruntime-web, {wasm:.0f} MB{cards}",
-        f"Pictures are as PyTorch draws them, but for {off} of 255" if off else "Pictures are as PyTorch draws them",
+        f"Pictures are as PyTorch draws them to within {off} of 255",
         f"Put it on any static host, or look here: python -m http.server --directory {shlex.quote(str(folder))}",
     )
 
