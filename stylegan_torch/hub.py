@@ -253,14 +253,14 @@ def _download(repository: str, name: str, **settings: Any) -> Path:
     """Return a file of a repository of the Hub, in the cache.
 
     Raises:
-        EntryNotFoundError: if there is none of this name, or no network to look for it and none in the cache.
+        EntryNotFoundError: if the repository has none of this name.
         CheckpointError: if it cannot be had.
     """
     try:
         return Path(hf_hub_download(repository, name, **settings))
-    except EntryNotFoundError:
-        raise
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EntryNotFoundError) as error:
+        if isinstance(error, EntryNotFoundError) and not isinstance(error, FileNotFoundError):
+            raise  # the other kind is of those that can neither be looked for nor are in the cache
         raise CheckpointError(f"cannot get {name} of {repository}: {_said(error)}") from error
 
 
