@@ -125,7 +125,11 @@ class PretrainedNetworks(ModelHubMixin):
             pretrained_model_name_or_path: such as "me/ffhq", or a path.
             roles: the networks wanted: "G_ema", "G", "D". The files of others are not downloaded. None = all.
             device: where `network` puts them.
-            revision, token, cache_dir, force_download, local_files_only: as `hf_hub_download` takes them.
+            revision: a branch, tag or commit.
+            token: for private repositories; by default the one that `hf auth login` keeps.
+            cache_dir: where downloads are kept, by default where the Hub's other files are.
+            force_download: download what is in the cache already.
+            local_files_only: take what is in the cache, and ask nobody.
 
         Raises:
             CheckpointError: if it is not there, cannot be downloaded, is damaged, or lacks a network.

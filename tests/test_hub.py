@@ -40,7 +40,7 @@ class Hub:
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What was saved of ada.pkl."""
     folder = tmp_path_factory.mktemp("saved") / "faces"
     PretrainedNetworks(converter.load(DATA / "ada.pkl")).save_pretrained(folder)
@@ -48,8 +48,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def hub(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    shutil.copytree(repository, tmp_path / "hub" / "me" / "faces")
+def hub(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    shutil.copytree(saved, tmp_path / "hub" / "me" / "faces")
     with hub_of(tmp_path / "hub") as (address, taken):
         download = partial(huggingface_hub.hf_hub_download, endpoint=address)
         monkeypatch.setattr("stylegan_torch.hub.hf_hub_download", download)
@@ -172,11 +172,11 @@ def test_one_file_has_all_networks_of_earlier_repositories(hub: Hub, tmp_path: P
     assert set(hub.taken) == {"config.json", "model.safetensors"}
 
 
-def test_networks_go_to_a_device(repository: Path) -> None:
-    networks = PretrainedNetworks.from_pretrained(repository, roles=["G"], device="cpu")
+def test_networks_go_to_a_device(saved: Path) -> None:
+    networks = PretrainedNetworks.from_pretrained(saved, roles=["G"], device="cpu")
     assert networks.network("G").device == torch.device("cpu")
     with pytest.raises(ValueError, match="there is no device meta here"):
-        PretrainedNetworks.from_pretrained(repository, device="meta")
+        PretrainedNetworks.from_pretrained(saved, device="meta")
 
 
 @pytest.mark.parametrize(
