@@ -230,12 +230,12 @@ def test_push_to_hub_uploads_what_a_folder_holds(monkeypatch: pytest.MonkeyPatch
             return types.SimpleNamespace(repo_id=repo_id)
 
         def upload_folder(self, *, repo_id: str, folder_path: Path, **_: object) -> str:
-            assert PretrainedNetworks.from_pretrained(folder_path).network().z_dim == 32
+            assert PretrainedNetworks.from_pretrained(folder_path).network().z_dim == 16
             assert f'from_pretrained("{repo_id}", roles' in (folder_path / "README.md").read_text()
             uploads.append((repo_id, sorted(path.name for path in folder_path.iterdir())))
             return "done"
 
     monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
-    networks = PretrainedNetworks(converter.load(DATA / "sg3t_64.pkl"))
+    networks = PretrainedNetworks(converter.load(DATA / "ada.pkl"))
     assert networks.push_to_hub("me/faces", token="secret") == "done"
     assert uploads == [("me/faces", FILES)]
