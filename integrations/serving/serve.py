@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -274,7 +274,7 @@ def main(
         limit_concurrency=2 * (waiting + batch),  # a picture on its way to a slow reader is one too
         timeout_graceful_shutdown=5,
     )
-    with listen(host, port) as listener:
+    with suppress(KeyboardInterrupt), listen(host, port) as listener:
         say(f"Pictures at {address_of(listener)}picture?seed=0 (Ctrl-C ends)")
         uvicorn.Server(config).run(sockets=[listener])
 

@@ -173,6 +173,6 @@ def test_the_program_takes_its_options_and_says_where(monkeypatch: pytest.Monkey
         ),
         (["--device", "meta"], "Error: Invalid value for --device: there is no device meta here\n"),
         (["--batch", "0"], "Error: Invalid value for '--batch': 0 is not in the range 1<=x<=256.\n"),
-        (["--linger", "nan"], "Error: Invalid value for '--linger': 'nan' is not a finite number.\n"),
+        (["--linger", "nan"], "Error: Invalid value for '--linger': 'nan' is not a finite number\n"),
     ):
         assert CliRunner().invoke(serve.main, options).output.endswith(line)
