@@ -112,10 +112,14 @@ def _smaller(shown: Shown) -> str:
     return " ".join(filter(None, [text, MORE.get(shown.name), TUNED if "--tune" in text else None]))
 
 
-PYTHON = [page for page in PAGES if page.name in ("README.md", "drag.md", "export.md", "library.md") and blocks(page)]
+PYTHON = [
+    page
+    for page in PAGES
+    if page.name in ("README.md", "drag.md", "export.md", "hub.md", "library.md") and blocks(page)
+]
 """Pages whose Python is run, from above to below."""
 FIRST = "import stylegan_torch\nG = stylegan_torch.load('ffhq.pt')\n"
-INSTEAD = {".push_to_hub(": ".save_pretrained(", "me/ffhq": "folder", "18": "10", "512": "64"}
+INSTEAD = {".push_to_hub(": ".save_pretrained(", "me/ffhq": "folder", "cuda": "cpu", "18": "10", "512": "64"}
 """What a snippet says, and what is run: nothing is uploaded, and the network is smaller."""
 
 
