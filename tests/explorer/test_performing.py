@@ -78,6 +78,7 @@ def test_key_frames_become_a_film(page: Any, tmp_path: Path) -> None:
     assert _download(page, page.locator("#film-make"), tmp_path).read_bytes().startswith(b"\x1aE\xdf\xa3")  # EBML
     _settled(page, 2)
     page.reload()
+    _settled(page, 2)
     assert page.locator(".key").count() == 2
 
 
