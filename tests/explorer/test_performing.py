@@ -99,9 +99,9 @@ def test_what_one_does_is_recorded(page: Any, tmp_path: Path) -> None:
     page.get_by_role("button", name="Remove recording-1").click()
     page.fill("#seed", "1")
     _settled(page, 1)
-    film = {"keys": [{"state": {"seed": 2}, "seconds": 1}], "easing": "linear"}
+    loop = {"keys": [{"state": {"seed": 2}, "seconds": 1}], "easing": "linear"}
     shown = [{"at": 0, "film": 0, "turn": 0.5}, {"at": 0.1, "state": {"seed": 4}}]
-    said = {"stylegan-torch": "recording", "seconds": 0.2, "films": [film], "shown": shown}
+    said = {"stylegan-torch": "recording", "seconds": 0.2, "films": [loop], "shown": shown}
     (tmp_path / "walk.json").write_text(json.dumps(said))
     page.set_input_files("#take-file", tmp_path / "walk.json")
     _settled(page, 4)
