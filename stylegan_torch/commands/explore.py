@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import socket
 import sys
@@ -77,6 +78,14 @@ def _osc(text: str) -> tuple[str, int]:
     help="Another name by which browsers reach the page, such as a proxy's; may be repeated.",
 )
 @click.option(
+    "--allow-frame",
+    "frames",
+    multiple=True,
+    metavar="SITE",
+    callback=reading(lambda sites: tuple(map(_site, sites))),
+    help="A site that may show the page in a frame, such as https://huggingface.co; may be repeated.",
+)
+@click.option(
     "--auth",
     metavar="USER[:PASSWORD]",
     envvar="STYLEGAN_TORCH_AUTH",
@@ -102,6 +111,7 @@ def explore(
     host: str,
     port: int | None,
     allowed: tuple[Address, ...],
+    frames: tuple[str, ...],
     auth: str | None,
     no_auth: bool,
     osc: tuple[str, int] | None,
@@ -151,13 +161,19 @@ def explore(
             closing(Studio(choices, tuple(map(str, directions)))) as studio,
             listening(*osc, mapping, studio.live) if osc else nullcontext(),
         ):
-            _serve(studio, listener, allowed, login, open_browser)
+            _serve(studio, listener, allowed, frames, login, open_browser)
 
 
 def _address(text: str) -> Address:
     from stylegan_torch.explorer.guard import read_address
 
     return read_address(text)
+
+
+def _site(text: str) -> str:
+    if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?", text, re.ASCII):
+        raise ValueError(f"{text!r} is not a site such as https://huggingface.co")
+    return text
 
 
 def _login(auth: str) -> str:
@@ -192,7 +208,12 @@ def _open(
 
 
 def _serve(
-    studio: Studio, listener: socket.socket, allowed: tuple[Address, ...], login: str | None, open_browser: bool
+    studio: Studio,
+    listener: socket.socket,
+    allowed: tuple[Address, ...],
+    frames: tuple[str, ...],
+    login: str | None,
+    open_browser: bool,
 ) -> None:
     from PIL import Image
 
@@ -211,8 +232,14 @@ def _serve(
         reports.LOG.setLevel(logging.DEBUG)
     with working("Opening the network"):
         studio.about(None)
-    app = web.application(studio)
-    guard = Guard(app, routes=web.ROUTES, at_once=web.AT_ONCE_BYTES, allowed=allowed, login=login)
+    guard = Guard(
+        web.application(studio, frames=frames),
+        routes=web.ROUTES,
+        at_once=web.AT_ONCE_BYTES,
+        allowed=allowed,
+        login=login,
+        framed=bool(frames),
+    )
     url = address_of(listener)
     say(f"Open {url} (Ctrl-C ends)")
     if open_browser:

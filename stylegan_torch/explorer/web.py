@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
@@ -47,7 +47,7 @@ ROUTES = {
 _Read = TypeVar("_Read")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {frames}",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -56,8 +56,8 @@ _HEADERS = {
 }
 
 
-def application(studio: Studio) -> ASGIApp:
-    """Return the explorer of some networks."""
+def application(studio: Studio, *, frames: Sequence[str] = ()) -> ASGIApp:
+    """Return the explorer of some networks; `frames` are the sites that may show it in a frame."""
     server = _Server(studio)
     app = Starlette(
         routes=[
@@ -74,7 +74,7 @@ def application(studio: Studio) -> ASGIApp:
         ],
         exception_handlers={StyleGANError: _wrong, ClientDisconnect: _broken_off, Exception: _unexpected},
     )
-    return _WithHeaders(app)
+    return _WithHeaders(app, " ".join(frames) or "'none'")
 
 
 class _Server:
@@ -172,14 +172,16 @@ def _broken_off(request: WebRequest, error: Exception) -> Response:
 class _WithHeaders:
     """Puts `_HEADERS` on every answer."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, frames: str) -> None:
         self._app = app
+        self._headers = [
+            (name.lower().encode(), value.format(frames=frames).encode()) for name, value in _HEADERS.items()
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
-                more: list[Any] = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
-                message = {**message, "headers": [*message.get("headers", []), *more]}
+                message = {**message, "headers": [*message.get("headers", []), *self._headers]}
             await send(message)
 
         await self._app(scope, receive, sent)
