@@ -23,8 +23,11 @@ from tests.tools.jail import weak_option
 
 TYPED = {line: page for page in PAGES for line in lines(page)}
 """Every line once, and a page that has it."""
-ELSEWHERE = re.compile(r"git clone|cd (stylegan-torch|stylegan2-ada-pytorch|stylegan3)|pip install \.$")
-"""What is typed outside of this repository."""
+ELSEWHERE = re.compile(
+    r"git clone|cd (stylegan-torch|stylegan2-ada-pytorch|stylegan3)|(python -m )?pip install (\.|-r .*)$"
+    r"|cp -r integrations|python integrations/|\.ci/|curl |docker |uvx |pipx "
+)
+"""What is typed outside of this repository, or runs what has tests of its own."""
 SERVERS = ("explore", "page", "serve")
 """Commands that go on until they are stopped; tests/explorer has them."""
 UNREACHABLE = re.compile(r"--download|stylegan2-ffhq-config-f|--features weights|vgg16.pt|--engine ray|s3://")

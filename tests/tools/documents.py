@@ -58,10 +58,9 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 def lines(page: Path) -> Iterator[str]:
     """Yield what a page tells to type: the lines of blocks for a shell, and the commands in tables of the README."""
     for language, text in blocks(page):
-        if language in ("", "sh"):
-            yield from (
-                line.partition("  #")[0].strip() for line in text.replace("\\\n", " ").splitlines() if line.strip()
-            )
+        if language in ("", "sh", "console"):
+            typed = (line.partition("  #")[0].strip() for line in text.replace("\\\n", " ").splitlines())
+            yield from (line.removeprefix("$ ") for line in typed if line and (language != "console" or line[0] == "$"))
     if page.name == "README.md" and page.parent == HOME:
         rows = re.findall(r"^\|.*$", page.read_text(encoding="utf-8"), re.MULTILINE)
         cells = [code for row in rows for code in re.findall(r"`(stylegan[ -][^`]*)`", row)]
