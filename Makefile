@@ -106,7 +106,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 # The tests run original programs too, and what other programs open; that takes TensorFlow and onnxruntime.
 $(VENV)/.installed-all: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,tf,onnx,hub,train,edit,film,align,explore]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,tf,onnx,hub,train,edit,film,align,explore,live]'
 	touch $@
 
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,9 @@ from stylegan_torch.drawing.images import Picture, to_uint8
 from stylegan_torch.editing.composer import Composer
 from stylegan_torch.editing.composition import Composition
 from stylegan_torch.editing.directions import Directions
+from stylegan_torch.editing.films.frames import Cell, draw_loops, latents_cells, timed
 from stylegan_torch.editing.inspect import average_ws
-from stylegan_torch.editing.latents import Latents
+from stylegan_torch.editing.latents import Latents, joined
 from stylegan_torch.explorer.preview import SIDE, Preview
 from stylegan_torch.networks.interface import Generator
 
@@ -25,8 +27,24 @@ QUICK = 0.12
 """A network whose picture takes longer, in seconds, gets previews."""
 
 
+_KEPT = 8
+"""So many ways are kept for their next moment."""
+
+
 class OvertakenError(Exception):
     """A newer picture is wanted, so this one was not finished."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A closed way through pictures.
+
+    starts: when it is at each, in turns. easing: how it goes on, a name in `films.keys.EASINGS`.
+    """
+
+    pictures: tuple[Composition, ...]
+    starts: tuple[float, ...]
+    easing: str
 
 
 class Renderer:
@@ -49,6 +67,7 @@ class Renderer:
         self._drawer = copy.deepcopy(drawer) if drawer is G else drawer
         self._preview = Preview(self._drawer, preview_side)
         self._lock = threading.Lock()
+        self._cells = lru_cache(_KEPT)(self._cell)
         self.composer.directions("pca")  # so that the first move is as quick as the others
         self.seconds = float("inf")
         for _ in range(2):  # the first one warms up
@@ -96,6 +115,29 @@ class Renderer:
             finally:
                 for handle in handles:
                     handle.remove()
+
+    def moment(self, way: Way, turn: float) -> Picture:
+        """Return the picture [H, W, C] of a way after a share of it, or a small one if that would take long."""
+        with self._lock:
+            cell = self._cells(way)
+        noise = tuple(cell.noise(turn)) if cell.noise else ()
+        return self.glimpse(Latents(cell.latents(torch.tensor([turn], dtype=torch.float64)), noise=noise))
+
+    def film(self, way: Way, frames: int) -> Iterator[Picture]:
+        """Yield the pictures [H, W, C] of a way, once around, as `stylegan film` draws them."""
+        with self._lock:
+            pictures = draw_loops(self._drawer, [self._cells(way)], columns=1, frames=frames)
+        while True:
+            with self._lock:
+                picture = next(pictures, None)
+            if picture is None:
+                return
+            yield picture
+
+    def _cell(self, way: Way) -> Cell:
+        latents = joined([self.composer.compose(each) for each in way.pictures])  # one by one, as command lines do
+        (cell,) = latents_cells(latents, 1, len(latents))
+        return timed(cell, way.easing, easings=[""] * len(latents), starts=way.starts)
 
     def _timed(self, latents: Latents) -> Tensor:
         start = time.perf_counter()
