@@ -125,7 +125,11 @@ class PretrainedNetworks(ModelHubMixin):
             pretrained_model_name_or_path: such as "me/ffhq", or a path.
             roles: the networks wanted: "G_ema", "G", "D". The files of others are not downloaded. None = all.
             device: where `network` puts them.
-            revision, token, cache_dir, force_download, local_files_only: as `hf_hub_download` takes them.
+            revision: as `hf_hub_download` takes it, and all that follow.
+            token: of the Hub.
+            cache_dir: where downloads are kept.
+            force_download: whether to download again what is kept.
+            local_files_only: whether to take only what is kept.
 
         Raises:
             CheckpointError: if it is not there, cannot be downloaded, is damaged, or lacks a network.

@@ -39,10 +39,12 @@ SMALLER = {
     r"\b0-999\b": "0-19",
     r"\b0-31\b|\b0-11\b": "0-7",
     r"--count \d+": "--count 8",
+    r"(examples.faces.faces faces.zip)$": r"\1 --count 8",
     r"--samples \d+": "--samples 12",
     r"--w-frames \d+": "--w-frames 2",
     r"--seconds \d+": "--seconds 5 --fps 2",
     r"--kimg \d+": "--kimg 0.008",
+    r"--outdir run --resume": "--outdir stopped --resume",
     r"--at 32": "--at 16",
     r"--resolution (512x384|256x256)": "--resolution 64x64",
     r"--resolution 512": "--resolution 128",
@@ -168,7 +170,7 @@ def test_what_is_typed_runs(text: str, here: Path, pool: Path) -> None:
     words = list(small.words)
     written = outputs(small, words)
     for name in named(text):
-        if name not in written:
+        if name not in written or "--resume" in text:
             provide(name, here, pool)
     words = [each for word in words for each in (sorted(map(str, Path().glob(word))) if "*" in word else [word])]
     result = CliRunner().invoke(small.command, words)

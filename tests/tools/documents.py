@@ -183,6 +183,13 @@ def _run(text: str) -> Callable[[Path], None]:
     return make
 
 
+def _stopped(path: Path) -> None:
+    photos = path.with_name("photos")
+    if not photos.exists():
+        _photos(photos)
+    _run(f"stylegan train {photos} --network {checkpoints.DEMO} --outdir OUT --kimg 0.004 --batch 4")(path)
+
+
 def _keys(path: Path) -> None:
     (table,) = re.findall(r"^```csv\n(.*?)^```$", (HOME / "docs/guides/film.md").read_text(), re.MULTILINE | re.DOTALL)
     path.write_text(table)
@@ -258,6 +265,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "smiles.csv": _labels,
     "keys.csv": _keys,
     "recipe.toml": _recipe,
+    "stopped": _stopped,
     "face.png": _mask,
     "chain.pem": _certificate,
     "key.pem": _certificate,
