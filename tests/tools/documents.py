@@ -125,6 +125,10 @@ def _stylegan3(path: Path) -> None:
     converter.convert(DATA / "sg3t_64.pkl", path)
 
 
+def _onnx(path: Path) -> None:
+    converter.convert(DATA / "ada.pkl", path)
+
+
 def _copied(source: Path) -> Callable[[Path], None]:
     return lambda path: _link(source, path)
 
@@ -241,6 +245,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "run/network-000500000.pt": _network,
     "run/network-000640000.pt": _network,
     "out/photo.pt": _network,
+    "ffhq.onnx": _onnx,
     "stylegan3.pt": _stylegan3,
     "stylegan3-r.pkl": _copied(DATA / "sg3r_64.pkl"),
     "cifar10.pkl": _copied(DATA / "ada4_orig_cifar.pkl"),
