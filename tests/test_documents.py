@@ -64,7 +64,7 @@ MORE = {
     "centres": "--samples 64",
     "train": "--batch 4 --kimg 0.008",
     "measure": "--samples 8",
-    "bulk": "--shard-size 4",
+    "bulk": "--shard-size 4 --workers 1",
 }
 TUNED = "--tune-steps 2"
 
