@@ -15,7 +15,7 @@ from stylegan_torch.commands.main import main
 from tests.tools.served import COMMAND, serving
 
 MB = 1_000_000
-ROUTES = ("", "about", "page/main.js", "stream", "picture.png", "latents.npz", "latents", "projection")
+ROUTES = ("", "about", "page/main.js", "stream", "picture.png", "latents.npz", "latents", "projection", "film")
 
 
 @pytest.fixture(scope="module")
