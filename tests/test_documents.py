@@ -44,6 +44,7 @@ SMALLER = {
     r"--seconds \d+": "--seconds 5 --fps 2",
     r"--kimg \d+": "--kimg 0.008",
     r"--outdir run --resume": "--outdir stopped --resume",
+    r"--cfg auto --mirror": "--cfg auto --mirror --set channel_base=256 --set mapping_layers=2",
     r"--at 32": "--at 16",
     r"--resolution (512x384|256x256)": "--resolution 64x64",
     r"--resolution 512": "--resolution 128",
