@@ -1,3 +1,19 @@
 """The explorer: a page in the browser to look for pictures with."""
 
-__all__ = ["fields", "preview", "projecting", "renderer", "states", "stream", "studio", "unpacking", "web"]
+__all__ = [
+    "blends",
+    "controls",
+    "expressions",
+    "fields",
+    "filming",
+    "jobs",
+    "osc",
+    "preview",
+    "projecting",
+    "renderer",
+    "states",
+    "stream",
+    "studio",
+    "unpacking",
+    "web",
+]
