@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LARGE = 50
 """Megabytes of a network for which there is a better way to be told of."""
 SMALLER = 256
-"""Side of pictures that a browser draws in a second or so."""
+"""Side of pictures to which a larger network may be cut."""
 EXAMPLES = """\b
 Examples:
   stylegan page ffhq.pkl page
@@ -153,4 +153,5 @@ def _advise(files: Mapping[str, bytes], checkpoint: Checkpoint, dtype: str) -> N
             ways.insert(0, f"--resolution-limit {SMALLER} draws pictures of {SMALLER} pixels in much less time")
         except SurgeryError as error:
             ways.append(f"no --resolution-limit: {error}")
-    say(f"Note: this is a large network for a browser. {'; '.join(ways)}.", err=True)
+    if ways:
+        say(f"Note: this is a large network for a browser: {'; '.join(ways)}", err=True)

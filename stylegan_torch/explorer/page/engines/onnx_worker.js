@@ -15,8 +15,7 @@ import { Way } from './way.js';
 const CALM = 150;
 /** So many milliseconds without a wish, and the picture is whole. */
 const SLOW = 400;
-/** Milliseconds of a picture beyond which small ones wait for more calm, as none can be broken off. */
-const PATIENCE = 1000;
+/** Milliseconds of a picture beyond which small ones wait for calm twice as long, as none can be broken off. */
 const THUMBNAIL = 96;
 /** Largest side of a thumbnail. */
 const MOST_BROUGHT = 50;
@@ -94,7 +93,7 @@ async function work(studio) {
     else if (newest !== shown) await glimpse(studio, newest);
     else if (newest !== settled) await settle(studio, newest);
     else if (group === undefined) await news();
-    else if (fastest < SLOW || !(await news(PATIENCE))) await sketch(studio, group);
+    else if (fastest < SLOW || !(await news(2 * fastest))) await sketch(studio, group);
   }
 }
 
