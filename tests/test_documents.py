@@ -23,7 +23,7 @@ from tests.tools.jail import weak_option
 TYPED = {line: page for page in PAGES for line in lines(page)}
 """Every line once, and a page that has it."""
 ELSEWHERE = re.compile(
-    r"git clone|cd (stylegan-torch|stylegan2-ada-pytorch|stylegan3)|(python -m )?pip install (\.|-r .*)$"
+    r"git clone|cd (stylegan-torch|stylegan2-ada-pytorch|stylegan3)|(python -m )?pip install (\.$|\. -r |-r )"
     r"|cp -r integrations|python integrations/|\.ci/|curl |docker |uvx |pipx "
 )
 """What is typed outside of this repository, or runs what has tests of its own."""
