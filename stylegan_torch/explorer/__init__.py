@@ -1,3 +1,15 @@
 """The explorer: a page in the browser to look for pictures with."""
 
-__all__ = ["fields", "preview", "projecting", "renderer", "states", "stream", "studio", "unpacking", "web"]
+__all__ = [
+    "dragging",
+    "fields",
+    "jobs",
+    "preview",
+    "projecting",
+    "renderer",
+    "states",
+    "stream",
+    "studio",
+    "unpacking",
+    "web",
+]

@@ -2,43 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import shlex
 import shutil
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from stylegan_torch.drawing.images import Picture
 from stylegan_torch.editing import latents as travelling
 from stylegan_torch.editing.latents import Latents
 from stylegan_torch.editing.projection import Projection, ProjectionSettings
 from stylegan_torch.editing.targets import Target, psnr, read_target
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer.fields import FieldError, choice, whole
-from stylegan_torch.explorer.reports import told
+from stylegan_torch.explorer.jobs import SECONDS, SHOWN, Line, Tell, framed
 from stylegan_torch.explorer.shelf import digest_of
 from stylegan_torch.explorer.states import Base, read_class
-from stylegan_torch.explorer.studio import Studio, file_name, frame
+from stylegan_torch.explorer.studio import Studio, file_name
 from stylegan_torch.pictures.alignment import Alignment
 from stylegan_torch.pictures.faces import FaceFinder, can_find
 
-SECONDS = 600.0
-"""What takes longer is not for a page that others may wait for."""
-WAITING = 8
-"""Projections that may wait for the one that is made."""
 MOST_STEPS = 2000
 SPACES: list[Literal["w", "w+"]] = ["w+", "w"]
 FITS: list[Literal["crop", "pad", "align"]] = ["crop", "pad", "align"] if can_find() else ["crop", "pad"]
-_SHOWN = 0.4
-"""Seconds between the pictures of a projection."""
 _finder = functools.cache(FaceFinder)
-_Tell = Callable[[bytes], None]
 
 
 @dataclass(frozen=True)
@@ -57,10 +48,9 @@ class Job:
 class Projector:
     """Projects photographs with the networks of a studio."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
-        self._worker = ThreadPoolExecutor(1, "projecting")
-        self._jobs: set[int] = set()
+    def __init__(self, studio: Studio, line: Line | None = None) -> None:
+        """Take networks, and the line in which projections wait, by default one of their own."""
+        self._studio, self._line = studio, line or Line()
 
     def read(self, content: bytes, asked: Mapping[str, str]) -> Job:
         """Return what to do with a photograph.
@@ -72,7 +62,7 @@ class Projector:
         Raises:
             StyleGANError: if it is none, something else is asked for than can be, or too many wait already.
         """
-        self._check_line()
+        self._line.check()
         network = self._studio.network_name(asked.get("network"))
         G = self._studio.renderer(network).G
         space, fit = choice("Space", asked.get("space", "w+"), SPACES), choice("Fit", asked.get("fit", "crop"), FITS)
@@ -90,56 +80,28 @@ class Projector:
         settings = ProjectionSettings(space=space, steps=steps)
         return Job(network, name, target, settings, fit, label, threading.Event())
 
-    async def frames(self, job: Job) -> AsyncGenerator[bytes, None]:
+    def frames(self, job: Job) -> AsyncGenerator[bytes, None]:
         """Give the frames of a projection until its latents are found, each after its length in four bytes.
 
         The first shows what is aimed at; the last is {"kind": "found", "latents": …} or {"kind": "error", …}.
         """
-        loop, said = asyncio.get_running_loop(), asyncio.Queue[bytes | None]()
+        aim = framed("target", {"line": job.target.story}, job.target.picture)
+        return self._line.frames(partial(self._work, job), job.stopped, [aim])
 
-        def tell(message: bytes | None) -> None:
-            if not job.stopped.is_set():
-                loop.call_soon_threadsafe(said.put_nowait, message)
+    def _work(self, job: Job, tell: Tell) -> None:
+        latents = self._found(job, tell)
+        if latents is not None:
+            tell(framed("found", self._take(job, latents)))
 
-        try:
-            self._check_line()
-            others = len(self._jobs)
-            self._jobs.add(id(job))
-            yield _framed("target", {"line": job.target.story}, job.target.picture)
-            if others:
-                yield _framed("progress", {"line": "Waiting for the projections of others …", "share": 0})
-            self._worker.submit(self._work, job, tell).add_done_callback(lambda _: tell(None))
-            while (message := await said.get()) is not None:
-                yield message
-        except StyleGANError as error:
-            yield _problem(error)
-        finally:
-            job.stopped.set()
-            self._jobs.discard(id(job))
-
-    def _check_line(self) -> None:
-        if len(self._jobs) > WAITING:
-            raise StyleGANError("too many projections are waiting: try again later")
-
-    def _work(self, job: Job, tell: _Tell) -> None:
-        try:
-            latents = self._found(job, tell)
-            if latents is not None:
-                tell(_framed("found", self._take(job, latents)))
-        except Exception as error:  # the visitor's roof
-            tell(_problem(error))
-
-    def _found(self, job: Job, tell: _Tell) -> Latents | None:
+    def _found(self, job: Job, tell: Tell) -> Latents | None:
         """Project, showing how far it is; returns None if it was stopped."""
-        if job.stopped.is_set():
-            return None
         renderer = self._studio.renderer(job.network)
         projection = Projection(renderer.G, job.target.image(), job.settings, class_index=job.label)
         for taken in _in_time(projection):
             if job.stopped.is_set():
                 return None
             line, share = f"Step {taken} of {job.settings.steps}", taken / job.settings.steps
-            tell(_framed("progress", {"line": line, "share": share}, renderer.glimpse(projection.latents())))
+            tell(framed("progress", {"line": line, "share": share}, renderer.glimpse(projection.latents())))
         return projection.latents()
 
     def _take(self, job: Job, latents: Latents) -> dict[str, object]:
@@ -168,15 +130,6 @@ def _number(name: str, text: str) -> int:
     return int(text)
 
 
-def _framed(kind: str, about: Mapping[str, object], picture: Picture | None = None) -> bytes:
-    content = frame({"kind": kind, **about}, picture)
-    return len(content).to_bytes(4, "big") + content
-
-
-def _problem(error: Exception) -> bytes:
-    return _framed("error", {"field": error.name if isinstance(error, FieldError) else None, "line": told(error)})
-
-
 def _in_time(projection: Projection) -> Iterator[int]:
     """Make the steps of a projection; yields how many there were, every now and then and at the end.
 
@@ -191,6 +144,6 @@ def _in_time(projection: Projection) -> Iterator[int]:
             raise StyleGANError(
                 f"this takes over {SECONDS / 60:.0f} minutes: choose fewer steps, or `stylegan project`"
             )
-        if projection.done or now - shown >= _SHOWN:
+        if projection.done or now - shown >= SHOWN:
             yield projection.taken
             shown = now

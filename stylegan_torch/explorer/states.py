@@ -18,7 +18,7 @@ from typing import get_args
 from stylegan_torch.editing.composition import Composition, LayerPsi, Mix, Move, Noise
 from stylegan_torch.editing.mixing import layers_of
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.explorer.fields import FieldError, choice, number, text, whole
+from stylegan_torch.explorer.fields import FieldError, choice, items, number, text, whole
 from stylegan_torch.networks.interface import Generator
 
 NOISES: tuple[Noise, ...] = get_args(Noise)
@@ -101,12 +101,12 @@ def read_picture(state: Mapping[str, object], place: Place) -> Composition:
         base,
         number("Truncation", state["psi"], low=PSI[0], high=PSI[1]),
         read_class(state["class"], place.G),
-        tuple(_mix(f"Mix {i + 1}", each, place.G) for i, each in enumerate(_list("Mixes", state["mixes"], MOST_MIXES))),
-        tuple(_move(each, place) for each in _list("Directions", state["moves"], MOST_MOVES)),
+        tuple(_mix(f"Mix {i + 1}", each, place.G) for i, each in enumerate(items("Mixes", state["mixes"], MOST_MIXES))),
+        tuple(_move(each, place) for each in items("Directions", state["moves"], MOST_MOVES)),
         noise,
         whole("Noise seed", state["noise_seed"], low=0, high=LAST_SEED) if noise == "random" else 0,
         row,
-        tuple(_layer_psi(each, place.G) for each in _list("Truncation by layer", state["psis"], place.G.num_ws)),
+        tuple(_layer_psi(each, place.G) for each in items("Truncation by layer", state["psis"], place.G.num_ws)),
     )
 
 
@@ -160,12 +160,6 @@ def _layers(name: str, value: object, G: Generator) -> str:
     except ValueError as error:
         raise FieldError(f"{name} layers", layers, f"a choice of layers 0 to {G.num_ws - 1}, such as 0-3") from error
     return layers
-
-
-def _list(name: str, value: object, most: int) -> list[object]:
-    if not isinstance(value, list) or len(value) > most:
-        raise FieldError(name, value, f"a list of at most {most}")
-    return value
 
 
 def _fields(name: str, value: object, defaults: Mapping[str, object]) -> dict[str, object]:

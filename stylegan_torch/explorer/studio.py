@@ -101,6 +101,7 @@ class Studio:
             "key": renderer.composer.network,
             "origin": dict(origin),
             "resolution": G.img_resolution,
+            "size": G.img_size,
             "layers": layer_names(G),
             "classes": G.c_dim,
             "directions": [self._kind(renderer, kind) for kind in self.directions],

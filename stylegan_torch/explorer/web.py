@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from stylegan_torch.errors import StyleGANError
+from stylegan_torch.explorer.dragging import Dragger
 from stylegan_torch.explorer.fields import FieldError
 from stylegan_torch.explorer.projecting import FITS, MOST_STEPS, SPACES, Projector
 from stylegan_torch.explorer.reports import told
@@ -32,13 +33,16 @@ from stylegan_torch.explorer.studio import File, Studio
 PAGE = Path(__file__).with_name("page")
 UPLOAD_BYTES = 20_000_000
 """Of one file."""
+DRAG_BYTES = 2_000_000
+"""Of what to drag, with a mask."""
 AT_ONCE_BYTES = 10 * UPLOAD_BYTES
 """Of all requests that are being read."""
 STREAMS = 100
 """Pages that are open at once."""
 ROUTES = {
     **dict.fromkeys(("/", "/page/*", "/favicon.ico", "/about", "/stream"), 0),
-    **dict.fromkeys(("/picture.png", "/latents.npz"), MESSAGE_BYTES),
+    **dict.fromkeys(("/picture.png", "/latents.npz", "/drag/end"), MESSAGE_BYTES),
+    "/drag": DRAG_BYTES,
     **dict.fromkeys(("/latents", "/projection"), UPLOAD_BYTES),
 }
 """The paths that are served, and the bytes that may be sent there."""
@@ -56,7 +60,7 @@ _HEADERS = {
 
 def application(studio: Studio) -> ASGIApp:
     """Return the explorer of some networks."""
-    server = _Server(studio, Projector(studio))
+    server = _Server(studio, Projector(studio), Dragger(studio))
     app = Starlette(
         routes=[
             Route("/", server.index),
@@ -66,6 +70,8 @@ def application(studio: Studio) -> ASGIApp:
             Route("/latents.npz", server.latents, methods=["POST"]),
             Route("/latents", server.bring, methods=["POST"]),
             Route("/projection", server.project, methods=["POST"]),
+            Route("/drag", server.drag, methods=["POST"]),
+            Route("/drag/end", server.end_drag, methods=["POST"]),
             WebSocketRoute("/stream", server.stream),
             Mount("/page", StaticFiles(directory=PAGE)),
         ],
@@ -75,8 +81,8 @@ def application(studio: Studio) -> ASGIApp:
 
 
 class _Server:
-    def __init__(self, studio: Studio, projector: Projector) -> None:
-        self._studio, self._projector = studio, projector
+    def __init__(self, studio: Studio, projector: Projector, dragger: Dragger) -> None:
+        self._studio, self._projector, self._dragger = studio, projector, dragger
         self._streams = 0
         self._reader = ThreadPoolExecutor(1, "reading")  # what visitors bring is unpacked one at a time
 
@@ -109,6 +115,14 @@ class _Server:
         job = await self._read(partial(self._projector.read, content, dict(request.query_params)))
         return StreamingResponse(self._projector.frames(job), media_type="application/octet-stream")
 
+    async def drag(self, request: WebRequest) -> Response:
+        job = await self._read(partial(self._dragger.read, _parsed(await _body(request))))
+        return StreamingResponse(self._dragger.frames(job), media_type="application/octet-stream")
+
+    async def end_drag(self, request: WebRequest) -> Response:
+        self._dragger.end(_parsed(await _body(request)))
+        return Response(status_code=204)
+
     async def _read(self, read: Callable[[], _Read]) -> _Read:
         return await asyncio.get_running_loop().run_in_executor(self._reader, read)
 
@@ -130,7 +144,10 @@ async def _body(request: WebRequest) -> bytes:
 
 
 async def _json(request: WebRequest) -> object:
-    body = await request.body()
+    return _parsed(await request.body())
+
+
+def _parsed(body: bytes) -> object:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:

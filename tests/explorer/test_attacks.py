@@ -15,7 +15,18 @@ from stylegan_torch.commands.main import main
 from tests.tools.served import COMMAND, serving
 
 MB = 1_000_000
-ROUTES = ("", "about", "page/main.js", "stream", "picture.png", "latents.npz", "latents", "projection")
+ROUTES = (
+    "",
+    "about",
+    "page/main.js",
+    "stream",
+    "picture.png",
+    "latents.npz",
+    "latents",
+    "projection",
+    "drag",
+    "drag/end",
+)
 
 
 @pytest.fixture(scope="module")

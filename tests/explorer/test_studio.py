@@ -22,7 +22,7 @@ import converter
 from stylegan_torch.commands.main import main
 from stylegan_torch.editing.composition import Composition, LayerPsi, Mix, Move
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.explorer import projecting, reports, shelf, stream, studio
+from stylegan_torch.explorer import jobs, reports, shelf, stream, studio
 from stylegan_torch.explorer.projecting import Projector
 from stylegan_torch.explorer.stream import Stream
 from stylegan_torch.explorer.studio import NetworkChoice, Studio
@@ -476,25 +476,25 @@ def test_a_photograph_that_is_none(small: Studio) -> None:
 
 
 def test_projections_wait_in_line_and_stop_when_nobody_waits(small: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(projecting, "WAITING", 1)
+    monkeypatch.setattr(jobs, "WAITING", 1)
     projector = Projector(small)
-    jobs = [projector.read(_photograph(), {"steps": "2000"}) for _ in range(3)]
+    asked = [projector.read(_photograph(), {"steps": "2000"}) for _ in range(3)]
 
     async def visit() -> None:
-        first, second = (projector.frames(job) for job in jobs[:2])
+        first, second = (projector.frames(job) for job in asked[:2])
         assert b"target" in await anext(first)
         assert b"Step " in await anext(first)
         assert b"target" in await anext(second)
-        assert b"Waiting for the projections of others" in await anext(second)
-        with pytest.raises(StyleGANError, match="too many projections"):  # which is known before it is decoded
+        assert b"Waiting for the jobs of others" in await anext(second)
+        with pytest.raises(StyleGANError, match="too many jobs"):  # which is known before it is decoded
             projector.read(b"no picture", {})
-        third = asyncio.create_task(_told(projector.frames(jobs[2])))
+        third = asyncio.create_task(_told(projector.frames(asked[2])))
         waiting = asyncio.ensure_future(anext(second))
         refused = (await third)[-1]
         await first.aclose()
         assert b"Step " in await waiting
         await second.aclose()
-        assert refused["line"] == "too many projections are waiting: try again later"
+        assert refused["line"] == "too many jobs are waiting: try again later"
 
     asyncio.run(visit())
-    assert all(job.stopped.is_set() for job in jobs)
+    assert all(job.stopped.is_set() for job in asked)

@@ -3,6 +3,7 @@ import { byId, make, save } from './dom.js';
 import { ServerEngine } from './engines/server.js';
 import { againPart } from './parts/again.js';
 import { directionsPart } from './parts/directions.js';
+import { dragPart } from './parts/drag.js';
 import { historyPart } from './parts/history.js';
 import { mixingPart } from './parts/mixing.js';
 import { noisePart } from './parts/noise.js';
@@ -22,7 +23,7 @@ const broughtFiles = new Map();
 const studio = {
   engine, store, stage, facts: null, thumbs: new Thumbnails(engine),
   mixIn: () => {}, directionNames: () => [], renamed: () => parts.forEach((each) => each.settled?.()),
-  brought: (key) => broughtFiles.get(key), copy, tell, begin,
+  brought: (key) => broughtFiles.get(key), copy, tell, begin, offer,
 };
 let parts = [];
 const history = historyPart(studio, byId('history'));
@@ -68,7 +69,7 @@ function makeParts(facts) {
   const names = facts.networks;
   byId('network-field').hidden = names.length < 2;
   byId('network').replaceChildren(...names.map((name) => make('option', { value: name }, name)));
-  const made = [[mixingPart, 'mixing'], [directionsPart, 'directions'], [padPart, 'pad'], [truncationPart, 'truncation'], [noisePart, 'noise'], [photographPart, 'photograph'], [seedsPart, 'seeds']];
+  const made = [[mixingPart, 'mixing'], [directionsPart, 'directions'], [padPart, 'pad'], [dragPart, 'drag'], [truncationPart, 'truncation'], [noisePart, 'noise'], [photographPart, 'photograph'], [seedsPart, 'seeds']];
   parts = made.map(([part, id]) => part(studio, byId(id)));
 }
 

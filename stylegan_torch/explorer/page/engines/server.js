@@ -3,6 +3,8 @@
  *   about(network) → what a page must know of a network        draw(state), thumbnails(group, [{key, state}])
  *   picture(state), latents(state) → {name, blob}              bring(file, network) → {latents, name, rows}
  *   project(file, options, show, signal) → {latents, name, rows, line}; show gets {kind: "target" | "progress", line, share, blob}
+ *   drag({state, points, mask, steps, learning_rate}, show, signal) → {latents, name, rows, points, line}; show gets
+ *   {kind: "begun", job} and {kind: "progress", points, line, blob}            endDrag(job) ends it where it is
  * and the events "frame" {state, whole, commands, blob}, "thumbnail" {group, key, blob}, "problem" {field, line},
  * "away" {reason} and "back". Of what it is asked to draw, and of a group's thumbnails, the newest counts; a thumbnail that
  * cannot be has an empty blob.
@@ -87,14 +89,14 @@ export class ServerEngine extends EventTarget {
     const url = new URL('projection', this.base);
     for (const [name, value] of Object.entries({ name: file.name, ...options })) if (value !== null) url.searchParams.set(name, value);
     const answer = await this.#asking(url, { method: 'POST', body: file, signal });
-    for await (const message of messages(answer.body.getReader())) {
-      const { header, blob } = opened(message, 'image/jpeg');
-      if (header.kind === 'error') throw new Problem(header);
-      if (header.kind === 'found') return header;
-      show({ ...header, blob });
-    }
-    throw new Problem({ field: null, line: 'the server ended it' });
+    return found(answer, show);
   }
+
+  async drag(asked, show, signal) {
+    return found(await this.#asking(new URL('drag', this.base), { method: 'POST', body: JSON.stringify(asked), signal }), show);
+  }
+
+  endDrag = (job) => this.#asking(new URL('drag/end', this.base), { method: 'POST', body: JSON.stringify(job) });
 
   async #file(path, state) {
     const answer = await this.#asking(new URL(path, this.base), { method: 'POST', body: JSON.stringify(compact(state)) });
@@ -197,6 +199,17 @@ function opened(data, type) {
   const length = new DataView(data).getUint32(0);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
   return { header, blob: new Blob([new Uint8Array(data, 4 + length)], { type: type ?? (header.whole ? 'image/png' : 'image/jpeg') }) };
+}
+
+/** Show the messages of an answer until one says what was found, which is returned. */
+async function found(answer, show) {
+  for await (const message of messages(answer.body.getReader())) {
+    const { header, blob } = opened(message, 'image/jpeg');
+    if (header.kind === 'error') throw new Problem(header);
+    if (header.kind === 'found') return header;
+    show({ ...header, blob });
+  }
+  throw new Problem({ field: null, line: 'the server ended it' });
 }
 
 /** The messages of a body, each of which comes after its length in four bytes. */
