@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stylegan_torch.networks.interface import Generator
 
-SIDE = 64
+SIDE = 32
 """Largest side of a preview, in pixels."""
 _RIDGE = 1e-4
 _KEPT = 0.9

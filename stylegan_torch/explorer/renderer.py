@@ -25,6 +25,10 @@ QUICK = 0.12
 """A network whose picture takes longer, in seconds, gets previews."""
 
 
+_SLOW = 10
+"""A first picture that takes so many times longer than what is quick needs not be timed again."""
+
+
 class OvertakenError(Exception):
     """A newer picture is wanted, so this one was not finished."""
 
@@ -48,10 +52,10 @@ class Renderer:
         # Ours alone: others, such as projections, must not run into our hooks.
         self._drawer = copy.deepcopy(drawer) if drawer is G else drawer
         self._preview = Preview(self._drawer, preview_side)
-        self._lock = threading.Lock()
-        self.composer.directions("pca")  # so that the first move is as quick as the others
+        self._lock, self._finding = threading.Lock(), threading.Lock()
         self.seconds = float("inf")
-        for _ in range(2):  # the first one warms up
+        self.draw(Latents(average_ws(G).cpu()))
+        if self.seconds < _SLOW * quick_seconds:  # the first one warmed up
             self.draw(Latents(average_ws(G).cpu()))
 
     @property
@@ -61,13 +65,20 @@ class Renderer:
 
     def compose(self, picture: Composition) -> Latents:
         """Return the latents of a composition; see `Composer.compose`."""
+        for move in picture.moves:
+            self.directions(move.directions)
         with self._lock:
             return self.composer.compose(picture)
 
     def directions(self, name: str) -> Directions:
-        """Return directions of the network; see `Composer.directions`."""
-        with self._lock:
+        """Return directions of the network; see `Composer.directions`. Others draw while they are found."""
+        with self._finding:
             return self.composer.directions(name)
+
+    def count(self, name: str) -> int:
+        """Return how many directions there are; see `Composer.count`."""
+        with self._finding:
+            return self.composer.count(name)
 
     def glimpse(self, latents: Latents) -> Picture:
         """Return the picture [H, W, C] of the first latents, or a small one if that would take long."""

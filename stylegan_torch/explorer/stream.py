@@ -65,6 +65,7 @@ class Stream:
         self._shown: Wish | None = None
         self._settled: Wish | None = None
         self._thumbnails: dict[str, list[Thumbnail]] = {}
+        self._sketching: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
 
     async def run(self) -> None:
@@ -79,7 +80,9 @@ class Stream:
         finally:
             self._wish = None  # so that what is being drawn stops
             drawing.cancel()
-            await asyncio.gather(drawing, return_exceptions=True)
+            if self._sketching:
+                self._sketching.cancel()
+            await asyncio.gather(drawing, *filter(None, [self._sketching]), return_exceptions=True)
 
     async def _hear(self, message: str) -> None:
         try:
@@ -120,10 +123,17 @@ class Stream:
                 await self._glimpse(self._wish)
             elif self._wish and self._wish is not self._settled:
                 await self._settle(self._wish)
-            elif thumbnail := next((each.pop(0) for each in self._thumbnails.values() if each), None):
-                await self._sketch(thumbnail)
+            elif thumbnail := self._next_thumbnail():
+                self._sketching = asyncio.create_task(self._sketch(thumbnail))
+                self._sketching.add_done_callback(lambda _: self._news.set())
             else:
                 await self._news.wait()
+
+    def _next_thumbnail(self) -> Thumbnail | None:
+        """Return what to sketch, unless another is: it may take long, while its directions are found."""
+        if self._sketching and not self._sketching.done():
+            return None
+        return next((each.pop(0) for each in self._thumbnails.values() if each), None)
 
     async def _glimpse(self, wish: Wish) -> None:
         self._shown = wish

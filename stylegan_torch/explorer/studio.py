@@ -17,6 +17,7 @@ from stylegan_torch import __version__
 from stylegan_torch.drawing.draw import noise_sizes
 from stylegan_torch.drawing.images import ENCODERS, Picture, encode, to_pil
 from stylegan_torch.editing import latents as travelling
+from stylegan_torch.editing.composition import METHODS
 from stylegan_torch.editing.latents import LatentsError
 from stylegan_torch.explorer.fields import choice
 from stylegan_torch.explorer.renderer import Renderer
@@ -62,7 +63,7 @@ class Studio:
     def __init__(self, networks: Mapping[str, NetworkChoice], directions: tuple[str, ...] = ()) -> None:
         """Take networks by the name that visitors see, and files of directions."""
         self.networks = networks
-        self.directions = ("pca", "sefa", *directions)
+        self.directions = (*METHODS, *directions)
         self.shelf = Shelf()
         self._renderers: dict[str, tuple[Renderer, Mapping[str, object]]] = {}
         self._opening = {name: threading.Lock() for name in networks}
@@ -110,8 +111,9 @@ class Studio:
         }
 
     def _kind(self, renderer: Renderer, kind: str) -> dict[str, object]:
-        found = renderer.directions(kind)
-        return {"name": kind, "count": len(found), "layers": list(found.layers), "method": found.method}
+        own = kind in METHODS  # and they are for all layers
+        layers = [] if own else list(renderer.directions(kind).layers)
+        return {"name": kind, "count": renderer.count(kind), "layers": layers}
 
     def network_name(self, name: object) -> str:
         """Return the name of a network, of none the first's.
