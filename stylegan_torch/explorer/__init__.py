@@ -4,6 +4,7 @@ __all__ = [
     "dragging",
     "fields",
     "jobs",
+    "looking",
     "preview",
     "projecting",
     "renderer",

@@ -114,6 +114,9 @@ class Dragger:
         steps = whole("Steps", fields["steps"], low=1, high=MOST_STEPS)
         rate = number("Pull", fields["learning_rate"], low=1e-5, high=1)
         request = self._studio.read(fields["state"])
+        picture = request.picture
+        if picture.bends or picture.translate is not None or picture.rotate is not None:
+            raise StyleGANError("Points: what is bent, or moved as a whole, is not dragged: put that back first")
         return Job(request, moves, mask, steps, rate, threading.Event(), threading.Event())
 
     async def frames(self, job: Job) -> AsyncGenerator[bytes, None]:

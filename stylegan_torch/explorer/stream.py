@@ -180,12 +180,12 @@ class Stream:
     def _sketched(self, state: object) -> Picture:
         request = self._studio.read(state)
         renderer = self._studio.renderer(request.network)
-        return renderer.glimpse(renderer.compose(request.picture))
+        return renderer.glimpse(renderer.compose(request.picture), request.picture)
 
     def _finished(self, wish: Wish) -> tuple[bytes, str, tuple[int, ...]]:
         request = self._studio.read(wish.state)
         renderer = self._studio.renderer(request.network)
-        picture = renderer.draw(renderer.compose(request.picture), lambda: self._wish is not wish)
+        picture = renderer.draw(renderer.compose(request.picture), lambda: self._wish is not wish, request.picture)
         file = self._studio.picture_file(request, wish.state, picture)
         return file.content, self._studio.commands(request), picture.shape
 

@@ -25,6 +25,7 @@ from stylegan_torch.explorer.shelf import Shelf, digest_of
 from stylegan_torch.explorer.states import NOISES, PSI, STRENGTH, Base, Place, Request, complete, read_picture
 from stylegan_torch.explorer.unpacking import unpacked
 from stylegan_torch.files.npz_record import file_errors
+from stylegan_torch.networks import stylegan3
 from stylegan_torch.networks.interface import Generator
 
 MOST_LATENTS = 1000
@@ -107,6 +108,7 @@ class Studio:
             "classes": G.c_dim,
             "directions": [self._kind(renderer, kind) for kind in self.directions],
             "ranges": {"psi": PSI, "strength": STRENGTH},
+            "movable": isinstance(G.config, stylegan3.GeneratorConfig),
             "noises": NOISES if noise_sizes(G) else NOISES[:1],
         }
 
@@ -149,7 +151,9 @@ class Studio:
     def picture_file(self, request: Request, state: object, picture: Picture | None = None) -> File:
         """Return a request's picture as PNG; it says how to make it again, and the page's state."""
         renderer, origin = self._opened(request.network)
-        drawn = renderer.draw(renderer.compose(request.picture)) if picture is None else picture
+        drawn = (
+            renderer.draw(renderer.compose(request.picture), picture=request.picture) if picture is None else picture
+        )
         about = {"network": dict(origin), "commands": self.commands(request), "version": __version__, "state": state}
         return File(f"{self.stem(request)}.png", encode(to_pil(drawn), ENCODERS["png"], about))
 

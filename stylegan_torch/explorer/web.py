@@ -25,6 +25,7 @@ from starlette.websockets import WebSocket
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer.dragging import Dragger
 from stylegan_torch.explorer.fields import FieldError
+from stylegan_torch.explorer.looking import look
 from stylegan_torch.explorer.projecting import FITS, MOST_STEPS, SPACES, Projector
 from stylegan_torch.explorer.reports import told
 from stylegan_torch.explorer.stream import MESSAGE_BYTES, Stream
@@ -41,7 +42,7 @@ STREAMS = 100
 """Pages that are open at once."""
 ROUTES = {
     **dict.fromkeys(("/", "/page/*", "/favicon.ico", "/about", "/stream"), 0),
-    **dict.fromkeys(("/picture.png", "/latents.npz", "/drag/end"), MESSAGE_BYTES),
+    **dict.fromkeys(("/picture.png", "/latents.npz", "/drag/end", "/layers"), MESSAGE_BYTES),
     "/drag": DRAG_BYTES,
     **dict.fromkeys(("/latents", "/projection"), UPLOAD_BYTES),
 }
@@ -70,6 +71,7 @@ def application(studio: Studio) -> ASGIApp:
             Route("/latents.npz", server.latents, methods=["POST"]),
             Route("/latents", server.bring, methods=["POST"]),
             Route("/projection", server.project, methods=["POST"]),
+            Route("/layers", server.look, methods=["POST"]),
             Route("/drag", server.drag, methods=["POST"]),
             Route("/drag/end", server.end_drag, methods=["POST"]),
             WebSocketRoute("/stream", server.stream),
@@ -114,6 +116,10 @@ class _Server:
         content = await _body(request)
         job = await self._read(partial(self._projector.read, content, dict(request.query_params)))
         return StreamingResponse(self._projector.frames(job), media_type="application/octet-stream")
+
+    async def look(self, request: WebRequest) -> Response:
+        content = await asyncio.to_thread(look, self._studio, await _json(request))
+        return Response(content, media_type="application/octet-stream")
 
     async def drag(self, request: WebRequest) -> Response:
         job = await self._read(partial(self._dragger.read, _parsed(await _body(request))))

@@ -26,6 +26,8 @@ ROUTES = (
     "projection",
     "drag",
     "drag/end",
+    "layers",
+    "layers",
 )
 
 

@@ -5,10 +5,12 @@ import { againPart } from './parts/again.js';
 import { directionsPart } from './parts/directions.js';
 import { dragPart } from './parts/drag.js';
 import { historyPart } from './parts/history.js';
+import { layersPart } from './parts/layers.js';
 import { mixingPart } from './parts/mixing.js';
 import { noisePart } from './parts/noise.js';
 import { padPart } from './parts/pad.js';
 import { photographPart } from './parts/photograph.js';
+import { placePart } from './parts/place.js';
 import { seedsPart } from './parts/seeds.js';
 import { Stage } from './parts/stage.js';
 import { truncationPart } from './parts/truncation.js';
@@ -28,7 +30,7 @@ const studio = {
 let parts = [];
 const history = historyPart(studio, byId('history'));
 const again = againPart(studio, byId('again'));
-const UNLIKE = { latents: null, row: 0, class: null, mixes: [], moves: [], psis: [] };
+const UNLIKE = { latents: null, row: 0, class: null, mixes: [], moves: [], psis: [], bends: [], translate: [0, 0], rotate: 0 };
 /** What of a state no other network has. */
 const AGAIN = 1000;
 /** Milliseconds until it asks again of a network. */
@@ -69,7 +71,7 @@ function makeParts(facts) {
   const names = facts.networks;
   byId('network-field').hidden = names.length < 2;
   byId('network').replaceChildren(...names.map((name) => make('option', { value: name }, name)));
-  const made = [[mixingPart, 'mixing'], [directionsPart, 'directions'], [padPart, 'pad'], [dragPart, 'drag'], [truncationPart, 'truncation'], [noisePart, 'noise'], [photographPart, 'photograph'], [seedsPart, 'seeds']];
+  const made = [[mixingPart, 'mixing'], [directionsPart, 'directions'], [padPart, 'pad'], [dragPart, 'drag'], [truncationPart, 'truncation'], [noisePart, 'noise'], [placePart, 'place'], [layersPart, 'layers'], [photographPart, 'photograph'], [seedsPart, 'seeds']];
   parts = made.map(([part, id]) => part(studio, byId(id)));
 }
 

@@ -5,6 +5,7 @@
  *   project(file, options, show, signal) → {latents, name, rows, line}; show gets {kind: "target" | "progress", line, share, blob}
  *   drag({state, points, mask, steps, learning_rate}, show, signal) → {latents, name, rows, points, line}; show gets
  *   {kind: "begun", job} and {kind: "progress", points, line, blob}            endDrag(job) ends it where it is
+ *   layers({state, layer, first}) → {layers} of none, else what is in its channels {channels, first, count, columns, spectrum, blob}
  * and the events "frame" {state, whole, commands, blob}, "thumbnail" {group, key, blob}, "problem" {field, line},
  * "away" {reason} and "back". Of what it is asked to draw, and of a group's thumbnails, the newest counts; a thumbnail that
  * cannot be has an empty blob.
@@ -94,6 +95,12 @@ export class ServerEngine extends EventTarget {
 
   async drag(asked, show, signal) {
     return found(await this.#asking(new URL('drag', this.base), { method: 'POST', body: JSON.stringify(asked), signal }), show);
+  }
+
+  async layers({ state, layer, first }) {
+    const answer = await this.#asking(new URL('layers', this.base), { method: 'POST', body: JSON.stringify({ state: compact(state), layer, first }) });
+    const { header, blob } = opened(await answer.arrayBuffer(), 'image/jpeg');
+    return { ...header, blob };
   }
 
   endDrag = (job) => this.#asking(new URL('drag/end', this.base), { method: 'POST', body: JSON.stringify(job) });
