@@ -30,7 +30,7 @@ PARITY := networks/test_parity networks/test_stylegan3 fast/test_fast commands/t
 CORE := attack bulk commands editing fast files forms measuring networks pictures proof safe training test_hub.py test_library.py
 NOT_CORE := forms/test_graphs.py attack/test_bombs.py attack/test_fuzz.py
 
-.PHONY: demo test test-long test-lowest test-kernels test-all lint gallery clean
+.PHONY: demo test test-long test-lowest test-kernels test-all lint docs gallery clean
 
 demo: $(VENV)/.installed
 	mkdir -p out/demo
@@ -65,7 +65,11 @@ lint: $(VENV)/.installed-all
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The README's pictures, made by the commands themselves.
+# The site, into out/site. Warnings are errors: broken links, undocumented parameters, pages in no menu, what is fetched from elsewhere.
+docs: $(VENV)/.installed-all
+	$(BIN)/mkdocs build --strict
+
+# The documents' pictures, made by the commands themselves.
 gallery: $(VENV)/.installed-all
 	rm -rf out/gallery
 	$(BIN)/stylegan-generate --truncation 0.7 --seeds 0-39 --columns 10 --grid $(GALLERY)/faces.png --outdir out/gallery --force
@@ -102,7 +106,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 
 # The tests run original programs too, and what other programs open; that takes TensorFlow and onnxruntime.
 $(VENV)/.installed-all: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,tf,onnx,hub,train,edit,film,align,explore]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,docs,tf,onnx,hub,train,edit,film,align,explore,live]'
 	touch $@
 
 $(LOWEST)/.installed: pyproject.toml constraints-lowest.txt

@@ -242,7 +242,7 @@ def main() -> None:
             network = Path(folder) / "net.pt"
             make_network(network)
             ways = [(engine, *((1, 2) if engine == "none" else (2, 1))) for engine in options.engines]
-            compare(network, 20, 4, 4, options.rounds, ways)
+            compare(network, 48, 4, 4, options.rounds, ways)  # as many shards for each worker
     else:
         ways = [(engine, 1 if engine == "none" else 2, 1) for engine in options.engines]
         compare(options.network, 1600, 100, BATCH, options.rounds, ways)

@@ -138,8 +138,8 @@ class Form:
     """One form of files.
 
     id: what records in our files call it; it stays as it is once files have it.
-    title: what messages and the README call it, such as the program's "author/name".
-    more: what else the README says of it.
+    title: what messages and the documents call it, such as the program's "author/name".
+    more: what else the table of files says of it.
     kinds: by build function or class, which the header of every network gives as `build_func_name`.
     marks: kinds that are known by their tensors, each with the names of some that no other program's network has all
         of. Such networks are found wherever in a file they stand, and under whatever prefix.

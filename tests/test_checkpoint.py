@@ -88,8 +88,14 @@ def test_all_bits_are_kept(suffix: str, nameless: bool, tmp_path: Path, monkeypa
 def test_kept_tensors_of_any_kind_and_halves_are_compared_as_they_are_read(suffix: str, tmp_path: Path) -> None:
     content = checkpoint.of_modules({"G_ema": registry.build(TINY)})
     state = {name: value.half() for name, value in content.networks["G_ema"].state_dict.items()}
-    source = {"count": torch.tensor(3), "flags": torch.tensor([True, False]), "turned": torch.rand(2, 3).t()}
+    source = {
+        "count": torch.tensor(3),
+        "half": torch.rand(2).half(),
+        "flags": torch.tensor([True, False]),
+        "turned": torch.rand(2, 3).t(),
+    }
     checkpoint.write(tmp_path / f"net{suffix}", _changed(content, state_dict=state, source=source))
     again = checkpoint.read(tmp_path / f"net{suffix}").networks["G_ema"]
     assert torch.equal(again.state_dict[NAME], state[NAME].float())
-    assert torch.equal(again.source["turned"], source["turned"])
+    for name, value in source.items():
+        assert again.source[name].dtype == value.dtype and torch.equal(again.source[name], value)

@@ -1,19 +1,51 @@
-"""Our files as repositories of the Hugging Face Hub, on a local folder."""
+"""Our files as repositories of the Hugging Face Hub, in a local folder and downloaded from a Hub on this machine."""
 
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import types
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import huggingface_hub
 import pytest
 import torch
+from PIL import Image
 
 import converter
 import stylegan_torch
 from stylegan_torch.errors import CheckpointError
-from stylegan_torch.hub import PretrainedNetworks
+from stylegan_torch.files import checkpoint
+from stylegan_torch.hub import Licence, PretrainedNetworks
 from tests import DATA
+from tests.tools.fake_hub import hub_of
+
+PARTS = {"G_ema": "", "G": "G.", "D": "D."}
+"""Of the names of files, by role."""
+
+FILES = ["README.md", "config.json", *(f"model.{part}safetensors" for part in ("D.", "G.", "")), "samples.png"]
+
+
+@dataclass
+class Hub:
+    """A Hub on this machine: its folder of repositories, and the names of the files that were downloaded."""
+
+    folder: Path
+    taken: list[str]
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    PretrainedNetworks(converter.load(DATA / "ada.pkl")).save_pretrained(tmp_path / "hub" / "me" / "faces")
+    with hub_of(tmp_path / "hub") as (address, taken):
+        download = partial(huggingface_hub.hf_hub_download, endpoint=address)
+        monkeypatch.setattr("stylegan_torch.hub.hf_hub_download", download)
+        yield Hub(tmp_path / "hub", taken)
 
 
 @pytest.mark.parametrize("name", ["pg", "sg1-cond", "ada-cond", "sg3t_64"])
@@ -47,9 +79,55 @@ def test_config_and_model_card(tmp_path: Path) -> None:
     assert configs["G_ema"]["family"] == "stylegan2"
     assert configs["D"]["c_dim"] == 10
     card = (tmp_path / "README.md").read_text()
-    assert "| G_ema | stylegan2 | 16 × 16 | 10 |\n| G | stylegan2 | 16 × 16 | 10 |\n| D | stylegan2" in card
-    assert "library_name: stylegan-torch" in card
-    assert "does not change its licence" in card
+    rows = [f"| {role} | stylegan2 | 16 × 16 | 10 | model.{part}safetensors |" for role, part in PARTS.items()]
+    assert "\n".join(rows) in card
+    assert "library_name: stylegan-torch\nlicense: other\npipeline_tag: unconditional-image-generation\n" in card
+    assert "does not change its licence. Say here whose" in card
+    assert "![Pictures that the network draws](samples.png)\n\nSeeds 0-7" in card
+    with Image.open(tmp_path / "samples.png") as samples:
+        assert samples.size == (4 * 16, 2 * 16)
+
+
+def test_the_code_of_a_model_card_runs(tmp_path: Path) -> None:
+    PretrainedNetworks(converter.load(DATA / "ada-cond.pkl")).save_pretrained(tmp_path)
+    code = (tmp_path / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {}
+    exec(code.replace("<this repository>", str(tmp_path)), names)
+    assert names["images"].shape == (2, 3, 16, 16)
+
+
+def test_the_licence_goes_with_the_weights(tmp_path: Path) -> None:
+    own = Licence(name="our-own-1.0", link="https://example.org/terms")
+    PretrainedNetworks.open(DATA / "version1.safetensors", licence=own).save_pretrained(tmp_path / "one")
+    again = PretrainedNetworks.from_pretrained(tmp_path / "one")
+    assert again.licence == own
+    again.save_pretrained(tmp_path / "two")
+    card = (tmp_path / "two" / "README.md").read_text()
+    assert "license: other\nlicense_name: our-own-1.0\nlicense_link: https://example.org/terms\n" in card
+    assert "These weights are under [our-own-1.0](https://example.org/terms)." in card
+
+
+@pytest.mark.parametrize(
+    ("given", "line"),
+    [
+        ({"id": "CC BY"}, "'CC BY' is not the name of a licence: small letters, digits, - and ."),
+        ({"name": "own", "link": "javascript:1"}, "neither the address of a licence nor the file LICENSE"),
+        ({"id": "mit", "link": "https://example.org"}, "the Hub knows mit: only a licence that it doesn't, 'other'"),
+    ],
+)
+def test_licences_that_cannot_be(given: dict[str, str], line: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(line)):
+        Licence(**given)
+
+
+def test_a_network_that_draws_nothing_has_no_samples(tmp_path: Path) -> None:
+    stored = converter.load(DATA / "ada.pkl")
+    PretrainedNetworks(stored).save_pretrained(tmp_path)
+    (tmp_path / "README.md").unlink()
+    PretrainedNetworks(checkpoint.Checkpoint({"D": stored.networks["D"]})).save_pretrained(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    assert "samples" not in (tmp_path / "README.md").read_text()
+    assert list(PretrainedNetworks.from_pretrained(tmp_path).checkpoint.networks) == ["D"]
 
 
 def test_a_folder_without_networks(tmp_path: Path) -> None:
@@ -61,10 +139,73 @@ def test_a_folder_without_networks(tmp_path: Path) -> None:
         PretrainedNetworks.from_pretrained(tmp_path)
 
 
+def test_only_what_is_asked_for_is_downloaded(hub: Hub, tmp_path: Path) -> None:
+    read = partial(PretrainedNetworks.from_pretrained, "me/faces", cache_dir=tmp_path / "cache")
+    G = read(roles=["G_ema"]).network()
+    assert hub.taken == ["config.json", "model.safetensors"]
+    assert list(read(roles=["D", "G_ema"]).checkpoint.networks) == ["D", "G_ema"]
+    assert hub.taken[2:] == ["model.D.safetensors"]
+    with pytest.raises(CheckpointError, match=r"^there is no network G, only G_ema$"):
+        read(roles=["G_ema"]).network("G")
+    everything = read().checkpoint
+    assert hub.taken[3:] == ["model.G.safetensors"]
+    assert everything.provenance == converter.load(DATA / "ada.pkl").provenance
+    z = stylegan_torch.latents_from_seeds([1], G.z_dim)
+    assert torch.equal(G(z), everything.network("G_ema")(z))
+
+
+def test_one_file_has_all_networks_of_earlier_repositories(hub: Hub, tmp_path: Path) -> None:
+    shutil.copy(DATA / "version1.safetensors", hub.folder / "me" / "faces" / "model.safetensors")
+    (hub.folder / "me" / "faces" / "config.json").write_text('{"library": "stylegan-torch", "configs": {}}')
+    read = partial(PretrainedNetworks.from_pretrained, "me/faces", cache_dir=tmp_path / "cache")
+    before = checkpoint.read(DATA / "version1.safetensors").networks
+    assert list(read().checkpoint.networks) == list(before)
+    assert list(read(roles=[list(before)[-1]]).checkpoint.networks) == [list(before)[-1]]
+    assert set(hub.taken) == {"config.json", "model.safetensors"}
+
+
+def test_networks_go_to_a_device(tmp_path: Path) -> None:
+    PretrainedNetworks(converter.load(DATA / "ada.pkl")).save_pretrained(tmp_path)
+    networks = PretrainedNetworks.from_pretrained(tmp_path, roles=["G"], device="cpu")
+    assert networks.network("G").device == torch.device("cpu")
+    with pytest.raises(ValueError, match="there is no device meta here"):
+        PretrainedNetworks.from_pretrained(tmp_path, device="meta")
+
+
+@pytest.mark.parametrize(
+    ("repository", "roles", "line"),
+    [
+        ("me/faces", ["E"], "roles are a list of G_ema, G, D, not ['E']"),
+        ("me/faces", "D", "roles are a list of G_ema, G, D, not 'D'"),
+        ("me/faces", [], "roles are a list of G_ema, G, D, not []"),
+        ("me/part", ["D"], "me/part: there is no network D, only G_ema"),
+        ("me/nobody", None, "cannot get config.json of me/nobody: Repository Not Found"),
+        ("me/faces/more", None, "cannot get config.json of me/faces/more: Repo id must be"),
+        ("me/evil", None, "me/evil: config.json is damaged (the files that it names are none of ours)"),
+        ("me/broken", None, "me/broken: config.json is damaged ("),
+    ],
+)
+def test_what_cannot_be_had_is_said_in_one_line(
+    repository: str, roles: Any, line: str, hub: Hub, tmp_path: Path
+) -> None:
+    for name, config in {
+        "part": '{"files": {"G_ema": "model.safetensors"}}',
+        "evil": '{"files": {"G_ema": "../faces/model.safetensors"}}',
+        "broken": "{",
+    }.items():
+        (hub.folder / "me" / name).mkdir()
+        (hub.folder / "me" / name / "config.json").write_text(config)
+    with pytest.raises(CheckpointError) as caught:
+        PretrainedNetworks.from_pretrained(repository, roles=roles, cache_dir=tmp_path / "cache")
+    assert str(caught.value).startswith(line)
+    assert len(str(caught.value).splitlines()) == 1
+    assert "G_ema" in line or not [name for name in hub.taken if name != "config.json"]
+
+
 def test_push_to_hub_uploads_what_a_folder_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     uploads = []
 
-    class Hub:
+    class Api:
         def __init__(self, token: str | None = None) -> None:
             assert token == "secret"
 
@@ -73,10 +214,11 @@ def test_push_to_hub_uploads_what_a_folder_holds(monkeypatch: pytest.MonkeyPatch
 
         def upload_folder(self, *, repo_id: str, folder_path: Path, **_: object) -> str:
             assert PretrainedNetworks.from_pretrained(folder_path).network().z_dim == 32
+            assert f'from_pretrained("{repo_id}", roles' in (folder_path / "README.md").read_text()
             uploads.append((repo_id, sorted(path.name for path in folder_path.iterdir())))
             return "done"
 
-    monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Hub)
+    monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
     networks = PretrainedNetworks(converter.load(DATA / "sg3t_64.pkl"))
     assert networks.push_to_hub("me/faces", token="secret") == "done"
-    assert uploads == [("me/faces", ["README.md", "config.json", "model.safetensors"])]
+    assert uploads == [("me/faces", FILES)]

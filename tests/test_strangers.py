@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import tomllib
+from collections import Counter
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,24 @@ def test_forms_ask_for_commands_that_are_there(form: Path) -> None:
     (command,) = re.findall(r"`stylegan-convert (.*?)`", fields["inspect"]["attributes"]["description"])
     options = {name for parameter in convert.params for name in parameter.opts}
     assert {word for word in command.split() if word.startswith("-")} <= options
+
+
+def test_the_api_has_a_page_for_each_public_module() -> None:
+    public = set(re.findall(r"^\| `([\w.]+)` \|", _text("docs/PUBLIC.md"), re.MULTILINE))
+    assert {page.stem for page in (HOME / "docs" / "api").glob("*.md")} == public
+
+
+def test_licences_of_published_weights_are_the_catalogue_s() -> None:
+    told = re.findall(r"^\| (?:ProGAN|StyleGAN).*? \| (\d+) \| (.*?) \|$", _text("docs/licences.md"), re.MULTILINE)
+    networks = json.loads(_text("checkpoints/catalogue.json"))
+    counted = Counter(network["release"].removesuffix("-pytorch") for network in networks)
+    licences = {network["release"].removesuffix("-pytorch"): network["licence"] for network in networks}
+    assert [(int(count), licence) for count, licence in told] == [(counted[each], licences[each]) for each in counted]
+
+
+def test_links_of_the_readme_are_absolute_once_there_is_an_address() -> None:
+    urls = tomllib.loads(_text("pyproject.toml"))["project"].get("urls")
+    assert not urls or not re.findall(r"\]\((?!https?://|#)", _text("README.md"))
 
 
 def test_what_packages_read_is_installed() -> None:

@@ -1,6 +1,6 @@
 """Which forms are read and written, and how they are known: tables of the documents, made from the forms themselves.
 
-python -m converter.forms.table README.md docs/FORMS.md      (puts the tables between their marks)
+python -m converter.forms.table docs/FORMS.md      (puts the tables between their marks)
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from stylegan_torch.files.checkpoint import ROLES
 from stylegan_torch.networks.registry import FAMILIES, kind_of_type
 
 Rows = list[tuple[str, ...]]
-BEGIN, END = "<!-- {}: python -m converter.forms.table README.md docs/FORMS.md -->", "<!-- end of {} -->"
+BEGIN, END = "<!-- {}: python -m converter.forms.table docs/FORMS.md -->", "<!-- end of {} -->"
 
 
 def rows() -> Rows:
-    """Return the lines of the README's table: format, read, write, networks, families."""
+    """Return the lines of the table of what is read and written: format, read, write, networks, families."""
     return [("format", "read", "write", "networks", "families"), *(_row(form) for form in FORMS.values())]
 
 

@@ -48,9 +48,15 @@ class Painter:
     """The networks of a set, ready to draw."""
 
     def __init__(
-        self, paths: Sequence[str], *, device: str = "cpu", dtype: str = "float32", allow_nonfinite: bool = False
+        self,
+        paths: Sequence[str],
+        *,
+        device: str = "cpu",
+        dtype: str = "float32",
+        tf32: bool = False,
+        allow_nonfinite: bool = False,
     ) -> None:
-        """Open the networks; `allow_nonfinite` as in `stylegan_torch.load`.
+        """Open the networks; `allow_nonfinite` as in `stylegan_torch.load`, `tf32` as in `optimize`.
 
         Raises:
             StyleGANError: if one cannot be read.
@@ -58,7 +64,7 @@ class Painter:
         self.paths = paths
         self.device = device
         self.allow_nonfinite = allow_nonfinite
-        self.networks = [Network(path, DTYPES[dtype], device, allow_nonfinite) for path in paths]
+        self.networks = [Network(path, DTYPES[dtype], device, tf32, allow_nonfinite) for path in paths]
         self._judges: dict[int, Discriminator] = {}
 
     @property
@@ -104,7 +110,7 @@ class Painter:
 class Network:
     """One network: its plain form, which makes ws, and the form that draws."""
 
-    def __init__(self, path: str, dtype: torch.dtype, device: str, allow_nonfinite: bool) -> None:
+    def __init__(self, path: str, dtype: torch.dtype, device: str, tf32: bool, allow_nonfinite: bool) -> None:
         checkpoint = read_any(path, "G_ema")
         self.origin = checkpoint.provenance.get("origin", {})
         G: Generator = checkpoint.network("G_ema", allow_nonfinite=allow_nonfinite)
@@ -113,7 +119,7 @@ class Network:
         self.half = dtype in HALF
         self.fast = has_fast_form(device) and dtype != torch.float64
         self.G = G.to(device) if self.half else G.to(device, dtype)
-        self.drawer = optimize(self.G, dtype) if self.fast else self.G
+        self.drawer = optimize(self.G, dtype, tf32=tf32) if self.fast else self.G
         self.drawn_in, self.dtype = dtype, torch.float32 if self.half else dtype
         self._composer: Composer | None = None
 
@@ -137,7 +143,8 @@ class Network:
     def _draw_z(self, samples: Sequence[Sample]) -> list[Drawn]:
         for each in samples:
             made = each.composition
-            if not isinstance(made.base, int) or made.mixes or made.moves or made.truncation_psi not in (None, 1.0):
+            of_w = made.mixes or made.moves or made.layer_psis or made.centres
+            if not isinstance(made.base, int) or of_w or made.truncation_psi not in (None, 1.0):
                 raise BulkError("ProGAN has no W: no truncation, mixing, moves or latents of a file")
         z = latents_from_seeds([each.seed for each in samples], self.G.z_dim).to(self.dtype)
         c = torch.cat([labels_of(self.G, each.composition.class_index, 1) for each in samples]).to(z)

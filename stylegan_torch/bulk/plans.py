@@ -26,6 +26,7 @@ VERSION = 1
 """Of manifests."""
 MOST = 1 << 32
 """Pictures: as many as there are seeds."""
+_HOW = ("dtype", "tf32", "allow_nonfinite")
 CALIBRATION = 256
 """Pictures whose scores say what the best share of pictures is."""
 
@@ -59,7 +60,8 @@ class Plan:
     """All that a set's bytes follow from, on like hardware.
 
     count, shard_size: pictures in all, and in one shard. batch: drawn at once; never across shards.
-    threads: of one worker's drawing, on a CPU. device: "cpu", "cuda" …; hardware: what kind of it the set was begun on.
+    threads: of one worker's drawing, on a CPU. tf32: let cards round in float32, as `optimize` has it.
+    device: "cpu", "cuda" …; hardware: what kind of it the set was begun on.
     allow_nonfinite: draw even if there are NaN or infinite numbers in a network.
     """
 
@@ -73,6 +75,7 @@ class Plan:
     batch: int = 8
     threads: int = 1
     dtype: str = "float32"
+    tf32: bool = False
     device: str = "cpu"
     allow_nonfinite: bool = False
     hardware: str = ""
@@ -81,7 +84,7 @@ class Plan:
     @property
     def how(self) -> JsonObject:
         """Return how a `Painter` of it is made."""
-        return {"device": self.device, "dtype": self.dtype, "allow_nonfinite": self.allow_nonfinite}
+        return {"device": self.device, **{name: getattr(self, name) for name in _HOW}}
 
     @property
     def shards(self) -> int:
@@ -141,6 +144,8 @@ def _check(plan: Plan) -> None:
         raise BulkError("truncation is not a range of two numbers")
     if recipe.variations > 1 and not recipe.moves:
         raise BulkError("variations of one seed need directions to move along")
+    if recipe.latents and (recipe.truncation or recipe.layer_psis or recipe.centres):
+        raise BulkError("latents of a file are drawn as they are: no truncation with them")
     if recipe.latents and (recipe.mixing or plan.filters):
         raise BulkError("rows of a file of latents cannot be replaced by others: no filters and no mixing with them")
     for name in plan.encoding.columns:
@@ -181,7 +186,7 @@ def plan(
     device = device or best_device()
     # Others that draw may stand in another folder.
     paths = [str(Path(path).absolute()) if Path(path).exists() else str(path) for path in networks]
-    how = {name: settings[name] for name in ("dtype", "allow_nonfinite") if name in settings}
+    how = {name: settings[name] for name in _HOW if name in settings}
     painter = Painter(paths, device=device, **how)
     recipe = recipe or Recipe()
     if classes is not None:

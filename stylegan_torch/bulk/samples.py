@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from stylegan_torch.editing.composition import Composition, Mix, Move, Noise, parse_move
+from stylegan_torch.editing.composition import Composition, LayerPsi, Mix, Move, Noise, parse_move, parse_psi
 from stylegan_torch.errors import StyleGANError
 
 LAST_SEED = (1 << 32) - 1
@@ -74,6 +75,7 @@ class Recipe:
 
     first_seed: of the first picture. variations: pictures of each seed, which differ in their moves.
     truncation: psi is drawn evenly from this range; None = the network's own.
+    layer_psis: what some layers have instead. centres: a file of them, towards the nearest of which w is truncated.
     classes: of a conditional network.
     mixing: layers that get their styles from another seed, as `layers_of` reads; "" = none.
     moves: steps along directions; the first variation of several makes none, unless it was rejected without.
@@ -85,6 +87,8 @@ class Recipe:
     first_seed: int = 0
     variations: int = 1
     truncation: tuple[float, float] | None = None
+    layer_psis: tuple[LayerPsi, ...] = ()
+    centres: str = ""
     classes: Classes = Classes()
     mixing: str = ""
     moves: tuple[RandomMove, ...] = ()
@@ -140,6 +144,8 @@ def sample(recipe: Recipe, count: int, networks: int, index: int, attempt: int =
         base=Path(recipe.latents) if recipe.latents else seed,
         row=seed if recipe.latents else None,
         truncation_psi=psi,
+        layer_psis=recipe.layer_psis,
+        centres=Path(recipe.centres) if recipe.centres else None,
         class_index=recipe.classes.choose(identity, of_class),
         mixes=(Mix(partner, recipe.mixing),) if recipe.mixing else (),
         moves=() if still else tuple(_drawn(each, strengths) for each in recipe.moves),
@@ -152,6 +158,19 @@ def sample(recipe: Recipe, count: int, networks: int, index: int, attempt: int =
 def _drawn(each: RandomMove, strengths: np.random.Generator) -> Move:
     strength = each.low + strengths.random() * (each.high - each.low)
     return Move(each.move.directions, each.move.index, strength, each.move.layers)
+
+
+def parse_truncations(texts: Sequence[str]) -> tuple[tuple[float, float] | None, tuple[LayerPsi, ...]]:
+    """Read texts such as "0.5-1", of all layers, and "1@fine", what some have instead.
+
+    Raises:
+        ValueError: for other texts, or two for all layers.
+    """
+    ranges = [parse_range(text) for text in texts if "@" not in text]
+    if len(ranges) > 1:
+        raise ValueError("one number or range is for all layers; others say for which, as 1@fine")
+    parts = [parse_psi(text) for text in texts if "@" in text]
+    return ranges[0] if ranges else None, tuple(each for each in parts if isinstance(each, LayerPsi))
 
 
 def parse_range(text: str) -> tuple[float, float]:

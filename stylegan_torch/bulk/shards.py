@@ -21,6 +21,7 @@ from stylegan_torch.bulk.table import Row
 from stylegan_torch.drawing.devices import drawing_threads
 from stylegan_torch.drawing.images import ENCODERS, encode
 from stylegan_torch.drawing.marks import Marking, Signer
+from stylegan_torch.editing.composition import Composition
 
 MANIFEST = "manifest.json"
 EXCLUDED = "excluded.json"
@@ -150,6 +151,7 @@ class Worker:
         encoding = self.job.plan.encoding
         about = {name: value for name, value in row.items() if value is not None and name != "w"}
         about |= {"noise_mode": drawn.sample.composition.noise, "version": self.job.plan.version}
+        about |= _truncated(drawn.sample.composition)
         marking = Marking(encoding.marked, self.job.signer)
         encoder = ENCODERS[encoding.kind]
         return encode(drawn.image, encoder, about, quality=encoding.quality, marking=marking)
@@ -245,6 +247,16 @@ def identity(plan: Plan, made: Sample) -> Row:
         "mixes": [str(each) for each in picture.mixes],
         "moves": [str(each) for each in picture.moves],
     }
+
+
+def _truncated(picture: Composition) -> dict[str, object]:
+    """Return what a picture's truncation is besides psi."""
+    about: dict[str, object] = {}
+    if picture.layer_psis:
+        about["truncation_layers"] = [str(each) for each in picture.layer_psis]
+    if picture.centres:
+        about["truncation_centres"] = picture.centres.name
+    return about
 
 
 def record_name(plan: Plan, shard: int) -> str:

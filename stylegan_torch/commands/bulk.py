@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from stylegan_torch.commands import options
-from stylegan_torch.commands.given import allows_nonfinite
+from stylegan_torch.commands.given import allows_nonfinite, allows_tf32
 from stylegan_torch.commands.inputs import NETWORK_FILE
 from stylegan_torch.commands.networks import usable_device
 from stylegan_torch.commands.terminal import Command, FiniteRange, one_line_errors, quick_imports, reading, say
@@ -67,7 +67,11 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: str | None) -
     strange = next((name for name in content if name.replace("_", "-") not in known), None)
     if strange:
         raise click.BadParameter(f"{path}: there is no option {strange}")
-    ctx.default_map = {str(known[name.replace("_", "-")]): value for name, value in content.items()}
+    several = {each.name for each in ctx.command.params if getattr(each, "multiple", False)}
+    given = {str(known[name.replace("_", "-")]): value for name, value in content.items()}
+    ctx.default_map = {
+        name: [value] if name in several and not isinstance(value, list) else value for name, value in given.items()
+    }
 
 
 def _parse(name: str) -> Callable[[Any], Any]:
@@ -80,6 +84,12 @@ def _parse(name: str) -> Callable[[Any], Any]:
         return [read(each) for each in text] if isinstance(text, tuple) else read(text)
 
     return parse
+
+
+def _truncations(texts: tuple[str, ...]) -> Any:
+    from stylegan_torch.bulk import samples
+
+    return samples.parse_truncations(texts)
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -150,10 +160,13 @@ RUNNING = options.block(ENGINE, WORKERS, ADDRESS, options.SIGN, PROGRESS, TRUST)
 @click.option("--first-seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the first picture.")
 @click.option(
     "--truncation",
-    callback=reading(_parse("parse_range")),
-    metavar="PSI",
-    help="A number, or a range that it is drawn from, such as 0.5-1.  [default: the network's own]",
+    multiple=True,
+    callback=reading(_truncations),
+    metavar="PSI[@LAYERS]",
+    help="A number, or a range that it is drawn from, such as 0.5-1. Again, with @LAYERS: what these layers have "
+    "instead.  [default: the network's own]",
 )
+@options.centres()
 @click.option(
     "--classes",
     callback=reading(_parse("parse_classes")),
@@ -238,6 +251,7 @@ RUNNING = options.block(ENGINE, WORKERS, ADDRESS, options.SIGN, PROGRESS, TRUST)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="Of each worker, on a CPU.")
 @options.DEVICE
 @options.DTYPE
+@options.TF32
 @options.NONFINITE
 @options.MARK
 @RUNNING
@@ -298,10 +312,13 @@ def _plan(given: dict[str, Any]) -> Plan:
     import checkpoints
     from stylegan_torch import bulk as library
 
+    truncation, layer_psis = given["truncation"]
     recipe = library.Recipe(
         first_seed=given["first_seed"],
         variations=given["variations"],
-        truncation=given["truncation"],
+        truncation=truncation,
+        layer_psis=layer_psis,
+        centres=str(given["centres"] or ""),
         mixing=given["mixing"] or "",
         moves=tuple(given["moves"]),
         latents=given["latents"],
@@ -322,6 +339,7 @@ def _plan(given: dict[str, Any]) -> Plan:
         batch=given["batch"],
         threads=given["threads"],
         dtype=given["dtype"],
+        tf32=allows_tf32(),
         allow_nonfinite=allows_nonfinite(),
     )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import socket
 import sys
 import webbrowser
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from stylegan_torch import StyleGANError
 from stylegan_torch.commands import options
 from stylegan_torch.commands.given import allows_nonfinite
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE
-from stylegan_torch.commands.networks import may_round, open_generator, usable_device
+from stylegan_torch.commands.networks import drawer_of, may_round, open_generator, usable_device
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say, working
 
 if TYPE_CHECKING:
@@ -33,7 +34,26 @@ Examples:
   stylegan explore --open
   stylegan explore --host 0.0.0.0 --auth me --allow-host studio.example
   stylegan explore --network ffhq.pt --network afhqcat.pkl --directions smile.npz
+  stylegan explore --osc 9000 --osc-map stage.txt
+
+\b
+A message to /psi, /seed, /pca/0, /psi/4, /mix/0, /blend_at or /do/dice sets that control of every open page
+to its first number. A line of a map sets one from another address, by an expression of the message's
+numbers x, y, z, w:
+  /fader/1   psi     x * 1.2
+  /pad       pca:0   clip(6 * y - 3, -3, 3)
+  /key       do:dice x
+Expressions have numbers, + - * / % ^, brackets, pi, abs, round, floor, sqrt, exp, log, sin, cos, min, max
+and clip(value, low, high). do: has dice, undo, redo, key, play and record.
 """
+
+
+def _osc(text: str) -> tuple[str, int]:
+    """Read "9000" or "0.0.0.0:9000"."""
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise ValueError(f"{text!r} is not a port, or an address and a port such as 0.0.0.0:9000")
+    return host.strip("[]") or "127.0.0.1", int(port)
 
 
 @click.command(epilog=EXAMPLES, short_help="Look for pictures in the browser: seeds, mixing, directions, photographs.")
@@ -58,6 +78,14 @@ Examples:
     help="Another name by which browsers reach the page, such as a proxy's; may be repeated.",
 )
 @click.option(
+    "--allow-frame",
+    "frames",
+    multiple=True,
+    metavar="SITE",
+    callback=reading(lambda sites: tuple(map(_site, sites))),
+    help="A site that may show the page in a frame, such as https://huggingface.co; may be repeated.",
+)
+@click.option(
     "--auth",
     metavar="USER[:PASSWORD]",
     envvar="STYLEGAN_TORCH_AUTH",
@@ -65,6 +93,13 @@ Examples:
     "A password that is left out is asked for, or read from standard input.",
 )
 @click.option("--no-auth", is_flag=True, help="Ask for no password even if others can reach the page.")
+@click.option(
+    "--osc",
+    metavar="[HOST:]PORT",
+    callback=reading(_osc),
+    help="Let OSC messages to this UDP port move the controls (extra live); from this computer, unless HOST is given.",
+)
+@click.option("--osc-map", type=INPUT, metavar="FILE", help="Which addresses set which controls, and how; see below.")
 @click.option("--open", "open_browser", is_flag=True, help="Open the page in a browser.")
 @options.DEVICE
 @options.EXACT
@@ -76,8 +111,11 @@ def explore(
     host: str,
     port: int | None,
     allowed: tuple[Address, ...],
+    frames: tuple[str, ...],
     auth: str | None,
     no_auth: bool,
+    osc: tuple[str, int] | None,
+    osc_map: Path | None,
     open_browser: bool,
     device: str | None,
     exact: bool,
@@ -91,8 +129,13 @@ def explore(
     """
     if no_auth and auth:
         raise click.UsageError("give --auth or --no-auth, not both")
+    if osc_map and not osc:
+        raise click.UsageError("--osc-map goes with --osc")
+    from stylegan_torch.explorer.controls import read_map
+    from stylegan_torch.explorer.osc import listening
     from stylegan_torch.explorer.server import is_loopback, listen
 
+    mapping = read_map(osc_map) if osc_map else {}
     with listen(host, port) as listener:
         if not (auth or no_auth or is_loopback(listener)):
             raise click.UsageError(f"others can reach {host}: give --auth USER, or --no-auth for whoever comes")
@@ -107,20 +150,30 @@ def explore(
                 partial(_open, network, device, exact, allows_nonfinite(), tf32),
                 (*(("--network", network) if network else ()), *on),
                 ("--exact",) if exact else ("--tf32",) if tf32 else (),
+                partial(drawer_of, exact=exact, tf32=tf32),
             )
             for name, network in _names(networks).items()
         }
         for name in ("SIGTERM", "SIGHUP"):
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), lambda *_: sys.exit(0))  # so that no visitor's file stays
-        with closing(Studio(choices, tuple(map(str, directions)))) as studio:
-            _serve(studio, listener, allowed, login, open_browser)
+        with (
+            closing(Studio(choices, tuple(map(str, directions)))) as studio,
+            listening(*osc, mapping, studio.live) if osc else nullcontext(),
+        ):
+            _serve(studio, listener, allowed, frames, login, open_browser)
 
 
 def _address(text: str) -> Address:
     from stylegan_torch.explorer.guard import read_address
 
     return read_address(text)
+
+
+def _site(text: str) -> str:
+    if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?", text, re.ASCII):
+        raise ValueError(f"{text!r} is not a site such as https://huggingface.co")
+    return text
 
 
 def _login(auth: str) -> str:
@@ -155,7 +208,12 @@ def _open(
 
 
 def _serve(
-    studio: Studio, listener: socket.socket, allowed: tuple[Address, ...], login: str | None, open_browser: bool
+    studio: Studio,
+    listener: socket.socket,
+    allowed: tuple[Address, ...],
+    frames: tuple[str, ...],
+    login: str | None,
+    open_browser: bool,
 ) -> None:
     from PIL import Image
 
@@ -174,8 +232,14 @@ def _serve(
         reports.LOG.setLevel(logging.DEBUG)
     with working("Opening the network"):
         studio.about(None)
-    app = web.application(studio)
-    guard = Guard(app, routes=web.ROUTES, at_once=web.AT_ONCE_BYTES, allowed=allowed, login=login)
+    guard = Guard(
+        web.application(studio, frames=frames),
+        routes=web.ROUTES,
+        at_once=web.AT_ONCE_BYTES,
+        allowed=allowed,
+        login=login,
+        framed=bool(frames),
+    )
     url = address_of(listener)
     say(f"Open {url} (Ctrl-C ends)")
     if open_browser:

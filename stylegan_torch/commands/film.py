@@ -20,7 +20,7 @@ from stylegan_torch.commands.networks import Opened, note_no_class, open_generat
 from stylegan_torch.commands.terminal import finite, one_line_errors, quick_imports, reading, say, tracked
 from stylegan_torch.commands.truncating import Asked
 from stylegan_torch.drawing.marks import Marking
-from stylegan_torch.editing.films.keys import EASINGS, KeyFrame, read_keys
+from stylegan_torch.editing.films.keys import EASINGS, KeyFrame, parse_keys, read_keys
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import refuse_existing
 
@@ -79,6 +79,14 @@ def _grid(text: str) -> tuple[int, int]:
     help="Pictures and when to show them (.csv): a line 2.5,7 is seed 7 after 2.5 s; or a file of latents, me.npz:3.",
 )
 @click.option(
+    "--key",
+    "key_lines",
+    multiple=True,
+    callback=reading(parse_keys),
+    metavar="S,PICTURE",
+    help="A line of such a table, instead of one; may be repeated.",
+)
+@click.option(
     "--easing",
     type=click.Choice(EASINGS),
     default="linear",
@@ -124,6 +132,7 @@ def film(
     seconds: float,
     w_frames: int | None,
     keys: Path | None,
+    key_lines: list[KeyFrame],
     easing: str,
     fps: int,
     space: str | None,
@@ -145,13 +154,14 @@ def film(
     It takes equal time from each picture to the next, unless --keys say other times. It says in its comment how it was
     made.
     """
-    way = _Way(seeds or [], latents, keys, space, truncation, class_index)
+    way = _Way(seeds or [], latents, keys, space, truncation, class_index, tuple(key_lines))
     way.check()
     timed_by = click.get_current_context().get_parameter_source("seconds")
-    if w_frames and (keys or timed_by != ParameterSource.DEFAULT):
+    timed_keys = bool(keys or key_lines)
+    if w_frames and (timed_keys or timed_by != ParameterSource.DEFAULT):
         raise click.UsageError("--w-frames goes without --seconds and --keys")
-    if grid != (1, 1) and (keys or save_latents):
-        raise click.UsageError(f"{'--keys' if keys else '--save-latents'} takes one film, not --grid")
+    if grid != (1, 1) and (timed_keys or save_latents):
+        raise click.UsageError(f"{'--keys' if timed_keys else '--save-latents'} takes one film, not --grid")
     columns, rows = grid
     from stylegan_torch.editing.films.encoding import CODECS, encoding_for, write_film
 
@@ -228,7 +238,7 @@ class _Way:
 
     def check(self) -> None:
         """Raise UsageError for what goes with nothing else."""
-        if [bool(self.seeds), bool(self.latents), self.table is not None].count(True) != 1:
+        if [bool(self.seeds), bool(self.latents), self.table is not None, bool(self.keyframes)].count(True) != 1:
             raise click.UsageError("give one of --seeds, --latents and --keys")
         if self.latents and (self.space == "z" or self.truncation or self.class_index is not None):
             raise click.UsageError("--space z, --truncation and --class are for --seeds")
@@ -239,9 +249,9 @@ class _Way:
 
     def read(self, seconds: float) -> _Way:
         """Return it with the keyframes of its table, if it has one, for a film of so many seconds."""
-        if not self.table:
+        keyframes = read_keys(self.table) if self.table else self.keyframes
+        if not keyframes:
             return self
-        keyframes = read_keys(self.table)
         if keyframes[-1].seconds >= seconds:
             raise click.UsageError(f"--keys end at {keyframes[-1].seconds:g} s; --seconds must be more")
         if self.space == "z" and not all(isinstance(key.picture, int) for key in keyframes):

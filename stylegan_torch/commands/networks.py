@@ -46,18 +46,23 @@ def open_generator(
     Raises:
         StyleGANError: if it cannot be read.
     """
-    from stylegan_torch.drawing.devices import has_fast_form
     from stylegan_torch.drawing.draw import set_transform
-    from stylegan_torch.fast import optimize
 
     device = usable_device(device)
     checkpoint = read_networks(network, "G_ema")
     allow_nonfinite = allows_nonfinite() if allow_nonfinite is None else allow_nonfinite
     G = checkpoint.network("G_ema", allow_nonfinite=allow_nonfinite).to(device)
     set_transform(G)  # upright whatever transform the file has, as stylegan-generate draws
-    tf32 = may_round(exact) if tf32 is None else tf32
-    drawer = optimize(G, tf32=tf32) if has_fast_form(device) and not exact else G
+    drawer = drawer_of(G, exact, may_round(exact) if tf32 is None else tf32)
     return Opened(G, drawer, origin_of(checkpoint, network and Path(network).name))
+
+
+def drawer_of(G: Generator, exact: bool, tf32: bool) -> Generator:
+    """Return the form of a generator to draw with: itself if it must be exact, or its device has no fast one."""
+    from stylegan_torch.drawing.devices import has_fast_form
+    from stylegan_torch.fast import optimize
+
+    return optimize(G, tf32=tf32) if has_fast_form(G.device) and not exact else G
 
 
 def may_round(exact: bool) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
@@ -220,6 +220,12 @@ def _asked(ctx: click.Context, param: click.Parameter, centres: Path | None) -> 
     return Asked(psi, parts, centres)
 
 
+def centres(name: str = "centres", **settings: Any) -> Option:
+    """Return the option `--truncation-centres`, as a parameter of a name."""
+    help = "Truncate towards the nearest of what `stylegan centres` wrote, not the mean w."
+    return click.option("--truncation-centres", name, type=INPUT, metavar="FILE", help=help, **settings)
+
+
 def truncations(help: str = "Truncation of seeds; 1 = none." + OWN_TRUNCATION) -> Option:
     """Return the options of truncation by layers and centres, as the one parameter `truncation`, an `Asked`."""
     which, _, default = help.partition("  ")
@@ -233,14 +239,7 @@ def truncations(help: str = "Truncation of seeds; 1 = none." + OWN_TRUNCATION) -
             metavar="PSI[@LAYERS]",
             help="  ".join(filter(None, [f"{which} Again, with @LAYERS: what these layers have instead.", default])),
         ),
-        click.option(
-            "--truncation-centres",
-            "truncation",
-            type=INPUT,
-            callback=_asked,
-            metavar="FILE",
-            help="Truncate towards the nearest of what `stylegan centres` wrote, not the mean w.",
-        ),
+        centres("truncation", callback=_asked),
     )
 
 

@@ -52,6 +52,7 @@ class Job:
     """What to drag.
 
     moves: points and their targets. mask: a picture file of what may move. steps: at most so many more.
+    rate: the learning rate.
     ended: set to end it where it is. stopped: set when nobody waits for it any more.
     """
 
@@ -59,18 +60,22 @@ class Job:
     moves: tuple[_Pair, ...]
     mask: bytes | None
     steps: int
-    learning_rate: float
+    rate: float
     ended: threading.Event
     stopped: threading.Event
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A drag to go on with. before: the command lines before its own, whose words these are, without the steps."""
+    """A drag of a request, to go on with.
+
+    before: the command lines before its own, whose words these are, without the steps.
+    """
 
     drag: Drag
+    request: Request
     mask: bytes | None
-    learning_rate: float
+    rate: float
     before: tuple[str, ...]
     words: tuple[str, ...]
 
@@ -142,7 +147,7 @@ class Dragger:
             job.ended.set()
 
     def _work(self, job: Job, tell: Tell) -> None:
-        renderer, kept = self._studio.renderer(job.request.network), self._begun(job)
+        renderer, kept = self._studio.renderer_of(job.request), self._begun(job)
         drag = kept.drag
         if drag.arrived:
             raise StyleGANError("Points: they are where they shall be")
@@ -156,15 +161,15 @@ class Dragger:
         """Return a drag to go on with, or a new one."""
         base = job.request.picture.base
         kept = None if isinstance(base, int) else self._kept.get(base.parent.name)
-        if kept and job.request.picture == _alone(job.request.picture) and _same(kept, job):
+        if kept and _same(kept, job):
             return replace(kept, drag=copy.copy(kept.drag))
-        renderer = self._studio.renderer(job.request.network)
+        renderer = self._studio.renderer_of(job.request)
         points, targets = ([move[end] for move in job.moves] for end in (0, 1))
         mask = None if job.mask is None else mask_from(job.mask)
-        settings = DragSettings(steps=MOST_STEPS, learning_rate=job.learning_rate)
+        settings = DragSettings(steps=MOST_STEPS, learning_rate=job.rate)
         latents = renderer.compose(job.request.picture)
         drag = Drag(renderer.G, latents, points, targets=targets, mask=mask, settings=settings)
-        return Kept(drag, job.mask, job.learning_rate, *self._commands(job))
+        return Kept(drag, job.request, job.mask, job.rate, *self._commands(job))
 
     def _take(self, job: Job, kept: Kept) -> dict[str, object]:
         """Keep latents for pictures to begin with, and the drag to go on with."""
@@ -185,8 +190,11 @@ class Dragger:
         """Return the command lines before that of a drag, and its own words: what is mixed or moved is drawn before."""
         studio, picture = self._studio, job.request.picture
         before: tuple[str, ...] = ()
-        if picture != _alone(picture):
-            before, base = (studio.commands(job.request),), ["--latents", f"{studio.stem(job.request)}.npz"]
+        if job.request.blend or picture != _alone(picture):
+            before, base = (
+                tuple(studio.commands(job.request).splitlines()),
+                ["--latents", f"{studio.stem(job.request)}.npz"],
+            )
         elif isinstance(picture.base, int):
             base = ["--seed", str(picture.base), *picture.options()]
         else:
@@ -195,11 +203,11 @@ class Dragger:
                 brought.story,
                 ["--latents", brought.name, *Composition(picture.base, row=picture.row).options()],
             )
-        words = ["stylegan", "drag", *studio.networks[job.request.network].options, *base]
+        words = ["stylegan", "drag", *studio.options(job.request), *base]
         for (x, y), (to_x, to_y) in job.moves:
             words += ["--points", f"{x:g},{y:g}:{to_x:g},{to_y:g}"]
         words += ["--mask", _mask_name(job.mask)] if job.mask else []
-        words += [] if job.learning_rate == DragSettings.learning_rate else ["--learning-rate", str(job.learning_rate)]
+        words += [] if job.rate == DragSettings.learning_rate else ["--learning-rate", str(job.rate)]
         return before, tuple(words)
 
 
@@ -210,7 +218,8 @@ def _alone(picture: Composition) -> Composition:
 
 def _same(kept: Kept, job: Job) -> bool:
     """Return whether a job goes on with what was kept."""
-    return (kept.moves, kept.mask, kept.learning_rate) == (job.moves, job.mask, job.learning_rate)
+    same_picture = job.request == replace(kept.request, picture=_alone(job.request.picture))
+    return same_picture and (kept.moves, kept.mask, kept.rate) == (job.moves, job.mask, job.rate)
 
 
 def _in_time(drag: Drag, job: Job) -> Iterator[Moment]:

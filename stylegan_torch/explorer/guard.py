@@ -82,6 +82,7 @@ class Guard:
         at_once: int,
         allowed: Iterable[Address] = (),
         login: str | None = None,
+        framed: bool = False,
     ) -> None:
         """Take what to guard.
 
@@ -91,9 +92,11 @@ class Guard:
             at_once: bytes that all requests together may hold.
             allowed: other names of the page.
             login: "USER:PASSWORD"; None = nobody is asked for one.
+            framed: other sites may show the page in a frame; which of them, its own headers say.
         """
         self._app, self._at_once, self._held = app, at_once, 0
         self._allowed = frozenset(allowed)
+        self._shown_as = ("document", "iframe") if framed else ("document",)
         self._login = None if login is None else hashlib.sha256(login.encode()).digest()
         self._paths = {path: most for path, most in routes.items() if not path.endswith("*")}
         self._beginnings = {path[:-1]: most for path, most in routes.items() if path.endswith("*")}
@@ -132,7 +135,7 @@ class Guard:
                 return Refusal(403, f"nothing is taken from another site, {one_line(origin[:_SAID])!r}")
         # Without an Origin come links, which may lead here, and what a site embeds.
         site, use = headers.first(b"sec-fetch-site"), headers.first(b"sec-fetch-dest")
-        if not origins and site in ("cross-site", "same-site") and use != "document":
+        if not origins and site in ("cross-site", "same-site") and use not in self._shown_as:
             return Refusal(403, "nothing is shown within another site")
         return None
 

@@ -40,7 +40,7 @@ def look(studio: Studio, asked: object) -> bytes:
         raise FieldError("layers", asked, f"an object of {', '.join(_FIELDS)}")
     fields = {**_FIELDS, **asked}
     request = studio.read(fields["state"])
-    renderer = studio.renderer(request.network)
+    renderer = studio.renderer_of(request)
     latents = renderer.compose(request.picture)
     if fields["layer"] is None:
         return frame({"kind": "layers", "layers": _overview(renderer.outputs(latents, request.picture))})

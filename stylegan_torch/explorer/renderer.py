@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import torch
@@ -17,8 +18,9 @@ from stylegan_torch.editing.bending import drawer_of
 from stylegan_torch.editing.composer import Composer
 from stylegan_torch.editing.composition import Composition
 from stylegan_torch.editing.directions import Directions
+from stylegan_torch.editing.films.frames import Cell, draw_loops, latents_cells, timed
 from stylegan_torch.editing.inspect import average_ws
-from stylegan_torch.editing.latents import Latents
+from stylegan_torch.editing.latents import Latents, joined
 from stylegan_torch.explorer.preview import SIDE, Preview
 from stylegan_torch.networks.interface import Generator
 from stylegan_torch.networks.layers import feature_layers, up_to
@@ -31,10 +33,24 @@ _FORMS = 4
 """Bent forms that are kept for the next picture."""
 _SLOW = 10
 """A first picture that takes so many times longer than what is quick needs not be timed again."""
+_KEPT = 8
+"""So many ways are kept for their next moment."""
 
 
 class OvertakenError(Exception):
     """A newer picture is wanted, so this one was not finished."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A closed way through pictures.
+
+    starts: when it is at each, in turns. easing: how it goes on, a name in `films.keys.EASINGS`.
+    """
+
+    pictures: tuple[Composition, ...]
+    starts: tuple[float, ...]
+    easing: str
 
 
 class Renderer:
@@ -58,6 +74,7 @@ class Renderer:
         self._preview = Preview(self._drawer, preview_side)
         self._form = lru_cache(_FORMS)(partial(drawer_of, self._drawer))
         self._lock, self._finding = threading.Lock(), threading.Lock()
+        self._cells = lru_cache(_KEPT)(self._cell)
         self.seconds = float("inf")
         self.draw(Latents(average_ws(G).cpu()))
         if self.seconds < _SLOW * quick_seconds:  # the first one warmed up
@@ -158,6 +175,29 @@ class Renderer:
             finally:
                 for handle in handles:
                     handle.remove()
+
+    def moment(self, way: Way, turn: float) -> Picture:
+        """Return the picture [H, W, C] of a way after a share of it, or a small one if that would take long."""
+        with self._lock:
+            cell = self._cells(way)
+        noise = tuple(cell.noise(turn)) if cell.noise else ()
+        return self.glimpse(Latents(cell.latents(torch.tensor([turn], dtype=torch.float64)), noise=noise))
+
+    def film(self, way: Way, frames: int) -> Iterator[Picture]:
+        """Yield the pictures [H, W, C] of a way, once around, as `stylegan film` draws them."""
+        with self._lock:
+            pictures = draw_loops(self._drawer, [self._cells(way)], columns=1, frames=frames)
+        while True:
+            with self._lock:
+                picture = next(pictures, None)
+            if picture is None:
+                return
+            yield picture
+
+    def _cell(self, way: Way) -> Cell:
+        latents = joined([self.composer.compose(each) for each in way.pictures])  # one by one, as command lines do
+        (cell,) = latents_cells(latents, 1, len(latents))
+        return timed(cell, way.easing, easings=[""] * len(latents), starts=way.starts)
 
     def _timed(self, latents: Latents, drawer: Generator) -> Tensor:
         start = time.perf_counter()

@@ -4,7 +4,8 @@
      "mixes": [{"seed": 8, "layers": "4-7"}],
      "moves": [{"directions": "pca", "index": 0, "strength": 1.5, "layers": ""}],
      "bends": [{"layer": "b16.conv1", "channels": "0-63", "move": [0.1, 0], "turn": 20, "zoom": 1, "gain": 1}],
-     "translate": [0, 0], "rotate": 0, "noise": "official", "noise_seed": 0}
+     "translate": [0, 0], "rotate": 0, "noise": "official", "noise_seed": 0,
+     "blend": {"network": "toons.pt", "at": 32, "soft": false}}
 
 Latents that a visitor brought take the seed's place: {"latents": NAME, "row": 0}. What is left out is as in `DEFAULTS`.
 """
@@ -43,15 +44,26 @@ DEFAULTS: Mapping[str, object] = {
     "rotate": 0,
     "noise": "official",
     "noise_seed": 0,
+    "blend": None,
 }
 
 
 @dataclass(frozen=True)
+class Blend:
+    """Another network, of which layers from a side on are taken; soft = over several, as `blending.swap` does."""
+
+    network: str
+    at: int
+    soft: bool = False
+
+
+@dataclass(frozen=True)
 class Request:
-    """The picture that a visitor wants."""
+    """The picture that a visitor wants, of a network or of one blended with another."""
 
     network: str
     picture: Composition
+    blend: Blend | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +151,21 @@ def read_class(value: object, G: Generator) -> int | None:
     if not G.c_dim:
         raise FieldError("Class", value, "empty: the network has none")
     return whole("Class", value, low=0, high=G.c_dim - 1)
+
+
+def read_blend(value: object, others: Collection[str]) -> Blend | None:
+    """Return what to blend a network with, or None.
+
+    Raises:
+        FieldError: if it is none of the others.
+    """
+    if value is None:
+        return None
+    fields = _fields("Blend", value, {"network": None, "at": None, "soft": False})
+    if not isinstance(fields["soft"], bool):
+        raise FieldError("Blend soft", fields["soft"], "true or false")
+    at = whole("Blend resolution", fields["at"], low=1, high=1 << 16)
+    return Blend(choice("Blend", fields["network"], others), at, fields["soft"])
 
 
 def _mix(name: str, value: object, G: Generator) -> Mix:

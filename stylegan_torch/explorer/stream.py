@@ -2,8 +2,12 @@
 
 The page sends {"draw": STATE, "id": NUMBER} as often as it likes: the newest counts. It gets a frame at once, a small
 one of networks that are slow, and in a moment of calm the whole picture without loss, with the command line that makes
-it. It sends {"thumbnails": [{"key": TEXT, "state": STATE}, …], "group": TEXT} for small pictures; of a group, the
-newest list counts. They are drawn when nothing else is to be, in this order; of one that cannot be, no image comes.
+it. {"play": FILM, "at": 0.25, "id": NUMBER} instead is for a moment of a film, as `filming` reads it, of which there is
+only the frame at once. {"thumbnails": [{"key": TEXT, "state": STATE}, …], "group": TEXT} is for small pictures; of a
+group, the newest list counts. They are drawn when nothing else is to be, in this order; of one that cannot be, no image
+comes.
+
+What is said to the page's controls from elsewhere (`controls`) it is told as {"kind": "controls", "controls": …}.
 
 A frame is four bytes with the length of a header (big-endian), the header as JSON, and an image file.
 """
@@ -19,7 +23,9 @@ from dataclasses import dataclass
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from stylegan_torch.drawing.images import Picture
-from stylegan_torch.explorer.fields import FieldError, text, whole
+from stylegan_torch.explorer.controls import Controls, Value
+from stylegan_torch.explorer.fields import FieldError, number, text, whole
+from stylegan_torch.explorer.filming import read_film
 from stylegan_torch.explorer.renderer import OvertakenError
 from stylegan_torch.explorer.reports import told
 from stylegan_torch.explorer.studio import Studio, joined, jpeg
@@ -35,16 +41,19 @@ _LAST_NUMBER = 2**53
 """Of wishes: beyond it JavaScript's numbers are no longer whole."""
 _REASON = 123
 """Bytes of a reason to close, at most."""
+_BREATH = 1 / 60
+"""Seconds between what pages are told of their controls."""
 THUMBNAIL = 96
 """Largest side of a thumbnail."""
 
 
 @dataclass(frozen=True, eq=False)
 class Wish:
-    """A picture that the page wants; each is its own, also if two are alike."""
+    """A picture that the page wants, of a state, or `at` a share of a film; each is its own, also if two are alike."""
 
     number: int
     state: object
+    at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,22 +76,40 @@ class Stream:
         self._thumbnails: dict[str, list[Thumbnail]] = {}
         self._sketching: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
+        self._controls: dict[str, Value] = {}
+        self._said = asyncio.Event()
 
     async def run(self) -> None:
         """Listen and draw."""
         await self._socket.accept()
-        drawing = asyncio.create_task(self._draw_on())
+        drawing, telling = asyncio.create_task(self._draw_on()), asyncio.create_task(self._tell_controls())
+        loop = asyncio.get_running_loop()
         try:
-            while not drawing.done():
-                await self._hear(await self._socket.receive_text())
+            with self._studio.live.heard(lambda controls: loop.call_soon_threadsafe(self._note, controls)):
+                while not drawing.done():
+                    await self._hear(await self._socket.receive_text())
         except (WebSocketDisconnect, KeyError, RuntimeError):  # they left, sent bytes instead of text, or were left
             pass
         finally:
             self._wish = None  # so that what is being drawn stops
             drawing.cancel()
+            telling.cancel()
             if self._sketching:
                 self._sketching.cancel()
-            await asyncio.gather(drawing, *filter(None, [self._sketching]), return_exceptions=True)
+            await asyncio.gather(drawing, telling, *filter(None, [self._sketching]), return_exceptions=True)
+
+    def _note(self, controls: Controls) -> None:
+        """Note what is said to the page's controls; of each, the newest counts."""
+        self._controls |= controls
+        self._said.set()
+
+    async def _tell_controls(self) -> None:
+        while True:
+            await self._said.wait()
+            self._said.clear()
+            controls, self._controls = self._controls, {}
+            await self._say(json.dumps({"kind": "controls", "controls": controls}))
+            await asyncio.sleep(_BREATH)
 
     async def _hear(self, message: str) -> None:
         try:
@@ -95,6 +122,9 @@ class Stream:
     def _take(self, said: object) -> None:
         if isinstance(said, dict) and set(said) == {"draw", "id"}:
             self._wish = Wish(whole("id", said["id"], low=0, high=_LAST_NUMBER), said["draw"])
+        elif isinstance(said, dict) and set(said) == {"play", "at", "id"}:
+            at = number("at", said["at"], low=0, high=1)
+            self._wish = Wish(whole("id", said["id"], low=0, high=_LAST_NUMBER), said["play"], at)
         elif isinstance(said, dict) and set(said) == {"thumbnails", "group"}:
             group, wanted = text("group", said["group"]), said["thumbnails"]
             if not isinstance(wanted, list) or len(wanted) > MOST_THUMBNAILS:
@@ -137,8 +167,10 @@ class Stream:
 
     async def _glimpse(self, wish: Wish) -> None:
         self._shown = wish
+        if wish.at is not None:
+            self._settled = wish
         try:
-            picture = await asyncio.to_thread(self._sketched, wish.state)
+            picture = await asyncio.to_thread(self._sketched, wish.state, wish.at)
         except Exception as error:  # the visitor's roof
             self._settled = wish
             await self._complain(wish.number, error)
@@ -177,14 +209,17 @@ class Stream:
             return
         await self._send("thumbnail", about, picture.shape, jpeg(picture, THUMBNAIL))
 
-    def _sketched(self, state: object) -> Picture:
+    def _sketched(self, state: object, at: float | None = None) -> Picture:
+        if at is not None:
+            film = read_film(self._studio, state)
+            return self._studio.renderer_of(film.keys[0]).moment(film.way, at)
         request = self._studio.read(state)
-        renderer = self._studio.renderer(request.network)
+        renderer = self._studio.renderer_of(request)
         return renderer.glimpse(renderer.compose(request.picture), request.picture)
 
     def _finished(self, wish: Wish) -> tuple[bytes, str, tuple[int, ...]]:
         request = self._studio.read(wish.state)
-        renderer = self._studio.renderer(request.network)
+        renderer = self._studio.renderer_of(request)
         picture = renderer.draw(renderer.compose(request.picture), lambda: self._wish is not wish, request.picture)
         file = self._studio.picture_file(request, wish.state, picture)
         return file.content, self._studio.commands(request), picture.shape

@@ -19,10 +19,23 @@ from stylegan_torch.drawing.images import ENCODERS, Picture, encode, to_pil
 from stylegan_torch.editing import latents as travelling
 from stylegan_torch.editing.composition import METHODS
 from stylegan_torch.editing.latents import LatentsError
+from stylegan_torch.explorer.blends import Blends, sides
+from stylegan_torch.explorer.controls import Live
 from stylegan_torch.explorer.fields import choice
 from stylegan_torch.explorer.renderer import Renderer
 from stylegan_torch.explorer.shelf import Shelf, digest_of
-from stylegan_torch.explorer.states import NOISES, PSI, STRENGTH, Base, Place, Request, complete, read_picture
+from stylegan_torch.explorer.states import (
+    NOISES,
+    PSI,
+    STRENGTH,
+    Base,
+    Blend,
+    Place,
+    Request,
+    complete,
+    read_blend,
+    read_picture,
+)
 from stylegan_torch.explorer.unpacking import unpacked
 from stylegan_torch.files.npz_record import file_errors
 from stylegan_torch.networks import stylegan3
@@ -43,11 +56,13 @@ class NetworkChoice:
     """A network that visitors may choose: how to open it, and how a command line does.
 
     options: those that every command has; drawing: more, of commands that draw.
+    drawer: gives the form to draw with of another generator, as `open` does of its own.
     """
 
     open: Callable[[], tuple[Generator, Generator, Mapping[str, object]]]
     options: tuple[str, ...] = ()
     drawing: tuple[str, ...] = ()
+    drawer: Callable[[Generator], Generator] = lambda G: G
 
 
 @dataclass(frozen=True)
@@ -66,6 +81,8 @@ class Studio:
         self.networks = networks
         self.directions = (*METHODS, *directions)
         self.shelf = Shelf()
+        self.live = Live()
+        self._blends = Blends()
         self._renderers: dict[str, tuple[Renderer, Mapping[str, object]]] = {}
         self._opening = {name: threading.Lock() for name in networks}
 
@@ -80,6 +97,17 @@ class Studio:
             StyleGANError: if it cannot be opened, or has no W.
         """
         return self._opened(name)[0]
+
+    def renderer_of(self, request: Request) -> Renderer:
+        """Return what draws a request.
+
+        Raises:
+            StyleGANError: if its networks cannot be opened, or blended.
+        """
+        if request.blend is None:
+            return self.renderer(request.network)
+        drawer = self.networks[request.network].drawer
+        return self._blends.get(request.network, request.blend, lambda name: self.renderer(name).G, drawer)
 
     def _opened(self, name: str) -> tuple[Renderer, Mapping[str, object]]:
         with self._opening[name]:
@@ -109,6 +137,8 @@ class Studio:
             "directions": [self._kind(renderer, kind) for kind in self.directions],
             "ranges": {"psi": PSI, "strength": STRENGTH},
             "movable": isinstance(G.config, stylegan3.GeneratorConfig),
+            "blends": {"networks": [each for each in self.networks if each != network], "sides": sides(G)},
+            "osc": self.live.address,
             "noises": NOISES if noise_sizes(G) else NOISES[:1],
         }
 
@@ -134,7 +164,8 @@ class Studio:
         fields = complete(state)
         name = self.network_name(fields["network"])
         place = Place(name, self.renderer(name).G, self.directions, self.shelf.get)
-        return Request(name, read_picture(fields, place))
+        blend = read_blend(fields["blend"], [each for each in self.networks if each != name])
+        return Request(name, read_picture(fields, place), blend)
 
     def stem(self, request: Request) -> str:
         """Return a name for a picture's files: another picture's is another."""
@@ -146,14 +177,15 @@ class Studio:
             base = self.shelf.of(picture.base)
             made, start = made + base.digest, Path(base.name).stem
         digest = hashlib.sha256(made.encode()).hexdigest()[:_HEX]
-        return re.sub(r"[^A-Za-z0-9._-]", "_", f"{start}-{digest}")
+        return _plain(f"{start}-{digest}")
 
     def picture_file(self, request: Request, state: object, picture: Picture | None = None) -> File:
         """Return a request's picture as PNG; it says how to make it again, and the page's state."""
-        renderer, origin = self._opened(request.network)
-        drawn = (
-            renderer.draw(renderer.compose(request.picture), picture=request.picture) if picture is None else picture
-        )
+        origin = self._opened(request.network)[1]
+        renderer = self.renderer_of(request)
+        drawn = picture
+        if drawn is None:
+            drawn = renderer.draw(renderer.compose(request.picture), picture=request.picture)
         about = {"network": dict(origin), "commands": self.commands(request), "version": __version__, "state": state}
         return File(f"{self.stem(request)}.png", encode(to_pil(drawn), ENCODERS["png"], about))
 
@@ -162,7 +194,7 @@ class Studio:
         folder = self.shelf.new_folder()
         try:
             path = folder / f"{self.stem(request)}.npz"
-            travelling.save(path, self.renderer(request.network).compose(request.picture))
+            travelling.save(path, self.renderer_of(request).compose(request.picture))
             return File(path.name, path.read_bytes())
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -171,15 +203,35 @@ class Studio:
         """Return the command lines that draw a request again."""
         stem = self.stem(request)
         story = self.shelf.of(request.picture.base).story if isinstance(request.picture.base, Path) else ()
-        return "\n".join([*story, self._line(request, stem)])
+        blended = [self._blending(request.network, request.blend)[0]] if request.blend else []
+        return "\n".join(dict.fromkeys([*story, *blended, self._line(request, stem)]))
+
+    def options(self, request: Request) -> list[str]:
+        """Return the options with which a command draws with a request's network, or with the file of two."""
+        network = self.networks[request.network]
+        words = [*network.options, *network.drawing]
+        if request.blend:
+            words[words.index("--network") + 1] = self._blending(request.network, request.blend)[1]
+        return words
+
+    def _blending(self, name: str, blend: Blend) -> tuple[str, str]:
+        """Return the command line that blends two networks, and the file that it writes."""
+        words = ["stylegan", "blend", self._file(name), self._file(blend.network), "--at", str(blend.at)]
+        words += ["--soft"] if blend.soft else []
+        digest = hashlib.sha256(shlex.join(words).encode()).hexdigest()[:_HEX]
+        file = _plain(f"{Path(name).stem}-{Path(blend.network).stem}-{blend.at}-{digest}.pt")
+        return shlex.join([*words, "--out", file]), file
+
+    def _file(self, name: str) -> str:
+        options = self.networks[name].options
+        return options[options.index("--network") + 1]
 
     def _line(self, request: Request, stem: str) -> str:
         picture = request.picture
         if isinstance(picture.base, Path):
             picture = replace(picture, base=Path(self.shelf.of(picture.base).name))
         written = ["--out", f"{stem}.png", "--save-latents", f"{stem}.npz"]
-        network = self.networks[request.network]
-        return shlex.join(["stylegan", "draw", *network.options, *network.drawing, *picture.arguments(), *written])
+        return shlex.join(["stylegan", "draw", *self.options(request), *picture.arguments(), *written])
 
     def bring(self, network: object, name: str, content: bytes) -> dict[str, object]:
         """Take up a file of latents for pictures to begin with; returns its name and rows.
@@ -203,6 +255,11 @@ class Studio:
             raise
         base = Base(path, chosen, file_name(name, "latents.npz"), len(latents), digest_of(path))
         return {"latents": self.shelf.put(base), "name": base.name, "rows": base.rows}
+
+
+def _plain(name: str) -> str:
+    """Return a name without what some file systems or command lines do not take."""
+    return re.sub(r"[^A-Za-z0-9._-]", "_", name)
 
 
 def layer_names(G: Generator) -> list[str]:

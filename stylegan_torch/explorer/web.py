@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
@@ -25,6 +25,8 @@ from starlette.websockets import WebSocket
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer.dragging import Dragger
 from stylegan_torch.explorer.fields import FieldError
+from stylegan_torch.explorer.filming import FORMATS, Filmer
+from stylegan_torch.explorer.jobs import Line
 from stylegan_torch.explorer.looking import look
 from stylegan_torch.explorer.projecting import FITS, MOST_STEPS, SPACES, Projector
 from stylegan_torch.explorer.reports import told
@@ -42,7 +44,7 @@ STREAMS = 100
 """Pages that are open at once."""
 ROUTES = {
     **dict.fromkeys(("/", "/page/*", "/favicon.ico", "/about", "/stream"), 0),
-    **dict.fromkeys(("/picture.png", "/latents.npz", "/drag/end", "/layers"), MESSAGE_BYTES),
+    **dict.fromkeys(("/picture.png", "/latents.npz", "/film", "/drag/end", "/layers"), MESSAGE_BYTES),
     "/drag": DRAG_BYTES,
     **dict.fromkeys(("/latents", "/projection"), UPLOAD_BYTES),
 }
@@ -50,7 +52,7 @@ ROUTES = {
 _Read = TypeVar("_Read")
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors {frames}",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -59,9 +61,9 @@ _HEADERS = {
 }
 
 
-def application(studio: Studio) -> ASGIApp:
-    """Return the explorer of some networks."""
-    server = _Server(studio, Projector(studio), Dragger(studio))
+def application(studio: Studio, *, frames: Sequence[str] = ()) -> ASGIApp:
+    """Return the explorer of some networks; `frames` are the sites that may show it in a frame."""
+    server = _Server(studio)
     app = Starlette(
         routes=[
             Route("/", server.index),
@@ -70,6 +72,7 @@ def application(studio: Studio) -> ASGIApp:
             Route("/picture.png", server.picture, methods=["POST"]),
             Route("/latents.npz", server.latents, methods=["POST"]),
             Route("/latents", server.bring, methods=["POST"]),
+            Route("/film", server.film, methods=["POST"]),
             Route("/projection", server.project, methods=["POST"]),
             Route("/layers", server.look, methods=["POST"]),
             Route("/drag", server.drag, methods=["POST"]),
@@ -79,12 +82,15 @@ def application(studio: Studio) -> ASGIApp:
         ],
         exception_handlers={StyleGANError: _wrong, ClientDisconnect: _broken_off, Exception: _unexpected},
     )
-    return _WithHeaders(app)
+    return _WithHeaders(app, " ".join(frames) or "'none'")
 
 
 class _Server:
-    def __init__(self, studio: Studio, projector: Projector, dragger: Dragger) -> None:
-        self._studio, self._projector, self._dragger = studio, projector, dragger
+    def __init__(self, studio: Studio) -> None:
+        line = Line()
+        self._studio = studio
+        self._projector, self._filmer = Projector(studio, line), Filmer(studio, line)
+        self._dragger = Dragger(studio)
         self._streams = 0
         self._reader = ThreadPoolExecutor(1, "reading")  # what visitors bring is unpacked one at a time
 
@@ -97,7 +103,7 @@ class _Server:
     async def about(self, request: WebRequest) -> Response:
         name = request.query_params.get("network")
         about = await asyncio.to_thread(self._studio.about, name)
-        return JSONResponse({**about, "fits": FITS, "spaces": SPACES, "most_steps": MOST_STEPS})
+        return JSONResponse({**about, "fits": FITS, "spaces": SPACES, "most_steps": MOST_STEPS, "film": FORMATS})
 
     async def picture(self, request: WebRequest) -> Response:
         state = await _json(request)
@@ -128,6 +134,10 @@ class _Server:
     async def end_drag(self, request: WebRequest) -> Response:
         self._dragger.end(_parsed(await _body(request)))
         return Response(status_code=204)
+
+    async def film(self, request: WebRequest) -> Response:
+        job = await asyncio.to_thread(self._filmer.read, await _json(request))
+        return StreamingResponse(self._filmer.frames(job), media_type="application/octet-stream")
 
     async def _read(self, read: Callable[[], _Read]) -> _Read:
         return await asyncio.get_running_loop().run_in_executor(self._reader, read)
@@ -186,14 +196,16 @@ def _broken_off(request: WebRequest, error: Exception) -> Response:
 class _WithHeaders:
     """Puts `_HEADERS` on every answer."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, frames: str) -> None:
         self._app = app
+        self._headers = [
+            (name.lower().encode(), value.format(frames=frames).encode()) for name, value in _HEADERS.items()
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
-                more: list[Any] = [(name.lower().encode(), value.encode()) for name, value in _HEADERS.items()]
-                message = {**message, "headers": [*message.get("headers", []), *more]}
+                message = {**message, "headers": [*message.get("headers", []), *self._headers]}
             await send(message)
 
         await self._app(scope, receive, sent)

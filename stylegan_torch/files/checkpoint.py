@@ -171,21 +171,22 @@ def _difference(checkpoint: Checkpoint, written: Path, same: Callable[[Tensor, T
     if json.dumps(again.provenance) != json.dumps(checkpoint.provenance):
         return "its provenance"
     for role, network in checkpoint.networks.items():
-        if again.networks[role].config != network.config:
+        read_again = again.networks[role]
+        if read_again.config != network.config:
             return f"network {role}: its config"
-        for ours, theirs in zip(_parts(network), _parts(again.networks[role]), strict=True):
+        parts = (
+            (network.state_dict, read_again.state_dict, _as_read),
+            (network.source, read_again.source, Tensor.detach),
+        )
+        for ours, theirs, as_read in parts:
             for name in ours.keys() | theirs.keys():
-                if name not in ours or name not in theirs or not same(_as_read(ours[name]), theirs[name]):
+                if name not in ours or name not in theirs or not same(as_read(ours[name]), theirs[name]):
                     return f"network {role}: tensor {name}"
     return None
 
 
 def _bits(x: Tensor) -> Tensor:
     return x.detach().cpu().reshape(-1).contiguous().view(_INTEGERS[x.element_size()])
-
-
-def _parts(network: StoredNetwork) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    return network.state_dict, network.source
 
 
 def read(path: str | Path) -> Checkpoint:

@@ -262,7 +262,8 @@ class StyleGenerator(Generator):
             truncation_cutoff: how many layers are truncated; None = all.
             noise_mode: "const" (stored maps), "random" or "none".
             noise: explicit maps [1 or N, 1, H, W], one a noisy layer in layer order; overrides `noise_mode`.
-            force_fp32, fused_modconv: of the official releases; nothing to choose here, layers run in float32.
+            force_fp32: of the official releases; nothing to choose here, layers run in float32.
+            fused_modconv: of the official releases; there is one way here.
             update_emas: let the running averages follow what is drawn, as in training.
 
         Raises:

@@ -176,7 +176,8 @@ def compare(name: str, ours: Tensor, reference: Tensor, *, images: Tensor | None
 
     Args:
         name: tells pictures from other arrays.
-        ours, reference: the arrays.
+        ours: one array.
+        reference: the other.
         images: [N, C, H, W] what the reference's 8-bit pictures [N, H, W, C] were before rounding.
 
     Raises:

@@ -45,8 +45,8 @@ NETWORKS += ["wild/lucidrains/model_100.pt"]
 FAMILIES = cases(NETWORKS, long=["sg2-resnet.pkl", "sg3t_64.pkl", "nonsquare/sky-3x5.pkl"])
 PLAIN = Grid("any", 1.0, (9, 9))
 """Of a layer with one sample a pixel."""
-README = (HOME / "README.md").read_text(encoding="utf-8")
-LINES = [line for line in README.splitlines() if line.startswith("stylegan drag ")]
+GUIDE = (HOME / "docs" / "guides" / "drag.md").read_text(encoding="utf-8")
+LINES = [line for line in GUIDE.splitlines() if line.startswith("stylegan drag ")]
 
 
 def _network(name: str) -> Any:

@@ -269,6 +269,7 @@ def test_statistics_of_w() -> None:
     assert deviation == pytest.approx(math.sqrt(float((w - w.mean(dim=0)).square().sum()) / 10000), rel=1e-5)
 
 
+@pytest.mark.long  # `test_a_networks_own_picture_is_found` is the same of a smaller network
 def test_a_picture_of_the_bundled_network_is_found() -> None:
     G = converter.load(checkpoints.DEMO).network("G_ema")
     assert quality(finished(Projection(G, own_picture(G), ProjectionSettings("w+", steps=300)))) > 30

@@ -168,6 +168,13 @@ def test_nothing_is_shown_within_another_site_but_links_lead_here() -> None:
     assert ask(headers=[("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "image")])[0] == 200
 
 
+def test_a_frame_of_another_site_only_if_any_may_show_the_page() -> None:
+    for use, status in (("iframe", 200), ("document", 200), ("image", 403), ("empty", 403), ("frame", 403)):
+        headers = [("sec-fetch-site", "cross-site"), ("sec-fetch-dest", use)]
+        assert ask(headers=headers, framed=True)[0] == status
+    assert ask(headers=[("origin", "https://huggingface.co"), ("sec-fetch-dest", "iframe")], framed=True)[0] == 403
+
+
 def test_other_names_can_be_allowed() -> None:
     allowed = [read_address("Studio.example"), read_address("proxy.example:8443")]
     for host, status in {

@@ -15,7 +15,7 @@ from converter.forms.registry import FORMS
 from converter.forms.table import BEGIN, END, markdown, renewed, rows
 from tests import HOME
 
-DOCUMENTS = ["README.md", "docs/FORMS.md"]
+DOCUMENTS = ["docs/FORMS.md"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

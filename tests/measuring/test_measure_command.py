@@ -82,7 +82,7 @@ def test_few_path_lengths_have_a_mean_too(tmp_path: Path) -> None:
 def test_reals_are_as_gray_as_the_network(reals: Path, tmp_path: Path) -> None:
     out = tmp_path / "report.json"
     options = ("--samples", 4, "--extractor", "pixels", "--cache", tmp_path / "cache", "--out", out)
-    _run("fid", "--network", DATA / "ada5_fp16_nhwc_gray.pkl", "--reals", reals, *options)
+    _run("kid", "--network", DATA / "ada5_fp16_nhwc_gray.pkl", "--reals", reals, *options)
     assert json.loads(out.read_text())["reals"]["channels"] == 1
 
 

@@ -36,13 +36,13 @@ def _program() -> str | None:
 
 
 @contextmanager
-def chromium() -> Iterator[Any]:
-    """Start the browser."""
+def chromium(*flags: str) -> Iterator[Any]:
+    """Start the browser, with more flags if wanted."""
     from playwright.sync_api import sync_playwright
 
     program = _program()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=_QUIET, timeout=WAIT)
+        browser = playwright.chromium.launch(executable_path=program, args=[*_QUIET, *flags], timeout=WAIT)
         yield browser
         browser.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stylegan_torch.editing.composition import is_file_of_latents
@@ -51,27 +51,48 @@ def read_keys(path: Path) -> list[KeyFrame]:
         raise KeysError(f"cannot read {path}: {error.strerror or error}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise KeysError(f"{path} is no table in UTF-8: {error}") from error
+    if rows and rows[0] and _number(rows[0][0]) is None:  # a heading
+        rows[0] = []
+    places = [(f"{path}, line {line}", row) for line, row in enumerate(rows, start=1)]
+    keys = _rising([(place, row) for place, row in places if any(map(str.strip, row))])
+    if not keys:
+        raise KeysError(f"{path} has no keyframes: lines such as 2.5,7 are wanted")
+    return [replace(key, picture=_from(path.parent, key.picture)) for key in keys]
+
+
+def parse_keys(texts: Sequence[str]) -> list[KeyFrame]:
+    """Read lines of such a table.
+
+    Raises:
+        ValueError: if one is none, or the times do not rise from 0.
+    """
+    try:
+        return _rising([(repr(text), next(csv.reader([text]), [])) for text in texts])
+    except (KeysError, csv.Error) as error:
+        raise ValueError(str(error)) from error
+
+
+def _rising(rows: Sequence[tuple[str, Sequence[str]]]) -> list[KeyFrame]:
+    """Read rows, each with the place that is named if it is wrong."""
     keys: list[KeyFrame] = []
-    for line, row in enumerate(rows, start=1):
-        if not any(map(str.strip, row)):
-            continue
-        key = _key([cell.strip() for cell in row], path.parent)
-        if line == 1 and _number(row[0]) is None:  # a heading
-            continue
+    for place, row in rows:
+        key = _key([cell.strip() for cell in row])
         if key is None:
             raise KeysError(
-                f"{path}, line {line}: {','.join(row)!r} is not seconds, a seed or a file of latents, and one of "
+                f"{place}: {','.join(row)!r} is not seconds, a seed or a file of latents, and one of "
                 f"{', '.join(EASINGS)} or nothing"
             )
         if key.seconds <= keys[-1].seconds if keys else key.seconds != 0:
-            raise KeysError(f"{path}, line {line}: times must begin with 0, and rise")
+            raise KeysError(f"{place}: times must begin with 0, and rise")
         keys.append(key)
-    if not keys:
-        raise KeysError(f"{path} has no keyframes: lines such as 2.5,7 are wanted")
     return keys
 
 
-def _key(cells: Sequence[str], folder: Path) -> KeyFrame | None:
+def _from(folder: Path, picture: int | Path) -> int | Path:
+    return folder / picture if isinstance(picture, Path) else picture
+
+
+def _key(cells: Sequence[str]) -> KeyFrame | None:
     seconds, picture, easing = (*cells, "", "", "")[:3]
     name, colon, row = picture.rpartition(":")
     name, row = (name, row) if colon and row.isdecimal() else (picture, "0")
@@ -81,7 +102,7 @@ def _key(cells: Sequence[str], folder: Path) -> KeyFrame | None:
         return None
     if easing and easing not in EASINGS:
         return None
-    return KeyFrame(time, int(name) if known else folder / name, int(row), easing)
+    return KeyFrame(time, int(name) if known else Path(name), int(row), easing)
 
 
 def _number(cell: str) -> float | None:

@@ -1,16 +1,21 @@
 /** The page: one state, one engine that draws it, and parts that show and change it. */
+import { controlled } from './controls.js';
 import { byId, make, save } from './dom.js';
 import { ServerEngine } from './engines/server.js';
 import { againPart } from './parts/again.js';
+import { blendPart } from './parts/blend.js';
 import { directionsPart } from './parts/directions.js';
 import { dragPart } from './parts/drag.js';
+import { filmPart } from './parts/film.js';
 import { historyPart } from './parts/history.js';
 import { layersPart } from './parts/layers.js';
+import { livePart } from './parts/live.js';
 import { mixingPart } from './parts/mixing.js';
 import { noisePart } from './parts/noise.js';
 import { padPart } from './parts/pad.js';
 import { photographPart } from './parts/photograph.js';
 import { placePart } from './parts/place.js';
+import { recordPart } from './parts/record.js';
 import { seedsPart } from './parts/seeds.js';
 import { Stage } from './parts/stage.js';
 import { truncationPart } from './parts/truncation.js';
@@ -25,12 +30,12 @@ const broughtFiles = new Map();
 const studio = {
   engine, store, stage, facts: null, thumbs: new Thumbnails(engine),
   mixIn: () => {}, directionNames: () => [], renamed: () => parts.forEach((each) => each.settled?.()),
-  brought: (key) => broughtFiles.get(key), copy, tell, begin, offer,
+  brought: (key) => broughtFiles.get(key), copy, tell, begin, play, offer, back: () => engine.draw(store.state),
 };
 let parts = [];
 const history = historyPart(studio, byId('history'));
 const again = againPart(studio, byId('again'));
-const UNLIKE = { latents: null, row: 0, class: null, mixes: [], moves: [], psis: [], bends: [], translate: [0, 0], rotate: 0 };
+const UNLIKE = { latents: null, row: 0, class: null, mixes: [], moves: [], psis: [], bends: [], translate: [0, 0], rotate: 0, blend: null };
 /** What of a state no other network has. */
 const AGAIN = 1000;
 /** Milliseconds until it asks again of a network. */
@@ -71,7 +76,7 @@ function makeParts(facts) {
   const names = facts.networks;
   byId('network-field').hidden = names.length < 2;
   byId('network').replaceChildren(...names.map((name) => make('option', { value: name }, name)));
-  const made = [[mixingPart, 'mixing'], [directionsPart, 'directions'], [padPart, 'pad'], [dragPart, 'drag'], [truncationPart, 'truncation'], [noisePart, 'noise'], [placePart, 'place'], [layersPart, 'layers'], [photographPart, 'photograph'], [seedsPart, 'seeds']];
+  const made = [[mixingPart, 'mixing'], [blendPart, 'blend'], [directionsPart, 'directions'], [padPart, 'pad'], [dragPart, 'drag'], [truncationPart, 'truncation'], [noisePart, 'noise'], [placePart, 'place'], [layersPart, 'layers'], [photographPart, 'photograph'], [filmPart, 'film'], [recordPart, 'recordings'], [livePart, 'live'], [seedsPart, 'seeds']];
   parts = made.map(([part, id]) => part(studio, byId(id)));
 }
 
@@ -105,8 +110,16 @@ function offer(state, line = '') {
   again.show(line);
 }
 
+/** Show a moment of a film; what can be downloaded is of the state. */
+function play(film, at) {
+  offer(null);
+  engine.play(film, at);
+}
+
 async function frame({ detail }) {
-  if (!(await stage.show(detail)) || !detail.whole || detail.state !== store.state) return;
+  if (!(await stage.show(detail))) return;
+  for (const each of parts) each.shown?.(detail);
+  if (!detail.whole || detail.state !== store.state) return;
   offer(detail.state, detail.commands);
   clearProblems();
   store.settle(detail.state);
@@ -165,6 +178,10 @@ function begin(about, network) {
 
 async function bring(file) {
   try {
+    if (/\.json$/i.test(file.name)) {
+      await part('openRecording')?.openRecording(file);
+      return;
+    }
     if (/\.(npz|npy)$/i.test(file.name)) {
       const { network } = store.state;
       begin(await engine.bring(file, network), network);
@@ -187,15 +204,35 @@ function hold(on = !stage.held) {
   byId('compare').setAttribute('aria-pressed', on);
 }
 
+const part = (name) => parts.find((each) => name in each);
 const dice = () => store.change({ seed: Math.floor(Math.random() * 1e6), latents: null, row: 0 });
 const keys = {
   r: dice, a: () => hold(), f: () => stage.full(), '?': () => byId('help-text').showModal(),
+  k: () => part('addKey')?.addKey(), p: () => part('addKey')?.toggle(),
   '[': () => parts.at(-1)?.step(-1), ']': () => parts.at(-1)?.step(1),
 };
+
+const actions = {
+  dice, undo: () => store.undo(), redo: () => store.redo(), key: keys.k, play: keys.p, record: () => byId('record').click(),
+};
+
+/** Do what is said to the controls from elsewhere. */
+function control({ detail }) {
+  if (!part('heard')?.heard(detail)) return;
+  const { network, ...others } = detail;
+  let next = store.state;
+  if (network !== undefined && network !== next.network && studio.facts.networks.includes(network)) next = { ...next, network, ...UNLIKE };
+  for (const [name, value] of Object.entries(others)) {
+    if (!name.startsWith('do:')) next = controlled(next, studio.facts, name, value);
+  }
+  store.change(next);
+  for (const [name, value] of Object.entries(others)) if (name.startsWith('do:') && value > 0) actions[name.slice(3)]?.();
+}
 
 store.addEventListener('change', change);
 store.addEventListener('settled', buttons);
 engine.addEventListener('frame', frame);
+engine.addEventListener('controls', control);
 engine.addEventListener('problem', ({ detail }) => tell(`${detail.line}. The picture is the one before.`, detail.field));
 engine.addEventListener('away', ({ detail }) => tell(`${detail.reason || 'The server does not answer'}. Trying again …`));
 engine.addEventListener('back', () => {

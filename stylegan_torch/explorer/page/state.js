@@ -2,6 +2,7 @@
 
 export const DEFAULTS = Object.freeze({
   network: null, seed: 0, latents: null, row: 0, psi: 0.7, psis: [], class: null, mixes: [], moves: [], bends: [], translate: [0, 0], rotate: 0, noise: 'official', noise_seed: 0,
+  blend: null,
 });
 
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other);

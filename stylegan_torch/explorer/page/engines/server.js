@@ -2,12 +2,14 @@
  * The engine that draws on a server. An engine is an EventTarget with
  *   about(network) → what a page must know of a network        draw(state), thumbnails(group, [{key, state}])
  *   picture(state), latents(state) → {name, blob}              bring(file, network) → {latents, name, rows}
+ *   play(film, at): a moment of a film {keys: [{state, seconds}], easing}, after a share of it
+ *   film(film, {format, fps}, show, signal) → {name, commands, blob}; show gets {kind: "progress", line, share, blob}
  *   project(file, options, show, signal) → {latents, name, rows, line}; show gets {kind: "target" | "progress", line, share, blob}
  *   drag({state, points, mask, steps, learning_rate}, show, signal) → {latents, name, rows, points, line}; show gets
  *   {kind: "begun", job} and {kind: "progress", points, line, blob}            endDrag(job) ends it where it is
  *   layers({state, layer, first}) → {layers} of none, else what is in its channels {channels, first, count, columns, spectrum, blob}
- * and the events "frame" {state, whole, commands, blob}, "thumbnail" {group, key, blob}, "problem" {field, line},
- * "away" {reason} and "back". Of what it is asked to draw, and of a group's thumbnails, the newest counts; a thumbnail that
+ * and the events "frame" {state or film and at, whole, commands, blob}, "thumbnail" {group, key, blob}, "problem" {field, line},
+ * "away" {reason}, "back", and "controls" {name: value} for what is said to the controls from elsewhere. Of what it is asked to draw, and of a group's thumbnails, the newest counts; a thumbnail that
  * cannot be has an empty blob.
  */
 import { compact } from '../state.js';
@@ -28,6 +30,8 @@ export class Problem extends Error {
 }
 
 export class ServerEngine extends EventTarget {
+  can = { film: true, blend: true };
+  /** What not every engine can. */
   #socket = null;
   #number = 0;
   #asked = new Map();
@@ -50,7 +54,15 @@ export class ServerEngine extends EventTarget {
   }
 
   draw(state) {
-    this.#waiting = this.#last = state;
+    this.#wish({ state });
+  }
+
+  play(film, at) {
+    this.#wish({ film, at });
+  }
+
+  #wish(wish) {
+    this.#waiting = this.#last = wish;
     this.#next();
   }
 
@@ -89,12 +101,31 @@ export class ServerEngine extends EventTarget {
   async project(file, options, show, signal) {
     const url = new URL('projection', this.base);
     for (const [name, value] of Object.entries({ name: file.name, ...options })) if (value !== null) url.searchParams.set(name, value);
-    const answer = await this.#asking(url, { method: 'POST', body: file, signal });
-    return found(answer, show);
+    const { header } = await this.#told(await this.#asking(url, { method: 'POST', body: file, signal }), 'found', show);
+    return header;
+  }
+
+  async film(film, { format, fps }, show, signal) {
+    const body = JSON.stringify({ film: compactFilm(film), format, fps });
+    const answer = await this.#asking(new URL('film', this.base), { method: 'POST', body, signal });
+    const { header, blob } = await this.#told(answer, 'film', show);
+    return { ...header, blob };
+  }
+
+  /** Show what is told of long work, until its end comes, which is of a kind. */
+  async #told(answer, end, show) {
+    for await (const message of messages(answer.body.getReader())) {
+      const { header, blob } = opened(message, 'image/jpeg');
+      if (header.kind === 'error') throw new Problem(header);
+      if (header.kind === end) return { header, blob };
+      show({ ...header, blob });
+    }
+    throw new Problem({ field: null, line: 'the server ended it' });
   }
 
   async drag(asked, show, signal) {
-    return found(await this.#asking(new URL('drag', this.base), { method: 'POST', body: JSON.stringify(asked), signal }), show);
+    const answer = await this.#asking(new URL('drag', this.base), { method: 'POST', body: JSON.stringify(asked), signal });
+    return (await this.#told(answer, 'found', show)).header;
   }
 
   async layers({ state, layer, first }) {
@@ -144,7 +175,7 @@ export class ServerEngine extends EventTarget {
       this.#tell('away', { reason });
       setTimeout(() => this.#connect(), AGAIN[Math.min(this.#failures++, AGAIN.length - 1)]);
     };
-    this.#socket.onmessage = ({ data }) => (typeof data === 'string' ? this.#hearProblem(JSON.parse(data)) : this.#hear(data));
+    this.#socket.onmessage = ({ data }) => (typeof data === 'string' ? this.#hearText(JSON.parse(data)) : this.#hear(data));
   }
 
   /** Say something, if the server is there; returns whether it is short enough. */
@@ -158,25 +189,31 @@ export class ServerEngine extends EventTarget {
   /** Ask for the newest picture, once the one before is on the screen. */
   #next() {
     if (this.#busy || this.#waiting === null || this.#socket.readyState !== WebSocket.OPEN) return;
-    const state = this.#waiting;
+    const wish = this.#waiting;
     this.#waiting = null;
     this.#busy = true;
-    this.#asked.set(++this.#number, state);
+    this.#asked.set(++this.#number, wish);
     this.#asked.delete(this.#number - 50);
-    if (!this.#say({ draw: compact(state), id: this.#number })) this.#hearProblem({ id: this.#number, field: null, line: 'This is more than the server takes' });
+    const said = wish.film ? { play: compactFilm(wish.film), at: wish.at } : { draw: compact(wish.state) };
+    if (!this.#say({ ...said, id: this.#number })) this.#hearProblem({ id: this.#number, field: null, line: 'This is more than the server takes' });
   }
 
   #hear(data) {
     const { header, blob } = opened(data, null);
     this.#failures = 0;
     if (header.kind === 'frame') {
-      this.#tell('frame', { ...header, state: this.#asked.get(header.id), blob });
+      this.#tell('frame', { ...header, ...this.#asked.get(header.id), blob });
       this.#busy = false;
       this.#next();
     } else {
       this.#tell('thumbnail', { ...header, blob });
       this.#answered(header);
     }
+  }
+
+  #hearText(said) {
+    if (said.kind === 'controls') this.#tell('controls', said.controls);
+    else this.#hearProblem(said);
   }
 
   /** A problem of a state that is no longer wanted is none. */
@@ -190,6 +227,8 @@ export class ServerEngine extends EventTarget {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }
+
+const compactFilm = ({ keys, easing }) => ({ keys: keys.map(({ state, seconds }) => ({ state: compact(state), seconds })), easing });
 
 const bytesOf = (text) => new TextEncoder().encode(text).length;
 
@@ -206,17 +245,6 @@ function opened(data, type) {
   const length = new DataView(data).getUint32(0);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
   return { header, blob: new Blob([new Uint8Array(data, 4 + length)], { type: type ?? (header.whole ? 'image/png' : 'image/jpeg') }) };
-}
-
-/** Show the messages of an answer until one says what was found, which is returned. */
-async function found(answer, show) {
-  for await (const message of messages(answer.body.getReader())) {
-    const { header, blob } = opened(message, 'image/jpeg');
-    if (header.kind === 'error') throw new Problem(header);
-    if (header.kind === 'found') return header;
-    show({ ...header, blob });
-  }
-  throw new Problem({ field: null, line: 'the server ended it' });
 }
 
 /** The messages of a body, each of which comes after its length in four bytes. */

@@ -1,0 +1,1 @@
+"""A recipe: pictures of a network over HTTP."""
