@@ -1,4 +1,4 @@
-"""Dragging in the explorer's page, by mouse, touch and keyboard."""
+"""Dragging, bending and moving pictures in the explorer's page, by mouse, touch and keyboard."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import checkpoints
 from stylegan_torch.commands.main import main
+from tests import DATA
 from tests.tools.browser import chromium, visiting
 from tests.tools.served import COMMAND, serving
+
+NETWORKS = ["--network", str(checkpoints.DEMO), "--network", str(DATA / "sg3t_64.pkl")]
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     pytest.importorskip("websockets")
-    with serving(tmp_path_factory.mktemp("files"), *COMMAND, "explore") as address:
+    with serving(tmp_path_factory.mktemp("files"), *COMMAND, "explore", *NETWORKS) as address:
         yield address
 
 
@@ -83,7 +87,7 @@ def test_by_mouse(url: str, browser: Any, tmp_path: Path, monkeypatch: pytest.Mo
         page.locator("#drag-line", has_text="Step").wait_for()
         page.get_by_role("button", name="Stop").click()
         page.get_by_role("button", name="Play").wait_for()
-        commands = _commands(page, "stylegan drag --seed 0")
+        commands = _commands(page, "--seed 0 ")
         with page.expect_download() as latents:
             page.click("#download-npz")
         page.locator("#undo").click()
@@ -148,3 +152,46 @@ def test_by_touch(url: str, browser: Any) -> None:
         page.locator("#drag-step").tap()
         assert "--points 26" in _commands(page, "stylegan drag")
         assert page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
+def test_layers_are_looked_into_and_bent(url: str, browser: Any) -> None:
+    with visiting(browser, url) as page:
+        _commands(page, "stylegan draw")
+        page.locator("#layers summary").first.click()
+        page.locator(".channel").first.wait_for()
+        page.select_option("#layer", "b16.conv1")
+        page.locator("[aria-label='Channel 63']").wait_for()
+        page.locator("[data-field='bend Turn'] input[type=number]").fill("25")
+        _commands(page, "--bend b16.conv1:turn=25.0 ")
+        page.locator(".channel").nth(3).click()
+        page.locator(".channel").nth(3).press("ArrowRight")
+        page.keyboard.press("Space")
+        _commands(page, "--bend b16.conv1@3-4:turn=25.0 ")
+        assert page.get_by_role("img", name="b16.conv1 bent").is_visible()
+        page.get_by_role("button", name="Nothing bent").click()
+        assert "--bend" not in _commands(page, "--truncation 0.7 --out")
+        page.keyboard.press("?")
+        page.uncheck("#letters")
+        page.keyboard.press("Escape")
+        page.keyboard.press("]")
+        page.reload()
+        assert "--seeds 0 " in _commands(page, "stylegan draw")
+        page.keyboard.press("]")
+        assert not page.is_checked("#letters")
+        assert page.input_value("#seed") == "0"
+
+
+@pytest.mark.long
+def test_stylegan3_is_moved_and_turned(url: str, browser: Any) -> None:
+    with visiting(browser, url, 800, 900) as page:
+        page.select_option("#network", "sg3t_64.pkl")
+        _commands(page, "sg3t_64.pkl")
+        page.locator("#place-grip").check()
+        _stroke(page, (32, 32), (48, 40))
+        assert "--translate 0.25,0.12" in _commands(page, "--translate")
+        page.keyboard.down("Shift")
+        _stroke(page, (48, 32), (48, 16))
+        page.keyboard.up("Shift")
+        _commands(page, "--rotate 4")
+        page.get_by_role("button", name="Put back").click()
+        assert "--translate" not in _commands(page, "--truncation 0.7 --out")

@@ -1,6 +1,6 @@
 /** The page: one state, one engine that draws it, and parts that show and change it. */
 import { controlled } from './controls.js';
-import { byId, make, save } from './dom.js';
+import { byId, make, recall, remember, save } from './dom.js';
 import { ServerEngine } from './engines/server.js';
 import { againPart } from './parts/again.js';
 import { blendPart } from './parts/blend.js';
@@ -37,6 +37,7 @@ const history = historyPart(studio, byId('history'));
 const again = againPart(studio, byId('again'));
 const UNLIKE = { latents: null, row: 0, class: null, mixes: [], moves: [], psis: [], bends: [], translate: [0, 0], rotate: 0, blend: null };
 /** What of a state no other network has. */
+const LETTERS = 'studio-letters';
 const AGAIN = 1000;
 /** Milliseconds until it asks again of a network. */
 
@@ -252,6 +253,8 @@ byId('skip').addEventListener('click', (event) => {
   event.preventDefault(); // the address is the state's
   byId('panel').focus();
 });
+byId('letters').checked = recall(LETTERS, true);
+byId('letters').addEventListener('change', () => remember(LETTERS, byId('letters').checked));
 addEventListener('hashchange', () => {
   const state = location.hash ? readAddress(location.hash) : {};
   if (state) store.change(complete(state));
@@ -263,7 +266,7 @@ addEventListener('keydown', (event) => {
     if (event.shiftKey) store.redo();
     else store.undo();
   } else if (!event.ctrlKey && !event.metaKey && !event.altKey && !typing && !document.querySelector('dialog[open]')) {
-    const act = keys[event.key.toLowerCase()];
+    const act = byId('letters').checked && keys[event.key.toLowerCase()];
     if (act) event.preventDefault(), act();
   }
 });

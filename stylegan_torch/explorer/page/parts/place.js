@@ -11,7 +11,7 @@ export function placePart(studio, section) {
   const grip = make('input', { type: 'checkbox', id: 'place-grip', onchange: hold });
   const back = make('button', { className: 'quiet', onclick: () => store.change({ translate: [0, 0], rotate: 0 }) }, 'Put back');
   fold(section, 'Place', 'StyleGAN3 moves and turns',
-    make('div', { className: 'line' }, grip, make('label', { for: 'place-grip' }, 'Drag the picture; with Shift, or two fingers, turn it'), make('span', { className: 'push' }), back),
+    make('div', { className: 'line' }, grip, make('label', { for: 'place-grip' }, 'Drag the picture itself (Shift, or two fingers, turn it)'), make('span', { className: 'push' }), back),
     across.element, down.element, turn.element);
 
   const surface = make('div', { className: 'overlay grip', hidden: true });
@@ -20,6 +20,8 @@ export function placePart(studio, section) {
     surface.hidden = !grip.checked;
   }
   const fingers = new Map();
+  let place = [0, 0, 0];
+  /** Across, down and turned, not rounded, while it is dragged. */
   const limit = (value) => round(Math.min(1, Math.max(-1, value)), 3);
   const wrap = (degrees) => round(((degrees + 540) % 360) - 180, 1);
   const angle = (x, y) => Math.atan2(-y, x) * 180 / Math.PI;
@@ -34,6 +36,7 @@ export function placePart(studio, section) {
     event.preventDefault();
     surface.setPointerCapture(event.pointerId);
     fingers.set(event.pointerId, [event.clientX, event.clientY]);
+    place = [...store.state.translate, store.state.rotate];
   });
   surface.addEventListener('pointermove', (event) => {
     const last = fingers.get(event.pointerId);
@@ -41,10 +44,10 @@ export function placePart(studio, section) {
     const turning = event.shiftKey || fingers.size > 1;
     const before = turning ? angleOf({ clientX: last[0], clientY: last[1] }) : 0;
     fingers.set(event.pointerId, [event.clientX, event.clientY]);
-    const { translate: [x, y], rotate } = store.state;
+    const [x, y, angle_] = place;
     const { height } = surface.getBoundingClientRect();
-    if (turning) store.change({ rotate: wrap(rotate + angleOf(event) - before) });
-    else store.change({ translate: [limit(x + (event.clientX - last[0]) / height), limit(y + (event.clientY - last[1]) / height)] });
+    place = turning ? [x, y, angle_ + angleOf(event) - before] : [x + (event.clientX - last[0]) / height, y + (event.clientY - last[1]) / height, angle_];
+    store.change({ translate: place.slice(0, 2).map(limit), rotate: wrap(place[2]) });
   });
   for (const end of ['pointerup', 'pointercancel']) surface.addEventListener(end, (event) => fingers.delete(event.pointerId));
 
