@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-OURS, NOT_FOR_USERS = PROJECT["name"], {"dev", "test"}
+OURS, NOT_FOR_USERS = PROJECT["name"], {"dev", "docs", "test"}
 
 
 def needed(lines: Iterable[str], extra: str = "", seen: set[tuple[str, str]] | None = None) -> set[str]:

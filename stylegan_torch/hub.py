@@ -125,7 +125,11 @@ class PretrainedNetworks(ModelHubMixin):
             pretrained_model_name_or_path: such as "me/ffhq", or a path.
             roles: the networks wanted: "G_ema", "G", "D". The files of others are not downloaded. None = all.
             device: where `network` puts them.
-            revision, token, cache_dir, force_download, local_files_only: as `hf_hub_download` takes them.
+            revision: a branch, tag or commit.
+            token: for private repositories; by default the one that `hf auth login` keeps.
+            cache_dir: where downloads are kept, by default where the Hub's other files are.
+            force_download: download what is in the cache already.
+            local_files_only: take what is in the cache, and ask nobody.
 
         Raises:
             CheckpointError: if it is not there, cannot be downloaded, is damaged, or lacks a network.
@@ -253,14 +257,14 @@ def _download(repository: str, name: str, **settings: Any) -> Path:
     """Return a file of a repository of the Hub, in the cache.
 
     Raises:
-        EntryNotFoundError: if there is none of this name, or no network to look for it and none in the cache.
+        EntryNotFoundError: if the repository has none of this name.
         CheckpointError: if it cannot be had.
     """
     try:
         return Path(hf_hub_download(repository, name, **settings))
-    except EntryNotFoundError:
-        raise
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EntryNotFoundError) as error:
+        if isinstance(error, EntryNotFoundError) and not isinstance(error, FileNotFoundError):
+            raise  # the other kind is of those that can neither be looked for nor are in the cache
         raise CheckpointError(f"cannot get {name} of {repository}: {_said(error)}") from error
 
 

@@ -15,7 +15,6 @@ import click
 import pytest
 from click.testing import CliRunner
 
-import checkpoints
 from stylegan_torch.commands.main import main
 from tests import HOME
 from tests.tools.documents import PAGES, Shown, blocks, inline, lines, named, outputs, provide, understood
@@ -23,8 +22,11 @@ from tests.tools.jail import weak_option
 
 TYPED = {line: page for page in PAGES for line in lines(page)}
 """Every line once, and a page that has it."""
-ELSEWHERE = re.compile(r"git clone|cd (stylegan-torch|stylegan2-ada-pytorch|stylegan3)|pip install \.$")
-"""What is typed outside of this repository."""
+ELSEWHERE = re.compile(
+    r"git clone|cd (stylegan-torch|stylegan2-ada-pytorch|stylegan3)|(python -m )?pip install (\.$|\. -r |-r )"
+    r"|cp -r integrations|python integrations/|\.ci/|curl |docker |uvx |pipx "
+)
+"""What is typed outside of this repository, or runs what has tests of its own."""
 SERVERS = ("explore", "page", "serve")
 """Commands that go on until they are stopped; tests/explorer has them."""
 UNREACHABLE = re.compile(r"--download|stylegan2-ffhq-config-f|--features weights|vgg16.pt|--engine ray|s3://")
@@ -36,10 +38,13 @@ SMALLER = {
     r"\b0-999\b": "0-19",
     r"\b0-31\b|\b0-11\b": "0-7",
     r"--count \d+": "--count 8",
+    r"(examples.faces.faces faces.zip)$": r"\1 --count 8",
     r"--samples \d+": "--samples 12",
     r"--w-frames \d+": "--w-frames 2",
     r"--seconds \d+": "--seconds 5 --fps 2",
     r"--kimg \d+": "--kimg 0.008",
+    r"--outdir run --resume": "--outdir stopped --resume",
+    r"--cfg auto --mirror": "--cfg auto --mirror --set channel_base=256 --set mapping_layers=2",
     r"--at 32": "--at 16",
     r"--resolution (512x384|256x256)": "--resolution 64x64",
     r"--resolution 512": "--resolution 128",
@@ -60,7 +65,7 @@ MORE = {
     "centres": "--samples 64",
     "train": "--batch 4 --kimg 0.008",
     "measure": "--samples 8",
-    "bulk": "--shard-size 4",
+    "bulk": "--shard-size 4 --workers 1",
 }
 TUNED = "--tune-steps 2"
 
@@ -112,11 +117,15 @@ def _smaller(shown: Shown) -> str:
     return " ".join(filter(None, [text, MORE.get(shown.name), TUNED if "--tune" in text else None]))
 
 
-PYTHON = [page for page in PAGES if page.name in ("README.md", "drag.md", "export.md", "library.md") and blocks(page)]
+PYTHON = [
+    page
+    for page in PAGES
+    if page.name in ("README.md", "drag.md", "export.md", "hub.md", "library.md") and blocks(page)
+]
 """Pages whose Python is run, from above to below."""
 FIRST = "import stylegan_torch\nG = stylegan_torch.load('ffhq.pt')\n"
-INSTEAD = {".push_to_hub(": ".save_pretrained(", "me/ffhq": "folder", "18": "10", "512": "64"}
-"""What a snippet says, and what is run: nothing is uploaded, and the network is smaller."""
+INSTEAD = {".push_to_hub(": ".save_pretrained(", "me/ffhq": "folder", "cuda": "cpu", "18": "8", "512": "16"}
+"""What a snippet says, and what is run: nothing is uploaded, no card is needed, and the network is smaller."""
 
 
 @pytest.mark.long
@@ -127,7 +136,7 @@ def test_python_runs(page: Path, here: Path, pool: Path) -> None:
         pytest.importorskip("huggingface_hub")
     if "onnxruntime" in code:
         pytest.importorskip("onnxruntime")
-        CliRunner().invoke(main, ["convert", str(checkpoints.DEMO), "ffhq.onnx"], catch_exceptions=False)
+        provide("ffhq.onnx", here, pool)
     for name in ("ffhq.pkl", "ffhq.pt", "faces.pt"):
         provide(name, here, pool)
     for said, small in INSTEAD.items():
@@ -165,7 +174,7 @@ def test_what_is_typed_runs(text: str, here: Path, pool: Path) -> None:
     words = list(small.words)
     written = outputs(small, words)
     for name in named(text):
-        if name not in written:
+        if name not in written or "--resume" in text:
             provide(name, here, pool)
     words = [each for word in words for each in (sorted(map(str, Path().glob(word))) if "*" in word else [word])]
     result = CliRunner().invoke(small.command, words)

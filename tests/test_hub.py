@@ -39,9 +39,17 @@ class Hub:
     taken: list[str]
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What was saved of ada.pkl."""
+    folder = tmp_path_factory.mktemp("saved") / "faces"
+    PretrainedNetworks(converter.load(DATA / "ada.pkl")).save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    PretrainedNetworks(converter.load(DATA / "ada.pkl")).save_pretrained(tmp_path / "hub" / "me" / "faces")
+def hub(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    shutil.copytree(saved, tmp_path / "hub" / "me" / "faces")
     with hub_of(tmp_path / "hub") as (address, taken):
         download = partial(huggingface_hub.hf_hub_download, endpoint=address)
         monkeypatch.setattr("stylegan_torch.hub.hf_hub_download", download)
@@ -164,12 +172,11 @@ def test_one_file_has_all_networks_of_earlier_repositories(hub: Hub, tmp_path: P
     assert set(hub.taken) == {"config.json", "model.safetensors"}
 
 
-def test_networks_go_to_a_device(tmp_path: Path) -> None:
-    PretrainedNetworks(converter.load(DATA / "ada.pkl")).save_pretrained(tmp_path)
-    networks = PretrainedNetworks.from_pretrained(tmp_path, roles=["G"], device="cpu")
+def test_networks_go_to_a_device(saved: Path) -> None:
+    networks = PretrainedNetworks.from_pretrained(saved, roles=["G"], device="cpu")
     assert networks.network("G").device == torch.device("cpu")
     with pytest.raises(ValueError, match="there is no device meta here"):
-        PretrainedNetworks.from_pretrained(tmp_path, device="meta")
+        PretrainedNetworks.from_pretrained(saved, device="meta")
 
 
 @pytest.mark.parametrize(
@@ -202,6 +209,16 @@ def test_what_cannot_be_had_is_said_in_one_line(
     assert "G_ema" in line or not [name for name in hub.taken if name != "config.json"]
 
 
+def test_without_the_internet_the_cache_is_read(hub: Hub, tmp_path: Path) -> None:
+    read = partial(PretrainedNetworks.from_pretrained, "me/faces", cache_dir=tmp_path / "cache", local_files_only=True)
+    with pytest.raises(CheckpointError, match=r"^cannot get config\.json of me/faces: Cannot find"):
+        read()
+    PretrainedNetworks.from_pretrained("me/faces", cache_dir=tmp_path / "cache", roles=["D"])
+    assert list(read(roles=["D"]).checkpoint.networks) == ["D"]
+    with pytest.raises(CheckpointError, match=r"^cannot get model\.safetensors of me/faces: "):
+        read(roles=["G_ema"])
+
+
 def test_push_to_hub_uploads_what_a_folder_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     uploads = []
 
@@ -213,12 +230,12 @@ def test_push_to_hub_uploads_what_a_folder_holds(monkeypatch: pytest.MonkeyPatch
             return types.SimpleNamespace(repo_id=repo_id)
 
         def upload_folder(self, *, repo_id: str, folder_path: Path, **_: object) -> str:
-            assert PretrainedNetworks.from_pretrained(folder_path).network().z_dim == 32
+            assert PretrainedNetworks.from_pretrained(folder_path).network().z_dim == 16
             assert f'from_pretrained("{repo_id}", roles' in (folder_path / "README.md").read_text()
             uploads.append((repo_id, sorted(path.name for path in folder_path.iterdir())))
             return "done"
 
     monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
-    networks = PretrainedNetworks(converter.load(DATA / "sg3t_64.pkl"))
+    networks = PretrainedNetworks(converter.load(DATA / "ada.pkl"))
     assert networks.push_to_hub("me/faces", token="secret") == "done"
     assert uploads == [("me/faces", FILES)]

@@ -18,6 +18,8 @@ import pytest
 
 from tests import HOME
 
+pytest.importorskip("setuptools", "77")
+
 PACKAGES = ("stylegan_torch", "converter", "checkpoints")
 NOT_INSTALLED = {"checkpoints/demo/log.csv"}
 PROJECT = tomllib.loads((HOME / "pyproject.toml").read_text(encoding="utf-8"))["project"]

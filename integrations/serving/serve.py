@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -29,11 +29,12 @@ from starlette.exceptions import HTTPException
 import checkpoints
 import converter
 from stylegan_torch import StyleGANError, latents_from_seeds, to_uint8
-from stylegan_torch.commands.terminal import one_line_errors, say
+from stylegan_torch.commands.terminal import FiniteRange, one_line_errors, say
 from stylegan_torch.drawing.devices import best_device, has_fast_form, usable_device
 from stylegan_torch.drawing.draw import labels_of, official_noise, set_transform, synthesize, truncation_of
 from stylegan_torch.drawing.images import ENCODERS, Picture, encode, to_pil
 from stylegan_torch.errors import NoAverageError
+from stylegan_torch.explorer.server import address_of, listen
 from stylegan_torch.fast import optimize
 
 ENCODING_THREADS = 2
@@ -234,7 +235,7 @@ def application(painter: Painter, limits: Limits | None = None) -> FastAPI:
 )
 @click.option(
     "--linger",
-    type=click.FloatRange(0, 1000),
+    type=FiniteRange(0, 1000),
     default=2,
     show_default=True,
     help="Milliseconds that the first of a batch waits for others.",
@@ -243,7 +244,7 @@ def application(painter: Painter, limits: Limits | None = None) -> FastAPI:
     "--waiting", type=click.IntRange(1, 10_000), default=64, show_default=True, help="Requests that may wait."
 )
 @click.option(
-    "--timeout", type=click.FloatRange(0.1, 3600), default=30, show_default=True, help="Seconds that one may take."
+    "--timeout", type=FiniteRange(0.1, 3600), default=30, show_default=True, help="Seconds that one may take."
 )
 @click.option("--threads", type=click.IntRange(1, 256), help="To compute with on the CPU.  [default: as PyTorch does]")
 @one_line_errors
@@ -267,16 +268,15 @@ def main(
         raise click.BadParameter(str(error), param_hint="--device") from error
     batch = batch or (1 if painter.device == "cpu" else 8)
     painter.draw([Wanted(seed) for seed in range(batch)])  # the first batch takes longer, or has no room
-    limits = Limits(batch, linger / 1000, waiting, timeout)
-    say(f"Pictures at http://{host}:{port}/picture?seed=0 (Ctrl-C ends)")
-    uvicorn.run(
-        application(painter, limits),
-        host=host,
-        port=port,
+    config = uvicorn.Config(
+        application(painter, Limits(batch, linger / 1000, waiting, timeout)),
         log_level="warning",
         limit_concurrency=2 * (waiting + batch),  # a picture on its way to a slow reader is one too
         timeout_graceful_shutdown=5,
     )
+    with suppress(KeyboardInterrupt), listen(host, port) as listener:
+        say(f"Pictures at {address_of(listener)}picture?seed=0 (Ctrl-C ends)")
+        uvicorn.Server(config).run(sockets=[listener])
 
 
 if __name__ == "__main__":

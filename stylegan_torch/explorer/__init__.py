@@ -1,10 +1,15 @@
 """The explorer: a page in the browser to look for pictures with."""
 
 __all__ = [
+    "blends",
+    "controls",
     "dragging",
+    "expressions",
     "fields",
+    "filming",
     "jobs",
     "looking",
+    "osc",
     "preview",
     "projecting",
     "renderer",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import cast
 
 from stylegan_torch.editing import blending
 from stylegan_torch.editing.blending import BlendingError
@@ -13,6 +14,7 @@ from stylegan_torch.explorer.renderer import Renderer
 from stylegan_torch.explorer.states import Blend
 from stylegan_torch.files import checkpoint
 from stylegan_torch.networks.interface import Generator
+from stylegan_torch.networks.registry import Config
 
 KEPT = 4
 """So many of them; the least recently drawn goes."""
@@ -20,7 +22,7 @@ KEPT = 4
 
 def sides(G: Generator) -> list[int]:
     """Return the sides at which a generator may go over to another, the coarsest first."""
-    return [int(level) for level in blending.levels(G.config) if level != blending.MAPPING][1:]
+    return [int(level) for level in blending.levels(cast(Config, G.config)) if level != blending.MAPPING][1:]
 
 
 class Blends:
@@ -60,7 +62,7 @@ def _blended(pair: dict[str, Generator], blend: Blend, drawer: Callable[[Generat
     if blend.at not in sides(first):
         raise FieldError("Blend resolution", blend.at, f"one of {', '.join(map(str, sides(first)))}")
     content = {name: checkpoint.of_modules({"G_ema": G}) for name, G in pair.items()}
-    rules = blending.swap([first.config], blend.at, soft=blend.soft)
+    rules = blending.swap([cast(Config, first.config)], blend.at, soft=blend.soft)
     try:
         G = blending.blend(content, rules).checkpoint.network("G_ema").to(first.device)
     except BlendingError as error:

@@ -112,11 +112,11 @@ class Live:
     def __init__(self) -> None:
         self.address = ""
         """Where it is heard; "" = nowhere."""
-        self._hearing: list[Callable[[Controls], None]] = []
+        self._hearing: list[Callable[[Controls], object]] = []
         self._lock = threading.Lock()
 
     @contextmanager
-    def heard(self, hear: Callable[[Controls], None]) -> Iterator[None]:
+    def heard(self, hear: Callable[[Controls], object]) -> Iterator[None]:
         """Call `hear` of all that is said meanwhile, on whatever thread."""
         with self._lock:
             self._hearing.append(hear)

@@ -33,7 +33,7 @@ FORMATS = SUFFIXES if find_spec("av") else (".gif",)
 """What can be written here."""
 MOST_KEYS = 64
 MOST_FRAMES = 3000
-MOST_PIXELS = 400_000_000
+MOST_PIXELS = 100_000_000
 """Of all frames of a GIF, which are in memory together."""
 LEAST_SECONDS, MOST_SECONDS = 0.1, 600.0
 """From a key frame to the next."""

@@ -17,7 +17,7 @@ import converter
 from stylegan_torch.commands.main import main
 from stylegan_torch.editing import latents
 from stylegan_torch.editing.films.frames import latents_cells, timed
-from stylegan_torch.editing.films.keys import EASINGS, KeyFrame, KeysError, read_keys
+from stylegan_torch.editing.films.keys import EASINGS, KeyFrame, KeysError, parse_keys, read_keys
 from stylegan_torch.editing.films.trajectories import schedule, spline, turns
 from stylegan_torch.editing.latents import from_seeds
 from stylegan_torch.networks.interface import Generator
@@ -92,6 +92,13 @@ def test_tables_of_keyframes(tmp_path: Path) -> None:
     assert list(map(str, keys)) == ["0,7", "2.5,me.npz:3,sine", "4,me.npz:0"]
     (tmp_path / "excel.csv").write_text("0,7\n1,8\n", encoding="utf-8-sig")
     assert read_keys(tmp_path / "excel.csv") == [KeyFrame(0, 7), KeyFrame(1, 8)]
+
+
+def test_lines_of_a_table_without_one() -> None:
+    assert parse_keys(["0,7", "2.5,me.npz:3,sine"]) == [KeyFrame(0, 7), KeyFrame(2.5, Path("me.npz"), 3, "sine")]
+    for texts, said in ((["x,7"], "'x,7': 'x,7' is not seconds"), (["0,7", "0,8"], "'0,8': times must begin with 0")):
+        with pytest.raises(ValueError, match=said):
+            parse_keys(texts)
 
 
 @pytest.mark.parametrize(

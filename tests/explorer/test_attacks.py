@@ -15,20 +15,8 @@ from stylegan_torch.commands.main import main
 from tests.tools.served import COMMAND, serving
 
 MB = 1_000_000
-ROUTES = (
-    "",
-    "about",
-    "page/main.js",
-    "stream",
-    "picture.png",
-    "latents.npz",
-    "latents",
-    "projection",
-    "drag",
-    "drag/end",
-    "layers",
-    "layers",
-)
+MORE = ("drag", "drag/end", "layers")
+ROUTES = ("", "about", "page/main.js", "stream", "picture.png", "latents.npz", "latents", "projection", "film", *MORE)
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +150,7 @@ def test_what_others_can_reach_needs_a_password_or_a_word() -> None:
         (["--auth", ":x"], "", "--auth needs a user and a password"),
         (["--auth", "me:x", "--no-auth"], "", "give --auth or --no-auth, not both"),
         (["--allow-host", "http://x"], "", "is not a name such as example.org"),
+        (["--allow-frame", "x.example; script-src *"], "", "is not a site such as https://huggingface.co"),
     ],
 )
 def test_unusable_options(arguments: list[str], given: str, said: str) -> None:

@@ -22,8 +22,6 @@ from stylegan_torch.fast import optimize
 from stylegan_torch.files import checkpoint
 from tests import DATA
 from tests.editing.test_blending import SKIP, changed, content, stranger
-from tests.tools.browser import chromium, visiting
-from tests.tools.served import COMMAND, serving
 
 
 @pytest.fixture(scope="module")
@@ -98,25 +96,3 @@ def test_key_frames_are_of_one_network(pair: Studio) -> None:
     keys = [{"state": {"blend": blend}, "seconds": 1} for blend in (None, {"network": "toons.pt", "at": 8})]
     with pytest.raises(StyleGANError, match="is not all of one network"):
         read_film(pair, {"keys": keys})
-
-
-def test_on_the_page(toons: Path, tmp_path: Path) -> None:
-    pytest.importorskip("websockets")
-    networks = ["--network", str(SKIP), "--network", str(toons)]
-    with (
-        serving(tmp_path, *COMMAND, "explore", *networks) as url,
-        chromium() as browser,
-        visiting(browser, url) as page,
-    ):
-        page.locator("#download-png:not([disabled])").wait_for()
-        page.select_option("#blend-with", "toons.pt")
-        page.locator("#commands", has_text="--at 16 --out sg2-skip-toons-16-").wait_for(state="attached")
-        page.locator("#blend-at").press("ArrowLeft")
-        page.get_by_label("softly").check()
-        page.locator("#commands", has_text="--at 8 --soft --out").wait_for(state="attached")
-        page.reload()
-        page.locator("#commands", has_text="--at 8 --soft --out").wait_for(state="attached")
-        assert page.get_by_label("softly").is_checked()
-        page.select_option("#blend-with", "")
-        page.locator("#commands", has_text="stylegan draw --network").wait_for(state="attached")
-        assert not page.locator("#blend-at").is_visible()

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
-import wave
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -23,8 +20,6 @@ from stylegan_torch.explorer.expressions import parse
 from stylegan_torch.explorer.stream import Stream
 from stylegan_torch.explorer.studio import Studio
 from tests.explorer.test_studio import Socket
-from tests.tools.browser import chromium, visiting
-from tests.tools.served import COMMAND, serving
 
 VALUES = {"x": 3.0, "y": 1.0}
 
@@ -131,7 +126,7 @@ def test_wrong_options(words: list[str], said: str, tmp_path: Path, monkeypatch:
     assert said in result.output
 
 
-def _message(address: str, *values: object) -> bytes:
+def message(address: str, *values: object) -> bytes:
     from pythonosc.osc_message_builder import OscMessageBuilder
 
     built = OscMessageBuilder(address=address)
@@ -146,10 +141,10 @@ def test_what_is_heard_over_udp() -> None:
 
     live, heard = Live(), list[Controls]()
     with live.heard(heard.append):
-        for odd in (b"", b"x", b"#bundle\0", _message("/psi", 1)[:-3], _message("/elsewhere", 1)):
+        for odd in (b"", b"x", b"#bundle\0", message("/psi", 1)[:-3], message("/elsewhere", 1)):
             hear(odd, {}, live)
-        hear(_message("/psi", 0.5), {}, live)
-    hear(_message("/psi", 0.7), {}, live)
+        hear(message("/psi", 0.5), {}, live)
+    hear(message("/psi", 0.7), {}, live)
     assert heard == [{"psi": 0.5}]
     came = asyncio.Event()
 
@@ -161,7 +156,7 @@ def test_what_is_heard_over_udp() -> None:
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
         ):
             host, _, port = live.address.rpartition(":")
-            sender.sendto(_message("/seed", 3), (host, int(port)))
+            sender.sendto(message("/seed", 3), (host, int(port)))
             await came.wait()
             with pytest.raises(StyleGANError, match="cannot hear OSC at"), listening(host, int(port), {}, live):
                 pass
@@ -187,96 +182,3 @@ def test_pages_are_told_the_newest() -> None:
 
     asyncio.run(visit())
     studio.close()
-
-
-@pytest.fixture(scope="module")
-def port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
-@pytest.fixture(scope="module")
-def url(port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("websockets")
-    pytest.importorskip("pythonosc")
-    with serving(tmp_path_factory.mktemp("files"), *COMMAND, "explore", "--osc", str(port)) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream") as started:
-        yield started
-
-
-def _line(page: Any, *words: str) -> None:
-    for word in words:
-        page.locator("#commands", has_text=word).wait_for(state="attached")
-
-
-def _send(port: int, **controls: object) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        for name, value in controls.items():
-            sender.sendto(_message(f"/{name.replace('__', '/')}", value), ("127.0.0.1", port))
-
-
-def test_messages_move_every_control(url: str, port: int, browser: Any) -> None:
-    with visiting(browser, url) as page:
-        _line(page, "--seeds 0 ")
-        _send(port, seed=7.2, psi=0.5, psi__2=0.9, pca__1=-2, mix__0=4, noise_seed=3, sefa__99=1, do__key=1)
-        _line(page, "--seeds 7 --truncation 0.5 --truncation 0.9@2 --mix 4@0-4 --move pca:1=-2.0 ", "--noise-seed 3 ")
-        page.locator(".key").wait_for(state="attached")
-        _send(port, noise="none", psi=99)
-        _line(page, "--truncation 1.5 ", "--noise none ")
-        page.locator("#live summary").click()
-        page.get_by_label("OSC at 127.0.0.1").uncheck()
-        _send(port, seed=9)
-        page.locator("#osc-said", has_text="seed 9").wait_for()
-        assert page.input_value("#seed") == "7"
-
-
-def test_it_wanders_and_follows_a_sound(url: str, browser: Any, tmp_path: Path) -> None:
-    with wave.open(str(tmp_path / "drum.wav"), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(8000)
-        times = np.arange(8000) / 8000
-        loud = np.sin(2 * np.pi * 110 * times) * (times % 0.5 < 0.1)
-        file.writeframes((loud * 30000).astype("<i2").tobytes())
-    with visiting(browser, url, permissions=["microphone"]) as page:
-        _line(page, "--seeds 0 ")
-        page.locator("#live summary").click()
-        page.fill("[data-field=Wander] input[type=number]", "1")
-        page.wait_for_function("() => document.querySelector('.dot').style.getPropertyValue('--x') > '55%'")
-        page.fill("[data-field=Wander] input[type=number]", "0")
-        _line(page, "--move pca:0=")
-        page.get_by_role("button", name="All to zero").click()
-        page.set_input_files("#sound-file", tmp_path / "drum.wav")
-        page.get_by_label("new noise at every beat").check()
-        page.wait_for_function("() => document.querySelector('[aria-label=\"How loud: Low\"]').value > 0.3")
-        page.wait_for_function("() => document.querySelector('#noise-seed').value > 0")
-        page.select_option("#sound", "off")
-        _line(page, "--noise random ")
-        (tmp_path / "no.wav").write_bytes(b"x")
-        page.set_input_files("#sound-file", tmp_path / "no.wav")
-        page.locator("#status", has_text="no.wav is no sound that this browser plays").wait_for()
-        page.select_option("#sound", "microphone")
-        page.wait_for_function("() => document.querySelector('[aria-label=\"How loud: all\"]').value > 0.02")
-        page.select_option("#sound", "off")
-
-
-def test_nothing_but_the_picture(url: str, browser: Any) -> None:
-    with visiting(browser, url) as page:
-        _line(page, "--seeds 0 ")
-        page.click("#full")
-        page.wait_for_function("() => document.querySelector('#picture').clientWidth >= innerWidth")
-        page.keyboard.press("]")
-        _line(page, "--seeds 1 ")
-        page.keyboard.press("Escape")
-        page.wait_for_function("() => document.querySelector('#picture').clientWidth < innerWidth")
-        page.evaluate("Element.prototype.requestFullscreen = undefined")
-        page.keyboard.press("f")
-        page.wait_for_function("() => document.querySelector('#picture').clientWidth >= innerWidth")
-        page.locator("#picture").click()
-        page.wait_for_function("() => document.querySelector('#picture').clientWidth < innerWidth")

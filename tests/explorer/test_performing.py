@@ -1,29 +1,48 @@
-"""What the explorer's page does as time goes by, in a headless Chromium: films and recordings."""
+"""What the explorer's page does as time goes by, in a headless Chromium: films, recordings, and what is live."""
 
 from __future__ import annotations
 
 import json
+import socket
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
+import checkpoints
+import converter
+from stylegan_torch.files import checkpoint
+from tests.editing.test_blending import changed
+from tests.explorer.test_live import message
 from tests.tools.browser import chromium, visiting
 from tests.tools.served import COMMAND, serving
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    pytest.importorskip("websockets")
-    with serving(tmp_path_factory.mktemp("files"), *COMMAND, "explore") as address:
+def port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def url(port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    for needed in ("websockets", "pythonosc"):
+        pytest.importorskip(needed)
+    toons = tmp_path_factory.mktemp("networks") / "toons.pt"
+    checkpoint.write(toons, changed(converter.load(checkpoints.DEMO)))
+    options = ["--network", str(checkpoints.DEMO), "--network", str(toons), "--osc", str(port)]
+    with serving(tmp_path_factory.mktemp("files"), *COMMAND, "explore", *options) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with chromium() as started:
+    with chromium("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream") as started:
         yield started
 
 
@@ -78,6 +97,7 @@ def test_key_frames_become_a_film(page: Any, tmp_path: Path) -> None:
     assert _download(page, page.locator("#film-make"), tmp_path).read_bytes().startswith(b"\x1aE\xdf\xa3")  # EBML
     _settled(page, 2)
     page.reload()
+    _settled(page, 2)
     assert page.locator(".key").count() == 2
 
 
@@ -98,9 +118,9 @@ def test_what_one_does_is_recorded(page: Any, tmp_path: Path) -> None:
     page.get_by_role("button", name="Remove recording-1").click()
     page.fill("#seed", "1")
     _settled(page, 1)
-    film = {"keys": [{"state": {"seed": 2}, "seconds": 1}], "easing": "linear"}
+    loop = {"keys": [{"state": {"seed": 2}, "seconds": 1}], "easing": "linear"}
     shown = [{"at": 0, "film": 0, "turn": 0.5}, {"at": 0.1, "state": {"seed": 4}}]
-    said = {"stylegan-torch": "recording", "seconds": 0.2, "films": [film], "shown": shown}
+    said = {"stylegan-torch": "recording", "seconds": 0.2, "films": [loop], "shown": shown}
     (tmp_path / "walk.json").write_text(json.dumps(said))
     page.set_input_files("#take-file", tmp_path / "walk.json")
     _settled(page, 4)
@@ -108,3 +128,91 @@ def test_what_one_does_is_recorded(page: Any, tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text(json.dumps({**said, "shown": [{"at": 0, "film": 7, "turn": 0}]}))
     page.set_input_files("#take-file", tmp_path / "other.json")
     page.locator("#status", has_text="other.json is no recording from here.").wait_for()
+
+
+@pytest.mark.long  # test_blends.py stands for it
+def test_two_networks_are_blended(page: Any) -> None:
+    page.select_option("#blend-with", "toons.pt")
+    _line(page, "--at 32 --out faces-toons-32-")
+    page.locator("#blend-at").press("ArrowLeft")
+    page.get_by_label("softly").check()
+    _line(page, "--at 16 --soft --out")
+    page.reload()
+    _line(page, "--at 16 --soft --out")
+    assert page.get_by_label("softly").is_checked()
+    page.select_option("#blend-with", "")
+    _settled(page, 0)
+    assert "blend" not in page.locator("#commands").text_content()
+    assert not page.locator("#blend-at").is_visible()
+
+
+def _line(page: Any, *words: str) -> None:
+    for word in words:
+        page.locator("#commands", has_text=word).wait_for(state="attached")
+
+
+def _send(port: int, **controls: object) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for name, value in controls.items():
+            sender.sendto(message(f"/{name.replace('__', '/')}", value), ("127.0.0.1", port))
+
+
+def test_messages_move_every_control(url: str, port: int, browser: Any) -> None:
+    with visiting(browser, url) as page:
+        _settled(page, 0)
+        _send(port, seed=7.2, psi=0.5, psi__2=0.9, pca__1=-2, mix__0=4, noise_seed=3, sefa__99=1, do__key=1)
+        _line(page, "--seeds 7 --truncation 0.5 --truncation 0.9@2 --mix 4@0-4 --move pca:1=-2.0 ", "--noise-seed 3 ")
+        page.locator(".key").wait_for(state="attached")
+        _send(port, noise="none", psi=99)
+        _line(page, "--truncation 1.5 ", "--noise none ")
+        page.locator("#live summary").click()
+        page.get_by_label("OSC at 127.0.0.1").uncheck()
+        _send(port, seed=9)
+        page.locator("#osc-said", has_text="seed 9").wait_for()
+        assert page.input_value("#seed") == "7"
+
+
+def test_it_wanders_and_follows_a_sound(url: str, browser: Any, tmp_path: Path) -> None:
+    with wave.open(str(tmp_path / "drum.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        times = np.arange(8000) / 8000
+        loud = np.sin(2 * np.pi * 110 * times) * (times % 0.5 < 0.1)
+        file.writeframes((loud * 30000).astype("<i2").tobytes())
+    with visiting(browser, url, permissions=["microphone"]) as page:
+        _settled(page, 0)
+        page.locator("#live summary").click()
+        page.fill("[data-field=Wander] input[type=number]", "1")
+        page.wait_for_function("() => document.querySelector('.dot').style.getPropertyValue('--x') > '55%'")
+        page.fill("[data-field=Wander] input[type=number]", "0")
+        _line(page, "--move pca:0=")
+        page.get_by_role("button", name="All to zero").click()
+        page.set_input_files("#sound-file", tmp_path / "drum.wav")
+        page.get_by_label("new noise at every beat").check()
+        page.wait_for_function("() => document.querySelector('[aria-label=\"How loud: Low\"]').value > 0.3")
+        page.wait_for_function("() => document.querySelector('#noise-seed').value > 0")
+        page.select_option("#sound", "off")
+        _line(page, "--noise random ")
+        (tmp_path / "no.wav").write_bytes(b"x")
+        page.set_input_files("#sound-file", tmp_path / "no.wav")
+        page.locator("#status", has_text="no.wav is no sound that this browser plays").wait_for()
+        page.select_option("#sound", "microphone")
+        page.wait_for_function("() => document.querySelector('[aria-label=\"How loud: all\"]').value > 0.02")
+        page.select_option("#sound", "off")
+
+
+def test_nothing_but_the_picture(url: str, browser: Any) -> None:
+    with visiting(browser, url) as page:
+        _settled(page, 0)
+        page.click("#full")
+        page.wait_for_function("() => document.querySelector('#picture').clientWidth >= innerWidth")
+        page.keyboard.press("]")
+        _line(page, "--seeds 1 ")
+        page.keyboard.press("Escape")
+        page.wait_for_function("() => document.querySelector('#picture').clientWidth < innerWidth")
+        page.evaluate("Element.prototype.requestFullscreen = undefined")
+        page.keyboard.press("f")
+        page.wait_for_function("() => document.querySelector('#picture').clientWidth >= innerWidth")
+        page.locator("#picture").click()
+        page.wait_for_function("() => document.querySelector('#picture').clientWidth < innerWidth")

@@ -154,23 +154,25 @@ def test_wrong_requests_are_told_in_one_line(slow: Slow) -> None:
 
 
 def test_the_program_takes_its_options_and_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[dict[str, Any]] = []
-    monkeypatch.setattr(serve.uvicorn, "run", lambda app, **settings: ran.append(settings))
+    configs: list[Any] = []
+    monkeypatch.setattr(serve.uvicorn.Server, "run", lambda server, **_: configs.append(server.config))
     network = str(DATA / "ada.pkl")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = CliRunner().invoke(serve.main, ["--network", network, "--device", "cpu", "--port", str(port)])
+    assert refused.output.startswith(f"Error: cannot listen on 127.0.0.1:{port}: Address already in use")
     result = CliRunner().invoke(
-        serve.main, ["--network", network, "--device", "cpu", "--waiting", "9", "--port", "8001"]
+        serve.main, ["--network", network, "--device", "cpu", "--waiting", "9", "--port", str(port)]
     )
-    assert result.output == "Pictures at http://127.0.0.1:8001/picture?seed=0 (Ctrl-C ends)\n"
-    assert ran[0]["limit_concurrency"] == 20
+    assert result.output == f"Pictures at http://127.0.0.1:{port}/picture?seed=0 (Ctrl-C ends)\n"
+    assert configs[0].limit_concurrency == 20
     for options, line in (
         (
             ["--network", "nothing.pkl"],
             "Error: nothing.pkl: no such file, and no network of that name in the catalogue\n",
         ),
-        (
-            ["--network", network, "--device", "meta"],
-            "Error: Invalid value for --device: there is no device meta here\n",
-        ),
+        (["--device", "meta"], "Error: Invalid value for --device: there is no device meta here\n"),
         (["--batch", "0"], "Error: Invalid value for '--batch': 0 is not in the range 1<=x<=256.\n"),
+        (["--linger", "nan"], "Error: Invalid value for '--linger': 'nan' is not a finite number\n"),
     ):
         assert CliRunner().invoke(serve.main, options).output.endswith(line)

@@ -58,10 +58,9 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 def lines(page: Path) -> Iterator[str]:
     """Yield what a page tells to type: the lines of blocks for a shell, and the commands in tables of the README."""
     for language, text in blocks(page):
-        if language in ("", "sh"):
-            yield from (
-                line.partition("  #")[0].strip() for line in text.replace("\\\n", " ").splitlines() if line.strip()
-            )
+        if language in ("", "sh", "console"):
+            typed = (line.partition("  #")[0].strip() for line in text.replace("\\\n", " ").splitlines())
+            yield from (line.removeprefix("$ ") for line in typed if line and (language != "console" or line[0] == "$"))
     if page.name == "README.md" and page.parent == HOME:
         rows = re.findall(r"^\|.*$", page.read_text(encoding="utf-8"), re.MULTILINE)
         cells = [code for row in rows for code in re.findall(r"`(stylegan[ -][^`]*)`", row)]
@@ -126,6 +125,10 @@ def _stylegan3(path: Path) -> None:
     converter.convert(DATA / "sg3t_64.pkl", path)
 
 
+def _onnx(path: Path) -> None:
+    converter.convert(DATA / "ada.pkl", path)
+
+
 def _copied(source: Path) -> Callable[[Path], None]:
     return lambda path: _link(source, path)
 
@@ -184,6 +187,13 @@ def _run(text: str) -> Callable[[Path], None]:
     return make
 
 
+def _stopped(path: Path) -> None:
+    photos = path.with_name("photos")
+    if not photos.exists():
+        _photos(photos)
+    _run(f"stylegan train {photos} --network {checkpoints.DEMO} --outdir OUT --kimg 0.004 --batch 4")(path)
+
+
 def _keys(path: Path) -> None:
     (table,) = re.findall(r"^```csv\n(.*?)^```$", (HOME / "docs/guides/film.md").read_text(), re.MULTILINE | re.DOTALL)
     path.write_text(table)
@@ -235,6 +245,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "run/network-000500000.pt": _network,
     "run/network-000640000.pt": _network,
     "out/photo.pt": _network,
+    "ffhq.onnx": _onnx,
     "stylegan3.pt": _stylegan3,
     "stylegan3-r.pkl": _copied(DATA / "sg3r_64.pkl"),
     "cifar10.pkl": _copied(DATA / "ada4_orig_cifar.pkl"),
@@ -259,6 +270,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "smiles.csv": _labels,
     "keys.csv": _keys,
     "recipe.toml": _recipe,
+    "stopped": _stopped,
     "face.png": _mask,
     "chain.pem": _certificate,
     "key.pem": _certificate,

@@ -20,7 +20,7 @@ export function filmPart(studio, section) {
   let keys = recall(key, []).filter((each) => each?.state && each.seconds > 0).slice(0, MOST)
     .map(({ state, seconds }) => ({ state: complete(state), seconds }));
   let playing = null;
-  /** {start, recorder}; start = when it was at its beginning, in milliseconds. */
+  /** {start}, when it was at its beginning, in milliseconds; of one that is recorded also what is done, shown, and then. */
   let running = null;
 
   const strip = make('div', { className: 'strip keys', role: 'list', 'aria-label': 'Key frames' });
@@ -174,13 +174,18 @@ export function filmPart(studio, section) {
       show();
     }
   }
-  /** Record the canvas while the film plays once. */
+  /** Record the canvas while the film plays once, from its first moment on. */
   async function record(signal, tell) {
-    const recorder = new Recorder(stage.canvas);
+    let recorder = null;
     let recorded;
+    const take = (turn) => {
+      if (recorder) recorder.add(stage.canvas);
+      else [recorder, playing.start] = [new Recorder(stage.canvas), performance.now()];
+      tell({ line: `${(turn * total()).toFixed(1)} of ${round(total(), 1)} s`, share: turn });
+    };
     try {
       await new Promise((ended, stopped) => {
-        playing = { start: performance.now(), recorder, tell, ended, stopped: () => stopped(new DOMException('Stopped.', 'AbortError')) };
+        playing = { start: performance.now(), take, ended, stopped: () => stopped(new DOMException('Stopped.', 'AbortError')) };
         signal.addEventListener('abort', playing.stopped);
         requestAnimationFrame(tick);
       });
@@ -188,14 +193,13 @@ export function filmPart(studio, section) {
       playing = null;
       place.value = 0;
       studio.back();
-      recorded = await recorder.stop();
+      recorded = await recorder?.stop();
     }
+    if (!recorded) throw new Error('Nothing of the film came.');
     return { name: `film${recorded.suffix}`, blob: recorded.blob };
   }
   function shown({ at: turn }) {
-    if (!playing?.recorder || turn === undefined) return;
-    playing.recorder.add(stage.canvas);
-    playing.tell({ line: `${(turn * total()).toFixed(1)} of ${round(total(), 1)} s`, share: turn });
+    if (turn !== undefined) playing?.take?.(turn);
   }
 
   function formatted() {
