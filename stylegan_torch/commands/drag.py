@@ -190,15 +190,12 @@ def _read_mask(path: Path) -> Tensor:
     Raises:
         StyleGANError: if it is no picture.
     """
-    import numpy as np
-    import torch
-
-    from stylegan_torch.pictures.decode import DataError, decode_image, in_mode
+    from stylegan_torch.editing.drag import mask_from
+    from stylegan_torch.pictures.decode import DataError
 
     try:
-        gray = np.asarray(in_mode(decode_image(path.read_bytes()), "L"))
+        return mask_from(path.read_bytes())
     except OSError as error:
         raise StyleGANError(f"cannot read {path}: {error.strerror or error}") from error
     except DataError as error:
         raise StyleGANError(f"{path} {error}") from error
-    return torch.from_numpy(gray.astype(np.float32) / 255)

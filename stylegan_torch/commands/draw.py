@@ -19,7 +19,17 @@ from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import SEED, one_line_errors, quick_imports, reading, say
 from stylegan_torch.commands.truncating import Asked
 from stylegan_torch.drawing.marks import Marking
-from stylegan_torch.editing.composition import Composition, Mix, Move, Noise, check_directions, parse_mix, parse_move
+from stylegan_torch.editing.composition import (
+    Bend,
+    Composition,
+    Mix,
+    Move,
+    Noise,
+    check_directions,
+    parse_bend,
+    parse_mix,
+    parse_move,
+)
 from stylegan_torch.files.atomic import refuse_existing
 
 EXAMPLES = """\b
@@ -27,14 +37,17 @@ Examples:
   stylegan draw --seeds 7 --truncation 0.7 --mix 14@coarse --move pca:0=2 --out face.png
   stylegan draw --network ffhq.pt --latents me.npz --move smile.npz:0=1.5 --save-latents smiling.npz
   stylegan draw --network ffhq.pt --seeds 0-15 --noise none --outdir smooth
+  stylegan draw --seeds 2 --bend b16.conv1:turn=20 --bend b32.conv0@0-15:move=0.1,0:gain=1.5
+  stylegan draw --network stylegan3-r.pkl --seeds 2 --translate 0.1,0 --rotate 15
   stylegan draw --network stylegan3-r.pkl --seeds 2 --size 1024x3072
   stylegan draw --seeds 2,4,11 --layout columns --size 64x192 --out row.png
 
-What is mixed in, or moved by, comes in the order given: first all --mix, then all --move.
+What is mixed in, or moved by, comes in the order given: first all --mix, then all --move. --bend changes what the
+layers make of that.
 """
 
 
-_Part = TypeVar("_Part", Mix, Move)
+_Part = TypeVar("_Part", Bend, Mix, Move)
 
 
 def _all(
@@ -82,6 +95,16 @@ def _find_source(mix: Mix) -> None:
     metavar="WHICH:K=S",
     help="Move by S standard deviations along direction K of pca, sefa or a file; @LAYERS at the end chooses layers.",
 )
+@click.option(
+    "--bend",
+    "bends",
+    multiple=True,
+    callback=_all(parse_bend, lambda _: None),
+    metavar="LAYER:WHAT=N",
+    help="Change a layer's features: move=X,Y (in heights), turn=DEGREES, zoom=N, gain=N, several with : between; "
+    "@CHANNELS after the layer chooses some; may be repeated.",
+)
+@options.TRANSFORM
 @options.noise(
     help="official = as stylegan-generate draws a seed, or what the latents have; const = the network's own maps."
 )
@@ -109,6 +132,9 @@ def draw(
     class_index: int | None,
     mixes: tuple[Mix, ...],
     moves: tuple[Move, ...],
+    bends: tuple[Bend, ...],
+    translate: tuple[float, float] | None,
+    rotate: float | None,
     noise: Noise,
     noise_seed: int,
     size: tuple[int, int] | None,
@@ -133,10 +159,13 @@ def draw(
     given = one_of(seeds, latents)
     if row is not None and seeds is not None:
         raise click.UsageError("--row is of --latents")
+    if (size or offset or layout) and (bends or translate is not None or rotate is not None):
+        raise click.UsageError("--bend, --translate and --rotate are not for --size, --offset or --layout")
     refuse_existing([out, save_latents], force)
     with quick_imports():
         from stylegan_torch.drawing.images import save_png, to_pil
         from stylegan_torch.drawing.sheets import Sheet
+        from stylegan_torch.editing.bending import drawer_of
         from stylegan_torch.editing.composer import Composer
         from stylegan_torch.editing.latents import Latents
     opened = open_generator(network, device, exact)
@@ -151,10 +180,14 @@ def draw(
         class_index=class_index,
         mixes=mixes,
         moves=moves,
+        bends=bends,
+        translate=translate,
+        rotate=rotate,
         noise=noise,
         noise_seed=noise_seed,
         row=row,
     )
+    opened = replace(opened, drawer=drawer_of(opened.drawer, plan))
     bases: Sequence[int | Path] = [given] if isinstance(given, Path) else given
     first = composer.compose(replace(plan, base=bases[0]))
     canvas, kept = Chosen(size, offset, fill, layout, feather), list[Latents]()

@@ -14,11 +14,8 @@ from stylegan_torch.commands.inputs import OUTPUT, OutputFile
 from stylegan_torch.commands.networks import may_round, note_no_class, origin_of, read_networks, usable_device
 from stylegan_torch.commands.terminal import (
     Command,
-    finite,
     one_line_errors,
-    pair,
     quick_imports,
-    reading,
     say,
     tracked,
 )
@@ -51,10 +48,7 @@ Examples:
     "noise_mode",
     help="official = what the network's own release does for a seed; const = stored noise; random = not repeatable.",
 )
-@click.option("--translate", callback=reading(pair), metavar="X,Y", help="Move StyleGAN3's images, in picture heights.")
-@click.option(
-    "--rotate", callback=reading(finite), metavar="DEGREES", help="Turn StyleGAN3's images counter-clockwise."
-)
+@options.TRANSFORM
 @click.option("--outdir", type=OUTPUT, default="out", show_default=True, help="Where pictures go.")
 @click.option("--grid", type=OutputFile(".png"), help="Also write a contact sheet to this file (.png).")
 @options.COLUMNS

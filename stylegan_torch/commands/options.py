@@ -12,7 +12,7 @@ import click
 
 from stylegan_torch.commands.given import note_check, note_hashes, note_nonfinite, note_tf32
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, DistanceFile, OutputFile
-from stylegan_torch.commands.terminal import finite, parse_seeds, picture_size, reading
+from stylegan_torch.commands.terminal import finite, pair, parse_seeds, picture_size, reading
 from stylegan_torch.commands.truncating import Asked, parse_truncation
 from stylegan_torch.drawing.marks import Marking, Signer
 from stylegan_torch.editing.composition import well_formed_layers
@@ -120,6 +120,14 @@ DTYPE = click.option(
     help="Precision.",
 )
 EXACT = click.option("--exact", is_flag=True, help="Draw with the plain form of the network, not the fast one.")
+TRANSFORM = block(
+    click.option(
+        "--translate", callback=reading(pair), metavar="X,Y", help="Move StyleGAN3's images, in picture heights."
+    ),
+    click.option(
+        "--rotate", callback=reading(finite), metavar="DEGREES", help="Turn StyleGAN3's images counter-clockwise."
+    ),
+)
 TF32 = click.option(
     "--tf32",
     is_flag=True,

@@ -1,6 +1,7 @@
 """Editing: what one does with the latents of a trained generator."""
 
 __all__ = [
+    "bending",
     "blending",
     "canvas",
     "composer",

@@ -59,6 +59,17 @@ class Composer:
             self._directions[name] = found
         return self._directions[name]
 
+    def count(self, name: str) -> int:
+        """Return how many `directions` there are; those of the network need not be found for that.
+
+        Raises:
+            StyleGANError: as `directions` does.
+        """
+        if name not in _METHODS or name in self._directions:
+            return len(self.directions(name))
+        most = min(self.G.w_dim, _COUNT)
+        return most if name == "pca" else min(most, len(finding.style_weights(self.G)))
+
     def compose(self, picture: Composition) -> Latents:
         """Return the latents of a composition: one row, or as many as its file has.
 

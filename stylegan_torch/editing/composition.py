@@ -14,6 +14,7 @@ METHODS = ("pca", "sefa")
 """Directions that a network has of its own, so that no file is needed."""
 _PSI = re.compile(r"(?P<psi>[^@]+)(@(?P<layers>[a-z0-9,\- ]+))?")
 _MIX = re.compile(r"(?P<source>.+)@(?P<layers>[a-z0-9,\- ]+)")
+_BEND = re.compile(r"(?P<layer>[A-Za-z0-9_.]+)(@(?P<channels>[0-9,\- ]+))?(?P<changes>(:[a-z]+=[^:=]+)+)")
 FLOAT32_MAX = 3.4028234663852886e38
 """The largest number that networks can be given."""
 _MOVE = re.compile(r"(?P<directions>.+):(?P<index>\d+)=(?P<strength>[^@=]+)(@(?P<layers>[a-z0-9,\- ]+))?")
@@ -61,6 +62,69 @@ class LayerPsi:
 
     def __str__(self) -> str:
         return f"{self.psi!r}@{self.layers}"
+
+
+@dataclass(frozen=True)
+class Bend:
+    """What is done to the features of a layer, about their middle: turned and enlarged, then moved; and multiplied.
+
+    layer: a name in `G.synthesis(ws, return_features=True)`. channels: such as "0-63,70"; "" = all.
+    move: to the right and down, in heights of the layer's maps. turn: counter-clockwise, in degrees.
+    zoom, gain: factors.
+    """
+
+    layer: str
+    channels: str = ""
+    move: tuple[float, float] = (0.0, 0.0)
+    turn: float = 0.0
+    zoom: float = 1.0
+    gain: float = 1.0
+
+    def __str__(self) -> str:
+        changes = {"turn": self.turn, "zoom": self.zoom, "gain": self.gain}
+        words = [f"move={self.move[0]!r},{self.move[1]!r}"] if any(self.move) else []
+        words += [f"{name}={value!r}" for name, value in changes.items() if value != getattr(Bend, name)]
+        channels = f"@{self.channels}" if self.channels else ""
+        return ":".join([self.layer + channels, *(words or ["gain=1.0"])])
+
+
+def parse_bend(text: str) -> Bend:
+    """Read "b16.conv1:turn=30" or "b16.conv1@0-63:move=0.1,0:zoom=1.5:gain=2": a layer, channels, and what is done.
+
+    Raises:
+        ValueError: for another text.
+    """
+    found = _BEND.fullmatch(text)
+    pairs = [change.split("=") for change in found["changes"][1:].split(":")] if found else []
+    given = {name: [_number(each) for each in value.split(",")] for name, value in pairs}
+    sizes = {"move": 2, "turn": 1, "zoom": 1, "gain": 1}
+    numbers = {name: [each for each in values if each is not None] for name, values in given.items()}
+    fits = all(len(given[name]) == len(numbers[name]) == sizes.get(name) for name in given)
+    if not found or not fits or len(given) < len(pairs) or numbers.get("zoom", [1.0])[0] <= 0:
+        raise ValueError(
+            f"{text!r} is not a layer and what is done to it, such as b16.conv1:turn=30 or "
+            "b16.conv1@0-63:move=0.1,0:zoom=1.5:gain=2"
+        )
+    channels = (found["channels"] or "").replace(" ", "")
+    if channels:
+        channel_numbers(channels)
+    x, y = numbers.pop("move", [0.0, 0.0])
+    return Bend(found["layer"], channels, (x, y), **{name: value for name, [value] in numbers.items()})
+
+
+def channel_numbers(text: str) -> list[int]:
+    """Return the channels in a text of numbers and ranges, such as "0-63,70".
+
+    Raises:
+        ValueError: for another text.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        if not (first + last).isdecimal() or not first or bool(dash) != bool(last) or len(part) > 12:
+            raise ValueError(f"{part!r} is not a channel, or a range like 0-63")
+        found += range(int(first), min(int(last or first), 1 << 20) + 1)
+    return found
 
 
 def parse_psi(text: str) -> float | LayerPsi:
@@ -143,6 +207,8 @@ class Composition:
 
     base: a seed, or a file of latents. row: which of the file; None = all.
     truncation_psi, class_index: of seeds; psi None = the network's own.
+    bends: what is done to features. translate, rotate: of StyleGAN3's images, as `image_transform` has it; None = the
+        network's own.
     layer_psis: psi of some layers instead. centres: a file of them, the nearest of which takes the mean w's place.
     mixes: styles of others, in their layers' place. moves: then added.
     noise: "official" is what `stylegan-generate` does for the seed, or that of the file; "const" is the network's;
@@ -159,6 +225,9 @@ class Composition:
     row: int | None = None
     layer_psis: tuple[LayerPsi, ...] = ()
     centres: Path | None = None
+    bends: tuple[Bend, ...] = ()
+    translate: tuple[float, float] | None = None
+    rotate: float | None = None
 
     def arguments(self) -> list[str]:
         """Return the arguments with which `stylegan draw` makes this picture."""
@@ -180,6 +249,12 @@ class Composition:
             words += ["--mix", str(each)]
         for move in self.moves:
             words += ["--move", str(move)]
+        for bend in self.bends:
+            words += ["--bend", str(bend)]
+        if self.translate is not None:
+            words += ["--translate", f"{self.translate[0]!r},{self.translate[1]!r}"]
+        if self.rotate is not None:
+            words += ["--rotate", repr(self.rotate)]
         if self.noise != "official":
             words += ["--noise", self.noise]
         return words + (["--noise-seed", str(self.noise_seed)] if self.noise == "random" else [])

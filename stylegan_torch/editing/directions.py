@@ -12,7 +12,7 @@ import safetensors.numpy
 import torch
 from torch import Tensor
 
-from stylegan_torch.editing.latents import require_w, sample_w
+from stylegan_torch.editing.latents import SAMPLES, require_w, sample_w
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import new_file, opened_by_name
 from stylegan_torch.files.npz_record import Array, file_errors, read_npz, record_of, write_npz
@@ -114,7 +114,7 @@ def sefa(G: Generator, count: int = 10, *, layers: Sequence[int] = ()) -> Direct
     return _directions(G, vectors[:count].float(), values[:count].square().float(), layers, "sefa")
 
 
-def pca(G: Generator, count: int = 10, *, layers: Sequence[int] = (), samples: int = 10_000) -> Directions:
+def pca(G: Generator, count: int = 10, *, layers: Sequence[int] = (), samples: int = SAMPLES) -> Directions:
     """Find the principal components of W (Härkönen et al. 2020, "GANSpace", section 2).
 
     Args:
@@ -123,10 +123,12 @@ def pca(G: Generator, count: int = 10, *, layers: Sequence[int] = (), samples: i
         layers: rows of ws that they are meant for; empty = all.
         samples: w that take part.
     """
-    w = sample_w(G, samples).double()
+    sampled = sample_w(G, samples)
+    w = sampled.double()
     _, values, vectors = torch.linalg.svd(w - w.mean(dim=0), full_matrices=False)
     shares = values.square() / values.square().sum()
-    return _directions(G, vectors[:count].float(), shares[:count].float(), layers, "pca")
+    known = sampled if samples == SAMPLES else None
+    return _directions(G, vectors[:count].float(), shares[:count].float(), layers, "pca", known)
 
 
 def boundary(G: Generator, ws: Tensor, labels: Tensor, *, layers: Sequence[int] = (), share: float = 0.5) -> Directions:
@@ -167,12 +169,19 @@ def _two_classes(labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
     return torch.cat([order[:count], order[-count:]]), torch.arange(2 * count) >= count
 
 
-def _directions(G: Generator, vectors: Tensor, importances: Tensor, layers: Sequence[int], method: str) -> Directions:
+def _directions(
+    G: Generator,
+    vectors: Tensor,
+    importances: Tensor,
+    layers: Sequence[int],
+    method: str,
+    sampled: Tensor | None = None,
+) -> Directions:
     # A singular vector's sign is arbitrary; the largest entry is made positive so that every machine finds the same.
     if method != "boundary":
         signs = vectors.gather(1, vectors.abs().argmax(dim=1, keepdim=True)).sign()
         vectors = vectors * signs
-    w = sample_w(G)
+    w = sample_w(G) if sampled is None else sampled
     scales = ((w - w.mean(dim=0)) @ vectors.t()).std(dim=0)
     return Directions(vectors, scales, importances, tuple(layers), method, network_hash(G))
 

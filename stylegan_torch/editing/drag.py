@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -25,8 +26,9 @@ from stylegan_torch.networks import stylegan3
 from stylegan_torch.networks.interface import Generator
 from stylegan_torch.networks.layers import up_to
 from stylegan_torch.networks.registry import network_hash
+from stylegan_torch.pictures.decode import decode_image, in_mode
 
-__all__ = ["Drag", "DragError", "DragSettings", "Moment", "Point"]
+__all__ = ["Drag", "DragError", "DragSettings", "Moment", "Point", "mask_from"]
 
 Point = tuple[float, float]
 Sampler = Callable[[Tensor], Tensor]
@@ -364,6 +366,16 @@ class Drag:
             raise DragError("the mask lets nothing move")
         height, width = self._features.shape[1:]
         return self.grid.held(mask.to(self._features), (height, width))
+
+
+def mask_from(content: bytes) -> Tensor:
+    """Return what may move [H, W], from 0 to 1, by a picture file: what is white may.
+
+    Raises:
+        DataError: if it is no picture.
+    """
+    gray = np.asarray(in_mode(decode_image(content), "L"))
+    return torch.from_numpy(gray.astype(np.float32) / 255)
 
 
 def adam(

@@ -22,7 +22,8 @@ from stylegan_torch.networks.registry import network_hash
 
 _FOREIGN_NAMES = ("w", "dlatents")
 """What `projected_w.npz` of the PyTorch releases and `dlatents.npz` of the TensorFlow ones call ws."""
-_SAMPLES = 10_000
+SAMPLES = 10_000
+"""Of W, where nobody says otherwise."""
 _AT_ONCE = 1000
 
 
@@ -104,7 +105,7 @@ def drawn(G: Generator, latents: Latents) -> Iterator[Picture]:
 
 
 @torch.no_grad()
-def sample_w(G: Generator, count: int = _SAMPLES, *, seed: int = 123, c: Tensor | None = None) -> Tensor:
+def sample_w(G: Generator, count: int = SAMPLES, *, seed: int = 123, c: Tensor | None = None) -> Tensor:
     """Return w [count, w_dim] of random latents, not truncated, on the CPU; c [1, c_dim] is the label, None = zeros."""
     require_w(G)
     z = torch.from_numpy(np.random.RandomState(seed).randn(count, G.z_dim).astype(np.float32)).to(G.device)

@@ -3,10 +3,12 @@
 __all__ = [
     "blends",
     "controls",
+    "dragging",
     "expressions",
     "fields",
     "filming",
     "jobs",
+    "looking",
     "osc",
     "preview",
     "projecting",

@@ -71,3 +71,14 @@ def text(name: str, value: object) -> str:
     if not isinstance(value, str) or len(value) > _LONGEST:
         raise FieldError(name, value, f"a text of at most {_LONGEST} characters")
     return value
+
+
+def items(name: str, value: object, most: int) -> list[object]:
+    """Return a list of at most so many.
+
+    Raises:
+        FieldError: if it is none, or longer.
+    """
+    if not isinstance(value, list) or len(value) > most:
+        raise FieldError(name, value, f"a list of at most {most}")
+    return value

@@ -14,7 +14,7 @@ import shutil
 import threading
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
 
@@ -89,6 +89,8 @@ def read_film(studio: Studio, value: object) -> Film:
     keys = tuple(studio.read(each["state"]) for each in given)
     if len({(key.network, key.blend) for key in keys}) > 1:
         raise FieldError("Key frames", [key.network for key in keys], "all of one network")
+    if any(replace(key.picture, bends=(), translate=None, rotate=None) != key.picture for key in keys):
+        raise StyleGANError("Key frames: what is bent, or moved as a whole, is not filmed: put that back first")
     starts = [round(sum(lengths[:i]), 3) for i in range(len(lengths) + 1)]
     total = starts.pop()
     way = Way(tuple(key.picture for key in keys), tuple(start / total for start in starts), easing)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stylegan_torch.networks.interface import Generator
 
-SIDE = 64
+SIDE = 32
 """Largest side of a preview, in pixels."""
 _RIDGE = 1e-4
 _KEPT = 0.9
@@ -33,15 +33,16 @@ class Preview:
 
     def __init__(self, G: Generator, side: int = SIDE) -> None:
         """Take a generator with W, in any form, and the largest side of previews."""
-        self._synthesis, self._side = G.synthesis, side
+        self._synthesis: nn.Module = G.synthesis
+        self._side = side
         self._margin: int = getattr(G.config, "margin_size", 0)  # what StyleGAN3's layers have beyond the picture
         self._layer = ""
         self._sums: tuple[Tensor, Tensor] | None = None
         self._colours: Tensor | None = None
 
-    def learn(self, draw: Callable[[], Tensor]) -> Tensor:
-        """Return the image [1, C, H, W] that `draw` draws with the generator, and learn from it."""
-        layers = list(self._synthesis.named_children())
+    def learn(self, draw: Callable[[], Tensor], synthesis: nn.Module | None = None) -> Tensor:
+        """Return the image [1, C, H, W] that `draw` draws with the generator, or a bent form of it; learn from it."""
+        layers = list((synthesis or self._synthesis).named_children())
         handles = [layer.register_forward_hook(partial(self._keep, name)) for name, layer in layers]
         try:
             image = draw()
@@ -51,11 +52,11 @@ class Preview:
         self._fit(image)
         return image
 
-    def sketch(self, draw: Callable[[], Tensor]) -> Tensor:
+    def sketch(self, draw: Callable[[], Tensor], synthesis: nn.Module | None = None) -> Tensor:
         """Return a preview [1, C, h, w] of what `draw` would draw with the generator; it is stopped on the way."""
         if self._colours is None:
             raise ValueError("nothing has been drawn to learn from")
-        handle = self._synthesis.get_submodule(self._layer).register_forward_hook(self._stop)
+        handle = (synthesis or self._synthesis).get_submodule(self._layer).register_forward_hook(self._stop)
         try:
             draw()
         except _EnoughError:

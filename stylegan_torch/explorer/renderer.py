@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from stylegan_torch.drawing.draw import synthesize
 from stylegan_torch.drawing.images import Picture, to_uint8
+from stylegan_torch.editing.bending import drawer_of
 from stylegan_torch.editing.composer import Composer
 from stylegan_torch.editing.composition import Composition
 from stylegan_torch.editing.directions import Directions
@@ -22,11 +23,16 @@ from stylegan_torch.editing.inspect import average_ws
 from stylegan_torch.editing.latents import Latents, joined
 from stylegan_torch.explorer.preview import SIDE, Preview
 from stylegan_torch.networks.interface import Generator
+from stylegan_torch.networks.layers import feature_layers, up_to
 
 QUICK = 0.12
 """A network whose picture takes longer, in seconds, gets previews."""
 
 
+_FORMS = 4
+"""Bent forms that are kept for the next picture."""
+_SLOW = 10
+"""A first picture that takes so many times longer than what is quick needs not be timed again."""
 _KEPT = 8
 """So many ways are kept for their next moment."""
 
@@ -66,11 +72,12 @@ class Renderer:
         # Ours alone: others, such as projections, must not run into our hooks.
         self._drawer = copy.deepcopy(drawer) if drawer is G else drawer
         self._preview = Preview(self._drawer, preview_side)
-        self._lock = threading.Lock()
+        self._form = lru_cache(_FORMS)(partial(drawer_of, self._drawer))
+        self._lock, self._finding = threading.Lock(), threading.Lock()
         self._cells = lru_cache(_KEPT)(self._cell)
-        self.composer.directions("pca")  # so that the first move is as quick as the others
         self.seconds = float("inf")
-        for _ in range(2):  # the first one warms up
+        self.draw(Latents(average_ws(G).cpu()))
+        if self.seconds < _SLOW * quick_seconds:  # the first one warmed up
             self.draw(Latents(average_ws(G).cpu()))
 
     @property
@@ -80,38 +87,91 @@ class Renderer:
 
     def compose(self, picture: Composition) -> Latents:
         """Return the latents of a composition; see `Composer.compose`."""
+        for move in picture.moves:
+            self.directions(move.directions)
         with self._lock:
             return self.composer.compose(picture)
 
     def directions(self, name: str) -> Directions:
-        """Return directions of the network; see `Composer.directions`."""
-        with self._lock:
+        """Return directions of the network; see `Composer.directions`. Others draw while they are found."""
+        with self._finding:
             return self.composer.directions(name)
 
-    def glimpse(self, latents: Latents) -> Picture:
-        """Return the picture [H, W, C] of the first latents, or a small one if that would take long."""
-        if self.quick:
-            return self.draw(latents)
-        with self._lock:
-            return self._picture(self._preview.sketch(lambda: self._synthesize(latents)))
+    def count(self, name: str) -> int:
+        """Return how many directions there are; see `Composer.count`."""
+        with self._finding:
+            return self.composer.count(name)
 
-    def draw(self, latents: Latents, overtaken: Callable[[], bool] = lambda: False) -> Picture:
+    @property
+    def layers(self) -> list[str]:
+        """The names of the layers that can be looked into."""
+        return list(feature_layers(self._drawer.synthesis))
+
+    def features(self, latents: Latents, picture: Composition, layer: str) -> Tensor:
+        """Return what a layer makes [C, H, W] of the first latents of a composition, before it is bent itself."""
+        with self._lock, torch.inference_mode():
+            part = up_to(self._shaped(picture).synthesis, layer)
+            [features] = part(latents.ws[:1].to(self.G.device), noise=[each[:1] for each in latents.noise] or None)
+            return features.float().cpu()
+
+    def outputs(self, latents: Latents, picture: Composition) -> dict[str, tuple[tuple[int, ...], float]]:
+        """Return the shape [C, H, W] of what each layer makes, and its standard deviation, in the order of drawing."""
+        found: dict[str, tuple[tuple[int, ...], float]] = {}
+
+        def note(name: str, layer: nn.Module, inputs: object, output: Tensor) -> None:
+            found[name] = tuple(output.shape[1:]), float(output.float().std())
+
+        with self._lock:
+            drawer = self._shaped(picture)
+            handles = [
+                layer.register_forward_hook(partial(note, name))
+                for name, layer in feature_layers(drawer.synthesis).items()
+            ]
+            try:
+                self._synthesize(latents, drawer)
+            finally:
+                for handle in handles:
+                    handle.remove()
+        return found
+
+    def _shaped(self, picture: Composition | None) -> Generator:
+        """Return the form that draws a composition, or what nothing is done to."""
+        if picture is None:
+            return self._drawer
+        return self._form(Composition(0, bends=picture.bends, translate=picture.translate, rotate=picture.rotate))
+
+    def glimpse(self, latents: Latents, picture: Composition | None = None) -> Picture:
+        """Return the picture [H, W, C] of the first latents, or a small one if that would take long; see `draw`."""
+        if self.quick:
+            return self.draw(latents, picture=picture)
+        with self._lock:
+            drawer = self._shaped(picture)
+            return self._picture(self._preview.sketch(lambda: self._synthesize(latents, drawer), drawer.synthesis))
+
+    def draw(
+        self,
+        latents: Latents,
+        overtaken: Callable[[], bool] = lambda: False,
+        picture: Composition | None = None,
+    ) -> Picture:
         """Return the picture [H, W, C] of the first latents.
 
         Args:
             latents: of the network.
             overtaken: asked before each layer whether to give up.
+            picture: they are drawn as this, bent and moved.
 
         Raises:
             OvertakenError: if it gave up.
         """
         with self._lock:
             ask = partial(_ask, overtaken)
-            handles = [layer.register_forward_pre_hook(ask) for layer in self._drawer.synthesis.children()]
+            drawer = self._shaped(picture)
+            handles = [layer.register_forward_pre_hook(ask) for layer in drawer.synthesis.children()]
             try:
                 if self.quick:
-                    return self._picture(self._synthesize(latents))
-                return self._picture(self._preview.learn(lambda: self._timed(latents)))
+                    return self._picture(self._synthesize(latents, drawer))
+                return self._picture(self._preview.learn(lambda: self._timed(latents, drawer), drawer.synthesis))
             finally:
                 for handle in handles:
                     handle.remove()
@@ -139,15 +199,15 @@ class Renderer:
         (cell,) = latents_cells(latents, 1, len(latents))
         return timed(cell, way.easing, easings=[""] * len(latents), starts=way.starts)
 
-    def _timed(self, latents: Latents) -> Tensor:
+    def _timed(self, latents: Latents, drawer: Generator) -> Tensor:
         start = time.perf_counter()
-        image = self._synthesize(latents).cpu()  # which waits for a GPU to be done
+        image = self._synthesize(latents, drawer).cpu()  # which waits for a GPU to be done
         self.seconds = min(self.seconds, time.perf_counter() - start)
         return image
 
     @torch.inference_mode()
-    def _synthesize(self, latents: Latents) -> Tensor:
-        return synthesize(self._drawer, latents.ws[:1], noise=[layer[:1] for layer in latents.noise])
+    def _synthesize(self, latents: Latents, drawer: Generator) -> Tensor:
+        return synthesize(drawer, latents.ws[:1], noise=[layer[:1] for layer in latents.noise])
 
     def _picture(self, images: Tensor) -> Picture:
         picture: Picture = to_uint8(images, self.G.rounding)[0].numpy()

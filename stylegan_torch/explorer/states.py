@@ -3,7 +3,8 @@
     {"network": "bundled", "seed": 7, "psi": 0.7, "psis": [{"layers": "0-3", "psi": 0.5}], "class": null,
      "mixes": [{"seed": 8, "layers": "4-7"}],
      "moves": [{"directions": "pca", "index": 0, "strength": 1.5, "layers": ""}],
-     "noise": "official", "noise_seed": 0,
+     "bends": [{"layer": "b16.conv1", "channels": "0-63", "move": [0.1, 0], "turn": 20, "zoom": 1, "gain": 1}],
+     "translate": [0, 0], "rotate": 0, "noise": "official", "noise_seed": 0,
      "blend": {"network": "toons.pt", "at": 32, "soft": false}}
 
 Latents that a visitor brought take the seed's place: {"latents": NAME, "row": 0}. What is left out is as in `DEFAULTS`.
@@ -16,17 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from stylegan_torch.editing.composition import Composition, LayerPsi, Mix, Move, Noise
+from stylegan_torch.editing.composition import Bend, Composition, LayerPsi, Mix, Move, Noise, channel_numbers
 from stylegan_torch.editing.mixing import layers_of
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.explorer.fields import FieldError, choice, number, text, whole
+from stylegan_torch.explorer.fields import FieldError, choice, items, number, text, whole
 from stylegan_torch.networks.interface import Generator
+from stylegan_torch.networks.layers import feature_layers
 
 NOISES: tuple[Noise, ...] = get_args(Noise)
 LAST_SEED = 2**32 - 1
 PSI = (-1.0, 1.5)
 STRENGTH = (-6.0, 6.0)
-MOST_MIXES, MOST_MOVES = 16, 64
+MOST_MIXES, MOST_MOVES, MOST_BENDS = 16, 64, 32
 DEFAULTS: Mapping[str, object] = {
     "network": None,
     "seed": 0,
@@ -37,6 +39,9 @@ DEFAULTS: Mapping[str, object] = {
     "class": None,
     "mixes": [],
     "moves": [],
+    "bends": [],
+    "translate": [0, 0],
+    "rotate": 0,
     "noise": "official",
     "noise_seed": 0,
     "blend": None,
@@ -113,12 +118,15 @@ def read_picture(state: Mapping[str, object], place: Place) -> Composition:
         base,
         number("Truncation", state["psi"], low=PSI[0], high=PSI[1]),
         read_class(state["class"], place.G),
-        tuple(_mix(f"Mix {i + 1}", each, place.G) for i, each in enumerate(_list("Mixes", state["mixes"], MOST_MIXES))),
-        tuple(_move(each, place) for each in _list("Directions", state["moves"], MOST_MOVES)),
+        tuple(_mix(f"Mix {i + 1}", each, place.G) for i, each in enumerate(items("Mixes", state["mixes"], MOST_MIXES))),
+        tuple(_move(each, place) for each in items("Directions", state["moves"], MOST_MOVES)),
         noise,
         whole("Noise seed", state["noise_seed"], low=0, high=LAST_SEED) if noise == "random" else 0,
         row,
-        tuple(_layer_psi(each, place.G) for each in _list("Truncation by layer", state["psis"], place.G.num_ws)),
+        tuple(_layer_psi(each, place.G) for each in items("Truncation by layer", state["psis"], place.G.num_ws)),
+        bends=tuple(_bend(each, place.G) for each in items("Bends", state["bends"], MOST_BENDS)),
+        translate=_pair("Place", state["translate"]),
+        rotate=number("Turn", state["rotate"], low=-360, high=360) or None,
     )
 
 
@@ -174,6 +182,29 @@ def _move(value: object, place: Place) -> Move:
     return Move(kind, index, strength, _layers(name, fields["layers"], place.G) if fields["layers"] else "")
 
 
+def _bend(value: object, G: Generator) -> Bend:
+    fields = _fields("Bend", value, {"layer": None, "channels": "", "move": [0, 0], "turn": 0, "zoom": 1, "gain": 1})
+    layer = choice("Layer", fields["layer"], feature_layers(G.synthesis))
+    channels = text(f"{layer} channels", fields["channels"])
+    try:
+        channel_numbers(channels or "0")
+    except ValueError as error:
+        raise FieldError(f"{layer} channels", channels, "channels such as 0-63,70") from error
+    move = _pair(f"{layer} move", fields["move"]) or (0.0, 0.0)
+    turn = number(f"{layer} turn", fields["turn"], low=-360, high=360)
+    zoom, gain = number(f"{layer} zoom", fields["zoom"], low=0.1, high=10), fields["gain"]
+    return Bend(layer, channels, move, turn, zoom, number(f"{layer} gain", gain, low=-10, high=10))
+
+
+def _pair(name: str, value: object) -> tuple[float, float] | None:
+    """Return two numbers; None if both are 0."""
+    values = items(name, value, 2)
+    if len(values) < 2:
+        raise FieldError(name, value, "two numbers")
+    x, y = (number(name, each, low=-2, high=2) for each in values)
+    return (x, y) if x or y else None
+
+
 def _layer_psi(value: object, G: Generator) -> LayerPsi:
     name = "Truncation by layer"
     fields = _fields(name, value, {"psi": 1, "layers": "all"})
@@ -187,12 +218,6 @@ def _layers(name: str, value: object, G: Generator) -> str:
     except ValueError as error:
         raise FieldError(f"{name} layers", layers, f"a choice of layers 0 to {G.num_ws - 1}, such as 0-3") from error
     return layers
-
-
-def _list(name: str, value: object, most: int) -> list[object]:
-    if not isinstance(value, list) or len(value) > most:
-        raise FieldError(name, value, f"a list of at most {most}")
-    return value
 
 
 def _fields(name: str, value: object, defaults: Mapping[str, object]) -> dict[str, object]:

@@ -74,6 +74,7 @@ class Stream:
         self._shown: Wish | None = None
         self._settled: Wish | None = None
         self._thumbnails: dict[str, list[Thumbnail]] = {}
+        self._sketching: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self._controls: dict[str, Value] = {}
         self._said = asyncio.Event()
@@ -93,7 +94,9 @@ class Stream:
             self._wish = None  # so that what is being drawn stops
             drawing.cancel()
             telling.cancel()
-            await asyncio.gather(drawing, telling, return_exceptions=True)
+            if self._sketching:
+                self._sketching.cancel()
+            await asyncio.gather(drawing, telling, *filter(None, [self._sketching]), return_exceptions=True)
 
     def _note(self, controls: Controls) -> None:
         """Note what is said to the page's controls; of each, the newest counts."""
@@ -150,10 +153,17 @@ class Stream:
                 await self._glimpse(self._wish)
             elif self._wish and self._wish is not self._settled:
                 await self._settle(self._wish)
-            elif thumbnail := next((each.pop(0) for each in self._thumbnails.values() if each), None):
-                await self._sketch(thumbnail)
+            elif thumbnail := self._next_thumbnail():
+                self._sketching = asyncio.create_task(self._sketch(thumbnail))
+                self._sketching.add_done_callback(lambda _: self._news.set())
             else:
                 await self._news.wait()
+
+    def _next_thumbnail(self) -> Thumbnail | None:
+        """Return what to sketch, unless another is: it may take long, while its directions are found."""
+        if self._sketching and not self._sketching.done():
+            return None
+        return next((each.pop(0) for each in self._thumbnails.values() if each), None)
 
     async def _glimpse(self, wish: Wish) -> None:
         self._shown = wish
@@ -205,12 +215,12 @@ class Stream:
             return self._studio.renderer_of(film.keys[0]).moment(film.way, at)
         request = self._studio.read(state)
         renderer = self._studio.renderer_of(request)
-        return renderer.glimpse(renderer.compose(request.picture))
+        return renderer.glimpse(renderer.compose(request.picture), request.picture)
 
     def _finished(self, wish: Wish) -> tuple[bytes, str, tuple[int, ...]]:
         request = self._studio.read(wish.state)
         renderer = self._studio.renderer_of(request)
-        picture = renderer.draw(renderer.compose(request.picture), lambda: self._wish is not wish)
+        picture = renderer.draw(renderer.compose(request.picture), lambda: self._wish is not wish, request.picture)
         file = self._studio.picture_file(request, wish.state, picture)
         return file.content, self._studio.commands(request), picture.shape
 

@@ -17,6 +17,7 @@ from stylegan_torch import __version__
 from stylegan_torch.drawing.draw import noise_sizes
 from stylegan_torch.drawing.images import ENCODERS, Picture, encode, to_pil
 from stylegan_torch.editing import latents as travelling
+from stylegan_torch.editing.composition import METHODS
 from stylegan_torch.editing.latents import LatentsError
 from stylegan_torch.explorer.blends import Blends, sides
 from stylegan_torch.explorer.controls import Live
@@ -37,6 +38,7 @@ from stylegan_torch.explorer.states import (
 )
 from stylegan_torch.explorer.unpacking import unpacked
 from stylegan_torch.files.npz_record import file_errors
+from stylegan_torch.networks import stylegan3
 from stylegan_torch.networks.interface import Generator
 
 MOST_LATENTS = 1000
@@ -77,7 +79,7 @@ class Studio:
     def __init__(self, networks: Mapping[str, NetworkChoice], directions: tuple[str, ...] = ()) -> None:
         """Take networks by the name that visitors see, and files of directions."""
         self.networks = networks
-        self.directions = ("pca", "sefa", *directions)
+        self.directions = (*METHODS, *directions)
         self.shelf = Shelf()
         self.live = Live()
         self._blends = Blends()
@@ -129,18 +131,21 @@ class Studio:
             "key": renderer.composer.network,
             "origin": dict(origin),
             "resolution": G.img_resolution,
+            "size": G.img_size,
             "layers": layer_names(G),
             "classes": G.c_dim,
             "directions": [self._kind(renderer, kind) for kind in self.directions],
             "ranges": {"psi": PSI, "strength": STRENGTH},
+            "movable": isinstance(G.config, stylegan3.GeneratorConfig),
             "blends": {"networks": [each for each in self.networks if each != network], "sides": sides(G)},
             "osc": self.live.address,
             "noises": NOISES if noise_sizes(G) else NOISES[:1],
         }
 
     def _kind(self, renderer: Renderer, kind: str) -> dict[str, object]:
-        found = renderer.directions(kind)
-        return {"name": kind, "count": len(found), "layers": list(found.layers), "method": found.method}
+        own = kind in METHODS  # and they are for all layers
+        layers = [] if own else list(renderer.directions(kind).layers)
+        return {"name": kind, "count": renderer.count(kind), "layers": layers}
 
     def network_name(self, name: object) -> str:
         """Return the name of a network, of none the first's.
@@ -178,7 +183,9 @@ class Studio:
         """Return a request's picture as PNG; it says how to make it again, and the page's state."""
         origin = self._opened(request.network)[1]
         renderer = self.renderer_of(request)
-        drawn = renderer.draw(renderer.compose(request.picture)) if picture is None else picture
+        drawn = picture
+        if drawn is None:
+            drawn = renderer.draw(renderer.compose(request.picture), picture=request.picture)
         about = {"network": dict(origin), "commands": self.commands(request), "version": __version__, "state": state}
         return File(f"{self.stem(request)}.png", encode(to_pil(drawn), ENCODERS["png"], about))
 
@@ -197,7 +204,7 @@ class Studio:
         stem = self.stem(request)
         story = self.shelf.of(request.picture.base).story if isinstance(request.picture.base, Path) else ()
         blended = [self._blending(request.network, request.blend)[0]] if request.blend else []
-        return "\n".join([*story, *blended, self._line(request, stem)])
+        return "\n".join(dict.fromkeys([*story, *blended, self._line(request, stem)]))
 
     def options(self, request: Request) -> list[str]:
         """Return the options with which a command draws with a request's network, or with the file of two."""

@@ -23,9 +23,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from stylegan_torch.errors import StyleGANError
+from stylegan_torch.explorer.dragging import Dragger
 from stylegan_torch.explorer.fields import FieldError
 from stylegan_torch.explorer.filming import FORMATS, Filmer
 from stylegan_torch.explorer.jobs import Line
+from stylegan_torch.explorer.looking import look
 from stylegan_torch.explorer.projecting import FITS, MOST_STEPS, SPACES, Projector
 from stylegan_torch.explorer.reports import told
 from stylegan_torch.explorer.stream import MESSAGE_BYTES, Stream
@@ -34,13 +36,16 @@ from stylegan_torch.explorer.studio import File, Studio
 PAGE = Path(__file__).with_name("page")
 UPLOAD_BYTES = 20_000_000
 """Of one file."""
+DRAG_BYTES = 2_000_000
+"""Of what to drag, with a mask."""
 AT_ONCE_BYTES = 10 * UPLOAD_BYTES
 """Of all requests that are being read."""
 STREAMS = 100
 """Pages that are open at once."""
 ROUTES = {
     **dict.fromkeys(("/", "/page/*", "/favicon.ico", "/about", "/stream"), 0),
-    **dict.fromkeys(("/picture.png", "/latents.npz", "/film"), MESSAGE_BYTES),
+    **dict.fromkeys(("/picture.png", "/latents.npz", "/film", "/drag/end", "/layers"), MESSAGE_BYTES),
+    "/drag": DRAG_BYTES,
     **dict.fromkeys(("/latents", "/projection"), UPLOAD_BYTES),
 }
 """The paths that are served, and the bytes that may be sent there."""
@@ -69,6 +74,9 @@ def application(studio: Studio, *, frames: Sequence[str] = ()) -> ASGIApp:
             Route("/latents", server.bring, methods=["POST"]),
             Route("/film", server.film, methods=["POST"]),
             Route("/projection", server.project, methods=["POST"]),
+            Route("/layers", server.look, methods=["POST"]),
+            Route("/drag", server.drag, methods=["POST"]),
+            Route("/drag/end", server.end_drag, methods=["POST"]),
             WebSocketRoute("/stream", server.stream),
             Mount("/page", StaticFiles(directory=PAGE)),
         ],
@@ -82,6 +90,7 @@ class _Server:
         line = Line()
         self._studio = studio
         self._projector, self._filmer = Projector(studio, line), Filmer(studio, line)
+        self._dragger = Dragger(studio)
         self._streams = 0
         self._reader = ThreadPoolExecutor(1, "reading")  # what visitors bring is unpacked one at a time
 
@@ -114,6 +123,18 @@ class _Server:
         job = await self._read(partial(self._projector.read, content, dict(request.query_params)))
         return StreamingResponse(self._projector.frames(job), media_type="application/octet-stream")
 
+    async def look(self, request: WebRequest) -> Response:
+        content = await asyncio.to_thread(look, self._studio, await _json(request))
+        return Response(content, media_type="application/octet-stream")
+
+    async def drag(self, request: WebRequest) -> Response:
+        job = await self._read(partial(self._dragger.read, _parsed(await _body(request))))
+        return StreamingResponse(self._dragger.frames(job), media_type="application/octet-stream")
+
+    async def end_drag(self, request: WebRequest) -> Response:
+        self._dragger.end(_parsed(await _body(request)))
+        return Response(status_code=204)
+
     async def film(self, request: WebRequest) -> Response:
         job = await asyncio.to_thread(self._filmer.read, await _json(request))
         return StreamingResponse(self._filmer.frames(job), media_type="application/octet-stream")
@@ -139,7 +160,10 @@ async def _body(request: WebRequest) -> bytes:
 
 
 async def _json(request: WebRequest) -> object:
-    body = await request.body()
+    return _parsed(await request.body())
+
+
+def _parsed(body: bytes) -> object:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:

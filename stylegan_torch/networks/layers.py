@@ -13,6 +13,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -518,8 +519,31 @@ def pick_noise(
     return [layer_noise(stored, like, noise_mode, each) for stored, each in zip(buffers, maps, strict=True)]
 
 
+_Network = TypeVar("_Network", bound=nn.Module)
 WithFeatures = tuple[Tensor, dict[str, Tensor]]
 """Images, and what each layer made on the way to them, by the layer's name."""
+
+
+def feature_layers(synthesis: nn.Module) -> dict[str, nn.Module]:
+    """Return the layers of a synthesis network that read a w, and its RGB layers, by name."""
+    layers = {name: module for name, module in synthesis.named_modules() if hasattr(module, "affine")}
+    return layers | {name: module for name, module in synthesis.named_modules() if name.endswith("torgb")}
+
+
+def with_part(network: _Network, name: str, change: Callable[[nn.Module], None]) -> _Network:
+    """Return a network in which one part is a copy that was changed; all else, parameters too, is the network's own.
+
+    Hooks of the copy are its own, so to change it by adding some leaves the network as it is.
+    """
+    whole = copy.copy(network)
+    first, _, rest = name.partition(".")
+    if first:
+        part = with_part(network.get_submodule(first), rest, change)
+        whole._modules = {**whole._modules, first: part}
+    else:
+        whole._forward_hooks, whole._buffers = OrderedDict(whole._forward_hooks), dict(whole._buffers)
+        change(whole)
+    return whole
 
 
 def with_features(synthesis: nn.Module, draw: Callable[[], Tensor | WithFeatures]) -> WithFeatures:
@@ -528,8 +552,7 @@ def with_features(synthesis: nn.Module, draw: Callable[[], Tensor | WithFeatures
     Layers are those that read a w: convolutions (after their activation), RGB layers, and StyleGAN3's input.
     """
     features: dict[str, Tensor] = {}
-    layers = {name: module for name, module in synthesis.named_modules() if hasattr(module, "affine")}
-    layers |= {name: module for name, module in synthesis.named_modules() if name.endswith("torgb")}
+    layers = feature_layers(synthesis)
     handles = [
         module.register_forward_hook(lambda _, __, output, name=name: features.__setitem__(name, output))
         for name, module in layers.items()
@@ -556,14 +579,15 @@ def up_to(synthesis: nn.Module, name: str) -> Callable[..., Tensor]:
 
     The parameters are the network's own; the network itself is left as it is, so that others may use it meanwhile.
     """
-    part, last = copy.copy(synthesis), copy.copy(synthesis.get_submodule(name))
-    part._modules = {**part._modules, name: last}
-    last._forward_hooks = OrderedDict()
 
     def stop(_: nn.Module, __: object, output: Tensor | tuple[Tensor, ...]) -> None:
         raise _EnoughError(output[0] if isinstance(output, tuple) else output)
 
-    last.register_forward_hook(stop)
+    def end(last: nn.Module) -> None:
+        last._forward_hooks = OrderedDict()
+        last.register_forward_hook(stop)
+
+    part = with_part(synthesis, name, end)
 
     def call(*arguments: object, **keywords: object) -> Tensor:
         try:

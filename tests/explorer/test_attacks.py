@@ -15,7 +15,8 @@ from stylegan_torch.commands.main import main
 from tests.tools.served import COMMAND, serving
 
 MB = 1_000_000
-ROUTES = ("", "about", "page/main.js", "stream", "picture.png", "latents.npz", "latents", "projection", "film")
+MORE = ("drag", "drag/end", "layers")
+ROUTES = ("", "about", "page/main.js", "stream", "picture.png", "latents.npz", "latents", "projection", "film", *MORE)
 
 
 @pytest.fixture(scope="module")

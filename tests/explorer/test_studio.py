@@ -326,6 +326,26 @@ def test_thumbnails_come_when_nothing_else_is_to_be_drawn(small: Studio) -> None
     _visit(small, visit)
 
 
+def test_a_wish_does_not_wait_for_directions_to_be_found(small: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    renderer, go_on = small.renderer("small"), threading.Event()
+    find = renderer.composer.directions
+
+    def held(name: str) -> Any:
+        go_on.wait()
+        return find(name)
+
+    monkeypatch.setattr(renderer.composer, "directions", held)
+
+    async def visit(page: Socket) -> None:
+        page.say(group="a", thumbnails=[{"key": "0", "state": {"moves": [{"directions": "sefa", "strength": 1}]}}])
+        page.say(draw={"seed": 9}, id=1)
+        told = [(await page.told.get())[0]["kind"] for _ in range(2)]
+        go_on.set()
+        assert [*told, (await page.told.get())[0]["kind"]] == ["frame", "frame", "thumbnail"]
+
+    _visit(small, visit)
+
+
 def test_a_page_that_says_odd_things_is_told(small: Studio) -> None:
     async def visit(page: Socket) -> None:
         page.say(draw={"seed": -1}, id=5)
@@ -416,6 +436,9 @@ def test_what_the_page_knows_of_a_network(small: Studio) -> None:
     about = small.about("classes")
     assert about["networks"] == ["small", "classes"]
     assert about["classes"] == small.renderer("classes").G.c_dim
+    composer = small.renderer("classes").composer
+    for kind in about["directions"]:  # type: ignore[attr-defined]
+        assert kind["count"] == len(composer.directions(kind["name"]))
     assert len(about["layers"]) == small.renderer("classes").G.num_ws  # type: ignore[arg-type]
     assert json.loads(json.dumps(small.about(None)))["network"] == "small"
     third = studio.layer_names(converter.load(DATA / "sg3t_64.pkl").network("G_ema"))

@@ -1,17 +1,20 @@
 /** The page: one state, one engine that draws it, and parts that show and change it. */
 import { controlled } from './controls.js';
-import { byId, make, save } from './dom.js';
+import { byId, make, recall, remember, save } from './dom.js';
 import { chosenEngine } from './engines/chosen.js';
 import { againPart } from './parts/again.js';
 import { blendPart } from './parts/blend.js';
 import { directionsPart } from './parts/directions.js';
+import { dragPart } from './parts/drag.js';
 import { filmPart } from './parts/film.js';
 import { historyPart } from './parts/history.js';
+import { layersPart } from './parts/layers.js';
 import { livePart } from './parts/live.js';
 import { mixingPart } from './parts/mixing.js';
 import { noisePart } from './parts/noise.js';
 import { padPart } from './parts/pad.js';
 import { photographPart } from './parts/photograph.js';
+import { placePart } from './parts/place.js';
 import { recordPart } from './parts/record.js';
 import { seedsPart } from './parts/seeds.js';
 import { Stage } from './parts/stage.js';
@@ -27,19 +30,21 @@ const broughtFiles = new Map();
 const studio = {
   engine, store, stage, facts: null, thumbs: new Thumbnails(engine),
   mixIn: () => {}, directionNames: () => [], renamed: () => parts.forEach((each) => each.settled?.()),
-  brought: (key) => broughtFiles.get(key), copy, tell, begin, play, back: () => engine.draw(store.state),
+  brought: (key) => broughtFiles.get(key), copy, tell, begin, play, offer, back: () => engine.draw(store.state),
 };
 const PARTS = [
   [mixingPart, 'mixing'], [blendPart, 'blend', 'blend'], [directionsPart, 'directions'], [padPart, 'pad'],
-  [truncationPart, 'truncation'], [noisePart, 'noise'], [photographPart, 'photograph', 'project'], [filmPart, 'film', 'play'],
+  [dragPart, 'drag', 'drag'], [truncationPart, 'truncation'], [noisePart, 'noise'], [placePart, 'place', 'place'],
+  [layersPart, 'layers', 'layers'], [photographPart, 'photograph', 'project'], [filmPart, 'film', 'play'],
   [recordPart, 'recordings'], [livePart, 'live'], [seedsPart, 'seeds'],
 ];
 /** Parts, where they are, and what the engine must be able to do for them; the seeds are the last. */
 let parts = [];
 const history = historyPart(studio, byId('history'));
 const again = againPart(studio, byId('again'));
-const UNLIKE = { latents: null, row: 0, class: null, mixes: [], moves: [], psis: [], blend: null };
+const UNLIKE = { latents: null, row: 0, class: null, mixes: [], moves: [], psis: [], bends: [], translate: [0, 0], rotate: 0, blend: null };
 /** What of a state no other network has. */
+const LETTERS = 'studio-letters';
 const AGAIN = 1000;
 /** Milliseconds until it asks again of a network. */
 
@@ -258,6 +263,8 @@ byId('skip').addEventListener('click', (event) => {
   event.preventDefault(); // the address is the state's
   byId('panel').focus();
 });
+byId('letters').checked = recall(LETTERS, true);
+byId('letters').addEventListener('change', () => remember(LETTERS, byId('letters').checked));
 addEventListener('hashchange', () => {
   const state = location.hash ? readAddress(location.hash) : {};
   if (state) store.change(complete(state));
@@ -269,7 +276,7 @@ addEventListener('keydown', (event) => {
     if (event.shiftKey) store.redo();
     else store.undo();
   } else if (!event.ctrlKey && !event.metaKey && !event.altKey && !typing && !document.querySelector('dialog[open]')) {
-    const act = keys[event.key.toLowerCase()];
+    const act = byId('letters').checked && keys[event.key.toLowerCase()];
     if (act) event.preventDefault(), act();
   }
 });

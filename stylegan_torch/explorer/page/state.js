@@ -1,7 +1,7 @@
 /** What is on the page: one plain object, in the address and in each picture. The same fields as the server's states.py. */
 
 export const DEFAULTS = Object.freeze({
-  network: null, seed: 0, latents: null, row: 0, psi: 0.7, psis: [], class: null, mixes: [], moves: [], noise: 'official', noise_seed: 0,
+  network: null, seed: 0, latents: null, row: 0, psi: 0.7, psis: [], class: null, mixes: [], moves: [], bends: [], translate: [0, 0], rotate: 0, noise: 'official', noise_seed: 0,
   blend: null,
 });
 
@@ -12,7 +12,10 @@ export function compact(state) {
   return Object.fromEntries(Object.keys(DEFAULTS).filter((name) => !same(state[name], DEFAULTS[name])).map((name) => [name, state[name]]));
 }
 
-const fits = (value, usual) => !Array.isArray(usual) || (Array.isArray(value) && value.every((each) => typeof each === 'object' && each));
+const kindOf = (value) => (Array.isArray(value) ? 'list' : value === null ? 'nothing' : typeof value);
+/** Whether a value is a list like the usual one: of as many numbers, or of objects. */
+const fits = (value, usual) => !Array.isArray(usual)
+  || (Array.isArray(value) && (usual.length ? value.length === usual.length : true) && value.every((each, i) => kindOf(each) === (usual.length ? kindOf(usual[i]) : 'object')));
 
 /** A state with all fields; what a page does not know, or could not show, is left out. */
 export function complete(state) {

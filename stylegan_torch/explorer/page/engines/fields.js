@@ -59,6 +59,8 @@ export function readPicture(state, about, brought) {
   const fields = complete(state);
   if (fields.network !== null) choice('Network', fields.network, [facts.network]);
   if (fields.blend !== null) throw wrong('Blend', fields.blend, 'empty: this page has one network');
+  if (fields.bends.length) throw wrong('Layers', fields.bends, 'empty: this page bends none');
+  if (fields.translate.some(Boolean) || fields.rotate) throw wrong('Place', [...fields.translate, fields.rotate], 'empty: this page moves nothing');
   const base = fields.latents === null ? null : brought(fields.latents);
   return {
     seed: base ? null : whole('Seed', fields.seed, 0, LAST_SEED),

@@ -5,8 +5,12 @@
  *   play(film, at): a moment of a film {keys: [{state, seconds}], easing}, after a share of it
  *   film(film, {format, fps}, show, signal) → {name, commands, blob}; show gets {kind: "progress", line, share, blob}
  *   project(file, options, show, signal) → {latents, name, rows, line}; show gets {kind: "target" | "progress", line, share, blob}
+ *   drag({state, points, mask, steps, learning_rate}, show, signal) → {latents, name, rows, points, line}; show gets
+ *   {kind: "begun", job} and {kind: "progress", points, line, blob}            endDrag(job) ends it where it is
+ *   layers({state, layer, first}) → {layers} of none, else what is in its channels {channels, first, count, columns, spectrum, blob}
  *   can → {ability: true}: what it does beyond drawing: "bring", "project", "film" (on a server), "play" (moments of a film),
- *     "blend". A part of the page that needs one says so in main.js, and is hidden where the engine lacks it; inside a part, ask
+ *     "blend", "drag", "place" (StyleGAN3's pictures moved and turned), "layers" (looked into, and bent). A part of the page that
+ *     needs one says so in main.js, and is hidden where the engine lacks it; inside a part, ask
  *     `engine.can.…`. A new ability gets one name here, and stands in the engines that have it; that of onnx.js has no server,
  *     so nothing that runs PyTorch
  *   again → what is said of the command line that makes a picture again
@@ -28,7 +32,7 @@ const BATCH_BYTES = 100_000;
 /** Thumbnails that are asked for at once; what is left, when the last of these is there. */
 
 export class ServerEngine extends EventTarget {
-  can = Object.freeze({ bring: true, project: true, film: true, play: true, blend: true });
+  can = Object.freeze({ bring: true, project: true, film: true, play: true, blend: true, drag: true, place: true, layers: true });
   again = 'bit for bit, on a command line';
   #socket = null;
   #number = 0;
@@ -120,6 +124,19 @@ export class ServerEngine extends EventTarget {
     }
     throw new Problem({ field: null, line: 'the server ended it' });
   }
+
+  async drag(asked, show, signal) {
+    const answer = await this.#asking(new URL('drag', this.base), { method: 'POST', body: JSON.stringify(asked), signal });
+    return (await this.#told(answer, 'found', show)).header;
+  }
+
+  async layers({ state, layer, first }) {
+    const answer = await this.#asking(new URL('layers', this.base), { method: 'POST', body: JSON.stringify({ state: compact(state), layer, first }) });
+    const { header, blob } = opened(await answer.arrayBuffer(), 'image/jpeg');
+    return { ...header, blob };
+  }
+
+  endDrag = (job) => this.#asking(new URL('drag/end', this.base), { method: 'POST', body: JSON.stringify(job) });
 
   async #file(path, state) {
     const answer = await this.#asking(new URL(path, this.base), { method: 'POST', body: JSON.stringify(compact(state)) });

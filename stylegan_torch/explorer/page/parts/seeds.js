@@ -61,7 +61,7 @@ export function seedsPart(studio, section) {
     drawn = wanted;
     const cells = listed().map(cell);
     refill(strip, cells.map(({ element }) => element));
-    const plain = { network, psi, class: label, blend, seed: 0, latents: null, row: 0, psis: [], mixes: [], moves: [], noise: 'official', noise_seed: 0 };
+    const plain = { network, psi, class: label, blend, seed: 0, latents: null, row: 0, psis: [], mixes: [], moves: [], bends: [], translate: [0, 0], rotate: 0, noise: 'official', noise_seed: 0 };
     thumbs.show('seeds', cells.map(({ image, value }) => ({ image, state: { ...plain, seed: value } })));
     mark();
   }

@@ -74,6 +74,8 @@ export function describe(state) {
   if (state.class !== null) parts.push(`class ${state.class}`);
   for (const { seed, layers } of state.mixes) parts.push(`layers ${layers} of seed ${seed}`);
   for (const { directions, index, strength } of state.moves) parts.push(`${directions} ${index} by ${strength}`);
+  for (const { layer } of state.bends) parts.push(`${layer} bent`);
+  if (state.translate.some((each) => each) || state.rotate) parts.push(`moved by ${state.translate.join(', ')}, turned by ${state.rotate}`);
   if (state.blend) parts.push(`blended with ${state.blend.network} from ${state.blend.at} on`);
   return `Picture of ${parts.join(', ')}`;
 }

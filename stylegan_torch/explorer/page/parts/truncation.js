@@ -17,10 +17,11 @@ export function truncationPart(studio, section) {
   const even = make('button', { className: 'quiet', onclick: () => store.change({ psis: [] }) }, 'All alike');
   const label = make('select', { id: 'class', onchange: () => store.change({ class: label.value === '' ? null : Number(label.value) }) },
     make('option', { value: '' }, 'none'), ...Array.from({ length: Math.min(facts.classes, 1000) }, (_, i) => make('option', { value: String(i) }, String(i))));
+  const idle = make('p', { className: 'note', hidden: true }, 'Of seeds only: the latents that this begins with are as they are.');
   const ends = make('div', { className: 'ends', 'aria-hidden': 'true' }, make('span', {}, 'the opposite'), make('span', {}, 'average'), make('span', {}, 'as it is'));
   fold(section, 'Truncation', '',
     ...(facts.classes ? [make('div', { className: 'line', 'data-field': 'Class' }, make('label', { for: 'class' }, 'Class'), label)] : []),
-    all.element, ends,
+    all.element, ends, idle,
     make('details', { className: 'inner' }, make('summary', {}, 'Layer by layer'), bank, even));
 
   const psis = () => {
@@ -35,6 +36,9 @@ export function truncationPart(studio, section) {
     store.change({ psis: others });
   }
   function update() {
+    const { latents, mixes } = store.state;
+    idle.hidden = latents === null || mixes.length > 0;
+    for (const input of [...all.element.querySelectorAll('input'), ...bands]) input.disabled = !idle.hidden;
     all.set(store.state.psi);
     psis().forEach((psi, i) => (bands[i].value = psi));
     even.disabled = !store.state.psis.length;
