@@ -38,6 +38,9 @@ demo: $(VENV)/.installed
 	$(BIN)/stylegan-generate --network out/demo/faces.pt --truncation 0.7 --seeds 0-50 --outdir out/demo/faces --grid out/demo/grid.png --force
 	$(BIN)/stylegan mix --network out/demo/faces.pt --rows 2,4,11 --cols 1,5,7,8,14 --styles 0-3 --truncation 0.7 --out out/demo/mix.png --force
 	$(BIN)/stylegan film --network out/demo/faces.pt --seeds 1,5,7,14 --seconds 4 --fps 20 --out out/demo/film.gif --force
+	@if command -v npm > /dev/null; then \
+		$(BIN)/stylegan page checkpoints/demo/faces.pkl out/demo/page --force; \
+	else echo "out/demo/page is not written: npm, which brings its runtime, is not here"; fi
 	@echo "Open out/demo/grid.png, mix.png and film.gif"
 
 test: $(VENV)/.installed-all
@@ -101,7 +104,7 @@ clean:
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[onnx]'
 	touch $@
 
 # The tests run original programs too, and what other programs open; that takes TensorFlow and onnxruntime.

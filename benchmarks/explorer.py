@@ -2,6 +2,7 @@
 
     pip install '.[explore,dev]'    # and Chromium, or `playwright install chromium`
     python benchmarks/explorer.py [--network ffhq.pt] [--moves 50]
+    python benchmarks/explorer.py --page out/demo/page    # what `stylegan page` wrote: one thread of WebAssembly
 
 A headless Chromium drags a direction's slider. First one step after the other: the time is from the mouse's move until
 the page shows another picture. Then without waiting, to and fro for some seconds: so many pictures are shown.
@@ -11,11 +12,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -91,19 +96,32 @@ def picture_of(page: Any, path: str) -> None:
     page.screenshot(path=path)
 
 
+@contextmanager
+def serving(command: list[str]) -> Iterator[str]:
+    """Give the address of a page that a module of Python serves."""
+    program = [sys.executable, "-u", "-m", *command]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        said = re.search(r"http://[^ )]+", server.stdout.readline())
+        assert said is not None
+        yield said[0]
+        server.terminate()
+
+
 def main() -> None:
     """Start an explorer, drag, and print the times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", action="append", default=[])
+    parser.add_argument("--page", type=Path, help="The folder of an exported page, instead of networks.")
     parser.add_argument("--moves", type=int, default=50)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--screenshot", help="Also write what the page looks like in the end here (.png).")
     options = parser.parse_args()
     networks = [word for network in options.network for word in ("--network", network)]
-    command = [sys.executable, "-m", "stylegan_torch.commands.main", "explore", *networks]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server, sync_playwright() as playwright:
-        assert server.stdout is not None
-        url = server.stdout.readline().split()[1]
+    command = ["stylegan_torch.commands.main", "explore", *networks]
+    if options.page:
+        command = ["http.server", "0", "--bind", "127.0.0.1", "--directory", str(options.page)]
+    with serving(command) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1300, "height": 1000})
         page.goto(url)
@@ -116,13 +134,16 @@ def main() -> None:
         if options.screenshot:
             picture_of(page, options.screenshot)
         browser.close()
-        server.terminate()
     ms = [1000 * each for each in sorted(seconds)]
     late = ms[int(0.95 * len(ms))]
     print(
         f"{len(ms)} moves, pictures of {size} pixels: median {statistics.median(ms):.0f} ms, "
         f"95 % within {late:.0f} ms; {rate:.0f} frames/s while dragging"
     )
+    if options.page:
+        sizes = {path: path.stat().st_size / 1e6 for path in options.page.rglob("*") if path.is_file()}
+        network = sum(size for path, size in sizes.items() if path.parent.name == "network")
+        print(f"The folder has {sum(sizes.values()):.1f} MB, of which {network:.1f} MB are the network")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ HOMES = {
     "verify": "stylegan_torch.commands.verify:main",
     "export-tf": "stylegan_torch.commands.export_tf:main",
     "explore": "stylegan_torch.commands.explore:explore",
+    "page": "stylegan_torch.commands.page:page",
     "draw": "stylegan_torch.commands.draw:draw",
     "mix": "stylegan_torch.commands.mix:mix",
     "film": "stylegan_torch.commands.film:film",

@@ -36,14 +36,14 @@ def write_onnx(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Wri
     Raises:
         ConvertError: if packages are missing or too old, there is no generator, or the model draws something else.
     """
-    _need("onnx", "onnxscript", "onnxruntime")
+    need("onnx", "onnxscript", "onnxruntime")
     import onnxruntime
 
     job = job_of(checkpoint, options.noise)
     model = _model(job.drawing, options)
     _describe(model, job.record)
     if options.dtype == "float16":
-        _halve_weights(model)
+        halve_weights(model)
     beside = {}
     settings = onnxruntime.SessionOptions()
     if sum(len(tensor.raw_data) for tensor in model.graph.initializer) > _LARGEST:
@@ -65,21 +65,26 @@ def write_onnx(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Wri
 
 def _model(drawing: Drawing, options: Options) -> Any:
     """Return the graph of a generator's fast form, made for whole batches and maps."""
-    from onnxscript.optimizer import fold_constants, remove_unused_nodes
-
     with whole_batches(), quiet(), torch.no_grad():
         fast = Drawing(optimize(drawing.G, getattr(torch, options.dtype)), options.noise).eval()
-        program: Any = torch.onnx.export(
-            export(fast),
-            input_names=drawing.names,
-            output_names=drawing.outputs,
-            opset_version=options.opset,
-            verbose=False,
-            optimize=False,  # it leaves out what is added if that is 1e-8 or less, which keeps a norm of 0 finite
-        )
-        fold_constants(program.model)
-        remove_unused_nodes(program.model)
-        return program.model_proto
+        return model_of(export(fast), drawing.names, drawing.outputs, options.opset)
+
+
+def model_of(program: torch.export.ExportedProgram, inputs: list[str], outputs: list[str], opset: int) -> Any:
+    """Return the ONNX model of what `torch.export` made."""
+    from onnxscript.optimizer import fold_constants, remove_unused_nodes
+
+    made: Any = torch.onnx.export(
+        program,
+        input_names=inputs,
+        output_names=outputs,
+        opset_version=opset,
+        verbose=False,
+        optimize=False,  # it leaves out what is added if that is 1e-8 or less, which keeps a norm of 0 finite
+    )
+    fold_constants(made.model)
+    remove_unused_nodes(made.model)
+    return made.model_proto
 
 
 def _describe(model: Any, record: str) -> None:
@@ -93,7 +98,7 @@ def _describe(model: Any, record: str) -> None:
     onnx.helper.set_model_props(model, {RECORD: record})
 
 
-def _halve_weights(model: Any) -> None:
+def halve_weights(model: Any) -> None:
     """Store all weights in half precision; those that are calculated with in float32 are made so when it is loaded."""
     import onnx
 
@@ -124,7 +129,8 @@ def _take_weights(model: Any, name: str) -> bytearray:
     return data
 
 
-def _need(*packages: str) -> None:
+def need(*packages: str) -> None:
+    """Raise ConvertError if packages of the extra are missing."""
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
         raise ConvertError(f"ONNX needs {', '.join(missing)}: pip install 'stylegan-torch[onnx]'")

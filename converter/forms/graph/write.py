@@ -37,7 +37,7 @@ RECORD = "stylegan_torch"
 """Key of the JSON record, of config and provenance, in the metadata of ONNX and the extra files of `.pt2`."""
 TOLERANCES = {"float32": 1e-4, "float16": 0.02}
 """How far numbers may be from ours, of the largest of them or of 1."""
-_PYTORCH = TorchVersion("2.10")
+PYTORCH = TorchVersion("2.10")
 """From which release on `torch.export` takes all that networks do."""
 
 
@@ -114,8 +114,8 @@ def job_of(checkpoint: Checkpoint, noise: str) -> Job:
     Raises:
         ConvertError: if PyTorch is too old, or there is no generator.
     """
-    if torch.__version__ < _PYTORCH:
-        raise ConvertError(f"a graph needs PyTorch {_PYTORCH} or later, this is {torch.__version__}")
+    if torch.__version__ < PYTORCH:
+        raise ConvertError(f"a graph needs PyTorch {PYTORCH} or later, this is {torch.__version__}")
     role = next((role for role in ("G_ema", "G") if role in checkpoint.networks), None)
     if role is None:
         raise ConvertError("has no generator to make a graph of")

@@ -1,7 +1,7 @@
 /** The page: one state, one engine that draws it, and parts that show and change it. */
 import { controlled } from './controls.js';
 import { byId, make, recall, remember, save } from './dom.js';
-import { ServerEngine } from './engines/server.js';
+import { chosenEngine } from './engines/chosen.js';
 import { againPart } from './parts/again.js';
 import { blendPart } from './parts/blend.js';
 import { directionsPart } from './parts/directions.js';
@@ -23,7 +23,7 @@ import { stateOfPicture } from './pictures.js';
 import { complete, readAddress, Store, written } from './state.js';
 import { Thumbnails } from './thumbnails.js';
 
-const engine = new ServerEngine();
+const engine = await chosenEngine();
 const stage = new Stage();
 const store = new Store(readAddress(location.hash));
 const broughtFiles = new Map();
@@ -32,12 +32,20 @@ const studio = {
   mixIn: () => {}, directionNames: () => [], renamed: () => parts.forEach((each) => each.settled?.()),
   brought: (key) => broughtFiles.get(key), copy, tell, begin, play, offer, back: () => engine.draw(store.state),
 };
+const PARTS = [
+  [mixingPart, 'mixing'], [blendPart, 'blend', 'blend'], [directionsPart, 'directions'], [padPart, 'pad'],
+  [dragPart, 'drag', 'drag'], [truncationPart, 'truncation'], [noisePart, 'noise'], [placePart, 'place', 'layers'],
+  [layersPart, 'layers', 'layers'], [photographPart, 'photograph', 'project'], [filmPart, 'film', 'play'],
+  [recordPart, 'recordings'], [livePart, 'live'], [seedsPart, 'seeds'],
+];
+/** Parts, where they are, and what the engine must be able to do for them; the seeds are the last. */
 let parts = [];
 const history = historyPart(studio, byId('history'));
 const again = againPart(studio, byId('again'));
 const UNLIKE = { latents: null, row: 0, class: null, mixes: [], moves: [], psis: [], bends: [], translate: [0, 0], rotate: 0, blend: null };
 /** What of a state no other network has. */
 const LETTERS = 'studio-letters';
+/** Whether keys of one letter act, in local storage. */
 const AGAIN = 1000;
 /** Milliseconds until it asks again of a network. */
 
@@ -77,7 +85,7 @@ function makeParts(facts) {
   const names = facts.networks;
   byId('network-field').hidden = names.length < 2;
   byId('network').replaceChildren(...names.map((name) => make('option', { value: name }, name)));
-  const made = [[mixingPart, 'mixing'], [blendPart, 'blend'], [directionsPart, 'directions'], [padPart, 'pad'], [dragPart, 'drag'], [truncationPart, 'truncation'], [noisePart, 'noise'], [placePart, 'place'], [layersPart, 'layers'], [photographPart, 'photograph'], [filmPart, 'film'], [recordPart, 'recordings'], [livePart, 'live'], [seedsPart, 'seeds']];
+  const made = PARTS.filter(([, id, needs]) => !(byId(id).hidden = needs && !engine.can[needs]));
   parts = made.map(([part, id]) => part(studio, byId(id)));
 }
 
@@ -192,7 +200,8 @@ async function bring(file) {
     if (state) store.change(complete(state));
     else {
       parts.find((each) => each.take)?.take(file);
-      tell(`${file.name} does not say how it was made: below, it can be projected as a photograph.`, null, false);
+      const way = engine.can.project ? ': below, it can be projected as a photograph.' : '.';
+      tell(`${file.name} does not say how it was made${way}`, null, false);
     }
   } catch (error) {
     tell(error.message, error.field);
@@ -236,6 +245,8 @@ engine.addEventListener('frame', frame);
 engine.addEventListener('controls', control);
 engine.addEventListener('problem', ({ detail }) => tell(`${detail.line}. The picture is the one before.`, detail.field));
 engine.addEventListener('away', ({ detail }) => tell(`${detail.reason || 'The server does not answer'}. Trying again …`));
+engine.addEventListener('loading', ({ detail }) => tell(`Loading the network: ${Math.round(100 * detail.share)} %`, null, false));
+engine.addEventListener('opened', () => tell(''));
 engine.addEventListener('back', () => {
   tell('');
   open(opened);

@@ -8,11 +8,19 @@
  *   drag({state, points, mask, steps, learning_rate}, show, signal) → {latents, name, rows, points, line}; show gets
  *   {kind: "begun", job} and {kind: "progress", points, line, blob}            endDrag(job) ends it where it is
  *   layers({state, layer, first}) → {layers} of none, else what is in its channels {channels, first, count, columns, spectrum, blob}
+ *   can → {ability: true}: what it does beyond drawing: "bring", "project", "film" (on a server), "play" (moments of a film),
+ *     "blend", "drag", "layers" (a look into them, and bending). A part of the page that needs one says so in main.js, and is hidden where the engine lacks it; inside a part, ask
+ *     `engine.can.…`. A new ability gets one name here, and stands in the engines that have it; that of onnx.js has no server,
+ *     so nothing that runs PyTorch
+ *   again → what is said of the command line that makes a picture again
  * and the events "frame" {state or film and at, whole, commands, blob}, "thumbnail" {group, key, blob}, "problem" {field, line},
- * "away" {reason}, "back", and "controls" {name: value} for what is said to the controls from elsewhere. Of what it is asked to draw, and of a group's thumbnails, the newest counts; a thumbnail that
+ * "away" {reason}, "back", "controls" {name: value} for what is said to the controls from elsewhere, and, of a network on its
+ * way, "loading" {share} and "opened". A frame's blob is what createImageBitmap takes. Of what it is asked to draw, and of a
+ * group's thumbnails, the newest counts; a thumbnail that
  * cannot be has an empty blob.
  */
 import { compact } from '../state.js';
+import { Problem } from './problem.js';
 
 const AGAIN = [500, 1000, 2000, 4000];
 /** Milliseconds until it tries to reach the server again. */
@@ -22,16 +30,9 @@ const BATCH = 32;
 const BATCH_BYTES = 100_000;
 /** Thumbnails that are asked for at once; what is left, when the last of these is there. */
 
-export class Problem extends Error {
-  constructor({ field, line, away = false }) {
-    super(line);
-    Object.assign(this, { field, away });
-  }
-}
-
 export class ServerEngine extends EventTarget {
-  can = { film: true, blend: true };
-  /** What not every engine can. */
+  can = Object.freeze({ bring: true, project: true, film: true, play: true, blend: true, drag: true, layers: true });
+  again = 'bit for bit, on a command line';
   #socket = null;
   #number = 0;
   #asked = new Map();

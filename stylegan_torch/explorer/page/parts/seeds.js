@@ -8,7 +8,7 @@ const MOST_PINS = 48;
 export function seedsPart(studio, section) {
   const { store, thumbs } = studio;
   const key = `studio-pins-${studio.facts.key}`;
-  let pins = recall(key, []).slice(0, MOST_PINS);
+  let pins = recall(key, studio.facts.seeds ?? []).slice(0, MOST_PINS);
   let start = Math.max(0, store.state.seed - 2);
   const seed = make('input', { type: 'number', id: 'seed', min: 0, max: LAST, step: 1 });
   const pin = make('button', { className: 'quiet', 'aria-pressed': 'false' }, 'Pin');

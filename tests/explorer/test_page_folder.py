@@ -1,0 +1,329 @@
+"""The page as a folder, whose pictures the browser draws: on a static host, in a headless Chromium."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+
+import checkpoints
+import converter
+from stylegan_torch.commands.main import main
+from stylegan_torch.drawing.draw import DrawSettings, draw
+from stylegan_torch.editing.films.keys import EASINGS
+from stylegan_torch.editing.films.trajectories import noise_arcs, schedule, spline
+from stylegan_torch.explorer import runtime
+from stylegan_torch.explorer.folder import PAGE, write_folder
+from stylegan_torch.explorer.runtime import VERSION, WASM, WEBGPU, RuntimeFilesError, runtime_files
+from tests import DATA
+from tests.tools.browser import chromium, visiting
+from tests.tools.static import hosting
+
+SEEDS = range(4)
+STATE = {
+    "seed": 7,
+    "psi": 0.6,
+    "psis": [{"layers": "0-1", "psi": 0.3}],
+    "mixes": [{"seed": 8, "layers": "coarse"}, {"seed": 9, "layers": "5"}],
+    "moves": [{"directions": "sefa", "index": 3, "strength": -1.5, "layers": "2-6"}],
+    "noise": "random",
+    "noise_seed": 11,
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+def _need_runtime() -> None:
+    try:
+        runtime_files()
+    except RuntimeFilesError as error:
+        if os.environ.get("STYLEGAN_TORCH_NEEDS_BROWSER"):
+            raise
+        pytest.skip(str(error))
+
+
+@contextmanager
+def _page(folder: Path, network: Path, *options: str) -> Iterator[str]:
+    """Give the address of the page of a network."""
+    pytest.importorskip("onnxscript")
+    _need_runtime()
+    written = CliRunner().invoke(main, ["page", str(network), str(folder), *options])
+    assert written.exit_code == 0, written.output
+    with hosting(folder) as url:
+        yield url
+
+
+def _finished(page: Any, *words: str) -> str:
+    """Wait until the page offers the files of what it shows and the command line has these words; returns that."""
+    for word in ("stylegan draw", *words):
+        page.locator("#commands", has_text=word).wait_for(state="attached")
+    page.locator("#download-png:not([disabled])").wait_for()
+    return str(page.locator("#commands").text_content())
+
+
+def _download(page: Any, name: str, folder: Path) -> Path:
+    with page.expect_download() as download:
+        page.click(f"#{name}")
+    path = folder / str(download.value.suggested_filename)
+    download.value.save_as(path)
+    return path
+
+
+def _draws_as_pytorch_does(page: Any, network: Path, folder: Path, class_index: int | None = None) -> None:
+    """Compare the pictures of `SEEDS`."""
+    G = converter.load(network).network("G_ema")
+    for seed, ours in draw(G, SEEDS, DrawSettings(0.7, class_index=class_index)):
+        page.fill("#seed", str(seed))
+        _finished(page, f"--seeds {seed} ")
+        theirs = np.asarray(Image.open(_download(page, "download-png", folder)))
+        assert np.abs(theirs.reshape(ours.shape).astype(int) - ours).max() <= 1
+
+
+def _goes_to(page: Any, state: object, *words: str) -> str:
+    page.evaluate("hash => { location.hash = hash; }", quote(json.dumps(state)))
+    return _finished(page, *words)
+
+
+def _can_be_made_again(page: Any, command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the command line of what is shown: its files must be those that the page gives."""
+    png, npz = _download(page, "download-png", folder), _download(page, "download-npz", folder)
+    again = folder / "again"
+    again.mkdir()
+    monkeypatch.chdir(again)
+    (again / "faces.pkl").symlink_to(checkpoints.DEMO)
+    ran = CliRunner().invoke(main, shlex.split(command)[1:])
+    assert ran.exit_code == 0, ran.output
+    with Image.open(png) as ours, Image.open(again / png.name) as theirs:
+        assert np.abs(np.asarray(ours).astype(int) - np.asarray(theirs)).max() <= 1
+        about, other = (json.loads(each.info["stylegan-torch"]) for each in (ours, theirs))
+        assert ours.info["XML:com.adobe.xmp"] == theirs.info["XML:com.adobe.xmp"]
+    assert about["network"] == other["network"]
+    assert about["state"] == STATE
+    with np.load(npz) as ours, np.load(again / npz.name) as theirs:
+        assert set(ours) == set(theirs)
+        for name in theirs.files:
+            assert ours[name].dtype == theirs[name].dtype
+            if name == "network":
+                assert ours[name] == theirs[name]
+            else:
+                assert np.allclose(ours[name], theirs[name], atol=1e-5), name
+
+
+def _drop(page: Any, path: Path) -> None:
+    script = """async ([name, bytes]) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([new Uint8Array(bytes)], name));
+      window.dispatchEvent(new DragEvent('drop', {dataTransfer: transfer, cancelable: true}));
+    }"""
+    page.evaluate(script, [path.name, list(path.read_bytes())])
+
+
+def _every_control_works(page: Any, folder: Path) -> None:
+    page.locator(".seed").nth(3).click()
+    _finished(page, "--seeds 1 ")  # behind the two that are pinned
+    page.locator(".pad").press("Shift+ArrowUp")
+    _finished(page, "--move pca:1=1.0 ")
+    page.get_by_role("button", name="All to zero").click()
+    _finished(page, "--truncation 0.7 --out")
+    page.get_by_role("button", name="SeFa", exact=True).click()
+    page.locator(".direction button").nth(0).click()
+    _finished(page, "--move sefa:0=-1.0 ")
+    page.fill("[data-field='Truncation'] input[type=number]", "1")
+    _finished(page, "--truncation 1.0 ")
+    page.get_by_text("Layer by layer").click()
+    page.locator(".band").nth(2).press("ArrowDown")
+    _finished(page, "--truncation 0.95@2 ")
+    page.get_by_role("button", name="Mix seed 8 in").press("Enter")
+    _finished(page, "--mix 8@0-4 ")
+    page.locator("#noise summary").click()
+    for word, noise in (("None", "none"), ("Fixed", "const"), ("By a seed", "random")):
+        page.locator("#noise").get_by_text(word, exact=True).click()
+        _finished(page, f"--noise {noise} ")
+    page.click("#undo")
+    _finished(page, "--noise const ")
+    page.click("#redo")
+    command = _finished(page, "--noise random ")
+    png, npz = _download(page, "download-png", folder), _download(page, "download-npz", folder)
+    page.click("#dice")
+    _finished(page, "--noise random ")
+    page.locator(".history button").nth(1).click()
+    assert _finished(page, "--seeds 1 ") == command
+    page.click("#compare")
+    assert page.locator("#divider").is_visible()
+    _drop(page, npz)
+    _finished(page, f"--latents {npz.name} ")
+    _drop(page, png)
+    assert _finished(page, "--seeds 1 ") == command
+    page.keyboard.press("k")
+    page.click("#dice")
+    _finished(page, "--noise random ")
+    page.get_by_role("button", name="Add this picture").click()
+    page.get_by_label("Seconds from key frame 1 to the next").fill("0.3")
+    page.get_by_label("Seconds from key frame 2 to the next").fill("0.3")
+    assert _download(page, "film-make", folder).stat().st_size > 1000
+    page.fill("#seed", "3.7")
+    page.locator("#status", has_text="Seed: 3.7 is not a whole number").wait_for()
+    page.fill("#seed", "3")
+    _finished(page, "--seeds 3 ")
+
+
+def test_the_page_draws_as_pytorch_does_and_asks_for_nothing_elsewhere(
+    browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # `visiting` hears of all that is asked for, by the page's worker too.
+    with _page(tmp_path / "page", checkpoints.DEMO) as url, visiting(browser, url) as page:
+        _draws_as_pytorch_does(page, checkpoints.DEMO, tmp_path)
+        assert not page.locator("#photograph").is_visible()
+        assert page.locator("#again .note").text_content() == "on a command line, to within 1 of 255"
+        command = _goes_to(page, STATE, "--noise-seed 11 ")
+        _can_be_made_again(page, command, tmp_path, monkeypatch)
+
+
+@pytest.mark.long
+def test_every_control_works(browser: Any, tmp_path: Path) -> None:
+    with _page(tmp_path / "page", checkpoints.DEMO, "--seeds", "20,30") as url, visiting(browser, url) as page:
+        _finished(page)
+        _every_control_works(page, tmp_path)
+        page.locator("img.waiting:visible").first.wait_for(state="detached")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("name", "class_index", "options"),
+    [
+        ("sg1-cond.pkl", 1, ()),
+        ("ada-cond.pkl", None, ("--dtype", "float16")),
+        ("ada5_fp16_nhwc_gray.pkl", None, ()),
+        ("nonsquare/human-sg3r.pkl", None, ("--no-webgpu",)),
+        ("sg2-orig.pkl", None, ()),
+    ],
+)
+def test_networks_of_all_kinds(
+    browser: Any, tmp_path: Path, name: str, class_index: int | None, options: tuple[str, ...]
+) -> None:
+    with _page(tmp_path / "page", DATA / name, *options) as url, visiting(browser, url) as page:
+        _finished(page)
+        if class_index is not None:
+            page.select_option("#class", str(class_index))
+            _finished(page, f"--class {class_index} ")
+        _draws_as_pytorch_does(page, DATA / name, tmp_path, class_index)
+
+
+@contextmanager
+def _modules(browser: Any, folder: Path) -> Iterator[Any]:
+    """Give an empty page on a host that has the engine's modules."""
+    (folder / "blank.html").write_text("<!doctype html><title>blank</title><link rel='icon' href='data:,'>")
+    for name in ("random.js", "way.js"):
+        (folder / name).write_bytes((PAGE / "engines" / name).read_bytes())
+    with hosting(folder) as url, visiting(browser, f"{url}blank.html", prefix=url) as page:
+        yield page
+
+
+def test_random_numbers_are_those_of_numpy_and_pytorch(browser: Any, tmp_path: Path) -> None:
+    draw = """async ([name, seed, counts]) => {
+      const { [name]: Generator } = await import('/random.js');
+      const generator = new Generator(seed);
+      return counts.map((count) => [...generator.randn(count)]);
+    }"""
+    counts = [1, 3, 64, 7, 16, 25, 5000]
+    with _modules(browser, tmp_path) as page:
+        for seed in (0, 7, 2**32 - 1):
+            state, generator = np.random.RandomState(seed), torch.Generator().manual_seed(seed)
+            for count, drawn in zip(counts, page.evaluate(draw, ["RandomState", seed, counts]), strict=True):
+                assert np.array_equal(np.float32(drawn), state.randn(count).astype(np.float32))
+            for count, drawn in zip(counts, page.evaluate(draw, ["TorchGenerator", seed, counts]), strict=True):
+                assert torch.allclose(torch.tensor(drawn), torch.randn(count, generator=generator), atol=1e-6)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_films_go_the_way_of_the_library(browser: Any, tmp_path: Path, count: int) -> None:
+    ws, noise = torch.randn(count, 3, 4), [torch.randn(count, 1, 2, 3), torch.randn(count, 1, 4, 4)]
+    starts = [0.0, 0.1, 0.3, 0.35, 0.9][:count]
+    times = [0.0, 0.05, 0.3, 0.33, 0.62, 0.95]
+    script = """async ([latents, starts, easing, times]) => {
+      const { Way } = await import('/way.js');
+      const array = (values) => Float32Array.from(values);
+      const all = latents.map(({ ws, noise }) => ({ ws: array(ws), noise: noise.map(array), own: true }));
+      const way = new Way(all, starts, easing);
+      return times.map((time) => way.at(time)).map(({ ws, noise }) => [ws, ...noise].map((each) => [...each]));
+    }"""
+    latents = [
+        {"ws": ws[i].flatten().tolist(), "noise": [each[i].flatten().tolist() for each in noise]} for i in range(count)
+    ]
+    with _modules(browser, tmp_path) as page:
+        for easing in EASINGS:
+            moved = schedule([easing] * count, starts)
+            drawn = page.evaluate(script, [latents, starts, easing, times])
+            for time, (theirs, *maps) in zip(times, drawn, strict=True):
+                at = moved(torch.tensor([time]))
+                assert torch.allclose(torch.tensor(theirs), spline(ws)(at).flatten(), atol=1e-5)
+                for ours, each in zip(noise_arcs(noise)(float(at)), maps, strict=True):
+                    assert torch.allclose(torch.tensor(each), ours.flatten(), atol=1e-5)
+
+
+def _refusal(*arguments: object) -> str:
+    ran = CliRunner().invoke(main, ["page", *map(str, arguments)])
+    assert ran.exit_code == 1, ran.output
+    assert ran.output.startswith("Error: ")
+    assert ran.output.count("\n") == 1
+    return ran.output
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """Return a folder that looks like the runtime's."""
+    folder = tmp_path / "package" / "dist"
+    folder.mkdir(parents=True)
+    for name in (*WASM, *WEBGPU):
+        (folder / name).write_bytes(b"")
+    return folder.parent
+
+
+def test_what_cannot_be_a_page_is_told_in_a_line(tmp_path: Path, package: Path) -> None:
+    to = tmp_path / "page"
+    assert "ProGAN has no W" in _refusal(DATA / "pg.pkl", to, "--runtime", package)
+    assert "it is neither cut nor grown" in _refusal(
+        DATA / "sg3t_64.pkl", to, "--runtime", package, "--resolution-limit", 32
+    )
+    assert "data has no ort.wasm.min.mjs" in _refusal(DATA / "ada.pkl", to, "--runtime", DATA)
+    assert not to.exists()
+
+
+def test_only_a_page_is_replaced_and_only_by_force(tmp_path: Path) -> None:
+    to = tmp_path / "page"
+    write_folder(to, {"index.html": b"1", "network.json": b"{}", "page/main.js": b""})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["page"]
+    assert "exists; use --force to replace it" in _refusal(checkpoints.DEMO, to)
+    write_folder(to, {"index.html": b"2"}, force=True)
+    assert [path.name for path in to.iterdir()] == ["index.html"]
+    assert "holds other things than a page" in _refusal(checkpoints.DEMO, to, "--force")
+    assert "is a file; name a folder" in _refusal(checkpoints.DEMO, to / "index.html", "--force")
+
+
+def test_without_npm_there_is_a_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STYLEGAN_TORCH_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", "")
+    said = _refusal(checkpoints.DEMO, tmp_path / "page")
+    assert f"install Node.js, or give the unpacked package onnxruntime-web {VERSION} by --runtime" in said
+
+
+def test_another_package_than_is_known_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STYLEGAN_TORCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(runtime, "_downloaded", lambda: b"another")
+    assert "its sha512 differs" in _refusal(checkpoints.DEMO, tmp_path / "page")
+    assert not list(tmp_path.iterdir())
