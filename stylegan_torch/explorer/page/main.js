@@ -45,6 +45,7 @@ const again = againPart(studio, byId('again'));
 const UNLIKE = { latents: null, row: 0, class: null, mixes: [], moves: [], psis: [], bends: [], translate: [0, 0], rotate: 0, blend: null };
 /** What of a state no other network has. */
 const LETTERS = 'studio-letters';
+/** Whether keys of one letter act, in local storage. */
 const AGAIN = 1000;
 /** Milliseconds until it asks again of a network. */
 
