@@ -125,9 +125,10 @@ def test_what_one_does_is_recorded(page: Any, tmp_path: Path) -> None:
     page.set_input_files("#take-file", tmp_path / "walk.json")
     _settled(page, 4)
     page.get_by_role("button", name="Replay walk").wait_for()
-    (tmp_path / "other.json").write_text(json.dumps({**said, "shown": [{"at": 0, "film": 7, "turn": 0}]}))
-    page.set_input_files("#take-file", tmp_path / "other.json")
-    page.locator("#status", has_text="other.json is no recording from here.").wait_for()
+    for i, wrong in enumerate(({"film": 7, "turn": 0}, {"film": "length", "turn": 0}, {"state": "x"})):
+        (tmp_path / f"other{i}.json").write_text(json.dumps({**said, "shown": [{"at": 0, **wrong}]}))
+        page.set_input_files("#take-file", tmp_path / f"other{i}.json")
+        page.locator("#status", has_text=f"other{i}.json is no recording from here.").wait_for()
 
 
 @pytest.mark.long  # test_blends.py stands for it
@@ -172,6 +173,13 @@ def test_messages_move_every_control(url: str, port: int, browser: Any) -> None:
         assert page.input_value("#seed") == "7"
 
 
+_REMEMBERED = """async () => {
+  const { key } = await (await fetch('about')).json();
+  localStorage.setItem(`studio-live-${key}`, JSON.stringify({ low: ['gone.npz', 0, 2], high: ['pca', 9999, 2] }));
+}"""
+"""As if there had been other directions once."""
+
+
 def test_it_wanders_and_follows_a_sound(url: str, browser: Any, tmp_path: Path) -> None:
     with wave.open(str(tmp_path / "drum.wav"), "wb") as file:
         file.setnchannels(1)
@@ -181,6 +189,9 @@ def test_it_wanders_and_follows_a_sound(url: str, browser: Any, tmp_path: Path) 
         loud = np.sin(2 * np.pi * 110 * times) * (times % 0.5 < 0.1)
         file.writeframes((loud * 30000).astype("<i2").tobytes())
     with visiting(browser, url, permissions=["microphone"]) as page:
+        _settled(page, 0)
+        page.evaluate(_REMEMBERED)
+        page.reload()
         _settled(page, 0)
         page.locator("#live summary").click()
         page.fill("[data-field=Wander] input[type=number]", "1")
