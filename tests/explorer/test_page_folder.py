@@ -304,7 +304,7 @@ def test_films_go_the_way_of_the_library(browser: Any, tmp_path: Path, count: in
                 at = moved(torch.tensor([time]))
                 assert torch.allclose(torch.tensor(theirs), spline(ws)(at).flatten(), atol=1e-5)
                 for ours, each in zip(noise_arcs(noise)(float(at)), maps, strict=True):
-                    assert torch.allclose(torch.tensor(each), ours.flatten(), atol=1e-5)
+                    assert torch.allclose(torch.tensor(each, dtype=torch.float32), ours.flatten(), atol=1e-5)
 
 
 def test_films_keep_the_stored_noise_if_a_key_frame_has_it(browser: Any, tmp_path: Path) -> None:
