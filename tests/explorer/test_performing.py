@@ -125,7 +125,8 @@ def test_what_one_does_is_recorded(page: Any, tmp_path: Path) -> None:
     page.set_input_files("#take-file", tmp_path / "walk.json")
     _settled(page, 4)
     page.get_by_role("button", name="Replay walk").wait_for()
-    for i, wrong in enumerate(({"film": 7, "turn": 0}, {"film": "length", "turn": 0}, {"state": "x"})):
+    wrongs: list[dict[str, object]] = [{"film": 7, "turn": 0}, {"film": "length", "turn": 0}, {"state": "x"}]
+    for i, wrong in enumerate(wrongs):
         (tmp_path / f"other{i}.json").write_text(json.dumps({**said, "shown": [{"at": 0, **wrong}]}))
         page.set_input_files("#take-file", tmp_path / f"other{i}.json")
         page.locator("#status", has_text=f"other{i}.json is no recording from here.").wait_for()
