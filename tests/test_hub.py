@@ -8,6 +8,7 @@ import shutil
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
-from huggingface_hub.utils import filter_repo_objects
 from PIL import Image
 
 import converter
@@ -302,7 +302,8 @@ def test_push_to_hub_uploads_what_a_folder_holds(patterns: Any, monkeypatch: pyt
             assert PretrainedNetworks.from_pretrained(folder_path).network().z_dim == 16
             assert f'from_pretrained("{repo_id}", roles' in (folder_path / "README.md").read_text()
             names = sorted(path.name for path in folder_path.iterdir())
-            sent = list(filter_repo_objects(names, ignore_patterns=ignore_patterns))
+            ignored = [ignore_patterns] if isinstance(ignore_patterns, str) else ignore_patterns or []
+            sent = [name for name in names if not any(fnmatch(name, pattern) for pattern in ignored)]
             uploads.append((repo_id, sent))
             there.update((repo_id, name) for name in sent)
             return "done"

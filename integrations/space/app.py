@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from huggingface_hub import hf_hub_download
-from huggingface_hub.utils import EntryNotFoundError
 
 WEIGHTS = "model.safetensors"
 
@@ -30,7 +29,7 @@ def downloaded(name: str) -> Path:
     """Return the file of a repository of the Hub; ends the program with a line if it cannot be had."""
     try:
         return Path(hf_hub_download(name, WEIGHTS))
-    except (OSError, ValueError, EntryNotFoundError) as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"Error: cannot get {WEIGHTS} of {name}: {' '.join(str(error).split())}")
 
 
