@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, overload
 
 import torch
-from huggingface_hub import ModelCard, ModelCardData, ModelHubMixin, hf_hub_download
+from huggingface_hub import HfApi, ModelCard, ModelCardData, ModelHubMixin, hf_hub_download
 from huggingface_hub.utils import EntryNotFoundError  # type: ignore[attr-defined]  # 0.24 has it nowhere else
 from PIL.Image import Image
 from torch import nn
@@ -43,6 +43,7 @@ __all__ = ["Licence", "PretrainedNetworks"]
 
 WEIGHTS = "model.safetensors"
 _CONFIG = "config.json"
+_CARD = "README.md"
 _SAMPLES = "samples.png"
 _FILES = (WEIGHTS, *(f"model.{role}.safetensors" for role in ROLES))
 _TEMPLATE = (Path(__file__).parent / "model_card.md").read_text(encoding="utf-8")
@@ -171,11 +172,16 @@ class PretrainedNetworks(ModelHubMixin):
         return self.checkpoint.network(role).to(self.device)
 
     def push_to_hub(self, repo_id: str, *, model_card_kwargs: Mapping[str, Any] | None = None, **settings: Any) -> str:
-        """Upload the files, and a model card if there is none; `settings` are those of the mixin.
+        """Upload the files, and a model card if the repository has none; `settings` are those of the mixin.
 
         Returns:
             The address of the commit.
         """
+        api = HfApi(token=settings.get("token"))
+        private = {"private": settings["private"]} if "private" in settings else {}
+        repo_id = api.create_repo(repo_id, exist_ok=True, **private).repo_id  # with its owner
+        if api.file_exists(repo_id, _CARD, revision=settings.get("branch")):
+            settings["ignore_patterns"] = [*_patterns(settings.get("ignore_patterns")), _CARD]
         about = {"repo_id": repo_id, **(model_card_kwargs or {})}
         return super().push_to_hub(repo_id, model_card_kwargs=about, **settings)
 
@@ -245,6 +251,10 @@ class PretrainedNetworks(ModelHubMixin):
         image = to_pil(sheet.picture)
         image.thumbnail((_SIDE, _SIDE))
         return image
+
+
+def _patterns(given: Sequence[str] | str | None) -> list[str]:
+    return [given] if isinstance(given, str) else list(given or ())
 
 
 def _files_of(networks: Checkpoint) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
+from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]  # 0.24 has it nowhere else
 from PIL import Image
 
 import converter
@@ -219,7 +220,13 @@ def test_without_the_internet_the_cache_is_read(hub: Hub, tmp_path: Path) -> Non
         read(roles=["G_ema"])
 
 
-def test_push_to_hub_uploads_what_a_folder_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("there", "ignored", "expected"),
+    [([], None, FILES), (["README.md"], None, FILES[1:]), (["README.md"], "*.png", FILES[1:-1])],
+)
+def test_push_to_hub_uploads_what_a_folder_holds_but_no_card_where_one_is(
+    there: list[str], ignored: str | None, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     uploads = []
 
     class Api:
@@ -227,15 +234,21 @@ def test_push_to_hub_uploads_what_a_folder_holds(monkeypatch: pytest.MonkeyPatch
             assert token == "secret"
 
         def create_repo(self, repo_id: str, **_: object) -> types.SimpleNamespace:
-            return types.SimpleNamespace(repo_id=repo_id)
+            return types.SimpleNamespace(repo_id=f"me/{repo_id.removeprefix('me/')}")
 
-        def upload_folder(self, *, repo_id: str, folder_path: Path, **_: object) -> str:
+        def file_exists(self, repo_id: str, filename: str, *, revision: str | None) -> bool:
+            assert (repo_id, revision) == ("me/faces", "draft")
+            return filename in there
+
+        def upload_folder(self, *, repo_id: str, folder_path: Path, ignore_patterns: Any, **_: object) -> str:
             assert PretrainedNetworks.from_pretrained(folder_path).network().z_dim == 16
             assert f'from_pretrained("{repo_id}", roles' in (folder_path / "README.md").read_text()
-            uploads.append((repo_id, sorted(path.name for path in folder_path.iterdir())))
+            names = sorted(path.name for path in folder_path.iterdir())
+            uploads.append((repo_id, list(filter_repo_objects(names, ignore_patterns=ignore_patterns))))
             return "done"
 
-    monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
+    for user in ("huggingface_hub.hub_mixin", "stylegan_torch.hub"):
+        monkeypatch.setattr(f"{user}.HfApi", Api)
     networks = PretrainedNetworks(converter.load(DATA / "ada.pkl"))
-    assert networks.push_to_hub("me/faces", token="secret") == "done"
-    assert uploads == [("me/faces", FILES)]
+    assert networks.push_to_hub("faces", token="secret", branch="draft", ignore_patterns=ignored) == "done"
+    assert uploads == [("me/faces", expected)]
