@@ -146,7 +146,7 @@ class Dragger:
         if job:
             job.ended.set()
 
-    def _work(self, job: Job, tell: Tell) -> None:
+    def _work(self, job: Job, tell: Tell) -> bytes | None:
         renderer, kept = self._studio.renderer_of(job.request), self._begun(job)
         drag = kept.drag
         if drag.arrived:
@@ -154,8 +154,8 @@ class Dragger:
         for moment in _in_time(drag, job):
             tell(framed("progress", _about(moment), renderer.glimpse(drag.latents())))
         if job.stopped.is_set():
-            return
-        tell(framed("found", {**_about(drag.now), **self._take(job, kept)}))
+            return None
+        return framed("found", {**_about(drag.now), **self._take(job, kept)})
 
     def _begun(self, job: Job) -> Kept:
         """Return a drag to go on with, or a new one."""

@@ -154,11 +154,12 @@ class Filmer:
         """
         return self._line.frames(partial(self._work, job), job.stopped)
 
-    def _work(self, job: Job, tell: Tell) -> None:
+    def _work(self, job: Job, tell: Tell) -> bytes | None:
         file = self.file(job, tell)
-        if file:
-            about = {"name": file.name, "commands": commands(self._studio, job, file.name)}
-            tell(framed("film", about, file.content))
+        if file is None:
+            return None
+        about = {"name": file.name, "commands": commands(self._studio, job, file.name)}
+        return framed("film", about, file.content)
 
     def file(self, job: Job, tell: Tell = lambda message: None) -> File | None:
         """Return a film, telling how far it is; None if it was stopped.
