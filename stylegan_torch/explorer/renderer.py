@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
 
+from stylegan_torch.drawing.devices import exact_float32
 from stylegan_torch.drawing.draw import synthesize
 from stylegan_torch.drawing.images import Picture, to_uint8
 from stylegan_torch.editing.bending import drawer_of
@@ -74,7 +75,7 @@ class Renderer:
         self._preview = Preview(self._drawer, preview_side)
         self._form = lru_cache(_FORMS)(partial(drawer_of, self._drawer))
         self._lock, self._finding = threading.Lock(), threading.Lock()
-        self._cells = lru_cache(_KEPT)(self._cell)
+        self._cells = lru_cache(_KEPT)(partial(_cell, self.composer))
         self.seconds = float("inf")
         self.draw(Latents(average_ws(G).cpu()))
         if self.seconds < _SLOW * quick_seconds:  # the first one warmed up
@@ -87,10 +88,14 @@ class Renderer:
 
     def compose(self, picture: Composition) -> Latents:
         """Return the latents of a composition; see `Composer.compose`."""
-        for move in picture.moves:
-            self.directions(move.directions)
+        self._find([picture])
         with self._lock:
             return self.composer.compose(picture)
+
+    def _find(self, pictures: Iterable[Composition]) -> None:
+        """Find the directions of pictures, before the lock is taken to compose them."""
+        for name in dict.fromkeys(move.directions for picture in pictures for move in picture.moves):
+            self.directions(name)
 
     def directions(self, name: str) -> Directions:
         """Return directions of the network; see `Composer.directions`. Others draw while they are found."""
@@ -109,9 +114,10 @@ class Renderer:
 
     def features(self, latents: Latents, picture: Composition, layer: str) -> Tensor:
         """Return what a layer makes [C, H, W] of the first latents of a composition, before it is bent itself."""
-        with self._lock, torch.inference_mode():
-            part = up_to(self._shaped(picture).synthesis, layer)
-            [features] = part(latents.ws[:1].to(self.G.device), noise=[each[:1] for each in latents.noise] or None)
+        device = self.G.device
+        ws, noise = latents.ws[:1].to(device), [each[:1].to(device) for each in latents.noise]
+        with self._lock, torch.inference_mode(), exact_float32():
+            [features] = up_to(self._shaped(picture).synthesis, layer)(ws, noise=noise or None)
             return features.float().cpu()
 
     def outputs(self, latents: Latents, picture: Composition) -> dict[str, tuple[tuple[int, ...], float]]:
@@ -178,6 +184,7 @@ class Renderer:
 
     def moment(self, way: Way, turn: float) -> Picture:
         """Return the picture [H, W, C] of a way after a share of it, or a small one if that would take long."""
+        self._find(way.pictures)
         with self._lock:
             cell = self._cells(way)
         noise = tuple(cell.noise(turn)) if cell.noise else ()
@@ -185,6 +192,7 @@ class Renderer:
 
     def film(self, way: Way, frames: int) -> Iterator[Picture]:
         """Yield the pictures [H, W, C] of a way, once around, as `stylegan film` draws them."""
+        self._find(way.pictures)
         with self._lock:
             pictures = draw_loops(self._drawer, [self._cells(way)], columns=1, frames=frames)
         while True:
@@ -193,11 +201,6 @@ class Renderer:
             if picture is None:
                 return
             yield picture
-
-    def _cell(self, way: Way) -> Cell:
-        latents = joined([self.composer.compose(each) for each in way.pictures])  # one by one, as command lines do
-        (cell,) = latents_cells(latents, 1, len(latents))
-        return timed(cell, way.easing, easings=[""] * len(latents), starts=way.starts)
 
     def _timed(self, latents: Latents, drawer: Generator) -> Tensor:
         start = time.perf_counter()
@@ -212,6 +215,12 @@ class Renderer:
     def _picture(self, images: Tensor) -> Picture:
         picture: Picture = to_uint8(images, self.G.rounding)[0].numpy()
         return picture
+
+
+def _cell(composer: Composer, way: Way) -> Cell:
+    latents = joined([composer.compose(each) for each in way.pictures])  # one by one, as command lines do
+    (cell,) = latents_cells(latents, 1, len(latents))
+    return timed(cell, way.easing, easings=[""] * len(latents), starts=way.starts)
 
 
 def _ask(overtaken: Callable[[], bool], layer: nn.Module, inputs: object) -> None:
