@@ -70,12 +70,15 @@ def _overview(outputs: Mapping[str, tuple[tuple[int, ...], float]]) -> list[dict
 
 
 def _spectrum(features: Tensor) -> list[float]:
-    """Return the mean power of maps [C, H, W] from frequency 0 to ½ cycle a sample, in decibels; of small ones, or with NaN, none."""
+    """Return the mean power of maps [C, H, W] from frequency 0 to ½ cycle a sample, in decibels.
+
+    There is none of maps that are small, the same everywhere, or not finite.
+    """
     spread = features.std()
     if min(features.shape[1:]) < _LEAST or not 0 < spread < math.inf:
         return []
     profile = torch.zeros((), dtype=torch.float64)
-    for some in features.split(_AT_ONCE):
+    for some in torch.split(features, _AT_ONCE):
         found = average_spectrum([some[None]], mean=some.mean(dim=(1, 2)), std=spread.expand(len(some)))
         profile = profile + found.profile * (len(some) / len(features))
     decibels = 10 * profile.clamp(min=1e-20).log10()

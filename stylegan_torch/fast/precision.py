@@ -53,7 +53,7 @@ def _switches() -> tuple[Any, Any]:
 
 
 def _newer() -> list[Any]:
-    """Return PyTorch 2.9's newer switches, which win where a program sets both; the older ones may then be unreadable."""
+    """Return PyTorch 2.9's newer switches: they win where a program sets both; reading the older may then fail."""
     cudnn, products = _switches()
     parts = [getattr(cudnn, name) for name in ("conv", "rnn") if hasattr(cudnn, name)]
     return [each for each in (*parts, products) if hasattr(each, "fp32_precision")]
