@@ -264,6 +264,10 @@ class PretrainedNetworks(ModelHubMixin):
         return image
 
 
+def _patterns(given: Sequence[str] | str | None) -> list[str]:
+    return [given] if isinstance(given, str) else list(given or ())
+
+
 def _files_of(networks: Checkpoint) -> dict[str, str]:
     """Return the names of files by the roles of networks; the first that draws has the plain name."""
     first = min(networks.networks, key=ROLES.index, default=None)

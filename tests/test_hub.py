@@ -16,6 +16,7 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
+from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]  # 0.24 has it nowhere else
 from PIL import Image
 
 import converter
@@ -287,7 +288,7 @@ def test_push_to_hub_uploads_what_a_folder_holds(patterns: Any, monkeypatch: pyt
             assert token == "secret"
 
         def create_repo(self, repo_id: str, **_: object) -> types.SimpleNamespace:
-            return types.SimpleNamespace(repo_id=repo_id)
+            return types.SimpleNamespace(repo_id=f"me/{repo_id.removeprefix('me/')}")
 
         def whoami(self) -> dict[str, str]:
             return {"name": "me"}

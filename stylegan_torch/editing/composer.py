@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from stylegan_torch.drawing.draw import DrawSettings, noise_sizes, official_noise, resolve
+from stylegan_torch.drawing.truncation import Truncation
 from stylegan_torch.editing import directions as finding
 from stylegan_torch.editing.composition import Composition, CompositionError, LayerPsi, Move, check_directions
 from stylegan_torch.editing.directions import Directions
@@ -41,10 +42,11 @@ class Composer:
         self.network = network_hash(G)
         self._directions: dict[str, Directions] = {}
         self._read = lru_cache(_KEPT)(lambda path: load(path, G))
-        self._seeds = lru_cache(_KEPT)(self._of_seeds)
-        self._truncation = lru_cache(_KEPT)(
+        # Not methods, which would be of a composer that is of them: it and its networks would stay a while in memory.
+        truncations = lru_cache(_KEPT)(
             lambda psi, parts, centres: truncation(G, psi, parts, centres=centres)  # which may have drawn its centres
         )
+        self._seeds = lru_cache(_KEPT)(partial(_of_seeds, G, self.network, truncations))
 
     def directions(self, name: str) -> Directions:
         """Return the directions "pca" or "sefa" of the network, or those of a file.
@@ -121,31 +123,6 @@ class Composer:
             return self._seeds((source,), *_how(picture))
         return self._read(source)
 
-    def _of_seeds(
-        self,
-        seeds: tuple[int, ...],
-        truncation_psi: float | None,
-        class_index: int | None,
-        layer_psis: tuple[LayerPsi, ...],
-        centres: Path | None,
-    ) -> Latents:
-        G = self.G
-        try:
-            found = self._truncation(truncation_psi, layer_psis, centres)
-            settings = resolve(G, DrawSettings(truncation_psi, class_index=class_index, truncation=found))
-        except ValueError as error:
-            raise CompositionError(str(error)) from error
-        latents = from_seeds(
-            G,
-            seeds,
-            truncation_psi=settings.get("truncation_psi", 1.0),
-            truncation_cutoff=settings.get("truncation_cutoff"),
-            class_index=class_index,
-            network=self.network,
-            truncation=found,
-        )
-        return replace(latents, noise=tuple(official_noise(G, seeds)))
-
     def _moved(self, ws: Tensor, move: Move) -> Tensor:
         known = self.directions(move.directions)
         if move.index >= len(known):
@@ -170,5 +147,32 @@ class Composer:
 
 
 def _how(picture: Composition) -> tuple[float | None, int | None, tuple[LayerPsi, ...], Path | None]:
-    """Return what besides a seed its ws follow from, as `Composer._of_seeds` takes it."""
+    """Return what besides a seed its ws follow from, as `_of_seeds` takes it."""
     return picture.truncation_psi, picture.class_index, picture.layer_psis, picture.centres
+
+
+def _of_seeds(
+    G: Generator,
+    network: str,
+    truncations: Callable[..., Truncation | None],
+    seeds: tuple[int, ...],
+    truncation_psi: float | None,
+    class_index: int | None,
+    layer_psis: tuple[LayerPsi, ...],
+    centres: Path | None,
+) -> Latents:
+    try:
+        found = truncations(truncation_psi, layer_psis, centres)
+        settings = resolve(G, DrawSettings(truncation_psi, class_index=class_index, truncation=found))
+    except ValueError as error:
+        raise CompositionError(str(error)) from error
+    latents = from_seeds(
+        G,
+        seeds,
+        truncation_psi=settings.get("truncation_psi", 1.0),
+        truncation_cutoff=settings.get("truncation_cutoff"),
+        class_index=class_index,
+        network=network,
+        truncation=found,
+    )
+    return replace(latents, noise=tuple(official_noise(G, seeds)))

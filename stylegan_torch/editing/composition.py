@@ -15,6 +15,8 @@ METHODS = ("pca", "sefa")
 _PSI = re.compile(r"(?P<psi>[^@]+)(@(?P<layers>[a-z0-9,\- ]+))?")
 _MIX = re.compile(r"(?P<source>.+)@(?P<layers>[a-z0-9,\- ]+)")
 _BEND = re.compile(r"(?P<layer>[A-Za-z0-9_.]+)(@(?P<channels>[0-9,\- ]+))?(?P<changes>(:[a-z]+=[^:=]+)+)")
+MOST_CHANNELS = 8192
+"""Named at once; no layer has so many."""
 FLOAT32_MAX = 3.4028234663852886e38
 """The largest number that networks can be given."""
 _MOVE = re.compile(r"(?P<directions>.+):(?P<index>\d+)=(?P<strength>[^@=]+)(@(?P<layers>[a-z0-9,\- ]+))?")
@@ -113,18 +115,22 @@ def parse_bend(text: str) -> Bend:
 
 
 def channel_numbers(text: str) -> list[int]:
-    """Return the channels in a text of numbers and ranges, such as "0-63,70".
+    """Return the channels in a text of numbers and ranges, such as "0-63,70": each once, in order.
 
     Raises:
-        ValueError: for another text.
+        ValueError: for another text, or more than `MOST_CHANNELS`.
     """
     found: list[int] = []
     for part in text.split(","):
         first, dash, last = part.partition("-")
-        if not (first + last).isdecimal() or not first or bool(dash) != bool(last) or len(part) > 12:
+        digits = (first + last).isdecimal() and first and bool(dash) == bool(last) and len(part) <= 12
+        if not digits or int(first) > int(last or first):
             raise ValueError(f"{part!r} is not a channel, or a range like 0-63")
-        found += range(int(first), min(int(last or first), 1 << 20) + 1)
-    return found
+        some = range(int(first), int(last or first) + 1)
+        if len(found) + len(some) > MOST_CHANNELS:
+            raise ValueError(f"{text[:40]!r} are more than {MOST_CHANNELS} channels")
+        found += some
+    return sorted(set(found))
 
 
 def parse_psi(text: str) -> float | LayerPsi:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import cast
 
 from stylegan_torch.editing import blending
@@ -29,13 +30,13 @@ class Blends:
     """Renderers of blended networks."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, Blend], Renderer] = OrderedDict()
-        self._lock = threading.Lock()
+        self._kept: OrderedDict[tuple[str, Blend], Future[Renderer]] = OrderedDict()
+        self._lock, self._making = threading.Lock(), threading.Lock()
 
     def get(
         self, network: str, blend: Blend, opened: Callable[[str], Generator], drawer: Callable[[Generator], Generator]
     ) -> Renderer:
-        """Return what draws a network blended with another.
+        """Return what draws a network blended with another. New ones are made one at a time; nobody else waits.
 
         Args:
             network: its name.
@@ -47,14 +48,31 @@ class Blends:
             FieldError: if it has no such side.
             BlendingError: if the two do not belong together.
         """
+        key = network, blend
         with self._lock:
-            key = network, blend
-            if key not in self._kept:
-                self._kept[key] = _blended({name: opened(name) for name in (network, blend.network)}, blend, drawer)
+            mine = key not in self._kept
+            found = self._kept.setdefault(key, Future())
             self._kept.move_to_end(key)
+        try:
+            if mine:
+                try:
+                    with self._making:
+                        pair = {name: opened(name) for name in (network, blend.network)}
+                        found.set_result(_blended(pair, blend, drawer))
+                except BaseException as error:
+                    found.set_exception(error)
+                self._tidy()
+            return found.result()
+        finally:
+            del found  # or an error, whose traceback has this frame, would be kept by itself
+
+    def _tidy(self) -> None:
+        """Forget blends that could not be made, and all beyond those to keep."""
+        with self._lock:
+            for key in [key for key, found in self._kept.items() if found.done() and found.exception()]:
+                del self._kept[key]
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
-            return self._kept[key]
 
 
 def _blended(pair: dict[str, Generator], blend: Blend, drawer: Callable[[Generator], Generator]) -> Renderer:

@@ -18,6 +18,8 @@ COUNT, COLUMNS = 64, 8
 """Channels at once, and in a row."""
 SIDE = 48
 """Largest side of a channel's picture."""
+_AT_ONCE = 8
+"""Channels whose spectra are in memory together."""
 _LEAST = 8
 """Side of the smallest maps that have a spectrum."""
 _FIELDS: Mapping[str, object] = {"state": {}, "layer": None, "first": 0}
@@ -55,25 +57,32 @@ def look(studio: Studio, asked: object) -> bytes:
 def _overview(outputs: Mapping[str, tuple[tuple[int, ...], float]]) -> list[dict[str, object]]:
     added = {name: spread for name, (shape, spread) in outputs.items() if name.endswith("torgb")}
     whole_ = sum(added.values())
+    told = math.isfinite(whole_) and whole_ > 0
     names = ("channels", "height", "width")
     return [
         {
             "name": name,
             **dict(zip(names, shape, strict=True)),
-            "share": added[name] / whole_ if added.get(name) else None,
+            "share": added[name] / whole_ if told and added.get(name) else None,
         }
         for name, (shape, _) in outputs.items()
     ]
 
 
 def _spectrum(features: Tensor) -> list[float]:
-    """Return the mean power of maps [C, H, W] from frequency 0 to ½ cycle a sample, in decibels; of small ones none."""
+    """Return the mean power of maps [C, H, W] from frequency 0 to ½ cycle a sample, in decibels.
+
+    There is none of maps that are small, the same everywhere, or not finite.
+    """
     spread = features.std()
-    if min(features.shape[1:]) < _LEAST or not spread > 0:
+    if min(features.shape[1:]) < _LEAST or not 0 < spread < math.inf:
         return []
-    mean = features.mean(dim=(1, 2))
-    found = average_spectrum([features[None]], mean=mean, std=spread.expand(len(mean)))
-    return [round(each, 2) for each in found.profile_decibels.tolist()]
+    profile = torch.zeros((), dtype=torch.float64)
+    for some in torch.split(features, _AT_ONCE):
+        found = average_spectrum([some[None]], mean=some.mean(dim=(1, 2)), std=spread.expand(len(some)))
+        profile = profile + found.profile * (len(some) / len(features))
+    decibels = 10 * profile.clamp(min=1e-20).log10()
+    return [round(each, 2) for each in decibels.tolist()]
 
 
 def _sheet(features: Tensor) -> Picture:

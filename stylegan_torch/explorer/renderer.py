@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 import torch
 from torch import Tensor, nn
 
+from stylegan_torch.drawing.devices import exact_float32
 from stylegan_torch.drawing.draw import synthesize
 from stylegan_torch.drawing.images import Picture, to_uint8
 from stylegan_torch.editing.bending import drawer_of
@@ -74,7 +75,7 @@ class Renderer:
         self._preview = Preview(self._drawer, preview_side)
         self._form = lru_cache(_FORMS)(partial(drawer_of, self._drawer))
         self._lock, self._finding = threading.Lock(), threading.Lock()
-        self._cells = lru_cache(_KEPT)(self._cell)
+        self._cells = lru_cache(_KEPT)(partial(_cell, self.composer))
         self.seconds = float("inf")
         self.draw(Latents(average_ws(G).cpu()))
         if self.seconds < _SLOW * quick_seconds:  # the first one warmed up
@@ -113,9 +114,10 @@ class Renderer:
 
     def features(self, latents: Latents, picture: Composition, layer: str) -> Tensor:
         """Return what a layer makes [C, H, W] of the first latents of a composition, before it is bent itself."""
-        with self._lock, torch.inference_mode():
-            part = up_to(self._shaped(picture).synthesis, layer)
-            [features] = part(latents.ws[:1].to(self.G.device), noise=[each[:1] for each in latents.noise] or None)
+        device = self.G.device
+        ws, noise = latents.ws[:1].to(device), [each[:1].to(device) for each in latents.noise]
+        with self._lock, torch.inference_mode(), exact_float32():
+            [features] = up_to(self._shaped(picture).synthesis, layer)(ws, noise=noise or None)
             return features.float().cpu()
 
     def outputs(self, latents: Latents, picture: Composition) -> dict[str, tuple[tuple[int, ...], float]]:
@@ -200,11 +202,6 @@ class Renderer:
                 return
             yield picture
 
-    def _cell(self, way: Way) -> Cell:
-        latents = joined([self.composer.compose(each) for each in way.pictures])  # one by one, as command lines do
-        (cell,) = latents_cells(latents, 1, len(latents))
-        return timed(cell, way.easing, easings=[""] * len(latents), starts=way.starts)
-
     def _timed(self, latents: Latents, drawer: Generator) -> Tensor:
         start = time.perf_counter()
         image = self._synthesize(latents, drawer).cpu()  # which waits for a GPU to be done
@@ -218,6 +215,12 @@ class Renderer:
     def _picture(self, images: Tensor) -> Picture:
         picture: Picture = to_uint8(images, self.G.rounding)[0].numpy()
         return picture
+
+
+def _cell(composer: Composer, way: Way) -> Cell:
+    latents = joined([composer.compose(each) for each in way.pictures])  # one by one, as command lines do
+    (cell,) = latents_cells(latents, 1, len(latents))
+    return timed(cell, way.easing, easings=[""] * len(latents), starts=way.starts)
 
 
 def _ask(overtaken: Callable[[], bool], layer: nn.Module, inputs: object) -> None:

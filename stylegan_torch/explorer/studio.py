@@ -293,5 +293,5 @@ def frame(header: Mapping[str, object], picture: Picture | None = None) -> bytes
 
 def joined(header: Mapping[str, object], image: bytes) -> bytes:
     """Return a frame with an image file as it is."""
-    start = json.dumps(header).encode()
+    start = json.dumps(header, allow_nan=False).encode()  # browsers read no NaN
     return len(start).to_bytes(4, "big") + start + image

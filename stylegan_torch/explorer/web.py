@@ -93,6 +93,7 @@ class _Server:
         self._dragger = Dragger(studio)
         self._streams = 0
         self._reader = ThreadPoolExecutor(1, "reading")  # what visitors bring is unpacked one at a time
+        self._looker = ThreadPoolExecutor(1, "looking")  # and all channels of a layer are looked into one at a time
 
     async def index(self, request: WebRequest) -> Response:
         return FileResponse(PAGE / "index.html")
@@ -124,7 +125,8 @@ class _Server:
         return StreamingResponse(self._projector.frames(job), media_type="application/octet-stream")
 
     async def look(self, request: WebRequest) -> Response:
-        content = await asyncio.to_thread(look, self._studio, await _json(request))
+        asked = await _json(request)
+        content = await asyncio.get_running_loop().run_in_executor(self._looker, look, self._studio, asked)
         return Response(content, media_type="application/octet-stream")
 
     async def drag(self, request: WebRequest) -> Response:

@@ -16,7 +16,7 @@ import converter
 from stylegan_torch.commands.main import main
 from stylegan_torch.drawing.draw import set_transform
 from stylegan_torch.editing.bending import Bend, BendError, bend, bent, drawer_of, parse_bend
-from stylegan_torch.editing.composition import Composition
+from stylegan_torch.editing.composition import Composition, channel_numbers
 from stylegan_torch.fast import optimize
 from stylegan_torch.networks.layers import up_to, with_features
 from tests import DATA
@@ -66,6 +66,15 @@ def test_some_channels() -> None:
     assert torch.equal(x, torch.ones_like(x))
     with pytest.raises(BendError, match="a has the channels 0 to 3, not 4"):
         bent(x, Bend("a", "2-4"))
+
+
+def test_channels_are_taken_once_whatever_their_order() -> None:
+    x = torch.ones(1, 3, 2, 2)
+    assert bent(x, Bend("a", "0,0,1", gain=2))[0, :, 0, 0].tolist() == [2, 2, 1]
+    assert channel_numbers("5,0-3," * 40 + "2") == [0, 1, 2, 3, 5]
+    for text in ("9-3", "0-8192", "0-8000," * 20 + "1"):
+        with pytest.raises(ValueError, match=r"is not a channel, or a range|are more than 8192 channels"):
+            channel_numbers(text)
 
 
 def test_order_is_turn_and_zoom_then_move() -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import shlex
+import threading
+import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner
@@ -14,9 +19,11 @@ from PIL import Image
 
 import converter
 from stylegan_torch.commands.main import main
+from stylegan_torch.editing.composition import Composition
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer import blends
 from stylegan_torch.explorer.filming import read_film
+from stylegan_torch.explorer.renderer import Renderer, Way
 from stylegan_torch.explorer.studio import NetworkChoice, Studio
 from stylegan_torch.fast import optimize
 from stylegan_torch.files import checkpoint
@@ -90,6 +97,47 @@ def test_the_least_recently_drawn_blend_goes(pair: Studio, monkeypatch: pytest.M
     assert pair.renderer_of(one) is first
     assert pair.renderer_of(other) is not first
     assert pair.renderer_of(one) is not first
+
+
+def test_nobody_waits_for_a_blend_of_others(pair: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = (pair.read({"blend": {"network": "toons.pt", "at": at, "soft": True}}) for at in (8, 16))
+    kept = pair.renderer_of(one)
+    begun, free, made = threading.Event(), threading.Event(), blends._blended
+
+    def slow(*arguments: Any) -> Renderer:
+        begun.set()
+        assert free.wait(60)
+        return made(*arguments)
+
+    monkeypatch.setattr(blends, "_blended", slow)
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(pair.renderer_of, other) for _ in range(2)]
+        begun.wait()
+        assert pair.renderer_of(one) is kept
+        free.set()
+        assert asked[0].result() is asked[1].result()
+
+
+def test_a_blend_that_could_not_be_made_is_tried_again(pair: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = pair.read({"blend": {"network": "toons.pt", "at": 32}})
+    with monkeypatch.context() as broken:
+        broken.setattr(blends, "_blended", Mock(side_effect=MemoryError))
+        with pytest.raises(MemoryError):
+            pair.renderer_of(request)
+    assert pair.renderer_of(request)
+
+
+def test_what_is_no_longer_kept_leaves_memory_at_once() -> None:
+    G = converter.load(SKIP).network("G_ema")
+    renderer = Renderer(G, optimize(G))
+    renderer.moment(Way((Composition(1), Composition(2)), (0.0, 0.5), "linear"), 0.25)
+    gone = weakref.ref(renderer), weakref.ref(renderer.composer)
+    gc.disable()
+    try:
+        del renderer
+        assert [each() for each in gone] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_key_frames_are_of_one_network(pair: Studio) -> None:

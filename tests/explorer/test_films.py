@@ -81,6 +81,21 @@ def test_a_film_is_at_its_key_frames_when_it_should(small: Studio) -> None:
     assert np.abs(renderer.moment(film.way, 0.5).astype(int) - renderer.moment(film.way, 0.25)).max() > 5
 
 
+def test_directions_of_a_film_are_found_while_others_draw(small: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    G = small.renderer("small").G
+    renderer, held = Renderer(G, G), []
+
+    def find(*_: object) -> Directions:
+        held.append(renderer._lock.locked())
+        return sefa(G, 4)
+
+    monkeypatch.setattr(renderer.composer, "directions", find)
+    way = read_film(small, {"keys": KEYS}).way
+    renderer.moment(way, 0.5)
+    next(renderer.film(replace(way, easing="sine"), 4))
+    assert held == [False, True] * 2  # found, and then used
+
+
 def test_a_film_is_told_while_it_is_made(small: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filming, "SHOWN", 0.0)
     filmer = Filmer(small)

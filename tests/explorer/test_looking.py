@@ -6,25 +6,31 @@ import errno
 import io
 import json
 import shlex
-from collections.abc import Iterator
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
 
 import converter
 from stylegan_torch.commands.main import main
+from stylegan_torch.drawing.draw import official_noise
 from stylegan_torch.drawing.images import to_uint8
 from stylegan_torch.editing.bending import bend, parse_bend
+from stylegan_torch.editing.composition import Composition
 from stylegan_torch.editing.latents import from_seeds
+from stylegan_torch.editing.spectra import average_spectrum
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.explorer import reports
+from stylegan_torch.explorer import looking, renderer, reports
 from stylegan_torch.explorer.looking import look
 from stylegan_torch.explorer.renderer import Renderer
-from stylegan_torch.explorer.studio import NetworkChoice, Studio
+from stylegan_torch.explorer.studio import NetworkChoice, Studio, frame
 from stylegan_torch.fast import optimize
 from tests import DATA
 
@@ -78,6 +84,8 @@ def test_what_is_in_a_picture(small: Studio) -> None:
         ({"layer": "b4.conv1", "first": 16}, "Channel: 16 is not a whole number from 0 to 15"),
         ({"state": {"bends": [{"layer": "b7"}]}}, "Layer: 'b7' is not one of b4.conv1"),
         ({"state": {"bends": [{"layer": "b4.conv1", "channels": "x"}]}}, "b4.conv1 channels: 'x' is not channels such"),
+        ({"state": {"bends": [{"layer": "b4.conv1", "channels": "9-3"}]}}, "b4.conv1 channels: '9-3' is not channels"),
+        ({"state": {"bends": [{"layer": "b4.conv1", "channels": "0-9999"}]}}, "b4.conv1 channels: '0-9999' is not"),
         ({"state": {"bends": [{"layer": "b4.conv1", "zoom": 0}]}}, "b4.conv1 zoom: 0 is not a number from 0.1"),
         ({"state": {"bends": [{"layer": "b4.conv1", "move": [1]}]}}, "b4.conv1 move: [1] is not two numbers"),
         ({"state": {"bends": [{}] * 33}}, "Bends: "),
@@ -128,6 +136,49 @@ def test_previews_are_bent_too(small: Studio) -> None:
         bend(G, [parse_bend(str(read.bends[0]))]).synthesis(latents.ws, noise=latents.noise), "truncate"
     )
     assert np.abs(renderer.draw(latents, picture=read).astype(int) - expected[0].numpy()).max() <= 1
+
+
+def test_spectra_are_of_all_channels_though_some_are_looked_at_at_once() -> None:
+    features = torch.randn(21, 16, 16, generator=torch.Generator().manual_seed(1)) + torch.arange(21.0)[:, None, None]
+    spread = features.std().expand(21)
+    whole = average_spectrum([features[None]], mean=features.mean(dim=(1, 2)), std=spread)
+    assert looking._spectrum(features) == pytest.approx(whole.profile_decibels.tolist(), abs=0.006)
+
+
+def test_what_is_nan_is_told_as_browsers_read_it(small: Studio) -> None:
+    G = converter.load(DATA / "sg2-skip.pkl").network("G_ema")
+    G.get_parameter("synthesis.b16.conv1.bias").data.fill_(float("nan"))
+    broken = Studio({"broken": NetworkChoice(lambda: (G, G, {}))})
+    about, _ = _looked(broken, {})
+    assert {each["share"] for each in about["layers"]} == {None}
+    assert _looked(broken, {"layer": "b16.conv1"})[0]["spectrum"] == []
+    broken.close()
+    with pytest.raises(ValueError, match="JSON"):
+        frame({"share": float("nan")})
+
+
+def test_layers_are_looked_into_exactly_and_with_noise_where_the_network_is(
+    small: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    G = small.renderer("second").G
+    made = Renderer(G, G)
+    latents = from_seeds(G, [3])
+    latents = replace(latents, noise=tuple(official_noise(G, [3])))
+    told: dict[str, Any] = {}
+
+    def up_to(*_: object) -> Callable[..., torch.Tensor]:
+        def call(ws: torch.Tensor, noise: list[torch.Tensor]) -> torch.Tensor:
+            told["tf32"] = torch.backends.cudnn.allow_tf32
+            told["devices"] = {each.device.type for each in (ws, *noise)}
+            return torch.zeros(1, 1, 1, 1)
+
+        return call
+
+    monkeypatch.setattr(renderer, "up_to", up_to)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(made, "G", types.SimpleNamespace(device=torch.device("meta")))
+    made.features(latents, Composition(3), "b16.conv1")
+    assert told == {"tf32": False, "devices": {"meta"}}
 
 
 def test_a_full_disk_is_told_in_plain_words() -> None:

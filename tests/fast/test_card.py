@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,21 @@ def test_switches_are_put_back_after_an_error() -> None:
     with pytest.raises(ZeroDivisionError), card_float32(tf32=True):
         assert _switches() == (True, True)
         raise ZeroDivisionError
+
+
+def test_threads_do_not_undo_what_others_set(switches: tuple[bool, bool]) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        other = card_float32(tf32=True)
+        pool.submit(other.__enter__).result()
+        assert _switches() == (True, True)
+        with card_float32():
+            assert _switches() == (False, False)
+            with card_float32(tf32=True):
+                assert _switches() == (True, True)
+            assert _switches() == (False, False)
+            pool.submit(other.__exit__, None, None, None).result()
+            assert _switches() == (False, False)
+    assert _switches() == switches
 
 
 @pytest.mark.skipif(not hasattr(torch.backends, "fp32_precision"), reason="PyTorch has had the newer names since 2.9")
