@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, overload
 
 import torch
-from huggingface_hub import ModelCard, ModelCardData, ModelHubMixin, hf_hub_download
+from huggingface_hub import HfApi, ModelCard, ModelCardData, ModelHubMixin, hf_hub_download
 from huggingface_hub.utils import EntryNotFoundError  # type: ignore[attr-defined]  # 0.24 has it nowhere else
-from PIL.Image import Image
+from PIL import Image
 from torch import nn
 
 from stylegan_torch.drawing.devices import has_fast_form, usable_device
@@ -32,6 +32,7 @@ from stylegan_torch.drawing.images import save_png, to_pil
 from stylegan_torch.drawing.sheets import Sheet
 from stylegan_torch.errors import CheckpointError, StyleGANError
 from stylegan_torch.files import checkpoint
+from stylegan_torch.files.atomic import new_file
 from stylegan_torch.files.checkpoint import ROLES, Checkpoint
 from stylegan_torch.files.plain_json import parse, plain
 from stylegan_torch.networks.interface import Discriminator, Generator
@@ -43,6 +44,7 @@ __all__ = ["Licence", "PretrainedNetworks"]
 
 WEIGHTS = "model.safetensors"
 _CONFIG = "config.json"
+_CARD = "README.md"
 _SAMPLES = "samples.png"
 _FILES = (WEIGHTS, *(f"model.{role}.safetensors" for role in ROLES))
 _TEMPLATE = (Path(__file__).parent / "model_card.md").read_text(encoding="utf-8")
@@ -171,11 +173,16 @@ class PretrainedNetworks(ModelHubMixin):
         return self.checkpoint.network(role).to(self.device)
 
     def push_to_hub(self, repo_id: str, *, model_card_kwargs: Mapping[str, Any] | None = None, **settings: Any) -> str:
-        """Upload the files, and a model card if there is none; `settings` are those of the mixin.
+        """Upload the files, and a model card if the repository has none; `settings` are those of the mixin.
 
         Returns:
             The address of the commit.
         """
+        api = HfApi(token=settings.get("token"))
+        repo_id = repo_id if "/" in repo_id else f"{api.whoami()['name']}/{repo_id}"
+        if api.file_exists(repo_id, _CARD, revision=settings.get("branch")):
+            given = settings.get("ignore_patterns") or []
+            settings["ignore_patterns"] = [*([given] if isinstance(given, str) else given), _CARD]
         about = {"repo_id": repo_id, **(model_card_kwargs or {})}
         return super().push_to_hub(repo_id, model_card_kwargs=about, **settings)
 
@@ -217,21 +224,31 @@ class PretrainedNetworks(ModelHubMixin):
 
     def _save_pretrained(self, save_directory: Path) -> None:
         files = _files_of(self.checkpoint)
-        for name in {*_FILES, _SAMPLES} - set(files.values()):
-            (save_directory / name).unlink(missing_ok=True)  # of what was saved there before
-        for role, name in files.items():
+        for role, name in sorted(files.items(), key=lambda item: item[1] == WEIGHTS):  # see `_check_whole`
             one = replace(self.checkpoint, networks={role: self.checkpoint.networks[role]})
             checkpoint.write(save_directory / name, one, force=True)
+        for name in set(_FILES) - set(files.values()):
+            (save_directory / name).unlink(missing_ok=True)  # of what was saved there before
+        self._save_samples(save_directory / _SAMPLES, files)
         configs = {role: config_to_json(net.config) for role, net in self.checkpoint.networks.items()}
         content = {"library": "stylegan-torch", "files": files, "licence": asdict(self.licence), "configs": configs}
-        (save_directory / _CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        with new_file(save_directory / _CONFIG, force=True) as file:
+            file.write((json.dumps(content, indent=2) + "\n").encode())
+
+    def _save_samples(self, path: Path, files: Mapping[str, str]) -> None:
+        """Write sample pictures, if any can be drawn, in the place of earlier ones; another's file stays."""
+        self._sampled = False
+        if path.exists():
+            if not _is_sheet(path):
+                return
+            path.unlink()
         sheet = self._sheet()
-        self._sampled = sheet is not None
         if sheet:
             about = {"seeds": f"0-{_COUNT - 1}", "network": {"name": files[str(self._draws())]}}
-            save_png(save_directory / _SAMPLES, sheet, about, force=True)
+            save_png(path, sheet, about)
+            self._sampled = True
 
-    def _sheet(self) -> Image | None:
+    def _sheet(self) -> Image.Image | None:
         """Return a few pictures side by side, None if no network can draw any: there is none, or it has NaN in it."""
         try:
             G = self.network(str(self._draws()))
@@ -251,6 +268,16 @@ def _files_of(networks: Checkpoint) -> dict[str, str]:
     """Return the names of files by the roles of networks; the first that draws has the plain name."""
     first = min(networks.networks, key=ROLES.index, default=None)
     return {role: WEIGHTS if role == first else f"model.{role}.safetensors" for role in networks.networks}
+
+
+def _is_sheet(path: Path) -> bool:
+    """Return whether a file is a sheet of samples: it says what its seeds are, as no other picture of ours does."""
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            about = json.loads(image.info.get("stylegan-torch", "{}"))
+    except (OSError, ValueError, SyntaxError, RecursionError, Image.DecompressionBombError):
+        return False
+    return isinstance(about, dict) and about.get("seeds") == f"0-{_COUNT - 1}"
 
 
 def _download(repository: str, name: str, **settings: Any) -> Path:
@@ -279,6 +306,7 @@ def _config_of(fetch: _Fetch, place: str) -> tuple[dict[str, str], Licence]:
     """Return the files by role, none of a repository of 0.1.0, and the licence."""
     try:
         path = fetch(_CONFIG)
+        _check_whole(path)
         text = path.read_text(encoding="utf-8") if path.exists() else "{}"
     except EntryNotFoundError:
         return {}, Licence()
@@ -293,6 +321,15 @@ def _config_of(fetch: _Fetch, place: str) -> tuple[dict[str, str], Licence]:
         return files, Licence(**licence)
     except (CheckpointError, ValueError, TypeError) as error:
         raise CheckpointError(f"{_CONFIG} is damaged ({error})", place) from error
+
+
+def _check_whole(config: Path) -> None:
+    """Raise CheckpointError if a save did not come to its end, as that writes the config last.
+
+    Before, the first network comes after the others and before old ones go: alone it is a repository of 0.1.0.
+    """
+    if not config.exists() and any((config.parent / name).exists() for name in _FILES[1:]):
+        raise CheckpointError(f"{_CONFIG} is missing beside several networks: save them again", config.parent)
 
 
 def _read(fetch: _Fetch, files: Mapping[str, str], roles: Sequence[str] | None, place: str) -> Checkpoint:

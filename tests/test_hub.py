@@ -6,8 +6,9 @@ import json
 import re
 import shutil
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -219,8 +220,67 @@ def test_without_the_internet_the_cache_is_read(hub: Hub, tmp_path: Path) -> Non
         read(roles=["G_ema"])
 
 
-def test_push_to_hub_uploads_what_a_folder_holds(monkeypatch: pytest.MonkeyPatch) -> None:
-    uploads = []
+class BrokenOffError(Exception):
+    """What stops a save."""
+
+
+@pytest.mark.parametrize("before", [None, "ada.pkl", "version1.safetensors"])
+@pytest.mark.parametrize("roles", [("G_ema", "G", "D"), ("G_ema",)])
+def test_a_save_that_fails_reads_as_none_or_as_all_that_was_to_be_saved(
+    before: str | None, roles: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = converter.load(DATA / "ada.pkl")
+    networks = PretrainedNetworks(checkpoint.Checkpoint({role: stored.networks[role] for role in roles}))
+    write = checkpoint.write
+
+    def save(fails_at: int) -> Path:
+        folder = tmp_path / str(fails_at)
+        folder.mkdir()
+        if before == "ada.pkl":
+            PretrainedNetworks(stored).save_pretrained(folder)
+        elif before:
+            shutil.copy(DATA / before, folder / "model.safetensors")
+        step = iter(range(10))
+
+        def stepped(work: Callable[..., None]) -> Callable[..., None]:
+            def run(*args: Any, **settings: Any) -> None:
+                if next(step) == fails_at:
+                    raise BrokenOffError
+                work(*args, **settings)
+
+            return run
+
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoint, "write", stepped(write))
+            patch.setattr(PretrainedNetworks, "_save_samples", stepped(lambda self, path, files: None))
+            with pytest.raises(BrokenOffError):
+                networks.save_pretrained(folder)
+        return folder
+
+    for fails_at in range(1, len(roles) + 1):
+        folder = save(fails_at)
+        if len(roles) == 1:
+            assert list(PretrainedNetworks.from_pretrained(folder).checkpoint.networks) == ["G_ema"]
+        else:
+            with pytest.raises(
+                CheckpointError, match=r"config\.json is missing beside several networks: save them again"
+            ):
+                PretrainedNetworks.from_pretrained(folder)
+
+
+def test_pictures_of_others_stay(tmp_path: Path) -> None:
+    networks = PretrainedNetworks(converter.load(DATA / "ada.pkl"))
+    Image.new("RGB", (3, 3)).save(tmp_path / "samples.png")
+    theirs = (tmp_path / "samples.png").read_bytes()
+    networks.save_pretrained(tmp_path)
+    assert (tmp_path / "samples.png").read_bytes() == theirs
+    assert "samples" not in (tmp_path / "README.md").read_text()
+
+
+@pytest.mark.parametrize("patterns", [None, "*.txt", ["*.txt"]])
+def test_push_to_hub_uploads_what_a_folder_holds(patterns: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    uploads: list[tuple[str, list[str]]] = []
+    there: set[tuple[str, str]] = set()
 
     class Api:
         def __init__(self, token: str | None = None) -> None:
@@ -229,13 +289,28 @@ def test_push_to_hub_uploads_what_a_folder_holds(monkeypatch: pytest.MonkeyPatch
         def create_repo(self, repo_id: str, **_: object) -> types.SimpleNamespace:
             return types.SimpleNamespace(repo_id=repo_id)
 
-        def upload_folder(self, *, repo_id: str, folder_path: Path, **_: object) -> str:
+        def whoami(self) -> dict[str, str]:
+            return {"name": "me"}
+
+        def file_exists(self, repo_id: str, filename: str, *, revision: str | None = None) -> bool:
+            assert revision is None
+            return (repo_id, filename) in there
+
+        def upload_folder(
+            self, *, repo_id: str, folder_path: Path, ignore_patterns: str | list[str] | None = None, **_: object
+        ) -> str:
             assert PretrainedNetworks.from_pretrained(folder_path).network().z_dim == 16
             assert f'from_pretrained("{repo_id}", roles' in (folder_path / "README.md").read_text()
-            uploads.append((repo_id, sorted(path.name for path in folder_path.iterdir())))
+            names = sorted(path.name for path in folder_path.iterdir())
+            ignored = [ignore_patterns] if isinstance(ignore_patterns, str) else ignore_patterns or []
+            sent = [name for name in names if not any(fnmatch(name, pattern) for pattern in ignored)]
+            uploads.append((repo_id, sent))
+            there.update((repo_id, name) for name in sent)
             return "done"
 
     monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", Api)
+    monkeypatch.setattr("stylegan_torch.hub.HfApi", Api)
     networks = PretrainedNetworks(converter.load(DATA / "ada.pkl"))
-    assert networks.push_to_hub("me/faces", token="secret") == "done"
-    assert uploads == [("me/faces", FILES)]
+    for name in ("me/faces", "faces"):  # the second finds the card of the first
+        assert networks.push_to_hub(name, token="secret", ignore_patterns=patterns) == "done"
+    assert uploads == [("me/faces", FILES), ("me/faces", [name for name in FILES if name != "README.md"])]

@@ -17,10 +17,20 @@ def network_file(name: str, links: Path) -> Path:
     """Return the file of a repository of the Hub, or of a folder, under a name by which visitors can tell it."""
     if Path(name).is_file():
         return Path(name)
-    found = Path(name, WEIGHTS) if Path(name).is_dir() else Path(hf_hub_download(name, WEIGHTS))
+    found = Path(name, WEIGHTS) if Path(name).is_dir() else downloaded(name)
     link = links / f"{Path(name).name}.safetensors"
+    if link.is_symlink():
+        link = links / f"{name.strip('/').replace('/', '--')}.safetensors"
     link.symlink_to(found.resolve())
     return link
+
+
+def downloaded(name: str) -> Path:
+    """Return the file of a repository of the Hub; ends the program with a line if it cannot be had."""
+    try:
+        return Path(hf_hub_download(name, WEIGHTS))
+    except (OSError, ValueError) as error:
+        sys.exit(f"Error: cannot get {WEIGHTS} of {name}: {' '.join(str(error).split())}")
 
 
 def arguments(environment: Mapping[str, str]) -> list[str]:
@@ -31,7 +41,7 @@ def arguments(environment: Mapping[str, str]) -> list[str]:
     told += ["--allow-host", host, "--allow-frame", "https://huggingface.co"] if host else []
     told += ["--port", environment["PORT"]] if "PORT" in environment else []
     told += [] if environment.get("STYLEGAN_TORCH_AUTH") else ["--no-auth"]
-    for name in environment.get("NETWORKS", "").split():
+    for name in dict.fromkeys(environment.get("NETWORKS", "").split()):
         told += ["--network", str(network_file(name, links))]
     return told
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import copy
 import hashlib
 import secrets
@@ -26,6 +25,7 @@ from stylegan_torch.explorer.jobs import SECONDS, Line, Tell, framed
 from stylegan_torch.explorer.shelf import digest_of
 from stylegan_torch.explorer.states import Base, Request
 from stylegan_torch.explorer.studio import Studio
+from stylegan_torch.pictures.decode import DataError
 
 MOST_STEPS = 2000
 MOST_POINTS = 20
@@ -115,7 +115,7 @@ class Dragger:
         moves = tuple(_move(each) for each in items("Points", fields["points"], MOST_POINTS))
         if not moves:
             raise FieldError("Points", None, "at least one, and where it shall be")
-        mask = None if fields["mask"] is None else _decoded(fields["mask"])
+        mask = None if fields["mask"] is None else _read_mask(fields["mask"])
         steps = whole("Steps", fields["steps"], low=1, high=MOST_STEPS)
         rate = number("Pull", fields["learning_rate"], low=1e-5, high=1)
         request = self._studio.read(fields["state"])
@@ -146,7 +146,7 @@ class Dragger:
         if job:
             job.ended.set()
 
-    def _work(self, job: Job, tell: Tell) -> None:
+    def _work(self, job: Job, tell: Tell) -> bytes | None:
         renderer, kept = self._studio.renderer_of(job.request), self._begun(job)
         drag = kept.drag
         if drag.arrived:
@@ -154,8 +154,8 @@ class Dragger:
         for moment in _in_time(drag, job):
             tell(framed("progress", _about(moment), renderer.glimpse(drag.latents())))
         if job.stopped.is_set():
-            return
-        tell(framed("found", {**_about(drag.now), **self._take(job, kept)}))
+            return None
+        return framed("found", {**_about(drag.now), **self._take(job, kept)})
 
     def _begun(self, job: Job) -> Kept:
         """Return a drag to go on with, or a new one."""
@@ -257,11 +257,23 @@ def _four(value: object) -> list[object]:
     return value
 
 
-def _decoded(value: object) -> bytes:
+def _read_mask(value: object) -> bytes:
+    """Return the content of a picture file.
+
+    Raises:
+        StyleGANError: if it is none.
+    """
+    if not isinstance(value, str):
+        raise FieldError("Mask", value, "a picture file in base64")
     try:
-        return base64.b64decode(value, validate=True) if isinstance(value, str) else b""
-    except (binascii.Error, ValueError) as error:
+        content = base64.b64decode(value, validate=True)
+    except ValueError as error:
         raise FieldError("Mask", value, "a picture file in base64") from error
+    try:
+        mask_from(content)
+    except DataError as error:
+        raise StyleGANError(f"Mask: it {error}") from error
+    return content
 
 
 def _mask_name(mask: bytes) -> str:

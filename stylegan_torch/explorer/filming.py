@@ -138,6 +138,9 @@ class Filmer:
         except ValueError as error:
             raise FieldError("Frames a second", fps, "what a GIF can have: 50 at most") from error
         job = Job(read_film(self._studio, asked["film"]), suffix, fps)
+        keys = len(job.film.keys)
+        if keys > job.frames:
+            raise StyleGANError(f"Film: {keys} pictures to go through are more than {job.frames} frames can show")
         G = self._renderer(job).G
         most = MOST_PIXELS // G.img_resolution**2 if suffix == ".gif" else MOST_FRAMES
         if job.frames > min(most, MOST_FRAMES):
@@ -154,11 +157,12 @@ class Filmer:
         """
         return self._line.frames(partial(self._work, job), job.stopped)
 
-    def _work(self, job: Job, tell: Tell) -> None:
+    def _work(self, job: Job, tell: Tell) -> bytes | None:
         file = self.file(job, tell)
-        if file:
-            about = {"name": file.name, "commands": commands(self._studio, job, file.name)}
-            tell(framed("film", about, file.content))
+        if file is None:
+            return None
+        about = {"name": file.name, "commands": commands(self._studio, job, file.name)}
+        return framed("film", about, file.content)
 
     def file(self, job: Job, tell: Tell = lambda message: None) -> File | None:
         """Return a film, telling how far it is; None if it was stopped.

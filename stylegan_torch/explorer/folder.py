@@ -94,11 +94,11 @@ def page_files(
     renderer = studio.renderer(str(facts["network"]))
     files = {"network/mapping.onnx": models.mapping, "network/synthesis.onnx": models.synthesis}
     files["network/tables.safetensors"] = safetensors.numpy.save(_tables(renderer, studio.directions))
+    if noise := {f"noise{i}": each.cpu().numpy() for i, each in enumerate(renderer.G.synthesis.noise_buffers())}:
+        files["network/noise.safetensors"] = safetensors.numpy.save(noise)
     about = _about(facts, renderer.G, models, origin, seeds)
     about |= {"bytes": sum(map(len, files.values())), "runtime": sorted(runtime)}
     files |= {"index.html": _index(), "network.json": json.dumps(about).encode()}
-    if noise := {f"noise{i}": each.cpu().numpy() for i, each in enumerate(renderer.G.synthesis.noise_buffers())}:
-        files["network/noise.safetensors"] = safetensors.numpy.save(noise)
     for path in sorted(each for each in PAGE.rglob("*") if each.is_file()):
         name = path.relative_to(PAGE).as_posix()
         if name != "index.html" and name not in SERVERS:

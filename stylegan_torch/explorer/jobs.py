@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from stylegan_torch.drawing.images import Picture
 from stylegan_torch.errors import StyleGANError
@@ -20,6 +21,8 @@ SECONDS = 600.0
 SHOWN = 0.4
 """Seconds between the pictures of a job."""
 Tell = Callable[[bytes], None]
+Work = Callable[[Tell], bytes | None]
+"""Tells how far it is, and returns what comes last; None if it was stopped."""
 
 
 class Line:
@@ -27,7 +30,7 @@ class Line:
 
     def __init__(self) -> None:
         self._worker = ThreadPoolExecutor(1, "working")
-        self._jobs: set[int] = set()
+        self._jobs: set[threading.Event] = set()
 
     def check(self) -> None:
         """Raise StyleGANError if too many wait."""
@@ -35,34 +38,52 @@ class Line:
             raise StyleGANError("too many jobs are waiting: try again later")
 
     async def frames(
-        self, work: Callable[[Tell], None], stopped: threading.Event, first: Iterable[bytes] = ()
+        self, work: Work, stopped: threading.Event, first: Iterable[bytes] = ()
     ) -> AsyncGenerator[bytes, None]:
-        """Give frames, each after its length in four bytes: the first ones, then what `work` tells, until it is done.
+        """Give frames, each after its length in four bytes: the first ones, those that `work` tells, and its last.
 
-        Of an error comes {"kind": "error", …}. `stopped` is set when nobody listens any more.
+        Whoever reads slowly gets the newest that was told, as nothing older is kept. Of an error comes
+        {"kind": "error", …}. `stopped` is set when nobody listens any more.
         """
-        loop, said = asyncio.get_running_loop(), asyncio.Queue[bytes | None]()
+        loop, news, fresh = asyncio.get_running_loop(), deque[bytes](maxlen=1), asyncio.Event()
+        job: Future[bytes | None] | None = None
 
-        def tell(message: bytes | None) -> None:
+        def wake() -> None:
             if not stopped.is_set():
-                loop.call_soon_threadsafe(said.put_nowait, message)
+                loop.call_soon_threadsafe(fresh.set)
+
+        def tell(message: bytes) -> None:
+            news.append(message)
+            wake()
+
+        def over(_: Future[bytes | None]) -> None:
+            self._jobs.discard(stopped)
+            wake()
 
         try:
-            self.check()
-            others = len(self._jobs)
-            self._jobs.add(id(stopped))
             for each in first:
                 yield each
+            self.check()
+            others = len(self._jobs)
+            self._jobs.add(stopped)
+            job = self._worker.submit(_safely, work, stopped, tell)
+            job.add_done_callback(over)
             if others:
                 yield framed("progress", {"line": "Waiting for the jobs of others …", "share": 0})
-            self._worker.submit(_safely, work, stopped, tell).add_done_callback(lambda _: tell(None))
-            while (message := await said.get()) is not None:
-                yield message
+            while news or not job.done():
+                if news:
+                    yield news.pop()
+                else:
+                    await fresh.wait()
+                    fresh.clear()
+            if last := job.result():
+                yield last
         except StyleGANError as error:
             yield _problem(error)
         finally:
             stopped.set()
-            self._jobs.discard(id(stopped))
+            if job:
+                job.cancel()  # if it waits still: others need not wait for its turn
 
 
 def framed(kind: str, about: Mapping[str, object], picture: Picture | bytes | None = None) -> bytes:
@@ -72,13 +93,13 @@ def framed(kind: str, about: Mapping[str, object], picture: Picture | bytes | No
     return len(content).to_bytes(4, "big") + content
 
 
-def _safely(work: Callable[[Tell], None], stopped: threading.Event, tell: Tell) -> None:
+def _safely(work: Work, stopped: threading.Event, tell: Tell) -> bytes | None:
     if stopped.is_set():
-        return
+        return None
     try:
-        work(tell)
+        return work(tell)
     except Exception as error:  # the visitor's roof
-        tell(_problem(error))
+        return _problem(error)
 
 
 def _problem(error: Exception) -> bytes:

@@ -88,10 +88,9 @@ class Projector:
         aim = framed("target", {"line": job.target.story}, job.target.picture)
         return self._line.frames(partial(self._work, job), job.stopped, [aim])
 
-    def _work(self, job: Job, tell: Tell) -> None:
+    def _work(self, job: Job, tell: Tell) -> bytes | None:
         latents = self._found(job, tell)
-        if latents is not None:
-            tell(framed("found", self._take(job, latents)))
+        return None if latents is None else framed("found", self._take(job, latents))
 
     def _found(self, job: Job, tell: Tell) -> Latents | None:
         """Project, showing how far it is; returns None if it was stopped."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -87,10 +87,14 @@ class Renderer:
 
     def compose(self, picture: Composition) -> Latents:
         """Return the latents of a composition; see `Composer.compose`."""
-        for move in picture.moves:
-            self.directions(move.directions)
+        self._find([picture])
         with self._lock:
             return self.composer.compose(picture)
+
+    def _find(self, pictures: Iterable[Composition]) -> None:
+        """Find what pictures move along, while others draw."""
+        for name in dict.fromkeys(move.directions for picture in pictures for move in picture.moves):
+            self.directions(name)
 
     def directions(self, name: str) -> Directions:
         """Return directions of the network; see `Composer.directions`. Others draw while they are found."""
@@ -178,6 +182,7 @@ class Renderer:
 
     def moment(self, way: Way, turn: float) -> Picture:
         """Return the picture [H, W, C] of a way after a share of it, or a small one if that would take long."""
+        self._find(way.pictures)
         with self._lock:
             cell = self._cells(way)
         noise = tuple(cell.noise(turn)) if cell.noise else ()
@@ -185,6 +190,7 @@ class Renderer:
 
     def film(self, way: Way, frames: int) -> Iterator[Picture]:
         """Yield the pictures [H, W, C] of a way, once around, as `stylegan film` draws them."""
+        self._find(way.pictures)
         with self._lock:
             pictures = draw_loops(self._drawer, [self._cells(way)], columns=1, frames=frames)
         while True:

@@ -64,6 +64,10 @@ def _stroke(page: Any, start: tuple[float, float], end: tuple[float, float]) -> 
     page.mouse.up()
 
 
+_PATHS = (((10, 10), (10, 30)), ((54, 10), (54, 30)))
+_ALPHA = "([x, y]) => document.querySelector('.veil').getContext('2d').getImageData(x, y, 1, 1).data[3]"
+
+
 def _label(page: Any, kind: str) -> str:
     return str(page.locator(f".handle.{kind}").first.get_attribute("aria-label"))
 
@@ -85,6 +89,8 @@ def test_by_mouse(url: str, browser: Any, tmp_path: Path, monkeypatch: pytest.Mo
         assert f"--mask {mask.value.suggested_filename} --steps 1 " in _commands(page, "stylegan drag")
         page.click("#drag-play")
         page.locator("#drag-line", has_text="Step").wait_for()
+        page.locator(".handle.at").press("Delete")
+        assert page.locator(".handle.at").count() == 1
         page.get_by_role("button", name="Stop").click()
         page.get_by_role("button", name="Play").wait_for()
         commands = _commands(page, "--seed 0 ")
@@ -137,6 +143,10 @@ def test_by_keyboard(url: str, browser: Any) -> None:
         page.locator("#drag-brush").press("ArrowLeft")
         page.locator(".handle.at").press("Delete")
         assert page.locator(".handle").count() == 0
+        page.locator("#panel").press("f")
+        page.locator(".veil").wait_for(state="hidden")
+        page.keyboard.press("Escape")
+        page.locator(".veil").wait_for()
 
 
 @pytest.mark.long
@@ -152,6 +162,20 @@ def test_by_touch(url: str, browser: Any) -> None:
         page.locator("#drag-step").tap()
         assert "--points 26" in _commands(page, "stylegan drag")
         assert page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
+@pytest.mark.long
+def test_a_second_finger_paints_nothing(url: str, browser: Any) -> None:
+    with visiting(browser, url, has_touch=True) as page:
+        _open(page, "Brush")
+        page.locator("#brush-size").fill("5")
+        fingers = page.context.new_cdp_session(page)
+        first, second = ([dict(zip("xy", _at(page, *place), strict=True)) for place in places] for places in _PATHS)
+        for kind, i, hands in (("touchStart", 0, 1), ("touchStart", 0, 2), ("touchMove", 1, 2), ("touchEnd", 0, 0)):
+            points = [{**each[i], "id": number} for number, each in enumerate((first, second)[:hands])]
+            fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        veiled = [page.evaluate(_ALPHA, place) for place in ([10, 20], [32, 20], [54, 20])]
+        assert [each > 0 for each in veiled] == [False, True, True]
 
 
 def test_layers_are_looked_into_and_bent(url: str, browser: Any) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shlex
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +72,24 @@ def _page(folder: Path, network: Path, *options: str) -> Iterator[str]:
     assert written.exit_code == 0, written.output
     with hosting(folder) as url:
         yield url
+
+
+def _compares_pictures(page: Any) -> None:
+    """Try what a card's pictures are tried by, on the processor."""
+    script = """async () => {
+      const { Drawer, Loader } = await import('./page/engines/drawer.js');
+      const base = new URL('.', document.baseURI);
+      const about = { ...await (await fetch('network.json')).json(), runtime: [] };
+      const loader = new Loader(new URL('network/', base), about.bytes, () => {});
+      const [tables, maps] = [await loader.tables('tables.safetensors'), await loader.tables('noise.safetensors')];
+      const [mapping, synthesis] = [await loader.bytes('mapping.onnx'), await loader.bytes('synthesis.onnx')];
+      const drawer = await Drawer.open(about, base, { mapping, synthesis });
+      const noise = about.noise.map((_, i) => maps[`noise${i}`].values);
+      const check = tables.check.values;
+      const other = check.with(5, (check[5] + 128) % 256);
+      return [await drawer.drawsAlike(check, noise), await drawer.drawsAlike(other, noise)];
+    }"""
+    assert page.evaluate(script) == [True, False]
 
 
 def _finished(page: Any, *words: str) -> str:
@@ -196,6 +216,16 @@ def test_the_page_draws_as_pytorch_does_and_asks_for_nothing_elsewhere(
         assert page.locator("#again .note").text_content() == "on a command line, to within 1 of 255"
         command = _goes_to(page, STATE, "--noise-seed 11 ")
         _can_be_made_again(page, command, tmp_path, monkeypatch)
+        assert page.locator("#status").text_content() == ""
+        _compares_pictures(page)
+    with hosting(tmp_path / "page") as url:
+        about = tmp_path / "page" / "network.json"
+        about.write_text("<!doctype html>")
+        with visiting(browser, url) as page:
+            page.locator("#status.wrong", has_text="network.json is damaged, or another file").wait_for()
+        about.unlink()
+        with visiting(browser, url, expected="404") as page:
+            page.locator("#status.wrong", has_text="network.json does not come: 404").wait_for()
 
 
 @pytest.mark.long
@@ -232,15 +262,14 @@ def test_networks_of_all_kinds(
 def _modules(browser: Any, folder: Path) -> Iterator[Any]:
     """Give an empty page on a host that has the engine's modules."""
     (folder / "blank.html").write_text("<!doctype html><title>blank</title><link rel='icon' href='data:,'>")
-    for name in ("random.js", "way.js"):
-        (folder / name).write_bytes((PAGE / "engines" / name).read_bytes())
+    shutil.copytree(PAGE, folder / "page")
     with hosting(folder) as url, visiting(browser, f"{url}blank.html", prefix=url) as page:
         yield page
 
 
 def test_random_numbers_are_those_of_numpy_and_pytorch(browser: Any, tmp_path: Path) -> None:
     draw = """async ([name, seed, counts]) => {
-      const { [name]: Generator } = await import('/random.js');
+      const { [name]: Generator } = await import('/page/engines/random.js');
       const generator = new Generator(seed);
       return counts.map((count) => [...generator.randn(count)]);
     }"""
@@ -257,10 +286,12 @@ def test_random_numbers_are_those_of_numpy_and_pytorch(browser: Any, tmp_path: P
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_films_go_the_way_of_the_library(browser: Any, tmp_path: Path, count: int) -> None:
     ws, noise = torch.randn(count, 3, 4), [torch.randn(count, 1, 2, 3), torch.randn(count, 1, 4, 4)]
+    if count > 1:
+        noise[0][1], noise[1][1] = 0, -noise[1][0]
     starts = [0.0, 0.1, 0.3, 0.35, 0.9][:count]
     times = [0.0, 0.05, 0.3, 0.33, 0.62, 0.95]
     script = """async ([latents, starts, easing, times]) => {
-      const { Way } = await import('/way.js');
+      const { Way } = await import('/page/engines/way.js');
       const array = (values) => Float32Array.from(values);
       const all = latents.map(({ ws, noise }) => ({ ws: array(ws), noise: noise.map(array), own: true }));
       const way = new Way(all, starts, easing);
@@ -277,7 +308,72 @@ def test_films_go_the_way_of_the_library(browser: Any, tmp_path: Path, count: in
                 at = moved(torch.tensor([time]))
                 assert torch.allclose(torch.tensor(theirs), spline(ws)(at).flatten(), atol=1e-5)
                 for ours, each in zip(noise_arcs(noise)(float(at)), maps, strict=True):
-                    assert torch.allclose(torch.tensor(each), ours.flatten(), atol=1e-5)
+                    assert torch.allclose(torch.tensor(each, dtype=torch.float32), ours.flatten(), atol=1e-5)
+
+
+def test_films_keep_the_stored_noise_if_a_key_frame_has_it(browser: Any, tmp_path: Path) -> None:
+    script = """async () => {
+      const { Way } = await import('/page/engines/way.js');
+      const key = (own, ...noise) => ({ ws: new Float32Array(4), noise: [Float32Array.from(noise)], own });
+      const way = new Way([key(true, 1, 2), key(false, 3, 4), key(true, 5, 6)], [0, 0.3, 0.6], 'linear');
+      return [0, 0.2, 0.4, 0.9].map((time) => [...way.at(time).noise[0]]);
+    }"""
+    with _modules(browser, tmp_path) as page:
+        assert page.evaluate(script) == [[3, 4]] * 4
+
+
+def test_a_slow_picture_still_belongs_to_its_wish(browser: Any, tmp_path: Path) -> None:
+    script = """async () => {
+      globalThis.Worker = class {
+        postMessage({ play, id }) {
+          if (play) setTimeout(() => this.onmessage({ data: { kind: 'frame', id, whole: false } }));
+        }
+      };
+      const { openOnnx } = await import('/page/engines/onnx.js');
+      const engine = await openOnnx(new URL('/network.json', location));
+      const seen = [];
+      const all = new Promise((done) => engine.addEventListener('frame', ({ detail }) => {
+        if (seen.push(detail.at) === 200) done(seen);
+      }));
+      for (let at = 0; at < 200; at += 1) engine.play({ keys: [], easing: 'linear' }, at);
+      return all;
+    }"""
+    (tmp_path / "network.json").write_text(json.dumps({"facts": {}}))
+    with _modules(browser, tmp_path) as page:
+        assert page.evaluate(script) == list(range(200))
+
+
+def test_latents_are_read_as_numpy_writes_them(browser: Any, tmp_path: Path) -> None:
+    script = """async (files) => {
+      const { latentsOf } = await import('/page/engines/latents.js');
+      const about = { num_ws: 3, w_dim: 4, noise: [] };
+      const read = ([name, bytes]) => latentsOf(new File([Uint8Array.from(bytes)], name), about);
+      return Promise.all(files.map((each) => read(each).then(({ ws }) => [...ws], ({ message }) => message)));
+    }"""
+    ws = np.arange(12, dtype=np.float32).reshape(1, 3, 4)
+    arrays = {"ws": ws, "mask": ws > 2, "half": ws.astype("<f2")}
+    files = [("a.npy", _npy(ws)), ("a.npz", _npz(**arrays)), ("b.npy", _npy(ws.astype("<f2")))]
+    files += [("c.npy", _npy(np.asfortranarray(ws))), ("d.npy", b"\x93NUMPY")]
+    with _modules(browser, tmp_path) as page:
+        read = page.evaluate(script, [[name, list(content)] for name, content in files])
+    assert read[:2] == [ws.ravel().tolist()] * 2
+    assert read[2:] == [
+        "Latents: b.npy has ws of type <f2",
+        "Latents: c.npy has ws of type <f4 in Fortran order",
+        "Latents: d.npy is damaged, or not a file of latents (.npz)",
+    ]
+
+
+def _npy(array: np.ndarray[Any, Any]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+def _npz(**arrays: np.ndarray[Any, Any]) -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    return file.getvalue()
 
 
 def _refusal(*arguments: object) -> str:

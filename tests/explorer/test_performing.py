@@ -76,12 +76,16 @@ def test_key_frames_become_a_film(page: Any, tmp_path: Path) -> None:
     page.get_by_role("button", name="Remove key frame 3").click()
     page.get_by_label("Seconds from key frame 1 to the next").fill("0.2")
     page.get_by_label("Seconds from key frame 2 to the next").fill("0.3")
+    page.click("#record")
     page.locator("#panel").press("p")
     page.get_by_role("img", name="A moment of the film").wait_for()
+    page.click("#record")
+    states = _download(page, page.get_by_role("button", name="Download the states of recording-1"), tmp_path)
+    assert len(json.loads(states.read_text())["films"]) == 1
     assert page.locator("#download-png").is_disabled()
     page.get_by_role("button", name="Go to key frame 2, the picture of seed 2, truncation 0.7").click()
     _settled(page, 2)
-    assert page.get_by_role("button", name="Play").is_visible()
+    assert page.get_by_role("button", name="Play", exact=True).is_visible()
     page.select_option("#film-format", ".gif")
     page.fill("#film-fps", "60")
     page.click("#film-make")
@@ -125,9 +129,11 @@ def test_what_one_does_is_recorded(page: Any, tmp_path: Path) -> None:
     page.set_input_files("#take-file", tmp_path / "walk.json")
     _settled(page, 4)
     page.get_by_role("button", name="Replay walk").wait_for()
-    (tmp_path / "other.json").write_text(json.dumps({**said, "shown": [{"at": 0, "film": 7, "turn": 0}]}))
-    page.set_input_files("#take-file", tmp_path / "other.json")
-    page.locator("#status", has_text="other.json is no recording from here.").wait_for()
+    wrongs: list[dict[str, object]] = [{"film": 7, "turn": 0}, {"film": "length", "turn": 0}, {"state": "x"}]
+    for i, wrong in enumerate(wrongs):
+        (tmp_path / f"other{i}.json").write_text(json.dumps({**said, "shown": [{"at": 0, **wrong}]}))
+        page.set_input_files("#take-file", tmp_path / f"other{i}.json")
+        page.locator("#status", has_text=f"other{i}.json is no recording from here.").wait_for()
 
 
 @pytest.mark.long  # test_blends.py stands for it
@@ -172,6 +178,13 @@ def test_messages_move_every_control(url: str, port: int, browser: Any) -> None:
         assert page.input_value("#seed") == "7"
 
 
+_REMEMBERED = """async () => {
+  const { key } = await (await fetch('about')).json();
+  localStorage.setItem(`studio-live-${key}`, JSON.stringify({ low: ['gone.npz', 0, 2], high: ['pca', 9999, 2] }));
+}"""
+"""As if there had been other directions once."""
+
+
 def test_it_wanders_and_follows_a_sound(url: str, browser: Any, tmp_path: Path) -> None:
     with wave.open(str(tmp_path / "drum.wav"), "wb") as file:
         file.setnchannels(1)
@@ -181,6 +194,9 @@ def test_it_wanders_and_follows_a_sound(url: str, browser: Any, tmp_path: Path) 
         loud = np.sin(2 * np.pi * 110 * times) * (times % 0.5 < 0.1)
         file.writeframes((loud * 30000).astype("<i2").tobytes())
     with visiting(browser, url, permissions=["microphone"]) as page:
+        _settled(page, 0)
+        page.evaluate(_REMEMBERED)
+        page.reload()
         _settled(page, 0)
         page.locator("#live summary").click()
         page.fill("[data-field=Wander] input[type=number]", "1")

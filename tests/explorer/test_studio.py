@@ -283,15 +283,15 @@ def test_what_is_overtaken_is_not_finished(small: Studio, monkeypatch: pytest.Mo
     renderer = small.renderer("small")
     begun, go_on = threading.Event(), threading.Event()
 
-    def held(latents: Any, overtaken: Callable[[], bool] = lambda: False) -> Any:
+    def held(latents: Any, overtaken: Callable[[], bool], picture: Any) -> Any:
         if not begun.is_set():
             begun.set()
             go_on.wait()
-        return draw(latents, overtaken)
+        return draw(latents, overtaken, picture)
 
     draw = renderer.draw
     monkeypatch.setattr(stream, "CALM", 0.0)
-    monkeypatch.setattr(renderer, "glimpse", draw)
+    monkeypatch.setattr(renderer, "glimpse", lambda latents, picture: draw(latents, picture=picture))
     monkeypatch.setattr(renderer, "draw", held)
 
     async def visit(page: Socket) -> None:

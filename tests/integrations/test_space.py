@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
+import itertools
 import json
 import re
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import requests
 
 import converter
 from tests import DATA, HOME
+from tests.tools.fake_hub import hub_of
 from tests.tools.served import serving
 
 SPACE = HOME / "integrations" / "space"
@@ -29,6 +34,43 @@ def test_its_files_fit_together() -> None:
     assert json.loads(steps[steps.index("CMD ") + 4 :]) == ["python", "app.py"]
     program = (SPACE / "app.py").read_text()
     assert all(name in program for name in re.findall(r"`([A-Z_]{6,})`", text) if name != "HF_TOKEN")
+
+
+@pytest.fixture
+def program() -> ModuleType:
+    """Return the Space's program as a module."""
+    pytest.importorskip("huggingface_hub")
+    spec = importlib.util.spec_from_file_location("space_app", SPACE / "app.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_repositories_of_one_name(program: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for owner in ("me", "you", "us"):
+        path = tmp_path / owner / "faces" / "model.safetensors"
+        path.parent.mkdir(parents=True)
+        path.write_text(owner)
+    told = program.arguments({"NETWORKS": "me/faces you/faces/ us/faces me/faces"})
+    files = [Path(value) for option, value in itertools.pairwise(told) if option == "--network"]
+    assert [file.name for file in files] == ["faces.safetensors", "you--faces.safetensors", "us--faces.safetensors"]
+    assert [file.read_text() for file in files] == ["me", "you", "us"]
+
+
+def test_what_the_hub_does_not_have_is_said_in_one_line(
+    program: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hub_of(tmp_path) as (address, _):
+        download = partial(program.hf_hub_download, endpoint=address, cache_dir=tmp_path / "cache")
+        monkeypatch.setattr(program, "hf_hub_download", download)
+        for name in ("me/nobody", "me/faces/more"):
+            with pytest.raises(SystemExit) as told:
+                program.network_file(name, tmp_path)
+            line = str(told.value.code)
+            assert line.startswith(f"Error: cannot get model.safetensors of {name}: ")
+            assert len(line.splitlines()) == 1
 
 
 def test_it_serves_the_page_as_the_hub_embeds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

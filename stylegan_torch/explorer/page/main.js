@@ -23,7 +23,11 @@ import { stateOfPicture } from './pictures.js';
 import { complete, readAddress, Store, written } from './state.js';
 import { Thumbnails } from './thumbnails.js';
 
-const engine = await chosenEngine();
+const engine = await chosenEngine().catch(({ message }) => {
+  byId('status').textContent = message;
+  byId('status').classList.add('wrong');
+  return new Promise(() => {}); // without an engine nothing goes on
+});
 const stage = new Stage();
 const store = new Store(readAddress(location.hash));
 const broughtFiles = new Map();
@@ -243,7 +247,7 @@ store.addEventListener('change', change);
 store.addEventListener('settled', buttons);
 engine.addEventListener('frame', frame);
 engine.addEventListener('controls', control);
-engine.addEventListener('problem', ({ detail }) => tell(`${detail.line}. The picture is the one before.`, detail.field));
+engine.addEventListener('problem', ({ detail }) => tell(stage.shown ? `${detail.line}. The picture is the one before.` : detail.line, detail.field));
 engine.addEventListener('away', ({ detail }) => tell(`${detail.reason || 'The server does not answer'}. Trying again …`));
 engine.addEventListener('loading', ({ detail }) => tell(`Loading the network: ${Math.round(100 * detail.share)} %`, null, false));
 engine.addEventListener('opened', () => tell(''));

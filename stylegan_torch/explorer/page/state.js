@@ -45,6 +45,9 @@ const isMove = (move, directions, index) => move.directions === directions && mo
 
 export const strengthOf = (state, directions, index) => state.moves.find((each) => isMove(each, directions, index))?.strength ?? 0;
 
+/** Whether a network has a direction. */
+export const hasDirection = (facts, directions, index) => facts.directions.some(({ name, count }) => name === directions && index < count);
+
 /** A state whose move along a direction has a strength; 0 takes it away. */
 export function moved(state, directions, index, strength) {
   const old = state.moves.find((each) => isMove(each, directions, index));

@@ -21,7 +21,7 @@ export class Composer {
   #kept = new Map();
   #noise = { key: null, maps: null };
 
-  /** Take what network.json says, the tables, and functions: (z, label) → w, and → the stored noise maps. */
+  /** Take what network.json says, the tables, a function (z, label) → w, and the stored noise maps, or null. */
   constructor(about, tables, map, stored) {
     this.#about = about;
     this.#tables = tables;
@@ -42,7 +42,7 @@ export class Composer {
     const own = await this.#noiseOf(picture, start.noise);
     const changed = picture.mixes.length > 0 || picture.moves.length > 0;
     const z = picture.base || changed ? null : this.z(picture.seed);
-    return { ws, shape: [1, rows, size], z, noise: own ?? await this.#stored(), own: own !== null };
+    return { ws, shape: [1, rows, size], z, noise: own ?? this.#stored, own: own !== null };
   }
 
   z(seed) {

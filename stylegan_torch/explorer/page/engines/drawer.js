@@ -29,12 +29,13 @@ export class Drawer {
     this.where = where;
   }
 
-  /** Open the models; `files` are their bytes, `tables` have a picture to compare with, `stored` gives the noise. */
+  /** Open the models; `files` are their bytes, `tables` have a picture to compare with, `stored` is the noise. */
   static async open(about, base, files, tables, stored) {
     if (about.runtime.includes(CARDS) && await hasCard()) {
       try {
         const drawer = await Drawer.#with(about, base, files, CARDS, 'webgpu');
-        if (await drawer.#drawsAlike(tables.check.values, await stored())) return drawer;
+        if (await drawer.drawsAlike(tables.check.values, stored).catch(() => false)) return drawer;
+        await drawer.#close();
       } catch {
         // Whatever it is that this card cannot do, the processor can.
       }
@@ -48,7 +49,18 @@ export class Drawer {
     ort.env.wasm.numThreads = globalThis.crossOriginIsolated ? Math.min(THREADS, navigator.hardwareConcurrency) : 1;
     ort.env.logLevel = 'error';
     const open = (model) => ort.InferenceSession.create(model, { executionProviders: [provider] });
-    return new Drawer(about, ort, { mapping: await open(files.mapping), synthesis: await open(files.synthesis) }, provider);
+    const drawer = new Drawer(about, ort, {}, provider);
+    try {
+      for (const model of ['mapping', 'synthesis']) drawer.#models[model] = await open(files[model]);
+      return drawer;
+    } catch (error) {
+      await drawer.#close();
+      throw error;
+    }
+  }
+
+  async #close() {
+    for (const session of Object.values(this.#models)) await session.release();
   }
 
   async #run(model, inputs) {
@@ -81,7 +93,7 @@ export class Drawer {
   }
 
   /** Return whether the picture of seed 0, not truncated, is as it was when the page was made. */
-  async #drawsAlike(check, noise) {
+  async drawsAlike(check, noise) {
     const { num_ws: rows, w_dim: size, z_dim: length } = this.about;
     const w = await this.map(new RandomState(0).randn(length), null);
     const ws = Float32Array.from({ length: rows * size }, (_, i) => w[i % size]);

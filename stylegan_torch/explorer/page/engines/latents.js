@@ -5,6 +5,7 @@ import { arraysOf, npzOf } from './npz.js';
 const NAMES = ['ws', 'w', 'dlatents'];
 const MOST = 1000;
 /** Rows of a file. */
+const NOISE = /^noise\d+$/;
 
 const wrong = (name, line) => new Problem({ line: `Latents: ${name} ${line}` });
 const floats = ({ values }) => Float32Array.from(values, Number);
@@ -13,16 +14,17 @@ const floats = ({ values }) => Float32Array.from(values, Number);
 export async function latentsOf(file, about) {
   let arrays;
   try {
-    arrays = await arraysOf(new Uint8Array(await file.arrayBuffer()));
+    arrays = await arraysOf(new Uint8Array(await file.arrayBuffer()), (each) => NAMES.includes(each) || NOISE.test(each));
   } catch {
     throw wrong(file.name, 'is damaged, or not a file of latents (.npz)');
   }
   const key = NAMES.find((each) => each in arrays);
   if (!key) throw wrong(file.name, `holds no ws, only ${Object.keys(arrays).join(', ') || 'nothing'}`);
+  for (const each of [key, ...Object.keys(arrays).filter((name) => NOISE.test(name))]) if (!arrays[each].values) throw wrong(file.name, `has ${each} of type ${arrays[each].type}`);
   const { num_ws: layers, w_dim: size } = about;
   const { ws, rows } = spread(file.name, arrays[key], key, layers, size);
   if (rows > MOST) throw wrong(file.name, `holds ${rows} latents; ${MOST} are the most that can be taken here`);
-  const maps = Object.keys(arrays).filter((each) => /^noise\d+$/.test(each)).length;
+  const maps = Object.keys(arrays).filter((each) => NOISE.test(each)).length;
   const noise = Array.from({ length: maps }, (_, i) => {
     const [height, width] = about.noise[i] ?? [];
     const array = arrays[`noise${i}`];

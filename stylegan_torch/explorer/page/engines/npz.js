@@ -2,12 +2,11 @@
 import { crc32, joined, through, utf8 } from './bytes.js';
 
 const TYPES = { '<f4': Float32Array, '<f8': Float64Array, '<i4': Int32Array, '<i8': BigInt64Array, '<u4': Uint32Array, '|u1': Uint8Array };
-const MAGIC = '\x93NUMPY';
 const MOST = 50_000_000;
 /** Bytes to which an entry may unpack. */
 
 const little = (size, ...numbers) => joined(...numbers.map((each) => Uint8Array.from({ length: size }, (_, i) => each / 2 ** (8 * i))));
-const latin = (bytes) => new TextDecoder('latin1').decode(bytes);
+const text = (bytes) => new TextDecoder().decode(bytes);
 
 /** Return an array {type, shape, values} as an .npy file; values are a typed array, or a text of type <U. */
 function npy({ type, shape, values }) {
@@ -35,23 +34,26 @@ export function npzOf(arrays) {
   return joined(...entries, directory, 'PK\x05\x06', little(2, 0, 0, list.length, list.length), little(4, directory.length, at), little(2, 0));
 }
 
-/** Return the array of an .npy file. */
+/** Return the array of an .npy file; its values are null if they are of a type that cannot be read here. */
 function ofNpy(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const wide = bytes[6] > 1;
   const start = (wide ? 12 : 10) + (wide ? view.getUint32(8, true) : view.getUint16(8, true));
-  const head = latin(bytes.subarray(wide ? 12 : 10, start));
-  const type = /'descr': '([^']+)'/.exec(head)[1];
+  const head = text(bytes.subarray(wide ? 12 : 10, start));
+  const order = head.includes("'fortran_order': True") ? ' in Fortran order' : '';
+  const type = (/'descr': '([^']+)'/.exec(head)?.[1] ?? 'records') + order;
   const shape = /'shape': \(([^)]*)\)/.exec(head)[1].split(',').filter((each) => each.trim()).map(Number);
-  if (type.startsWith('<U')) return { type, shape, values: '' };
-  if (!(type in TYPES) || head.includes("'fortran_order': True")) throw new TypeError(type);
+  if (!Object.hasOwn(TYPES, type)) return { type, shape, values: null };
   const count = shape.reduce((product, each) => product * each, 1);
   return { type, shape, values: new TYPES[type](bytes.slice(start).buffer, 0, count) };
 }
 
-/** Return the arrays of an .npz file by their names, or that of an .npy file as "ws"; an error for anything else. */
-export async function arraysOf(bytes) {
-  if (latin(bytes.subarray(0, 6)) === MAGIC) return { ws: ofNpy(bytes) };
+/**
+ * Return the arrays of an .npz file by their names, or that of an .npy file as "ws"; an error for anything else.
+ * Those whose names are not wanted are not read: null.
+ */
+export async function arraysOf(bytes, wanted) {
+  if (bytes[0] === 0x93 && text(bytes.subarray(1, 6)) === 'NUMPY') return { ws: ofNpy(bytes) };
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   let end = bytes.length - 22;
   while (view.getUint32(end, true) !== 0x06054b50) end -= 1;
@@ -63,11 +65,13 @@ export async function arraysOf(bytes) {
     const [path, extra, comment] = [28, 30, 32].map((place) => view.getUint16(at + place, true));
     const local = view.getUint32(at + 42, true);
     const start = local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
-    const name = latin(bytes.subarray(at + 46, at + 46 + path)).replace(/\.npy$/, '');
+    const name = text(bytes.subarray(at + 46, at + 46 + path)).replace(/\.npy$/, '');
+    at += 46 + path + extra + comment;
+    arrays[name] = null;
+    if (!wanted(name)) continue;
     if (size > MOST) throw new RangeError(name);
     const content = bytes.slice(start, start + packed);
     arrays[name] = ofNpy(method ? await through(new DecompressionStream('deflate-raw'), content) : content);
-    at += 46 + path + extra + comment;
   }
   return arrays;
 }

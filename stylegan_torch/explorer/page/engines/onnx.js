@@ -2,14 +2,13 @@
 import { compact } from '../state.js';
 import { Problem } from './problem.js';
 
-const KEPT = 50;
-/** So many wishes. */
-
 /** Return the engine of a network whose `network.json` is at an address. */
 export async function openOnnx(address) {
-  const answer = await fetch(address);
+  const answer = await fetch(address).catch(({ message }) => ({ status: message }));
   if (!answer.ok) throw new Problem({ line: `network.json does not come: ${answer.status}` });
-  return new OnnxEngine(await answer.json(), new URL('.', address));
+  const about = await answer.json().catch(() => null);
+  if (!about?.facts) throw new Problem({ line: 'network.json is damaged, or another file' });
+  return new OnnxEngine(about, new URL('.', address));
 }
 
 class OnnxEngine extends EventTarget {
@@ -47,7 +46,6 @@ class OnnxEngine extends EventTarget {
 
   #wish(wish, said) {
     this.#wishes.set(++this.#number, (this.#last = wish));
-    this.#wishes.delete(this.#number - KEPT);
     this.#worker.postMessage({ ...said, id: this.#number });
   }
 
@@ -69,6 +67,7 @@ class OnnxEngine extends EventTarget {
 
   #hear({ kind, id, ...said }) {
     const wish = this.#wishes.get(id);
+    if (wish) this.#forget(id);
     if (kind === 'frame') this.#tell('frame', { ...wish, ...said });
     else if (kind === 'error' && wish === this.#last) this.#tell('problem', said);
     else if (kind === 'failed') this.#tell('problem', { field: null, ...said });
@@ -79,6 +78,11 @@ class OnnxEngine extends EventTarget {
       if (said.problem) failed(new Problem(said.problem));
       else found(said.found);
     }
+  }
+
+  /** Forget the wishes before one that was answered: they are overtaken. */
+  #forget(answered) {
+    for (const id of this.#wishes.keys()) if (id < answered) this.#wishes.delete(id);
   }
 
   #tell(name, detail) {

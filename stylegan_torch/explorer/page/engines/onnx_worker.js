@@ -53,16 +53,11 @@ async function open(about, base) {
     told = performance.now();
     postMessage({ kind: 'loading', share });
   });
-  const [tables, mapping, synthesis] = await Promise.all([
-    loader.tables('network/tables.safetensors'), loader.bytes('network/mapping.onnx'), loader.bytes('network/synthesis.onnx'),
+  const [tables, maps, mapping, synthesis] = await Promise.all([
+    loader.tables('network/tables.safetensors'), about.noise.length ? loader.tables('network/noise.safetensors') : null,
+    loader.bytes('network/mapping.onnx'), loader.bytes('network/synthesis.onnx'),
   ]);
-  let maps = null;
-  const stored = async () => {
-    if (!about.noise.length) return null;
-    maps ??= loader.tables('network/noise.safetensors');
-    const found = await maps;
-    return about.noise.map((_, i) => found[`noise${i}`].values);
-  };
+  const stored = maps && about.noise.map((_, i) => maps[`noise${i}`].values);
   const drawer = await Drawer.open(about, base, { mapping, synthesis }, tables, stored);
   postMessage({ kind: 'opened', where: drawer.where });
   return { about, drawer, composer: new Composer(about, tables, (z, label) => drawer.map(z, label), stored) };
@@ -170,6 +165,7 @@ async function sketch(studio, group) {
     const canvas = new OffscreenCanvas(Math.round(pixels.width * scale), Math.round(pixels.height * scale));
     const bitmap = await createImageBitmap(pixels, { resizeWidth: canvas.width, resizeHeight: canvas.height, resizeQuality: 'high' });
     canvas.getContext('2d').drawImage(bitmap, 0, 0);
+    bitmap.close();
     blob = await canvas.convertToBlob({ type: 'image/jpeg', quality: 0.9 });
   } catch (error) {
     problem(error);
@@ -184,13 +180,16 @@ function stemOf(picture, about) {
   return `${start}-${digest}`.replace(/[^\w.-]/g, '_');
 }
 
+/** Return a text of JSON as PNG's tEXt can hold it. */
+const ascii = (text) => text.replace(/[^\0-\x7f]/g, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
 const ANSWERS = {
   async picture(studio, { state }) {
     const { about } = studio;
     const { picture, image } = await draw(studio, state);
     const name = stemOf(picture, about);
     const said = { network: about.facts.origin, commands: commandsOf(picture, about, name), version: about.version, state };
-    const file = await pngOf(image, { Software: about.creator, 'stylegan-torch': JSON.stringify(said) }, about.xmp);
+    const file = await pngOf(image, { Software: about.creator, 'stylegan-torch': ascii(JSON.stringify(said)) }, about.xmp);
     return { name: `${name}.png`, blob: new Blob([file], { type: 'image/png' }) };
   },
 

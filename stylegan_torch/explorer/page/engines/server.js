@@ -251,19 +251,30 @@ function opened(data, type) {
 
 /** The messages of a body, each of which comes after its length in four bytes. */
 async function* messages(reader) {
-  let rest = new Uint8Array();
+  const take = taker(reader);
   for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    const all = new Uint8Array(rest.length + value.length);
-    all.set(rest);
-    all.set(value, rest.length);
-    rest = all;
-    while (rest.length >= 4) {
-      const length = new DataView(rest.buffer, rest.byteOffset).getUint32(0);
-      if (rest.length < 4 + length) break;
-      yield rest.slice(4, 4 + length).buffer;
-      rest = rest.slice(4 + length);
-    }
+    const length = await take(4);
+    const message = length && (await take(new DataView(length).getUint32(0)));
+    if (!message) return;
+    yield message;
   }
+}
+
+/** Return what takes so many bytes of a body, null if it ends before. */
+function taker(reader) {
+  let there = [];
+  let size = 0;
+  return async (count) => {
+    while (size < count) {
+      const { value, done } = await reader.read();
+      if (done) return null;
+      there.push(value);
+      size += value.length;
+    }
+    const all = new Uint8Array(size); // joined once, however many chunks it came in
+    there.reduce((at, chunk) => (all.set(chunk, at), at + chunk.length), 0);
+    there = [all.subarray(count)];
+    size -= count;
+    return all.slice(0, count).buffer;
+  };
 }

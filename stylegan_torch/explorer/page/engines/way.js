@@ -14,12 +14,15 @@ export class Way {
   #starts;
   #easing;
   #slopes;
+  #still;
+  /** The first that has the stored noise, which then stays. */
 
   /** Take the latents of key frames, when it is at each, in turns from 0, and how it goes on from each. */
   constructor(latents, starts, easing) {
     this.#latents = latents;
     this.#starts = [...starts, 1];
     this.#easing = EASINGS[easing];
+    this.#still = latents.find(({ own }) => !own);
     this.#slopes = slopesOf(latents.map(({ ws }) => ws));
   }
 
@@ -34,8 +37,7 @@ export class Way {
     const [cube, square] = [share ** 3, share ** 2];
     const [m, n] = [this.#slopes[leg], this.#slopes[next]];
     const ws = from.ws.map((p, i) => (2 * cube - 3 * square + 1) * p + (3 * square - 2 * cube) * to.ws[i] + (cube - 2 * square + share) * m[i] + (cube - square) * n[i]);
-    const own = this.#latents.every((each) => each.own);
-    return { ...from, ws, noise: own ? from.noise.map((map, i) => slerp(map, to.noise[i], share)) : from.noise };
+    return { ...from, ws, noise: this.#still ? this.#still.noise : from.noise.map((map, i) => slerp(map, to.noise[i], share)) };
   }
 }
 
@@ -56,18 +58,32 @@ function slopesOf(points) {
   });
 }
 
-const length = (x) => Math.sqrt(x.reduce((sum, value) => sum + value * value, 0));
+const TINY = 2 ** -1022;
+/** The smallest normal float64. */
+const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+const without = (v, u, along = dot(v, u)) => v.map((value, i) => value - along * u[i]);
+
+/** Return the direction of x, and its length. */
+function polar(x) {
+  const far = Math.sqrt(dot(x, x));
+  return [Float64Array.from(x, (value) => value / Math.max(far, TINY)), far];
+}
+
+/** Return the axis along which u is the smallest. */
+function axisOf(u) {
+  const least = u.reduce((best, value, i) => (Math.abs(value) < Math.abs(u[best]) ? i : best), 0);
+  return u.map((_, i) => Number(i === least));
+}
 
 /** Go from a to b along the great circle, their lengths linearly. */
 function slerp(a, b, t) {
-  const [long, longer] = [length(a), length(b)];
-  if (a === b || !long || !longer) return a.map((value, i) => value + t * (b[i] - value));
-  const u = Float64Array.from(a, (value) => value / long);
-  const cosine = u.reduce((sum, value, i) => sum + value * b[i] / longer, 0);
-  const across = u.map((value, i) => b[i] / longer - cosine * value);
-  const sine = length(across);
-  if (sine < 1e-12) return a.map((value, i) => value + t * (b[i] - value));
-  const angle = t * Math.atan2(sine, cosine);
-  const [along, beside, size] = [Math.cos(angle), Math.sin(angle) / sine, long + t * (longer - long)];
-  return Float32Array.from(u, (value, i) => size * (along * value + beside * across[i]));
+  if (a === b) return a;
+  const [[u, long], [v, longer]] = [polar(a), polar(b)];
+  const [rest, sine] = polar(without(v, u));
+  const angle = t * Math.atan2(sine, dot(u, v));
+  // With parallel ones any direction across will do. Where little is left of v, rounding leaves some of u in it.
+  const [across] = polar(without(sine > 1e-12 ? rest : axisOf(u), u));
+  const size = long + t * (longer - long);
+  const [along, beside] = [size * Math.cos(angle), size * Math.sin(angle)];
+  return Float32Array.from(u, (value, i) => along * value + beside * across[i]);
 }

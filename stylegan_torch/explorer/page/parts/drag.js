@@ -37,7 +37,7 @@ export function dragPart(studio, section) {
   const pull = make('select', { id: 'drag-pull' }, ...PULLS.map(([value, text]) => make('option', { value }, text)));
   const add = make('button', { className: 'quiet', onclick: addPoint }, 'Add a point');
   const remove = make('button', { className: 'quiet', 'aria-label': 'Remove the point', onclick: () => removePoint(chosen) }, 'Remove');
-  const clear = make('button', { className: 'quiet', 'aria-label': 'Remove all points', onclick: () => ((pairs = []), choose(-1)) }, 'Clear');
+  const clear = make('button', { className: 'quiet', 'aria-label': 'Remove all points', onclick: () => ((held = null), (pairs = []), choose(-1)) }, 'Clear');
   const unmask = make('button', { className: 'quiet', 'aria-label': 'Clear the mask', onclick: () => mask.clear() }, 'Clear');
   const keep = make('button', { className: 'quiet', 'aria-label': 'Download the mask (PNG)', onclick: saveMask }, 'PNG\u00a0↓');
   const line = make('p', { className: 'note', id: 'drag-line', role: 'status' });
@@ -50,6 +50,7 @@ export function dragPart(studio, section) {
 
   function use(value) {
     tool = value;
+    letGo();
     overlay.hidden = tool === 'off';
     overlay.dataset.tool = tool;
     points.hidden = tool !== 'points';
@@ -73,10 +74,17 @@ export function dragPart(studio, section) {
   }
 
   let held = null;
+  let pointer = null;
+  /** The mouse, pen or finger that is down; others beside it do nothing. */
+  function letGo() {
+    pointer = held = null;
+    mask.end();
+  }
   overlay.addEventListener('pointerdown', (event) => {
-    if (running || (event.button && event.pointerType === 'mouse')) return;
+    if (running || (pointer ?? event.pointerId) !== event.pointerId || (event.button && event.pointerType === 'mouse')) return;
     event.preventDefault();
     overlay.setPointerCapture(event.pointerId);
+    pointer = event.pointerId;
     const place = placeOf(event);
     if (tool !== 'points') return mask.begin(place);
     held = under(place);
@@ -87,14 +95,12 @@ export function dragPart(studio, section) {
     if (held) choose(held.i, held.end);
   });
   overlay.addEventListener('pointermove', (event) => {
+    if ((pointer ?? event.pointerId) !== event.pointerId) return;
     if (tool !== 'points') return mask.move(placeOf(event));
-    if (held) put(held.i, held.end, placeOf(event));
+    if (held && !running) put(held.i, held.end, placeOf(event));
   });
   for (const end of ['pointerup', 'pointercancel']) {
-    overlay.addEventListener(end, () => {
-      held = null;
-      mask.end();
-    });
+    overlay.addEventListener(end, (event) => event.pointerId === pointer && letGo());
   }
 
   function put(i, end, place) {
@@ -113,6 +119,7 @@ export function dragPart(studio, section) {
     choose(pairs.length - 1, 'at');
   }
   function removePoint(i) {
+    held = null;
     pairs = pairs.filter((_, j) => j !== i);
     choose(pairs.length - 1);
   }
@@ -126,8 +133,9 @@ export function dragPart(studio, section) {
     element.style.setProperty('top', `${(y + 0.5) / height * 100}%`);
     element.addEventListener('keydown', (event) => {
       const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+      if (running) return;
       if (event.key === 'Delete' || event.key === 'Backspace') removePoint(i);
-      else if (way && !running) {
+      else if (way) {
         const far = (event.shiftKey ? 5 : 1) * Math.max(1, Math.round(width / 256));
         const [fromX, fromY] = pairs[i][end];
         put(i, end, [fromX + way[0] * far, fromY + way[1] * far]);

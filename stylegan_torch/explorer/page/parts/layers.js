@@ -80,8 +80,9 @@ export function layersPart(studio, section) {
         list(found, state);
       }
       const { blob, ...about } = await engine.layers({ state, layer, first });
-      const sheet = await createImageBitmap(blob);
       if (mine !== asked) return;
+      const sheet = await createImageBitmap(blob);
+      if (mine !== asked) return sheet.close();
       shown = about;
       fill(sheet);
       draw(about.spectrum);

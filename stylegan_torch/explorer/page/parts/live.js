@@ -1,7 +1,7 @@
 /** Live: the picture wanders by itself, follows a sound, and hears OSC. */
 import { fold, make, recall, remember, round } from '../dom.js';
 import { Sound } from '../sound.js';
-import { moved, strengthOf } from '../state.js';
+import { hasDirection, moved, strengthOf } from '../state.js';
 import { slider } from './slider.js';
 
 const WANDERED = 6;
@@ -17,6 +17,7 @@ export function livePart(studio, section) {
   const first = facts.directions[0];
   const usual = { reach: 1.5, walk: 0.5, beats: false, low: [first.name, 0, 2], middle: [first.name, Math.min(1, first.count - 1), 2], high: [first.name, Math.min(2, first.count - 1), 2] };
   const settings = { ...usual, ...recall(key, {}) };
+  for (const name of Object.keys(BANDS)) if (!hasDirection(facts, ...settings[name])) settings[name] = usual[name];
   const change = (fields) => remember(key, Object.assign(settings, fields));
   let speed = 0;
   let sound = null;

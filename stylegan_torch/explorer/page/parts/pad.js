@@ -1,6 +1,6 @@
 /** The pad: two directions at once, by mouse or finger, which can be thrown; behind it, small pictures of what is where. */
 import { fold, make, recall, remember, round } from '../dom.js';
-import { moved, strengthOf } from '../state.js';
+import { hasDirection, moved, strengthOf } from '../state.js';
 import { slider } from './slider.js';
 
 const REACH = 3;
@@ -12,8 +12,9 @@ export function padPart(studio, section) {
   const { store, facts } = studio;
   const key = `studio-pad-${facts.key}`;
   const first = { directions: facts.directions[0].name, index: 0 };
-  let axes = recall(key, [first, { ...first, index: Math.min(1, facts.directions[0].count - 1) }]);
-  if (!axes.every(({ directions }) => facts.directions.some(({ name }) => name === directions))) axes = [first, { ...first, index: 1 }];
+  const usual = [first, { ...first, index: Math.min(1, facts.directions[0].count - 1) }];
+  let axes = recall(key, usual);
+  if (!axes.every((each) => hasDirection(facts, each.directions, each.index))) axes = usual;
   const images = Array.from({ length: MAP * MAP }, () => make('img', { alt: '', className: 'waiting', draggable: false }));
   const dot = make('span', { className: 'dot' });
   const pad = make('div', { className: 'pad', tabIndex: 0, role: 'group', 'aria-label': 'Pad: arrow keys walk along its two directions' },
@@ -50,22 +51,23 @@ export function padPart(studio, section) {
     cancelAnimationFrame(gliding);
     pad.setPointerCapture(event.pointerId);
     speed = [0, 0];
-    last = { time: event.timeStamp, place: placed(event) };
+    last = { pointer: event.pointerId, time: event.timeStamp, place: placed(event) };
     go(last.place);
   });
   pad.addEventListener('pointermove', (event) => {
-    if (!last) return;
+    if (last?.pointer !== event.pointerId) return;
     const place = placed(event);
     const time = Math.max(1, event.timeStamp - last.time);
     speed = speed.map((each, i) => 0.6 * each + 0.4 * (place[i] - last.place[i]) / time * 16);
-    last = { time: event.timeStamp, place };
+    last = { ...last, time: event.timeStamp, place };
     go(place);
   });
   pad.addEventListener('pointerup', (event) => {
-    if (last && event.timeStamp - last.time < 60 && !matchMedia('(prefers-reduced-motion: reduce)').matches) glide(last.place);
+    if (last?.pointer !== event.pointerId) return;
+    if (event.timeStamp - last.time < 60 && !matchMedia('(prefers-reduced-motion: reduce)').matches) glide(last.place);
     last = null;
   });
-  pad.addEventListener('pointercancel', () => (last = null));
+  pad.addEventListener('pointercancel', ({ pointerId }) => last?.pointer === pointerId && (last = null));
   function glide(place) {
     if (Math.hypot(...speed) < 0.01) return;
     const next = place.map((each, i) => each + speed[i]);

@@ -55,12 +55,13 @@ export function recordPart(studio, section) {
     if (!running) return;
     running.recorder?.add(stage.canvas);
     if (state) {
-      if (state !== running.last) note({ state });
+      const again = state === running.last;
       running.last = state;
+      if (!again) note({ state });
       return;
     }
-    if (!running?.films.includes(film)) running.films.push(film);
-    note({ film: running.films.indexOf(film), turn: at });
+    const known = running.films.findIndex(({ keys, easing }) => keys === film.keys && easing === film.easing);
+    note({ film: known < 0 ? running.films.push(film) - 1 : known, turn: at });
   }
 
   const about = (take) => `${take.seconds.toFixed(1)} s, ${take.shown.length} picture${take.shown.length > 1 ? 's' : ''}`;
@@ -132,7 +133,8 @@ function read(text) {
     const said = JSON.parse(text);
     const films = said.films.map(({ keys, easing }) => ({ keys: keys.map(({ state, seconds }) => ({ state: complete(state), seconds })), easing }));
     const shown = said.shown.slice(0, MOST).map((each) => (isState(each.state) ? { at: each.at, state: complete(each.state) } : each));
-    const fits = ({ at, state, film, turn }) => Number.isFinite(at) && (state || (films[film] && turn >= 0 && turn <= 1));
+    const ofFilm = ({ film, turn }) => Number.isInteger(film) && films[film] && Number.isFinite(turn) && turn >= 0 && turn <= 1;
+    const fits = (each) => Number.isFinite(each.at) && (isState(each.state) || ofFilm(each));
     return said['stylegan-torch'] === FORM && Number.isFinite(said.seconds) && shown.length && shown.every(fits) ? { seconds: said.seconds, films, shown } : null;
   } catch {
     return null;

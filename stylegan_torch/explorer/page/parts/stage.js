@@ -21,7 +21,10 @@ export class Stage {
   async show({ state = null, whole, blob }) {
     const number = ++this.#number;
     const bitmap = await createImageBitmap(blob);
-    if (number !== this.#number) return false;
+    if (number !== this.#number) {
+      bitmap.close();
+      return false;
+    }
     const { width, height } = bitmap;
     if (whole || !this.shown || this.canvas.width <= width) Object.assign(this.canvas, { width, height });
     const context = this.canvas.getContext('2d');
