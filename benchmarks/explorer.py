@@ -26,6 +26,8 @@ from urllib.parse import quote
 
 from playwright.sync_api import sync_playwright
 
+_WAIT = 600_000
+"""Milliseconds until it gives up: one thread takes long for a large network's first picture."""
 _SLIDER = "[data-field='Direction pca 0'] input[type=range]"
 _WATCH = """() => {
   window.frames_ = [];
@@ -124,6 +126,7 @@ def main() -> None:
     with serving(command) as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1300, "height": 1000})
+        page.set_default_timeout(_WAIT)
         page.goto(url)
         _is_done(page)
         page.evaluate(_WATCH)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 _UNSEEN = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
@@ -37,6 +38,15 @@ def one_line(text: str) -> str:
 def shortened(text: str) -> str:
     """Return text cut in the middle if it is very long, as names and values in a hostile file may be."""
     return text if len(text) <= 1000 else f"{text[:800]} … {text[-150:]}"
+
+
+def without_secrets(text: str) -> str:
+    """Return what names a file as others may read it: of an address no user, no query, which may be a signature."""
+    if not text.startswith(("http://", "https://")):
+        return text
+    place, bang, member = text.partition("!")
+    parts = urlsplit(place)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}{bang}{member}"
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -117,11 +117,9 @@ def _smaller(shown: Shown) -> str:
     return " ".join(filter(None, [text, MORE.get(shown.name), TUNED if "--tune" in text else None]))
 
 
-PYTHON = [
-    page
-    for page in PAGES
-    if page.name in ("README.md", "drag.md", "export.md", "hub.md", "library.md") and blocks(page)
-]
+ANOTHERS = {HOME / "docs" / "ADD_A_FORM.md"}
+"""Pages whose Python other tests run."""
+PYTHON = [page for page in PAGES if page not in ANOTHERS and any(language == "python" for language, _ in blocks(page))]
 """Pages whose Python is run, from above to below."""
 FIRST = "import stylegan_torch\nG = stylegan_torch.load('ffhq.pt')\n"
 INSTEAD = {".push_to_hub(": ".save_pretrained(", "me/ffhq": "folder", "cuda": "cpu", "18": "8", "512": "16"}
@@ -137,7 +135,7 @@ def test_python_runs(page: Path, here: Path, pool: Path) -> None:
     if "onnxruntime" in code:
         pytest.importorskip("onnxruntime")
         provide("ffhq.onnx", here, pool)
-    for name in ("ffhq.pkl", "ffhq.pt", "faces.pt"):
+    for name in ("ffhq.pkl", "ffhq.pt", "faces.pt", "checkpoints/demo/faces.pkl"):
         provide(name, here, pool)
     for said, small in INSTEAD.items():
         code = code.replace(said, small)

@@ -18,6 +18,7 @@ from stylegan_torch.bulk.samples import LAST_SEED, BulkError, Classes, Recipe, S
 from stylegan_torch.drawing.devices import best_device, drawing_threads, hardware
 from stylegan_torch.errors import NoClassError, StyleGANError
 from stylegan_torch.networks.registry import decode
+from stylegan_torch.text import without_secrets
 from stylegan_torch.types import JsonObject
 
 Layout = Literal["webdataset", "zip", "huggingface", "folder"]
@@ -219,7 +220,8 @@ def _classes(classes: Classes | Literal["balanced"], painter: Painter) -> Classe
 
 def _entry(path: str, network: Network) -> NetworkEntry:
     origin = network.origin
-    return NetworkEntry(path, str(origin.get("name", Path(path).name)), str(origin.get("sha256", "")), network.hash)
+    name = origin.get("name", Path(without_secrets(path)).name)
+    return NetworkEntry(path, str(name), str(origin.get("sha256", "")), network.hash)
 
 
 def _calibrated(made: Plan, about: Filter, painter: Painter, most: int) -> Filter:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from stylegan_torch.commands import options
-from stylegan_torch.commands.given import as_given
 from stylegan_torch.commands.inputs import NETWORK_FILE
-from stylegan_torch.commands.networks import read_all, refuse_inputs
+from stylegan_torch.commands.networks import names_of, read_all, refuse_inputs
 from stylegan_torch.commands.terminal import finite, one_line_errors, quick_imports, reading, say
-from stylegan_torch.files.atomic import refuse_existing, spelled
+from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import columns
 
 if TYPE_CHECKING:
@@ -107,7 +106,7 @@ def blend(
     with quick_imports():
         from stylegan_torch.editing import blending
         from stylegan_torch.files import checkpoint
-    names = _names(networks)
+    names = names_of(networks)
     content = {name: read_all(network) for name, network in zip(names, networks, strict=True)}
     rules = []
     if at is not None:
@@ -131,14 +130,6 @@ def _number(letter: str | None, count: int) -> int | None:
     if letter not in letters:
         raise click.BadParameter(f"{letter!r} is none of {', '.join(letters)}", param_hint="--mapping")
     return letters.index(letter)
-
-
-def _names(networks: tuple[str, ...]) -> list[str]:
-    """Return names for the files: the last part of their paths, or all if those are not different."""
-    whole = [spelled(as_given(network)) for network in networks]
-    short = [Path(name).name for name in whole]
-    names = next((names for names in (short, whole) if len(set(names)) == len(names)), None)
-    return names or [f"{name} ({i + 1})" for i, name in enumerate(short)]
 
 
 def _tell(result: Blend, names: list[str], out: Path) -> None:

@@ -19,8 +19,9 @@ from stylegan_torch import StyleGANError
 from stylegan_torch.commands import options
 from stylegan_torch.commands.given import allows_nonfinite
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE
-from stylegan_torch.commands.networks import drawer_of, may_round, open_generator, usable_device
+from stylegan_torch.commands.networks import drawer_of, may_round, names_of, open_generator, usable_device
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say, working
+from stylegan_torch.text import without_secrets
 
 if TYPE_CHECKING:
     from stylegan_torch.explorer.guard import Address
@@ -148,7 +149,7 @@ def explore(
         choices = {
             name: NetworkChoice(
                 partial(_open, network, device, exact, allows_nonfinite(), tf32),
-                (*(("--network", network) if network else ()), *on),
+                (*(("--network", without_secrets(network)) if network else ()), *on),
                 ("--exact",) if exact else ("--tf32",) if tf32 else (),
                 partial(drawer_of, exact=exact, tf32=tf32),
             )
@@ -196,8 +197,8 @@ def _names(networks: tuple[str, ...]) -> dict[str, str | None]:
     """Return the networks by the names that visitors see: of files, without folders if that tells them apart."""
     if not networks:
         return {"bundled": None}
-    short = len({Path(network).name for network in networks}) == len(networks)
-    return {Path(network).name if short else network: network for network in networks}
+    once = list(dict.fromkeys(networks))
+    return dict(zip(names_of(once), once, strict=True))
 
 
 def _open(

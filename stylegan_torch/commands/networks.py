@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from stylegan_torch.commands.given import allows_nonfinite, allows_tf32
+from stylegan_torch.commands.given import allows_nonfinite, allows_tf32, as_given
 from stylegan_torch.commands.inputs import Pictures
 from stylegan_torch.commands.terminal import quick_imports, say
+from stylegan_torch.files.atomic import spelled
+from stylegan_torch.text import without_secrets
 
 if TYPE_CHECKING:
     from stylegan_torch.files.checkpoint import Checkpoint
@@ -54,7 +56,7 @@ def open_generator(
     G = checkpoint.network("G_ema", allow_nonfinite=allow_nonfinite).to(device)
     set_transform(G)  # upright whatever transform the file has, as stylegan-generate draws
     drawer = drawer_of(G, exact, may_round(exact) if tf32 is None else tf32)
-    return Opened(G, drawer, origin_of(checkpoint, network and Path(network).name))
+    return Opened(G, drawer, origin_of(checkpoint, network and Path(without_secrets(network)).name))
 
 
 def drawer_of(G: Generator, exact: bool, tf32: bool) -> Generator:
@@ -119,6 +121,14 @@ def origin_of(checkpoint: Checkpoint, name: str | None) -> dict[str, object]:
     """Return what pictures say of the network they are of: the file that it came from, or else a name."""
     origin = checkpoint.provenance.get("origin", {})
     return {"name": origin.get("name", name), "sha256": origin.get("sha256")}
+
+
+def names_of(networks: Sequence[str]) -> list[str]:
+    """Return names for files: the last part of their paths, or all if those are not different."""
+    whole = [spelled(without_secrets(as_given(network))) for network in networks]
+    short = [Path(name).name for name in whole]
+    names = next((names for names in (short, whole) if len(set(names)) == len(names)), None)
+    return names or [f"{name} ({i + 1})" for i, name in enumerate(short)]
 
 
 def usable_device(name: str | None) -> str:

@@ -15,6 +15,7 @@ from stylegan_torch.commands.given import allows_nonfinite, as_given
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE
 from stylegan_torch.commands.networks import origin_of, read_networks
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, say, working
+from stylegan_torch.text import without_secrets
 
 if TYPE_CHECKING:
     from stylegan_torch.explorer.folder import Origin
@@ -81,21 +82,23 @@ def page(
 
     refuse_folder(folder, force)
     with quick_imports():
-        from converter.forms.graph.parts import parts_of
+        from converter.forms.graph.parts import need_packages, parts_of
         from stylegan_torch.drawing.draw import set_transform
         from stylegan_torch.editing.latents import require_w
-        from stylegan_torch.explorer.folder import Models, page_files, write_folder
+        from stylegan_torch.explorer.folder import Models, page_files, refuse_same_names, write_folder
         from stylegan_torch.explorer.runtime import runtime_files
         from stylegan_torch.explorer.studio import NetworkChoice, Studio
         from stylegan_torch.fast import optimize
-    files_of_runtime = runtime_files(runtime, webgpu=webgpu)
+    refuse_same_names(map(str, directions))
+    need_packages()
     checkpoint = read_networks(network, "G_ema")
     require_w(checkpoint.network("G_ema", allow_nonfinite=allows_nonfinite()))
-    name = as_given(network) if "://" in network else Path(as_given(network)).name
+    name = without_secrets(as_given(network)) if "://" in network else Path(as_given(network)).name
     checkpoint, origin = _cut(checkpoint, name, resolution_limit)
     G = checkpoint.network("G_ema", allow_nonfinite=allows_nonfinite())
     set_transform(G)
     about = origin_of(checkpoint, name)
+    files_of_runtime = runtime_files(runtime, webgpu=webgpu)
     with working("Making the models"):
         parts = parts_of(G, dtype)
         choice = NetworkChoice(lambda: (G, optimize(G), about))
@@ -133,7 +136,7 @@ def _tell(folder: Path, files: Mapping[str, bytes], off: int, dtype: str) -> Non
     say(
         f"{folder}: {megabytes(files, ''):.1f} MB. A visitor loads the network, {network:.1f} MB ({dtype}), and "
         f"onnxruntime-web, {wasm:.0f} MB{cards}",
-        f"Pictures are as PyTorch draws them to within {off} of 255",
+        f"Pictures are as PyTorch draws them to within {off} of 255, but for one value in a thousand at most",
         f"Put it on any static host, or look here: python -m http.server --directory {shlex.quote(str(folder))}",
     )
 

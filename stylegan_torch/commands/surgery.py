@@ -13,7 +13,7 @@ from stylegan_torch.commands.inputs import NETWORK_FILE
 from stylegan_torch.commands.networks import read_all, refuse_inputs
 from stylegan_torch.commands.terminal import SEED, one_line_errors, quick_imports, reading, say
 from stylegan_torch.files.atomic import refuse_existing
-from stylegan_torch.text import columns
+from stylegan_torch.text import columns, without_secrets
 
 EXAMPLES = """\b
 Examples:
@@ -97,4 +97,4 @@ def surgery(
         config = outcome.checkpoint.networks[role].config
         size = "×".join(map(str, (*config.img_size, config.img_channels)))
         rows.append([role, size, *map(str, counts.values())])
-    say(*columns(rows), f"Tensors of {Path(as_given(network)).name}, and what became of them: {out}")
+    say(*columns(rows), f"Tensors of {Path(without_secrets(as_given(network))).name}, and what became of them: {out}")

@@ -15,7 +15,7 @@ from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, OutputFile
 from stylegan_torch.commands.terminal import Command, one_line_errors, quick_imports, say, working
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import refuse_existing
-from stylegan_torch.text import one_line
+from stylegan_torch.text import one_line, without_secrets
 
 EXAMPLES = """\b
 Examples:
@@ -65,7 +65,8 @@ def main(network: str, reference: Path, report: Path | None, force: bool) -> Non
     if report:
         from stylegan_torch.proof.report import write_report
 
-        write_report(report, verdict, known, network={**origin, "name": _name(as_given(network), origin)}, force=force)
+        name = _name(without_secrets(as_given(network)), origin)
+        write_report(report, verdict, known, network={**origin, "name": name}, force=force)
         say(f"report {report}")
     sys.exit(0 if verdict.passed else 1)
 

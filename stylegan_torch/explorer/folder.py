@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ from stylegan_torch.drawing.draw import noise_sizes, synthesize
 from stylegan_torch.drawing.images import to_uint8
 from stylegan_torch.drawing.marks import CREATOR, xmp
 from stylegan_torch.drawing.seeds import latents_from_seeds
+from stylegan_torch.editing.composition import METHODS
 from stylegan_torch.editing.mixing import RANGES, layers_of
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer.renderer import Renderer
@@ -48,6 +49,8 @@ form-action 'none'">
     <script src="page/engines/opened.js"></script>
 """
 _BEFORE = '    <link rel="icon"'
+_OWN = {"index.html", "network.json", "page", "network", "runtime"}
+"""What a page's folder holds."""
 _CHECKED = 4096
 """Values of a picture by which another way to draw is tried."""
 
@@ -162,11 +165,25 @@ def _index() -> bytes:
     return f"{before}{_HEAD}{icon}{after}".encode()
 
 
+def refuse_same_names(kinds: Iterable[str]) -> None:
+    """Look whether directions can be told apart on a page, where files have no folders.
+
+    Raises:
+        StyleGANError: if two files have one name, or one has that of a method.
+    """
+    seen = dict.fromkeys(METHODS, "the page's own")
+    for kind in kinds:
+        name = Path(kind).name
+        if name in seen:
+            raise StyleGANError(f"--directions {kind}: {seen[name]} have the name {name} too; rename the file")
+        seen[name] = f"those of {kind}"
+
+
 def refuse_folder(folder: Path, force: bool) -> None:
     """Look whether a page can be written to a folder, before the work that it takes.
 
     Raises:
-        StyleGANError: if there is something else, or a page and `force` is off.
+        StyleGANError: if there is anything else, even beside a page, or a page and `force` is off.
     """
     try:
         if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
@@ -175,6 +192,8 @@ def refuse_folder(folder: Path, force: bool) -> None:
             raise StyleGANError(f"{folder} is a file; name a folder")
         if not ((folder / "network.json").is_file() and (folder / "index.html").is_file()):
             raise StyleGANError(f"{folder} holds other things than a page; name another folder")
+        if others := sorted({path.name for path in folder.iterdir()} - _OWN):
+            raise StyleGANError(f"{folder} holds {others[0]} beside a page; move that away, or name another folder")
         if not force:
             raise StyleGANError(f"{folder} exists; use --force to replace it")
     except (OSError, ValueError) as error:
@@ -199,11 +218,21 @@ def write_folder(folder: Path, files: Mapping[str, bytes], force: bool = False) 
                 path = made / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
-            if folder.exists():
-                folder.rename(Path(place) / "old")
-            made.rename(folder)
+            _replace(folder, made, Path(place) / "old")
     except OSError as error:
         raise StyleGANError(f"cannot write {folder}: {error.strerror or error}") from error
+
+
+def _replace(folder: Path, made: Path, old: Path) -> None:
+    """Put `made` where a folder is or is to be; what was there becomes `old`, unless that fails."""
+    try:
+        if folder.exists():
+            folder.rename(old)
+        made.rename(folder)
+    except BaseException:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise
 
 
 def megabytes(files: Mapping[str, bytes], *prefixes: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -38,7 +39,7 @@ def runtime_files(folder: Path | None = None, *, webgpu: bool = True) -> dict[st
     """Return the files that a page needs, by name.
 
     Args:
-        folder: where they are, the package's folder or its `dist`; None = npm brings them, once, into the cache.
+        folder: where they are, the package's folder, or `dist` in it; None = npm brings them, once, into the cache.
         webgpu: take what draws by WebGPU along; of a folder, if it is there.
 
     Raises:
@@ -51,11 +52,24 @@ def _of_folder(folder: Path, webgpu: bool) -> dict[str, bytes]:
     place = next((each for each in (folder, folder / "dist", folder / _UNPACKED) if (each / WASM[0]).is_file()), None)
     if place is None:
         raise RuntimeFilesError(f"{folder} has no {WASM[0]}: it is not the package {PACKAGE}, or another version of it")
+    version = _version(place.resolve().parent / "package.json")
+    if version != VERSION:
+        raise RuntimeFilesError(f"{folder} has {PACKAGE} {version or 'of no known version'}, not {VERSION}")
     wanted = (*WASM, *WEBGPU) if webgpu and all((place / name).is_file() for name in WEBGPU) else WASM
     try:
         return {name: (place / name).read_bytes() for name in wanted}
     except OSError as error:
         raise RuntimeFilesError(f"cannot read {error.filename}: {error.strerror}") from error
+
+
+def _version(path: Path) -> str | None:
+    """Return the version that a package says it is of, None if that is not known."""
+    try:
+        about = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    version = about.get("version") if isinstance(about, dict) else None
+    return version if isinstance(version, str) else None
 
 
 def _of_package(package: bytes, wanted: tuple[str, ...]) -> dict[str, bytes]:

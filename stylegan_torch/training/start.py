@@ -17,6 +17,7 @@ from stylegan_torch.files.checkpoint import Checkpoint
 from stylegan_torch.networks.registry import decode, kind_of
 from stylegan_torch.pictures.collections import Picture, pictures
 from stylegan_torch.pictures.decode import PictureSize
+from stylegan_torch.text import without_secrets
 from stylegan_torch.training.configurations import configured
 from stylegan_torch.training.dataset import Dataset, blank, glance, labels_used, prepare
 from stylegan_torch.training.recipes import Networks, Trio, networks_of, new_networks, recipe_tables
@@ -179,7 +180,7 @@ def _beginning(
         raise
     except StyleGANError as error:
         raise StyleGANError(f"{plan.network}: {error}") from error
-    origin = content.provenance.get("origin", {}).get("name", spelled(Path(str(plan.network)).name))
+    origin = content.provenance.get("origin", {}).get("name", spelled(Path(without_secrets(str(plan.network))).name))
     return networks, settings, None, {"family": family, "start": origin, **more}
 
 

@@ -19,6 +19,7 @@ from PIL import Image
 import converter
 from stylegan_torch.commands import given
 from stylegan_torch.commands.main import HOMES, main
+from stylegan_torch.commands.networks import names_of
 from stylegan_torch.drawing.draw import DrawSettings, resolve
 from stylegan_torch.editing import latents
 from stylegan_torch.errors import StyleGANError
@@ -40,6 +41,24 @@ def run(*arguments: object, status: int = 0, **more: Any) -> Result:
 def process(*arguments: object, **more: Any) -> subprocess.CompletedProcess[bytes]:
     words = [sys.executable, "-c", _START, *map(str, arguments)]
     return subprocess.run(words, stderr=subprocess.PIPE, check=False, **more)
+
+
+# What networks are called.
+
+
+@pytest.mark.parametrize(
+    ("networks", "names"),
+    [
+        (["a/one.pkl", "b/two.pkl"], ["one.pkl", "two.pkl"]),
+        (["a/one.pkl", "b/one.pkl"], ["a/one.pkl", "b/one.pkl"]),
+        (["https://me:word@host/a/one.pkl?sign=x#y", "two.pkl"], ["one.pkl", "two.pkl"]),
+        (["https://host/a.zip?sign=x!one.pkl", "b.zip"], ["a.zip!one.pkl", "b.zip"]),
+        (["https://me@host/one.pkl", "https://other/one.pkl?a"], ["https://host/one.pkl", "https://other/one.pkl"]),
+        (["https://host/get?id=1", "https://host/get?id=2"], ["get (1)", "get (2)"]),
+    ],
+)
+def test_networks_are_called_differently_and_by_nothing_secret(networks: list[str], names: list[str]) -> None:
+    assert names_of(networks) == names
 
 
 # What is printed.

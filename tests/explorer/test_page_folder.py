@@ -18,13 +18,17 @@ import pytest
 import torch
 from click.testing import CliRunner
 from PIL import Image
+from torch.torch_version import TorchVersion
 
 import checkpoints
 import converter
+from converter.forms.graph import parts, write
+from converter.sources import download
 from stylegan_torch.commands.main import main
 from stylegan_torch.drawing.draw import DrawSettings, draw
 from stylegan_torch.editing.films.keys import EASINGS
 from stylegan_torch.editing.films.trajectories import noise_arcs, schedule, spline
+from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer import runtime
 from stylegan_torch.explorer.folder import PAGE, write_folder
 from stylegan_torch.explorer.runtime import VERSION, WASM, WEBGPU, RuntimeFilesError, runtime_files
@@ -387,6 +391,7 @@ def package(tmp_path: Path) -> Path:
     folder.mkdir(parents=True)
     for name in (*WASM, *WEBGPU):
         (folder / name).write_bytes(b"")
+    (folder.parent / "package.json").write_text(json.dumps({"version": VERSION}))
     return folder.parent
 
 
@@ -400,6 +405,43 @@ def test_what_cannot_be_a_page_is_told_in_a_line(tmp_path: Path, package: Path) 
     assert not to.exists()
 
 
+def test_another_version_of_the_runtime_is_not_taken(tmp_path: Path, package: Path) -> None:
+    assert set(runtime_files(package)) == {*WASM, *WEBGPU} == set(runtime_files(package / "dist"))
+    for said, told in (('{"version": "1.2.0"}', "1.2.0"), ("[]", "of no known version"), ("", "of no known version")):
+        (package / "package.json").write_text(said)
+        refused = _refusal(DATA / "ada.pkl", tmp_path / "page", "--runtime", package)
+        assert f"package has onnxruntime-web {told}, not {VERSION}" in refused
+
+
+def test_directions_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Before anything is made: they could not be told apart."""
+    files = [tmp_path / name for name in ("one/smile.npz", "other/smile.npz", "pca")]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"")
+    one, other, pca = files
+    said = _refusal(checkpoints.DEMO, tmp_path / "page", "--directions", one, "--directions", other)
+    assert f"{other}: those of {one} have the name smile.npz too" in said
+    assert "the page's own have the name pca too" in _refusal(checkpoints.DEMO, tmp_path / "page", "--directions", pca)
+
+
+def test_an_address_is_published_without_what_is_secret(
+    tmp_path: Path, package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxscript")
+    address = "https://me:word@127.0.0.1/ffhq.pkl?signature=abc#part"
+    monkeypatch.setattr(download, "download", lambda *_, **__: DATA / "ada.pkl")
+    monkeypatch.setattr(parts, "parts_of", lambda *_: parts.Parts(b"", b"", 1))
+    written = CliRunner().invoke(main, ["page", address, str(tmp_path / "page"), "--runtime", str(package)])
+    assert written.exit_code == 0, written.output
+    said = (tmp_path / "page" / "network.json").read_text()
+    about = json.loads(said)
+    assert about["options"] == ["--network", "https://127.0.0.1/ffhq.pkl"]
+    assert about["facts"]["network"] == "ffhq.pkl"
+    assert "word" not in said
+    assert "signature" not in said
+
+
 def test_only_a_page_is_replaced_and_only_by_force(tmp_path: Path) -> None:
     to = tmp_path / "page"
     write_folder(to, {"index.html": b"1", "network.json": b"{}", "page/main.js": b""})
@@ -409,6 +451,47 @@ def test_only_a_page_is_replaced_and_only_by_force(tmp_path: Path) -> None:
     assert [path.name for path in to.iterdir()] == ["index.html"]
     assert "holds other things than a page" in _refusal(checkpoints.DEMO, to, "--force")
     assert "is a file; name a folder" in _refusal(checkpoints.DEMO, to / "index.html", "--force")
+
+
+def test_what_lies_beside_a_page_is_never_deleted(tmp_path: Path) -> None:
+    to = tmp_path / "page"
+    write_folder(to, {"index.html": b"1", "network.json": b"{}", "page/main.js": b""})
+    (to / ".git").mkdir()
+    (to / ".git" / "HEAD").write_bytes(b"ref")
+    assert "holds .git beside a page" in _refusal(checkpoints.DEMO, to, "--force")
+    with pytest.raises(StyleGANError, match=r"holds \.git beside a page"):
+        write_folder(to, {"index.html": b"2"}, force=True)
+    assert (to / ".git" / "HEAD").read_bytes() == b"ref"
+
+
+def test_the_page_before_stays_if_the_new_one_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    to, rename = tmp_path / "page", Path.rename
+    before = {"index.html": b"1", "network.json": b"{}"}
+    write_folder(to, before)
+
+    def fail_for_new(path: Path, target: Path) -> Path:
+        if path.name == "new":
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail_for_new)
+    with pytest.raises(StyleGANError, match="No space left"):
+        write_folder(to, {"index.html": b"2"}, force=True)
+    assert {path.name: path.read_bytes() for path in to.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["page"]
+
+
+def test_packages_are_looked_for_before_npm_brings_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_npm() -> bytes:
+        raise AssertionError
+
+    monkeypatch.setenv("STYLEGAN_TORCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(runtime, "_downloaded", no_npm)
+    assert "ProGAN has no W" in _refusal(DATA / "pg.pkl", tmp_path / "page")
+    monkeypatch.setattr(write, "PYTORCH", TorchVersion("99"))
+    assert "a graph needs PyTorch 99 or later" in _refusal(checkpoints.DEMO, tmp_path / "page")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, *_: None)
+    assert "pip install 'stylegan-torch[onnx]'" in _refusal(checkpoints.DEMO, tmp_path / "page")
 
 
 def test_without_npm_there_is_a_way_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

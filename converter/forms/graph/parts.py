@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from converter.errors import ConvertError
 from converter.form import OPSETS
 from converter.forms.graph.onnx_model import halve_weights, model_of, need
-from converter.forms.graph.write import PYTORCH, quiet
+from converter.forms.graph.write import need_pytorch, quiet
 from stylegan_torch.drawing.draw import noise_sizes
 from stylegan_torch.drawing.images import to_uint8
 from stylegan_torch.drawing.seeds import latents_from_seeds
@@ -63,6 +63,12 @@ class _Synthesis(nn.Module):
         return self.synthesis(ws, noise=list(noise) or None)
 
 
+def need_packages() -> None:
+    """Raise ConvertError if packages that make the models are missing or too old."""
+    need("onnx", "onnxscript", "onnxruntime")
+    need_pytorch()
+
+
 def parts_of(G: Generator, dtype: str = "float32") -> Parts:
     """Return the two models of a generator, checked with onnxruntime.
 
@@ -73,9 +79,7 @@ def parts_of(G: Generator, dtype: str = "float32") -> Parts:
     Raises:
         ConvertError: if packages are missing or too old, or the models draw something else.
     """
-    need("onnx", "onnxscript", "onnxruntime")
-    if torch.__version__ < PYTORCH:
-        raise ConvertError(f"a graph needs PyTorch {PYTORCH} or later, this is {torch.__version__}")
+    need_packages()
     z, c = torch.randn(1, G.z_dim), [torch.zeros(1, G.c_dim)] if G.c_dim else []
     ws, noise = torch.randn(1, G.num_ws, G.w_dim), [torch.randn(1, 1, *size) for size in noise_sizes(G)]
     with whole_batches(), quiet(), torch.no_grad():

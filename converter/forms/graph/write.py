@@ -108,14 +108,19 @@ def write_pt2(file: IO[bytes], checkpoint: Checkpoint, options: Options) -> Writ
     return job.written
 
 
+def need_pytorch() -> None:
+    """Raise ConvertError if PyTorch is too old."""
+    if torch.__version__ < PYTORCH:
+        raise ConvertError(f"a graph needs PyTorch {PYTORCH} or later, this is {torch.__version__}")
+
+
 def job_of(checkpoint: Checkpoint, noise: str) -> Job:
     """Return what is to be written of a checkpoint.
 
     Raises:
         ConvertError: if PyTorch is too old, or there is no generator.
     """
-    if torch.__version__ < PYTORCH:
-        raise ConvertError(f"a graph needs PyTorch {PYTORCH} or later, this is {torch.__version__}")
+    need_pytorch()
     role = next((role for role in ("G_ema", "G") if role in checkpoint.networks), None)
     if role is None:
         raise ConvertError("has no generator to make a graph of")
