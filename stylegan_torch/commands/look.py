@@ -16,6 +16,7 @@ from stylegan_torch.commands.latents import latents_of, named, names_of, one_of,
 from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say
 from stylegan_torch.commands.truncating import Asked
+from stylegan_torch.drawing.devices import exact_float32
 from stylegan_torch.drawing.marks import Marking
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import columns
@@ -229,7 +230,8 @@ def _with_features(G: Generator, latents: Latents) -> tuple[Tensor, dict[str, Te
     """Return images, and what layers made on the way."""
     device = G.device
     noise = [layer.to(device) for layer in latents.noise]
-    return G.synthesis(latents.ws.to(device), noise=noise or None, return_features=True)
+    with exact_float32():
+        return G.synthesis(latents.ws.to(device), noise=noise or None, return_features=True)
 
 
 _SHEETS: dict[str, Callable[[Generator, Latents], _Sheet]] = {"noise": _noise, "features": _features, "rgb": _rgb}
