@@ -181,8 +181,7 @@ class PretrainedNetworks(ModelHubMixin):
         api = HfApi(token=settings.get("token"))
         repo_id = repo_id if "/" in repo_id else f"{api.whoami()['name']}/{repo_id}"
         if api.file_exists(repo_id, _CARD, revision=settings.get("branch")):
-            given = settings.get("ignore_patterns") or []
-            settings["ignore_patterns"] = [*([given] if isinstance(given, str) else given), _CARD]
+            settings["ignore_patterns"] = [*_patterns(settings.get("ignore_patterns")), _CARD]
         about = {"repo_id": repo_id, **(model_card_kwargs or {})}
         return super().push_to_hub(repo_id, model_card_kwargs=about, **settings)
 

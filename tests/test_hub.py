@@ -16,7 +16,6 @@ from typing import Any
 import huggingface_hub
 import pytest
 import torch
-from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]  # 0.24 has it nowhere else
 from PIL import Image
 
 import converter

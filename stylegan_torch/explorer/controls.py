@@ -106,7 +106,7 @@ def controls_of(mapping: Map, address: str, given: Sequence[object]) -> dict[str
     return {name: value for name, value in made.items() if isinstance(value, str) or math.isfinite(value)}
 
 
-class Live:
+class Channel:
     """Tells pages what is said to their controls from elsewhere."""
 
     def __init__(self) -> None:

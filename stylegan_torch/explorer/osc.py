@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.explorer.controls import Live, Map, controls_of
+from stylegan_torch.explorer.controls import Channel, Map, controls_of
 
 _DATAGRAM = 65_536
 _PATIENCE = 0.2
@@ -16,7 +16,7 @@ _PATIENCE = 0.2
 
 
 @contextmanager
-def listening(host: str, port: int, mapping: Map, live: Live) -> Iterator[None]:
+def listening(host: str, port: int, mapping: Map, live: Channel) -> Iterator[None]:
     """Tell pages what is said at an address, until left.
 
     Raises:
@@ -53,7 +53,7 @@ def _bound(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _listen(listener: socket.socket, mapping: Map, live: Live, ended: threading.Event) -> None:
+def _listen(listener: socket.socket, mapping: Map, live: Channel, ended: threading.Event) -> None:
     while not ended.is_set():
         try:
             content = listener.recv(_DATAGRAM)
@@ -62,7 +62,7 @@ def _listen(listener: socket.socket, mapping: Map, live: Live, ended: threading.
         hear(content, mapping, live)
 
 
-def hear(content: bytes, mapping: Map, live: Live) -> None:
+def hear(content: bytes, mapping: Map, live: Channel) -> None:
     """Tell pages what a datagram says; one that is no OSC says nothing."""
     from pythonosc.osc_packet import OscPacket
 

@@ -20,7 +20,7 @@ from stylegan_torch.editing import latents as travelling
 from stylegan_torch.editing.composition import METHODS
 from stylegan_torch.editing.latents import LatentsError
 from stylegan_torch.explorer.blends import Blends, sides
-from stylegan_torch.explorer.controls import Live
+from stylegan_torch.explorer.controls import Channel
 from stylegan_torch.explorer.fields import choice
 from stylegan_torch.explorer.renderer import Renderer
 from stylegan_torch.explorer.shelf import Shelf, digest_of
@@ -81,7 +81,7 @@ class Studio:
         self.networks = networks
         self.directions = (*METHODS, *directions)
         self.shelf = Shelf()
-        self.live = Live()
+        self.live = Channel()
         self._blends = Blends()
         self._renderers: dict[str, tuple[Renderer, Mapping[str, object]]] = {}
         self._opening = {name: threading.Lock() for name in networks}

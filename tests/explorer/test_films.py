@@ -19,7 +19,7 @@ from PIL import Image
 import converter
 from stylegan_torch.commands.main import main
 from stylegan_torch.editing.composition import Composition, Move
-from stylegan_torch.editing.directions import Directions
+from stylegan_torch.editing.directions import Directions, sefa
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer import filming
 from stylegan_torch.explorer.filming import Filmer, commands, read_film

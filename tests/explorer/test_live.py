@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from stylegan_torch.commands.main import main
 from stylegan_torch.errors import StyleGANError
-from stylegan_torch.explorer.controls import Controls, Live, controls_of, read_map, usual
+from stylegan_torch.explorer.controls import Channel, Controls, controls_of, read_map, usual
 from stylegan_torch.explorer.expressions import parse
 from stylegan_torch.explorer.stream import Stream
 from stylegan_torch.explorer.studio import Studio
@@ -139,7 +139,7 @@ def test_what_is_heard_over_udp() -> None:
     pytest.importorskip("pythonosc")
     from stylegan_torch.explorer.osc import hear, listening
 
-    live, heard = Live(), list[Controls]()
+    live, heard = Channel(), list[Controls]()
     with live.heard(heard.append):
         for odd in (b"", b"x", b"#bundle\0", message("/psi", 1)[:-3], message("/elsewhere", 1)):
             hear(odd, {}, live)

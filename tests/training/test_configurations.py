@@ -233,7 +233,7 @@ def test_what_is_not_there_is_said(photos: Path, tmp_path: Path) -> None:
 
 
 def test_documentation_names_what_there_is() -> None:
-    text = (HOME / "docs" / "TRAINING.md").read_text(encoding="utf-8")
+    text = (HOME / "docs" / "guides" / "official-training.md").read_text(encoding="utf-8")
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| `")]
     tables = [row for row in rows if row[0].startswith("`--") and row[0] != "`--cfg`"]
     named = [name.strip("`") for row in rows[1 : rows.index(tables[0])] for name in row[0].split(", ")]

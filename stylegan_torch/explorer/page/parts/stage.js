@@ -5,6 +5,7 @@ export class Stage {
   canvas = byId('picture');
   #before = byId('before');
   #number = 0;
+  #leaving = false;
   shown = null;
   /** What is on the screen: {state, whole}. */
   held = null;
@@ -13,7 +14,7 @@ export class Stage {
     byId('divider').addEventListener('input', () => this.#divide());
     byId('full').addEventListener('click', () => this.full());
     byId('frame').addEventListener('click', ({ target }) => target !== byId('divider') && !document.fullscreenElement && this.full(false));
-    document.addEventListener('fullscreenchange', () => document.fullscreenElement || this.full(false));
+    document.addEventListener('fullscreenchange', () => this.#changed());
     addEventListener('keydown', ({ key }) => key === 'Escape' && this.full(false));
   }
 
@@ -53,7 +54,17 @@ export class Stage {
   full(on = !document.body.classList.contains('bare')) {
     document.body.classList.toggle('bare', on);
     if (on) byId('stage').requestFullscreen?.().catch(() => {});
-    else if (document.fullscreenElement) document.exitFullscreen();
+    else if (document.fullscreenElement) {
+      this.#leaving = true;
+      document.exitFullscreen();
+    }
+  }
+
+  /** Leave too if the browser left the whole screen by itself; what was asked for may be told after it is on again. */
+  #changed() {
+    if (document.fullscreenElement) return;
+    if (!this.#leaving) this.full(false);
+    this.#leaving = false;
   }
 
   /** Return the picture as a small JPEG, in a text. */
