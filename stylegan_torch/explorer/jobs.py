@@ -70,10 +70,10 @@ class Line:
             job.add_done_callback(over)
             if others:
                 yield framed("progress", {"line": "Waiting for the jobs of others …", "share": 0})
-            while news or not job.done():
+            while not (done := job.done()) or news:  # in this order: all is told before it is done
                 if news:
                     yield news.pop()
-                else:
+                elif not done:
                     await fresh.wait()
                     fresh.clear()
             if last := job.result():
