@@ -16,7 +16,6 @@ from stylegan_torch.commands.latents import latents_of, named, names_of, one_of,
 from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say
 from stylegan_torch.commands.truncating import Asked
-from stylegan_torch.drawing.devices import exact_float32
 from stylegan_torch.drawing.marks import Marking
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import columns
@@ -228,6 +227,8 @@ def _rgb(G: Generator, latents: Latents) -> _Sheet:
 
 def _with_features(G: Generator, latents: Latents) -> tuple[Tensor, dict[str, Tensor]]:
     """Return images, and what layers made on the way."""
+    from stylegan_torch.drawing.devices import exact_float32
+
     device = G.device
     noise = [layer.to(device) for layer in latents.noise]
     with exact_float32():
