@@ -14,7 +14,7 @@ from click.testing import CliRunner
 import checkpoints
 from stylegan_torch.commands.main import main
 from tests import DATA
-from tests.tools.browser import chromium, visiting
+from tests.tools.browser import finished, visiting
 from tests.tools.served import COMMAND, serving
 
 NETWORKS = ["--network", str(checkpoints.DEMO), "--network", str(DATA / "sg3t_64.pkl")]
@@ -27,21 +27,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
-
-
-def _commands(page: Any, *words: str) -> str:
-    for word in words:
-        page.locator("#commands", has_text=word).wait_for(state="attached")
-    page.locator("#download-png:not([disabled])").wait_for()
-    return str(page.locator("#commands").text_content())
-
-
 def _open(page: Any, tool: str) -> None:
-    _commands(page, "stylegan draw")
+    finished(page, "stylegan draw")
     page.locator("#drag summary").scroll_into_view_if_needed()
     page.locator("#drag summary").click()
     _choose(page, tool)
@@ -86,20 +73,20 @@ def test_by_mouse(url: str, browser: Any, tmp_path: Path, monkeypatch: pytest.Mo
         with page.expect_download() as mask:
             page.get_by_role("button", name="Download the mask").click()
         page.click("#drag-step")
-        assert f"--mask {mask.value.suggested_filename} --steps 1 " in _commands(page, "stylegan drag")
+        assert f"--mask {mask.value.suggested_filename} --steps 1 " in finished(page, "stylegan drag")
         page.click("#drag-play")
         page.locator("#drag-line", has_text="Step").wait_for()
         page.locator(".handle.at").press("Delete")
         assert page.locator(".handle.at").count() == 1
         page.get_by_role("button", name="Stop").click()
         page.get_by_role("button", name="Play").wait_for()
-        commands = _commands(page, "--seed 0 ")
+        commands = finished(page, "--seed 0 ")
         with page.expect_download() as latents:
             page.click("#download-npz")
         page.locator("#undo").click()
-        _commands(page, "--steps 1 ")
+        finished(page, "--steps 1 ")
         page.locator("#undo").click()
-        assert "drag" not in _commands(page, "--seeds 0 ")
+        assert "drag" not in finished(page, "--seeds 0 ")
         assert _label(page, "at").startswith("Point 1 at 26, 32")
         monkeypatch.chdir(tmp_path)
         mask.value.save_as(mask.value.suggested_filename)
@@ -118,7 +105,7 @@ def test_another_wish_stops_it(url: str, browser: Any) -> None:
         page.click("#drag-play")
         page.locator("#drag-line", has_text="Step").wait_for()
         page.fill("#seed", "3")
-        assert "drag" not in _commands(page, "--seeds 3 ")
+        assert "drag" not in finished(page, "--seeds 3 ")
         assert page.get_by_role("button", name="Play").is_visible()
 
 
@@ -138,7 +125,7 @@ def test_by_keyboard(url: str, browser: Any) -> None:
         page.keyboard.press("Space")
         page.keyboard.press("Shift+ArrowLeft")
         page.locator("#drag-step").press("Enter")
-        assert "--points 31,27:32,33 --mask mask-" in _commands(page, "stylegan drag")
+        assert "--points 31,27:32,33 --mask mask-" in finished(page, "stylegan drag")
         page.get_by_role("button", name="Clear the mask").press("Enter")
         page.locator("#drag-brush").press("ArrowLeft")
         page.locator(".handle.at").press("Delete")
@@ -160,7 +147,7 @@ def test_by_touch(url: str, browser: Any) -> None:
         page.locator(".handle.to").focus()
         page.keyboard.press("Shift+ArrowLeft")
         page.locator("#drag-step").tap()
-        assert "--points 26" in _commands(page, "stylegan drag")
+        assert "--points 26" in finished(page, "stylegan drag")
         assert page.evaluate("document.documentElement.scrollWidth") <= 375
 
 
@@ -180,26 +167,26 @@ def test_a_second_finger_paints_nothing(url: str, browser: Any) -> None:
 
 def test_layers_are_looked_into_and_bent(url: str, browser: Any) -> None:
     with visiting(browser, url) as page:
-        _commands(page, "stylegan draw")
+        finished(page, "stylegan draw")
         page.locator("#layers summary").first.click()
         page.locator(".channel").first.wait_for()
         page.select_option("#layer", "b16.conv1")
         page.locator("[aria-label='Channel 63']").wait_for()
         page.locator("[data-field='bend Turn'] input[type=number]").fill("25")
-        _commands(page, "--bend b16.conv1:turn=25.0 ")
+        finished(page, "--bend b16.conv1:turn=25.0 ")
         page.locator(".channel").nth(3).click()
         page.locator(".channel").nth(3).press("ArrowRight")
         page.keyboard.press("Space")
-        _commands(page, "--bend b16.conv1@3-4:turn=25.0 ")
+        finished(page, "--bend b16.conv1@3-4:turn=25.0 ")
         assert page.get_by_role("img", name="b16.conv1 bent").is_visible()
         page.get_by_role("button", name="Nothing bent").click()
-        assert "--bend" not in _commands(page, "--truncation 0.7 --out")
+        assert "--bend" not in finished(page, "--truncation 0.7 --out")
         page.keyboard.press("?")
         page.uncheck("#letters")
         page.keyboard.press("Escape")
         page.keyboard.press("]")
         page.reload()
-        assert "--seeds 0 " in _commands(page, "stylegan draw")
+        assert "--seeds 0 " in finished(page, "stylegan draw")
         page.keyboard.press("]")
         assert not page.is_checked("#letters")
         assert page.input_value("#seed") == "0"
@@ -209,13 +196,13 @@ def test_layers_are_looked_into_and_bent(url: str, browser: Any) -> None:
 def test_stylegan3_is_moved_and_turned(url: str, browser: Any) -> None:
     with visiting(browser, url, 800, 900) as page:
         page.select_option("#network", "sg3t_64.pkl")
-        _commands(page, "sg3t_64.pkl")
+        finished(page, "sg3t_64.pkl")
         page.locator("#place-grip").check()
         _stroke(page, (32, 32), (48, 40))
-        assert "--translate 0.25,0.12" in _commands(page, "--translate")
+        assert "--translate 0.25,0.12" in finished(page, "--translate")
         page.keyboard.down("Shift")
         _stroke(page, (48, 32), (48, 16))
         page.keyboard.up("Shift")
-        _commands(page, "--rotate 4")
+        finished(page, "--rotate 4")
         page.get_by_role("button", name="Put back").click()
-        assert "--translate" not in _commands(page, "--truncation 0.7 --out")
+        assert "--translate" not in finished(page, "--truncation 0.7 --out")

@@ -19,7 +19,7 @@ import checkpoints
 from examples.faces.faces import draw_face, random_face
 from stylegan_torch.commands.main import main
 from tests import DATA, HOME
-from tests.tools.browser import chromium, visiting
+from tests.tools.browser import downloaded, finished, visiting
 from tests.tools.served import COMMAND, serving
 
 NETWORKS = ["--network", str(checkpoints.DEMO), "--network", str(DATA / "ada-cond.pkl")]
@@ -33,29 +33,15 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
-
-
 @pytest.fixture
 def page(url: str, browser: Any) -> Iterator[Any]:
     with visiting(browser, url, expected="status of 400") as page:
-        _finished(page)
+        finished(page)
         yield page
 
 
 def _with(url: str, state: object) -> str:
     return f"{url}#{quote(json.dumps(state))}"
-
-
-def _finished(page: Any, *words: str) -> str:
-    """Wait until the page offers the files of what it shows and the command line has these words; returns that."""
-    for word in ("stylegan draw", *words):
-        page.locator("#commands", has_text=word).wait_for(state="attached")
-    page.locator("#download-png:not([disabled])").wait_for()
-    return str(page.locator("#commands").text_content())
 
 
 def _drag(page: Any, place: Any, across: float, up: float = 0.0) -> None:
@@ -69,48 +55,43 @@ def _drag(page: Any, place: Any, across: float, up: float = 0.0) -> None:
     page.mouse.up()
 
 
-def _download(page: Any, name: str, folder: Path) -> Path:
-    with page.expect_download() as download:
-        page.click(f"#{name}")
-    path = folder / str(download.value.suggested_filename)
-    download.value.save_as(path)
-    return path
-
-
 def test_a_visit(page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page.fill("#seed", "7")
-    _finished(page, "--seeds 7 ")
+    finished(page, "--seeds 7 ")
     _drag(page, page.locator("[data-field='Direction pca 1'] input[type=range]"), 0.2)
     page.click(".direction >> nth=2 >> button >> nth=0")
-    command = _finished(page, "--seeds 7 ", "--move pca:1=", "--move pca:2=-1.0")
-    png, npz = _download(page, "download-png", tmp_path), _download(page, "download-npz", tmp_path)
+    command = finished(page, "--seeds 7 ", "--move pca:1=", "--move pca:2=-1.0")
+    png, npz = (
+        downloaded(page, page.locator("#download-png"), tmp_path),
+        downloaded(page, page.locator("#download-npz"), tmp_path),
+    )
     assert f"--out {png.name} --save-latents {npz.name}" in command
     (tmp_path / "again").mkdir()
     monkeypatch.chdir(tmp_path / "again")
     again = CliRunner().invoke(main, shlex.split(command)[1:])
     assert again.exit_code == 0, again.output
     assert Image.open(png).tobytes() == Image.open(png.name).tobytes()
-    with np.load(npz) as downloaded, np.load(npz.name) as drawn:
-        assert all(np.array_equal(downloaded[name], drawn[name]) for name in downloaded.files)
+    with np.load(npz) as kept, np.load(npz.name) as drawn:
+        assert all(np.array_equal(kept[name], drawn[name]) for name in kept.files)
     page.locator("#undo").click()
-    _finished(page, "--truncation 0.7 --out")
+    finished(page, "--truncation 0.7 --out")
     page.locator("#redo").click()
-    assert _finished(page, "pca:2=") == command
+    assert finished(page, "pca:2=") == command
     page.reload()
-    assert _finished(page) == command
+    assert finished(page) == command
     page.fill("#seed", "8")
-    _finished(page, "--seeds 8 ")
+    finished(page, "--seeds 8 ")
     page.evaluate("hash => { location.hash = hash; }", quote(json.dumps({"seed": 9})))
-    _finished(page, "--seeds 9 ")
+    finished(page, "--seeds 9 ")
     assert page.input_value("#seed") == "9"
     page.locator(".history button").nth(2).click()
-    assert _finished(page, "--seeds 7 ") == command
+    assert finished(page, "--seeds 7 ") == command
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_the_picture_is_always_in_view(url: str, browser: Any, width: int, height: int) -> None:
     with visiting(browser, url, width, height) as page:
-        _finished(page)
+        finished(page)
         for part in ("pad", "directions", "truncation", "mixing", "history", "again"):
             page.locator(f"#{part}").scroll_into_view_if_needed()
             box = page.locator("#picture").bounding_box()
@@ -126,52 +107,52 @@ def test_the_picture_is_always_in_view(url: str, browser: Any, width: int, heigh
 
 def test_every_control_changes_the_picture(page: Any) -> None:
     page.locator(".seed").nth(3).click()
-    command = _finished(page, "--seeds 3 ")
+    command = finished(page, "--seeds 3 ")
     _drag(page, page.locator(".pad"), 0.25, 0.25)
-    command = _finished(page, "--move pca:0=", "--move pca:1=")
+    command = finished(page, "--move pca:0=", "--move pca:1=")
     page.get_by_role("button", name="All to zero").click()
-    _finished(page, "--truncation 0.7 --out")
+    finished(page, "--truncation 0.7 --out")
     page.fill("[data-field='Truncation'] input[type=number]", "0.5")
-    _finished(page, "--truncation 0.5 ")
+    finished(page, "--truncation 0.5 ")
     page.get_by_text("Layer by layer").click()
     page.locator(".band").nth(2).focus()
     page.keyboard.press("ArrowUp")
-    _finished(page, "--truncation 0.55@2 ")
+    finished(page, "--truncation 0.55@2 ")
     page.get_by_role("button", name="All alike").click()
     page.locator(".seed").nth(8).hover()
     page.get_by_role("button", name="Mix seed 8 in").click()
-    _finished(page, "--mix 8@0-4 ")
+    finished(page, "--mix 8@0-4 ")
     page.locator(".mix-row .cell").nth(0).click()
     page.locator(".mix-row .cell").nth(1).press("Space")
-    _finished(page, "--mix 8@2-4 ")
+    finished(page, "--mix 8@2-4 ")
     page.get_by_role("button", name="Remove mix 1").click()
     page.locator("#noise summary").click()
     page.get_by_text("By a seed").click()
     page.fill("#noise-seed", "4")
-    command = _finished(page, "--noise random --noise-seed 4 ")
+    command = finished(page, "--noise random --noise-seed 4 ")
     assert "--mix" not in command
     page.select_option("#network", "ada-cond.pkl")
-    assert "--noise random" in _finished(page, "ada-cond.pkl")
+    assert "--noise random" in finished(page, "ada-cond.pkl")
     page.select_option("#class", "1")
-    _finished(page, "--class 1 ")
+    finished(page, "--class 1 ")
 
 
 def test_by_keyboard_alone(page: Any) -> None:
     page.keyboard.press("]")
-    _finished(page, "--seeds 1 ")
+    finished(page, "--seeds 1 ")
     page.locator(".seed[aria-selected=true]").focus()
     page.keyboard.press("ArrowRight")
-    _finished(page, "--seeds 2 ")
+    finished(page, "--seeds 2 ")
     page.keyboard.press("m")
-    _finished(page, "--mix 2@")
+    finished(page, "--mix 2@")
     page.locator(".pad").focus()
     page.keyboard.press("Shift+ArrowUp")
-    _finished(page, "--move pca:1=1.0 ")
+    finished(page, "--move pca:1=1.0 ")
     page.keyboard.press("a")
     assert page.locator("#compare").get_attribute("aria-pressed") == "true"
     assert page.locator("#divider").is_visible()
     page.keyboard.press("Control+z")
-    assert "--move" not in _finished(page, "--mix 2@0-4 --out")
+    assert "--move" not in finished(page, "--mix 2@0-4 --out")
     page.keyboard.press("?")
     assert page.get_by_role("dialog").is_visible()
     page.keyboard.press("Escape")
@@ -180,14 +161,14 @@ def test_by_keyboard_alone(page: Any) -> None:
 
 def test_by_touch(url: str, browser: Any) -> None:
     with visiting(browser, url, 375, 740, has_touch=True, is_mobile=True) as page:
-        _finished(page)
+        finished(page)
         page.locator(".seed").nth(3).tap()
-        _finished(page, "--seeds 3 ")
+        finished(page, "--seeds 3 ")
         page.get_by_role("button", name="Mix seed 4 in").tap()
-        _finished(page, "--mix 4@0-4 ")
+        finished(page, "--mix 4@0-4 ")
         page.locator(".pad").scroll_into_view_if_needed()
         page.locator(".pad").tap(position={"x": 200, "y": 220})
-        _finished(page, "--move pca:0=", "--move pca:1=-")
+        finished(page, "--move pca:0=", "--move pca:1=-")
 
 
 def test_all_that_can_be_used_has_a_name(page: Any) -> None:
@@ -205,33 +186,36 @@ def test_all_that_can_be_used_has_a_name(page: Any) -> None:
 
 def test_odd_values_are_told_by_the_name_of_the_field(page: Any) -> None:
     page.fill("#seed", "7")
-    before = _finished(page, "--seeds 7 ")
+    before = finished(page, "--seeds 7 ")
     for value, said in (("3.7", "Seed: 3.7 is not a whole number"), ("-1", "Seed: -1 is not"), ("", "Seed is empty")):
         page.fill("#seed", value)
         page.locator("#status", has_text=said).wait_for()
         assert page.locator("#seed").get_attribute("aria-invalid") == "true"
         assert page.locator("#download-png").is_disabled()
     page.fill("#seed", "7")
-    assert _finished(page, "--seeds 7 ") == before
+    assert finished(page, "--seeds 7 ") == before
     assert page.locator("#seed").get_attribute("aria-invalid") is None
     assert page.locator("#status").text_content() == ""
 
 
 def test_a_picture_and_latents_bring_back_what_they_are(page: Any, tmp_path: Path) -> None:
     page.fill("#seed", "12")
-    _finished(page, "--seeds 12 ")
-    png, npz = _download(page, "download-png", tmp_path), _download(page, "download-npz", tmp_path)
+    finished(page, "--seeds 12 ")
+    png, npz = (
+        downloaded(page, page.locator("#download-png"), tmp_path),
+        downloaded(page, page.locator("#download-npz"), tmp_path),
+    )
     drop = """async ([name, bytes]) => {
       const transfer = new DataTransfer();
       transfer.items.add(new File([new Uint8Array(bytes)], name));
       window.dispatchEvent(new DragEvent('drop', {dataTransfer: transfer, cancelable: true}));
     }"""
     page.fill("#seed", "1")
-    _finished(page, "--seeds 1 ")
+    finished(page, "--seeds 1 ")
     page.evaluate(drop, [png.name, list(png.read_bytes())])
-    _finished(page, "--seeds 12 ")
+    finished(page, "--seeds 12 ")
     page.evaluate(drop, [npz.name, list(npz.read_bytes())])
-    _finished(page, f"--latents {npz.name} ")
+    finished(page, f"--latents {npz.name} ")
     page.evaluate(drop, ["x.png", [1, 2, 3]])
     page.locator("#status", has_text="x.png does not say how it was made").wait_for()
     page.click("#project")
@@ -253,7 +237,7 @@ def test_a_photograph_is_projected(page: Any, tmp_path: Path) -> None:
     page.fill("#steps", "2")
     page.click("#project")
     page.locator("#projection", has_text="96×96 pixels, resized to 64×64; projected at a PSNR of").wait_for()
-    command = _finished(page, "--latents out/-me.npz ")
+    command = finished(page, "--latents out/-me.npz ")
     assert command.startswith("stylegan project ./-me.png --network")
     assert "--space w+ --fit crop --steps 2 --outdir out\nstylegan draw" in command
 
@@ -267,7 +251,7 @@ def test_a_photograph_is_projected(page: Any, tmp_path: Path) -> None:
 )
 def test_an_address_that_says_nothing_usable(url: str, browser: Any, state: object) -> None:
     with visiting(browser, _with(url, state), prefix=url) as page:
-        _finished(page, "--seeds 0 ")
+        finished(page, "--seeds 0 ")
 
 
 def test_more_than_the_server_takes_at_once_is_asked_for_bit_by_bit(url: str, browser: Any) -> None:
@@ -275,7 +259,7 @@ def test_more_than_the_server_takes_at_once_is_asked_for_bit_by_bit(url: str, br
     counted = """window.sockets = 0;
     WebSocket = class extends WebSocket { constructor(...all) { super(...all); sockets += 1; } };"""
     with visiting(browser, _with(url, {"seed": 7, "moves": moves}), prefix=url, script=counted) as page:
-        _finished(page, "--seeds 7 ")
+        finished(page, "--seeds 7 ")
         for _ in range(3):
             page.get_by_role("button", name="Show more").click()
         page.locator("img.waiting").first.wait_for(state="detached")
@@ -290,7 +274,7 @@ def test_what_is_no_state_changes_nothing(page: Any) -> None:
       window.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data}));
     }"""
     page.fill("#seed", "7")
-    _finished(page, "--seeds 7 ")
+    finished(page, "--seeds 7 ")
     address = page.url
     page.locator("#skip").press("Enter")
     assert page.evaluate("document.activeElement.id") == "panel"
@@ -300,20 +284,20 @@ def test_what_is_no_state_changes_nothing(page: Any) -> None:
     page.evaluate("new Promise((done) => { addEventListener('hashchange', done); location.hash = 'panel'; })")
     assert page.input_value("#seed") == "7"
     page.evaluate(paste, '{"seed": 8}')
-    _finished(page, "--seeds 8 ")
+    finished(page, "--seeds 8 ")
 
 
 def test_a_network_that_is_not_there_gives_way_to_the_first(url: str, browser: Any) -> None:
     address = _with(url, {"network": "gone", "seed": 7})
     with visiting(browser, address, prefix=url, expected="status of 400") as page:
         page.locator("#status", has_text="'gone' is not one of").wait_for()
-        assert "demo" in _finished(page, "--seeds 7 ")
+        assert "demo" in finished(page, "--seeds 7 ")
 
 
 def test_a_network_is_asked_for_again_when_nothing_was_answered(url: str, browser: Any) -> None:
     once = "const ask = fetch; window.fetch = () => { window.fetch = ask; return Promise.reject(new TypeError()); };"
     with visiting(browser, _with(url, {"network": "ada-cond.pkl"}), prefix=url, script=once) as page:
-        assert "ada-cond.pkl" in _finished(page)
+        assert "ada-cond.pkl" in finished(page)
 
 
 def test_the_package_has_the_page() -> None:

@@ -33,7 +33,7 @@ from stylegan_torch.explorer import runtime
 from stylegan_torch.explorer.folder import PAGE, write_folder
 from stylegan_torch.explorer.runtime import VERSION, WASM, WEBGPU, RuntimeFilesError, runtime_files
 from tests import DATA
-from tests.tools.browser import chromium, visiting
+from tests.tools.browser import downloaded, finished, visiting
 from tests.tools.static import hosting
 
 SEEDS = range(4)
@@ -46,12 +46,6 @@ STATE = {
     "noise": "random",
     "noise_seed": 11,
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 def _need_runtime() -> None:
@@ -92,40 +86,27 @@ def _compares_pictures(page: Any) -> None:
     assert page.evaluate(script) == [True, False]
 
 
-def _finished(page: Any, *words: str) -> str:
-    """Wait until the page offers the files of what it shows and the command line has these words; returns that."""
-    for word in ("stylegan draw", *words):
-        page.locator("#commands", has_text=word).wait_for(state="attached")
-    page.locator("#download-png:not([disabled])").wait_for()
-    return str(page.locator("#commands").text_content())
-
-
-def _download(page: Any, name: str, folder: Path) -> Path:
-    with page.expect_download() as download:
-        page.click(f"#{name}")
-    path = folder / str(download.value.suggested_filename)
-    download.value.save_as(path)
-    return path
-
-
 def _draws_as_pytorch_does(page: Any, network: Path, folder: Path, class_index: int | None = None) -> None:
     """Compare the pictures of `SEEDS`."""
     G = converter.load(network).network("G_ema")
     for seed, ours in draw(G, SEEDS, DrawSettings(0.7, class_index=class_index)):
         page.fill("#seed", str(seed))
-        _finished(page, f"--seeds {seed} ")
-        theirs = np.asarray(Image.open(_download(page, "download-png", folder)))
+        finished(page, f"--seeds {seed} ")
+        theirs = np.asarray(Image.open(downloaded(page, page.locator("#download-png"), folder)))
         assert np.abs(theirs.reshape(ours.shape).astype(int) - ours).max() <= 1
 
 
 def _goes_to(page: Any, state: object, *words: str) -> str:
     page.evaluate("hash => { location.hash = hash; }", quote(json.dumps(state)))
-    return _finished(page, *words)
+    return finished(page, *words)
 
 
 def _can_be_made_again(page: Any, command: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the command line of what is shown: its files must be those that the page gives."""
-    png, npz = _download(page, "download-png", folder), _download(page, "download-npz", folder)
+    png, npz = (
+        downloaded(page, page.locator("#download-png"), folder),
+        downloaded(page, page.locator("#download-npz"), folder),
+    )
     again = folder / "again"
     again.mkdir()
     monkeypatch.chdir(again)
@@ -159,51 +140,54 @@ def _drop(page: Any, path: Path) -> None:
 
 def _every_control_works(page: Any, folder: Path) -> None:
     page.locator(".seed").nth(3).click()
-    _finished(page, "--seeds 1 ")  # behind the two that are pinned
+    finished(page, "--seeds 1 ")  # behind the two that are pinned
     page.locator(".pad").press("Shift+ArrowUp")
-    _finished(page, "--move pca:1=1.0 ")
+    finished(page, "--move pca:1=1.0 ")
     page.get_by_role("button", name="All to zero").click()
-    _finished(page, "--truncation 0.7 --out")
+    finished(page, "--truncation 0.7 --out")
     page.get_by_role("button", name="SeFa", exact=True).click()
     page.locator(".direction button").nth(0).click()
-    _finished(page, "--move sefa:0=-1.0 ")
+    finished(page, "--move sefa:0=-1.0 ")
     page.fill("[data-field='Truncation'] input[type=number]", "1")
-    _finished(page, "--truncation 1.0 ")
+    finished(page, "--truncation 1.0 ")
     page.get_by_text("Layer by layer").click()
     page.locator(".band").nth(2).press("ArrowDown")
-    _finished(page, "--truncation 0.95@2 ")
+    finished(page, "--truncation 0.95@2 ")
     page.get_by_role("button", name="Mix seed 8 in").press("Enter")
-    _finished(page, "--mix 8@0-4 ")
+    finished(page, "--mix 8@0-4 ")
     page.locator("#noise summary").click()
     for word, noise in (("None", "none"), ("Fixed", "const"), ("By a seed", "random")):
         page.locator("#noise").get_by_text(word, exact=True).click()
-        _finished(page, f"--noise {noise} ")
+        finished(page, f"--noise {noise} ")
     page.click("#undo")
-    _finished(page, "--noise const ")
+    finished(page, "--noise const ")
     page.click("#redo")
-    command = _finished(page, "--noise random ")
-    png, npz = _download(page, "download-png", folder), _download(page, "download-npz", folder)
+    command = finished(page, "--noise random ")
+    png, npz = (
+        downloaded(page, page.locator("#download-png"), folder),
+        downloaded(page, page.locator("#download-npz"), folder),
+    )
     page.click("#dice")
-    _finished(page, "--noise random ")
+    finished(page, "--noise random ")
     page.locator(".history button").nth(1).click()
-    assert _finished(page, "--seeds 1 ") == command
+    assert finished(page, "--seeds 1 ") == command
     page.click("#compare")
     assert page.locator("#divider").is_visible()
     _drop(page, npz)
-    _finished(page, f"--latents {npz.name} ")
+    finished(page, f"--latents {npz.name} ")
     _drop(page, png)
-    assert _finished(page, "--seeds 1 ") == command
+    assert finished(page, "--seeds 1 ") == command
     page.keyboard.press("k")
     page.click("#dice")
-    _finished(page, "--noise random ")
+    finished(page, "--noise random ")
     page.get_by_role("button", name="Add this picture").click()
     page.get_by_label("Seconds from key frame 1 to the next").fill("0.3")
     page.get_by_label("Seconds from key frame 2 to the next").fill("0.3")
-    assert _download(page, "film-make", folder).stat().st_size > 1000
+    assert downloaded(page, page.locator("#film-make"), folder).stat().st_size > 1000
     page.fill("#seed", "3.7")
     page.locator("#status", has_text="Seed: 3.7 is not a whole number").wait_for()
     page.fill("#seed", "3")
-    _finished(page, "--seeds 3 ")
+    finished(page, "--seeds 3 ")
 
 
 def test_the_page_draws_as_pytorch_does_and_asks_for_nothing_elsewhere(
@@ -231,7 +215,7 @@ def test_the_page_draws_as_pytorch_does_and_asks_for_nothing_elsewhere(
 @pytest.mark.long
 def test_every_control_works(browser: Any, tmp_path: Path) -> None:
     with _page(tmp_path / "page", checkpoints.DEMO, "--seeds", "20,30") as url, visiting(browser, url) as page:
-        _finished(page)
+        finished(page)
         _every_control_works(page, tmp_path)
         page.locator("img.waiting:visible").first.wait_for(state="detached")
 
@@ -251,10 +235,10 @@ def test_networks_of_all_kinds(
     browser: Any, tmp_path: Path, name: str, class_index: int | None, options: tuple[str, ...]
 ) -> None:
     with _page(tmp_path / "page", DATA / name, *options) as url, visiting(browser, url) as page:
-        _finished(page)
+        finished(page)
         if class_index is not None:
             page.select_option("#class", str(class_index))
-            _finished(page, f"--class {class_index} ")
+            finished(page, f"--class {class_index} ")
         _draws_as_pytorch_does(page, DATA / name, tmp_path, class_index)
 
 

@@ -18,7 +18,7 @@ import converter
 from stylegan_torch.files import checkpoint
 from tests.editing.test_blending import changed
 from tests.explorer.test_live import message
-from tests.tools.browser import chromium, visiting
+from tests.tools.browser import downloaded, visiting
 from tests.tools.served import COMMAND, serving
 
 
@@ -40,12 +40,6 @@ def url(port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream") as started:
-        yield started
-
-
 @pytest.fixture
 def page(url: str, browser: Any) -> Iterator[Any]:
     with visiting(browser, url, expected="status of 400") as page:
@@ -57,14 +51,6 @@ def _settled(page: Any, seed: int) -> None:
     """Wait until the page shows a seed and offers its files."""
     page.locator("#commands", has_text=f"--seeds {seed} ").wait_for(state="attached")
     page.locator("#download-png:not([disabled])").wait_for()
-
-
-def _download(page: Any, button: Any, folder: Path) -> Path:
-    with page.expect_download() as download:
-        button.click()
-    path = folder / str(download.value.suggested_filename)
-    download.value.save_as(path)
-    return path
 
 
 def test_key_frames_become_a_film(page: Any, tmp_path: Path) -> None:
@@ -80,7 +66,7 @@ def test_key_frames_become_a_film(page: Any, tmp_path: Path) -> None:
     page.locator("#panel").press("p")
     page.get_by_role("img", name="A moment of the film").wait_for()
     page.click("#record")
-    states = _download(page, page.get_by_role("button", name="Download the states of recording-1"), tmp_path)
+    states = downloaded(page, page.get_by_role("button", name="Download the states of recording-1"), tmp_path)
     assert len(json.loads(states.read_text())["films"]) == 1
     assert page.locator("#download-png").is_disabled()
     page.get_by_role("button", name="Go to key frame 2, the picture of seed 2, truncation 0.7").click()
@@ -91,14 +77,14 @@ def test_key_frames_become_a_film(page: Any, tmp_path: Path) -> None:
     page.click("#film-make")
     page.locator("#status", has_text="Frames a second: 60 is not what a GIF can have").wait_for()
     page.fill("#film-fps", "10")
-    film = _download(page, page.locator("#film-make"), tmp_path)
+    film = downloaded(page, page.locator("#film-make"), tmp_path)
     with Image.open(film) as opened:
         assert opened.n_frames == 5  # type: ignore[attr-defined]
     said = page.locator("#film-commands").text_content().splitlines()
     assert ["--seeds 0" in said[0], "--seeds 2" in said[1]] == [True, True]
     assert said[2].endswith(f".npz --seconds 0.5 --fps 10 --out {film.name}")
     page.select_option("#film-format", "recorded")
-    assert _download(page, page.locator("#film-make"), tmp_path).read_bytes().startswith(b"\x1aE\xdf\xa3")  # EBML
+    assert downloaded(page, page.locator("#film-make"), tmp_path).read_bytes().startswith(b"\x1aE\xdf\xa3")  # EBML
     _settled(page, 2)
     page.reload()
     _settled(page, 2)
@@ -113,9 +99,9 @@ def test_what_one_does_is_recorded(page: Any, tmp_path: Path) -> None:
         _settled(page, seed)
     page.click("#record")
     page.locator("#status", has_text="recording-1: ").wait_for()
-    film = _download(page, page.get_by_role("button", name="Download the film of recording-1"), tmp_path)
+    film = downloaded(page, page.get_by_role("button", name="Download the film of recording-1"), tmp_path)
     assert film.read_bytes().startswith(b"\x1aE\xdf\xa3")
-    states = _download(page, page.get_by_role("button", name="Download the states of recording-1"), tmp_path)
+    states = downloaded(page, page.get_by_role("button", name="Download the states of recording-1"), tmp_path)
     said = json.loads(states.read_text())
     assert [each["state"] for each in said["shown"]] == [{}, {"seed": 5}, {"seed": 6}]
     assert [each["at"] for each in said["shown"]] == sorted(each["at"] for each in said["shown"])

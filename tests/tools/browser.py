@@ -92,3 +92,20 @@ def browsing(url: str, width: int = 1300, height: int = 1000, *, script: str = "
 def _check_request(asked: str, url: str, complaints: list[str]) -> None:
     if not asked.startswith((url, "data:", "blob:")):
         complaints.append(f"asked for {asked}")
+
+
+def finished(page: Any, *words: str) -> str:
+    """Wait until the page offers the files of what it shows and the command line has these words; returns that."""
+    for word in ("stylegan draw", *words):
+        page.locator("#commands", has_text=word).wait_for(state="attached")
+    page.locator("#download-png:not([disabled])").wait_for()
+    return str(page.locator("#commands").text_content())
+
+
+def downloaded(page: Any, button: Any, folder: Path) -> Path:
+    """Press a button, a locator, and return the file that comes of it."""
+    with page.expect_download() as coming:
+        button.click()
+    path = folder / str(coming.value.suggested_filename)
+    coming.value.save_as(path)
+    return path
