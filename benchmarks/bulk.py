@@ -8,7 +8,8 @@
 Bare drawing is a loop over the fast form that writes nothing, in as many processes, of as many threads, as the engine
 has. It is timed right before and right after each set, as cores change their speed. A set is timed from when each
 worker has drawn a shard, so that what is compared is what each further picture takes; what passes before that is in
-a column of its own. Where other programs run too, the ratio of processor time means more than that of speeds.
+a column of its own. Cores that others share change their speed within seconds too: for one process the last column
+has the ratio of shards, five times as large, and bare drawing in turns, the median of eight.
 
 The model of 1 000 workers measures what a set costs besides its pictures: the store's requests and the bytes of a
 record, by shard; and how long a set whose shards are all there takes to be gone through, in a store in memory.
@@ -31,15 +32,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
+import torch
 from cli import make_network
 
+import stylegan_torch
 from stylegan_torch import bulk
 from stylegan_torch.bulk.plans import Plan
 from stylegan_torch.bulk.shards import Job, Worker, record_name
 from stylegan_torch.bulk.stores import Store, open_store
+from stylegan_torch.drawing.draw import DrawSettings, draw
 
 BUNDLED = Path(__file__).parents[1] / "checkpoints" / "demo" / "faces.pkl"
 BATCH = 8
+TURNS = 8
 RUN = """
 import json, resource, sys, time
 from stylegan_torch import bulk
@@ -48,7 +53,7 @@ if __name__ == "__main__":
     sizes = {"shard_size": int(shard), "batch": int(batch), "threads": int(threads)}
     bulk.begin(place, bulk.plan([network], int(count), device="cpu", **sizes))
     start, seen = time.perf_counter(), []
-    note = lambda state: seen.append([time.perf_counter() - start, time.process_time(), state.drawn])
+    note = lambda state: seen.append([time.perf_counter() - start, state.drawn])
     bulk.run(place, engine=engine, workers=int(workers), on_progress=note)
     peaks = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     print(json.dumps([seen, time.perf_counter() - start, max(peaks) / 1024]))
@@ -64,10 +69,9 @@ for _ in draw(G, range(batch), DrawSettings(), batch=batch, fast=True):
     pass
 print("ready", flush=True)
 while sys.stdin.readline():
-    before = time.process_time()
     for _ in draw(G, range(first, first + count), DrawSettings(), batch=batch, fast=True):
         pass
-    print(time.process_time() - before, flush=True)
+    print("drawn", flush=True)
 """
 
 
@@ -88,32 +92,32 @@ class Bare:
         ]
         self._lines()
 
-    def speed(self) -> tuple[float, float]:
-        """Return the pictures a second, and those a second of processor time."""
+    def speed(self) -> float:
+        """Return the pictures a second."""
         start = time.perf_counter()
         for process in self._processes:
             assert process.stdin
             process.stdin.write("\n")
             process.stdin.flush()
-        work = sum(map(float, self._lines()))
-        drawn = self._each * len(self._processes)
-        return drawn / (time.perf_counter() - start), drawn / work
+        self._lines()
+        return self._each * len(self._processes) / (time.perf_counter() - start)
 
     def close(self) -> None:
         """End them."""
         for process in self._processes:
             process.communicate()
 
-    def _lines(self) -> list[str]:
-        return [process.stdout.readline() for process in self._processes if process.stdout]
+    def _lines(self) -> None:
+        for process in self._processes:
+            assert process.stdout
+            process.stdout.readline()
 
 
 class Whole(NamedTuple):
-    """A set's pictures a second, those a second of the first process's processor time, both after each worker's first
-    shard; the seconds of all, those before the pace was reached, and the megabytes that the largest process took."""
+    """A set's pictures a second after each worker's first shard; the seconds of all, those before that pace,
+    and the megabytes that the largest process took."""
 
     speed: float
-    by_work: float
     seconds: float
     start: float
     megabytes: float
@@ -128,10 +132,29 @@ def whole(network: Path, count: int, shard: int, batch: int, threads: int, engin
         command = [sys.executable, str(script), *map(str, words)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     seen, seconds, megabytes = json.loads(done.stdout.splitlines()[-1])
-    (begun, begun_work, before), (ended, ended_work, drawn) = seen[min(workers, len(seen) - 1) - 1], seen[-1]
+    (begun, before), (ended, drawn) = seen[min(workers, len(seen) - 1) - 1], seen[-1]
     speed = (drawn - before) / (ended - begun)
-    by_work = (drawn - before) / (ended_work - begun_work)
-    return Whole(speed, by_work, seconds, begun - before / speed, megabytes)
+    return Whole(speed, seconds, begun - before / speed, megabytes)
+
+
+def in_turns(network: Path, shard: int, batch: int, threads: int, shards: int) -> float:
+    """Return the median ratio of a shard's speed to that of bare drawing right before it, all in this process."""
+    torch.set_num_threads(threads)
+    count = shard * (shards + 1)
+    plan = bulk.plan([network], count, device="cpu", shard_size=shard, batch=batch, threads=threads)
+    G = stylegan_torch.load(network)
+    ratios = []
+    with tempfile.TemporaryDirectory() as folder:
+        bulk.begin(folder, plan)
+        worker = Worker(Job(plan, folder, (str(network),)))
+        for number in range(shards + 1):
+            start = time.perf_counter()
+            for _ in draw(G, range(number * shard, (number + 1) * shard), DrawSettings(), batch=batch, fast=True):
+                pass
+            middle = time.perf_counter()
+            worker(number)
+            ratios.append((middle - start) / (time.perf_counter() - middle))
+    return statistics.median(ratios[1:])  # the first opens the network
 
 
 def compare(
@@ -145,19 +168,16 @@ def compare(
             with closing(Bare(network, count // 2, batch, threads, workers)) as bare:
                 before = bare.speed()
                 found = whole(network, count, shard, batch, threads, engine, workers)
-                speed, by_work = (sum(each) / 2 for each in zip(before, bare.speed(), strict=True))
-            ratios = found.speed / speed, found.by_work / by_work
-            rows.setdefault(way, []).append((found.start, found.speed, speed, *ratios, found.megabytes))
-    print("| engine | workers × threads | start s | pictures/s | bare drawing | ratio | of processor time | peak MB |")
+                speed = (before + bare.speed()) / 2
+            rows.setdefault(way, []).append((found.start, found.speed, speed, found.speed / speed, found.megabytes))
+    print("| engine | workers × threads | start s | pictures/s | bare drawing | ratio | peak MB | in turns |")
     print("|---|---|---|---|---|---|---|---|")
     for (engine, workers, threads), each in rows.items():
-        start, mine, speed, ratio, by_work, megabytes = (
-            statistics.median(values) for values in zip(*each, strict=True)
-        )
-        work = f"{by_work:.2f}" if engine == "none" else ""  # the processes of others are not counted
+        start, mine, speed, ratio, megabytes = (statistics.median(values) for values in zip(*each, strict=True))
+        turns = f"{in_turns(network, 5 * shard, batch, threads, TURNS):.2f}" if engine == "none" else ""
         print(
-            f"| {engine} | {workers} × {threads} | {start:.1f} | {mine:.2f} | {speed:.2f} | {ratio:.2f} | {work} "
-            f"| {megabytes:.0f} |"
+            f"| {engine} | {workers} × {threads} | {start:.1f} | {mine:.2f} | {speed:.2f} | {ratio:.2f} "
+            f"| {megabytes:.0f} | {turns} |"
         )
 
 

@@ -7,7 +7,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,8 @@ MANIFEST = "manifest.json"
 EXCLUDED = "excluded.json"
 MOST_ATTEMPTS = 1000
 """For one place, before a filter is thought to take nothing."""
+SMALL = 64
+"""Side up to which two threads of one interpreter wait for each other longer than writing takes."""
 Excluded = Mapping[int, Sequence[int]]
 """Attempts at places that are not taken, whatever the filters say, as pictures of other shards are too like them."""
 
@@ -89,7 +91,7 @@ class Worker:
         self.store.remove(record_name(plan, shard))  # until it is whole again
         rejected = list[Rejected]()
         with self.store.workplace() as folder, closing(WRITERS[plan.layout](Place(folder, plan, shard))) as writer:
-            with drawing_threads(plan.threads if plan.device == "cpu" else None), _in_order() as then:
+            with drawing_threads(plan.threads if plan.device == "cpu" else None), self._beside() as then:
                 for batch in taken(plan, shard, self.painter, self.job.excluded, rejected):
                     then(self._add, writer, [(*each, self._score(*each)) for each in batch])
             files = writer.finish()
@@ -105,6 +107,11 @@ class Worker:
         }
         self.store.write(record_name(plan, shard), json.dumps(record).encode())
         return record
+
+    def _beside(self) -> AbstractContextManager[Callable[..., None]]:
+        """Return what writes pictures while others are drawn; small ones at once, which takes less than the waiting."""
+        largest = max(each.G.img_resolution for each in self.painter.networks)
+        return _in_order() if largest > SMALL else nullcontext(_at_once)
 
     @property
     def painter(self) -> Painter:
@@ -155,6 +162,10 @@ class Worker:
         marking = Marking(encoding.marked, self.job.signer)
         encoder = ENCODERS[encoding.kind]
         return encode(drawn.image, encoder, about, quality=encoding.quality, marking=marking)
+
+
+def _at_once(function: Callable[..., None], *args: object) -> None:
+    function(*args)
 
 
 @contextmanager

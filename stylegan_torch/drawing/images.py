@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from PIL import ExifTags, Image
 from PIL.PngImagePlugin import PngInfo
 
+from stylegan_torch.drawing import png
 from stylegan_torch.drawing.marks import CREATOR, MARKED, Marking, xmp
 from stylegan_torch.files.atomic import new_file
 
@@ -129,8 +129,7 @@ def _write_png(file: io.BytesIO, image: Image.Image, about: str, packet: str | N
     info.add_text("stylegan-torch", about)
     if packet:
         info.add_itxt("XML:com.adobe.xmp", packet)
-    # Twice as fast as the usual strategy on pictures, and the files are no larger (`benchmarks/cli.py`).
-    image.save(file, format="PNG", pnginfo=info, compress_level=1, compress_type=zlib.Z_RLE)
+    png.write(file, image, info)
 
 
 def _write_webp(file: io.BytesIO, image: Image.Image, about: str, packet: str | None, quality: int) -> None:
