@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from urllib.parse import urlsplit
 
 _UNSEEN = re.compile(
@@ -33,6 +34,12 @@ def _escape(c: str) -> str:
 def one_line(text: str) -> str:
     """Return text as `printable`, without line breaks, cut in the middle if it is very long."""
     return shortened(printable(" ".join(text.split())))
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return a question with the name that is likest; "" if none is."""
+    likest = get_close_matches(name, names, n=1)
+    return f"did you mean {likest[0]}?" if likest else ""
 
 
 def shortened(text: str) -> str:

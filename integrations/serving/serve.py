@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal
 import click
 import torch
 import uvicorn
-from fastapi import FastAPI, Query, Request
+from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
@@ -38,6 +38,7 @@ from stylegan_torch.explorer.server import address_of, listen
 from stylegan_torch.fast import optimize
 
 ENCODING_THREADS = 2
+_ASKED = ("seed", "truncation", "class", "format")
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,12 @@ def application(painter: Painter, limits: Limits | None = None) -> FastAPI:
     # Its pages for people load scripts from elsewhere.
     app = FastAPI(title="Pictures of a StyleGAN network", docs_url=None, redoc_url=None, lifespan=running)
 
-    @app.get("/picture", response_class=Response)
+    def only_known(request: Request) -> None:
+        for name in request.query_params:
+            if name not in _ASKED:
+                raise StyleGANError(f"{name}: there is only {', '.join(_ASKED[:-1])} and {_ASKED[-1]}")
+
+    @app.get("/picture", response_class=Response, dependencies=[Depends(only_known)])
     async def picture(
         seed: Annotated[int, Query(ge=0, lt=2**32)],
         truncation: Annotated[float | None, Query(ge=-2, le=2)] = None,

@@ -201,7 +201,10 @@ def plan(
         made = dataclasses.replace(made, encoding=dataclasses.replace(made.encoding, columns=columns))
     _check(made)
     with drawing_threads(made.threads if device == "cpu" else None):
-        painter.draw([made.sample(0)])  # says what the networks do not have before a set is begun
+        [first] = painter.draw([made.sample(0)])  # says what the networks do not have before a set is begun
+        for each in filters:
+            if each.kind in ("side", "balance"):
+                check(each, painter).score(first)
         made = dataclasses.replace(made, filters=tuple(_calibrated(made, each, painter, calibrate) for each in filters))
     return Plan.of_json(made.to_json())  # as it will be read: 1 and 1.0 are the same
 
@@ -210,7 +213,7 @@ def _classes(classes: Classes | Literal["balanced"], painter: Painter) -> Classe
     numbers = {each.G.c_dim for each in painter.networks}
     if classes == "balanced":
         if len(numbers) > 1 or not min(numbers):
-            raise BulkError("classes can be balanced in conditional networks with as many classes each only")
+            raise BulkError("classes are balanced only where all networks have classes, and as many")
         return Classes(tuple(range(min(numbers))))
     for index in classes.indices:
         if index >= min(numbers):

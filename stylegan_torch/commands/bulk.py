@@ -22,6 +22,7 @@ from stylegan_torch.commands.inputs import NETWORK_FILE
 from stylegan_torch.commands.networks import usable_device
 from stylegan_torch.commands.terminal import Command, FiniteRange, one_line_errors, quick_imports, reading, say
 from stylegan_torch.errors import StyleGANError
+from stylegan_torch.text import did_you_mean
 
 if TYPE_CHECKING:
     from stylegan_torch.bulk import Filter, Plan, State
@@ -66,7 +67,8 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: str | None) -
     known = {each.opts[0].lstrip("-"): each.name for each in ctx.command.params}
     strange = next((name for name in content if name.replace("_", "-") not in known), None)
     if strange:
-        raise click.BadParameter(f"{path}: there is no option {strange}")
+        hint = did_you_mean(strange.replace("_", "-"), known)
+        raise click.BadParameter(f"{path}: there is no option {strange}" + (hint and f"; {hint}"))
     several = {each.name for each in ctx.command.params if getattr(each, "multiple", False)}
     given = {str(known[name.replace("_", "-")]): value for name, value in content.items()}
     ctx.default_map = {
@@ -268,6 +270,8 @@ def bulk(ctx: click.Context, **given: Any) -> None:
     for name, option in (("count", "--count"), ("place", "--out")):
         if given[name] is None:
             raise click.UsageError(f"Missing option '{option}'.")
+    if given["encoder"] != "jpeg":
+        options.refuse_idle("--encoder jpeg", "quality")
     with quick_imports():
         from stylegan_torch.bulk import begin
     plan = begin(given["place"], _plan(given))

@@ -64,6 +64,10 @@ def directions(
     """Find directions in W, and write them to a file that `stylegan edit` reads."""
     if (method == "boundary") != (labels is not None):
         raise click.UsageError("--labels and --method boundary belong together")
+    if labels:
+        options.refuse_idle("--method sefa and pca", "count")
+    else:
+        options.refuse_idle("--labels", "latents")
     refuse_existing([out], force)
     with quick_imports():
         labelled = _read_labels(labels) if labels else None

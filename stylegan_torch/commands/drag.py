@@ -12,7 +12,7 @@ import click
 
 from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT, OutputFile
-from stylegan_torch.commands.latents import write_latents
+from stylegan_torch.commands.latents import refuse_for_latents, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import SEED, FiniteRange, one_line_errors, quick_imports, reading, say, tracked
 from stylegan_torch.commands.truncating import Asked
@@ -124,6 +124,10 @@ def drag(
         raise click.UsageError("give one of --seed and --latents")
     if row is not None and latents is None:
         raise click.UsageError("--row is of --latents")
+    if not mask:
+        options.refuse_idle("--mask", "mask_weight")
+    if latents:
+        refuse_for_latents(truncation, class_index)
     from stylegan_torch.editing.films.encoding import encoding_for, write_film
 
     encoding = encoding_for(film or Path("film.gif"), FILM_FPS)

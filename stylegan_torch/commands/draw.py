@@ -161,6 +161,10 @@ def draw(
         raise click.UsageError("--row is of --latents")
     if (size or offset or layout) and (bends or translate is not None or rotate is not None):
         raise click.UsageError("--bend, --translate and --rotate are not for --size, --offset or --layout")
+    if not (size or offset):
+        options.refuse_idle("--size", "fill")
+    if not layout:
+        options.refuse_idle("--layout", "feather")
     refuse_existing([out, save_latents], force)
     with quick_imports():
         from stylegan_torch.drawing.images import save_png, to_pil

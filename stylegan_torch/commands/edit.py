@@ -10,7 +10,7 @@ import click
 from stylegan_torch import StyleGANError
 from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT
-from stylegan_torch.commands.latents import chosen_layers, latents_of, one_of, write_latents
+from stylegan_torch.commands.latents import chosen_layers, latents_of, one_of, refuse_for_latents, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import finite, one_line_errors, parse_seeds, quick_imports, reading, say
 from stylegan_torch.commands.truncating import Asked
@@ -76,6 +76,8 @@ def edit(
 ) -> None:
     """Draw each picture moved along each direction: a row of a sheet each, a column for each strength."""
     given = one_of(seeds, latents)
+    if latents:
+        refuse_for_latents(truncation, class_index)
     refuse_existing([out, save_latents], force)
     with quick_imports():
         import torch

@@ -72,10 +72,8 @@ _NOISES = {"official": "seeded", "const": "stored", "none": "none"}
 @weak_isolation
 @options.FORCE
 @click.version_option(__version__)
-@click.pass_context
 @one_line_errors
 def main(
-    ctx: click.Context,
     src: str,
     dst: Path | None,
     trust: bool,
@@ -107,9 +105,9 @@ def main(
         _show(src)
         return
     _check_names(dst, reference)
-    for name in () if reference else ("seeds", "truncation", "class_index", "noise", "layers"):
-        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--{name.removesuffix('_index')} goes with --reference: it says what to record")
+    if not reference:
+        home = "--reference: it says what to record"
+        options.refuse_idle(home, "seeds", "truncation", "class_index", "noise", "layers")
     assert dst is not None
     refuse_existing([dst, reference], force)
     with quick_imports():

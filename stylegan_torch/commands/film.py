@@ -239,7 +239,7 @@ class _Way:
     def check(self) -> None:
         """Raise UsageError for what goes with nothing else."""
         if [bool(self.seeds), bool(self.latents), self.table is not None, bool(self.keyframes)].count(True) != 1:
-            raise click.UsageError("give one of --seeds, --latents and --keys")
+            raise click.UsageError("give one of --seeds, --latents, --keys and --key")
         if self.latents and (self.space == "z" or self.truncation or self.class_index is not None):
             raise click.UsageError("--space z, --truncation and --class are for --seeds")
         if self.truncation.centres and self.space == "z":

@@ -95,6 +95,8 @@ def main(
     paths = {seed: outdir / f"seed{seed:04d}.png" for seed in seeds}
     if grid in paths.values():
         raise click.BadParameter(f"{grid} is the name of one of the pictures", param_hint="--grid")
+    if not grid:
+        options.refuse_idle("--grid", "columns")
     tf32 = may_round(exact)
     refuse_existing([*paths.values(), *([grid] if grid else [])], force)
     with quick_imports():

@@ -38,6 +38,12 @@ def one_of(seeds: list[int] | None, latents: Path | None) -> Pictures:
     raise click.UsageError("give one of --seeds and --latents")
 
 
+def refuse_for_latents(truncation: Asked, class_index: int | None) -> None:
+    """Raise UsageError for what would be done to seeds, where only a file's latents are drawn, which are as they are."""
+    if truncation or class_index is not None:
+        raise click.UsageError("--truncation and --class are for --seeds")
+
+
 def chosen_layers(G: Generator, text: str, option: str) -> list[int]:
     """Return the layers that an option chooses, as `layers_of` reads them; BadParameter if it cannot."""
     from stylegan_torch.editing.mixing import layers_of

@@ -12,7 +12,7 @@ import click
 from stylegan_torch.commands import options
 from stylegan_torch.commands.edit import parse_numbers
 from stylegan_torch.commands.inputs import Pictures, PicturesFile
-from stylegan_torch.commands.latents import latents_of, named, names_of, one_of, write_latents
+from stylegan_torch.commands.latents import latents_of, named, names_of, one_of, refuse_for_latents, write_latents
 from stylegan_torch.commands.networks import note_no_class, open_generator
 from stylegan_torch.commands.terminal import one_line_errors, quick_imports, reading, say
 from stylegan_torch.commands.truncating import Asked
@@ -104,6 +104,14 @@ def look(
     """
     if (what == "nearest") != (among is not None):
         raise click.UsageError("--among and nearest belong together")
+    if what != "truncation":
+        options.refuse_idle("truncation", "psis")
+    if what != "nearest":
+        options.refuse_idle("nearest", "count")
+    if what in ("truncation", "average"):
+        options.refuse_idle("noise, features, rgb and nearest", "truncation_psis", "truncation")
+    if latents and not isinstance(among, list):
+        refuse_for_latents(truncation, class_index)
     if save_latents and what not in ("truncation", "average"):
         raise click.UsageError("--save-latents is for truncation and average")
     if what == "average" and (seeds or latents):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from stylegan_torch.commands.given import note_check, note_hashes, note_nonfinite, note_tf32
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, DistanceFile, OutputFile
@@ -77,6 +78,14 @@ def block(*options: Option) -> Option:
         return function
 
     return decorate
+
+
+def refuse_idle(home: str, *names: str) -> None:
+    """Raise UsageError if the command line has one of these parameters, which do nothing without another option."""
+    ctx = click.get_current_context()
+    for param in ctx.command.params:
+        if param.name in names and ctx.get_parameter_source(param.name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{param.opts[0]} goes with {home}")
 
 
 def force(files: str = "files that exist") -> Option:

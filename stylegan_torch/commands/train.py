@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from stylegan_torch import StyleGANError
 from stylegan_torch.commands import options
 from stylegan_torch.commands.inputs import INPUT, NETWORK_FILE, OUTPUT, InputFolder
+from stylegan_torch.commands.options import refuse_idle
 from stylegan_torch.commands.terminal import SEED, FiniteRange, one_line_errors, quick_imports, reading, say, tracked
 from stylegan_torch.files.atomic import refuse_existing
 from stylegan_torch.text import columns, one_line
@@ -48,9 +49,9 @@ def _setting(text: str) -> tuple[str, object]:
     import tomllib
 
     name, equals, value = text.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--set")
     try:
-        if not equals:
-            raise ValueError
         return name, tomllib.loads(f"value = {value}")["value"]
     except ValueError:
         return name, value
@@ -186,6 +187,8 @@ def train(
         raise click.UsageError("--resolution and --cond are of new networks by --cfg")
     if not metrics and (metrics_kimg or extractor or features or download):
         raise click.UsageError("--metrics-kimg, --extractor, --features and --download go with --metrics")
+    if not metrics:
+        refuse_idle("--metrics", "metrics_samples")
     if not dry_run:
         refuse_existing([outdir / "snapshot"], force=True)
     with quick_imports():

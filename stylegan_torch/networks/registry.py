@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from stylegan_torch.errors import CheckpointError
 from stylegan_torch.networks import lucidrains, progan, stylegan1, stylegan2, stylegan3
 from stylegan_torch.networks.interface import AnyNetwork
+from stylegan_torch.text import did_you_mean
 from stylegan_torch.types import Json, JsonObject
 
 if TYPE_CHECKING:
@@ -182,7 +183,8 @@ def decode(cls: type[_Data], fields: Json) -> _Data:
     hints = typing.get_type_hints(cls)
     unknown = sorted(set(fields) - set(hints))
     if unknown:
-        raise CheckpointError(f"config key {unknown[0]} is unknown to {cls.__name__}; a newer version may know it")
+        hint = did_you_mean(unknown[0], hints) or "a newer version may know it"
+        raise CheckpointError(f"config key {unknown[0]} is unknown to {cls.__name__}; {hint}")
     required = [
         f.name
         for f in dataclasses.fields(cls)

@@ -87,7 +87,7 @@ class Settings:
         if strange:
             raise CheckpointError(f"setting augment_groups has {strange[0]!r}; there are {', '.join(GROUPS)}")
         if self.augment == "fixed" and not self.augment_p:
-            raise CheckpointError("setting augment is fixed, but augment_p is 0: give the probability")
+            raise CheckpointError("setting augment is fixed, but augment_p is 0: give the probability (--p)")
         if self.grow_from is not None and self.grow_from & (self.grow_from - 1):
             raise CheckpointError(f"setting grow_from is {self.grow_from}, not a power of two")
 

@@ -89,6 +89,8 @@ def start(
         if folder.resolve().is_relative_to(plan.data.resolve()):
             raise StyleGANError(f"{name} {folder} is inside {plan.data}: its pictures would be trained on too")
     networks, settings, state, about = _beginning(plan, run, load)
+    if settings.augment == "none" and plan.given.keys() & {"augment_p", "augment_target", "augment_groups"}:
+        raise StyleGANError("--p, --target and --augpipe go with --aug: nothing is augmented")
     accelerator = Accelerator(
         mixed_precision=PRECISIONS[about["precision"]], kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)]
     )

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from stylegan_torch import bulk
 from stylegan_torch.bulk.engines import ENGINES
+from stylegan_torch.bulk.engines.local import in_processes
 from stylegan_torch.bulk.shards import Job, Worker
 from stylegan_torch.errors import StyleGANError
 from tests.tools.small_set import hashes, made, planned
@@ -131,6 +133,21 @@ def test_a_fault_is_told_and_stops_the_others(tmp_path: Path) -> None:
     for engine in ("none", "local"):
         with pytest.raises(StyleGANError, match=r"network\.pt|stylegan2-0\.pt"):
             bulk.run(tmp_path / "set", engine=engine, workers=1)
+
+
+def test_processes_end_with_what_they_are_for(tmp_path: Path) -> None:
+    """One that has only begun to start would find nothing of what it shares with this one, and say so at length."""
+    plan = planned(tmp_path, 40)
+    bulk.begin(tmp_path / "set", plan)
+    job = Job(plan, str(tmp_path / "set"), tuple(each.path for each in plan.networks))
+    drawn: Any = in_processes(job, range(plan.shards), 2)
+    others = multiprocessing.active_children()
+    next(drawn)
+    processes = [each for each in multiprocessing.active_children() if each not in others]
+    drawn.close()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [-signal.SIGTERM] * 2
 
 
 def test_a_filter_that_takes_nothing_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

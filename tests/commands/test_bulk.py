@@ -83,6 +83,7 @@ def test_a_file_of_options(tmp_path: Path) -> None:
     ("content", "words"),
     [
         ("colour = 1", "there is no option colour"),
+        ("truncaton = 1", "there is no option truncaton; did you mean truncation?"),
         ("count = ", "set.toml"),
         ('count = "many"', "Invalid value for '--count'"),
         ('truncation = "high"', "Invalid value for '--truncation'"),
@@ -102,7 +103,9 @@ def test_files_of_options_that_make_no_sense(content: str, words: str, tmp_path:
         (["--count", "0", "--out", "x"], "count is 0"),
         (["--count", "5", "--out", "x", "--vary", "pca"], "'pca' is not directions"),
         (["--count", "5", "--out", "x", "--side", "pca:0>much"], "is not a direction"),
-        (["--count", "5", "--out", "x", "--classes", "balanced"], "classes can be balanced in conditional networks"),
+        (["--count", "5", "--out", "x", "--classes", "balanced"], "classes are balanced only where all networks have"),
+        (["--count", "5", "--out", "x", "--quality", "50"], "--quality goes with --encoder jpeg"),
+        (["--count", "5", "--out", "x", "--side", "pca:99"], "pca:99: there is no such direction for this network"),
         (["--count", "5", "--out", "nosuch://x"], "cannot open nosuch://x"),
         (["resume", "nowhere"], "nowhere holds no set: it has no manifest.json"),
         (["verify", "nowhere"], "nowhere holds no set: it has no manifest.json"),

@@ -163,6 +163,7 @@ def test_nothing_is_overwritten_without_force(tmp_path: Path) -> None:
         (["--seeds", "0", "--class", "10", "--network", str(DATA / "ada-cond.pkl")], "classes 0 to 9"),
         (["--seeds", "0", "--truncation", "0.5", "--network", str(DATA / "pg.pkl")], "ProGAN has no truncation"),
         (["--seeds", "0", "--grid", "sheet.jpg"], ".png"),
+        (["--seeds", "0", "--columns", "3"], "--columns goes with --grid"),
         (["--seeds", "0", "--truncation", "much"], "not a finite number"),
         (["--seeds", "0", "--device", "meta"], "no device meta"),
         (["--seeds", "0", "--dtype", "int8"], "int8"),

@@ -444,6 +444,9 @@ def test_directions_and_edit_commands(tmp_path: Path) -> None:
     assert "give one of --seeds and --latents" in _run("edit", *network, "--directions", path, status=2)
 
 
+_BOUNDARY = ("--method", "boundary", "--labels", "labels.csv")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -457,6 +460,18 @@ def test_directions_and_edit_commands(tmp_path: Path) -> None:
         (("look", "nearest", "--seeds", "1"), "--among and nearest belong together"),
         (("look", "average", "--seeds", "1"), "average is one picture: it takes no --seeds or --latents"),
         (("mix", "--rows", "1", "--cols", "2", "--save-latents", "a"), "'--save-latents': a does not end in .npz"),
+        (("draw", "--seeds", "1", "--feather", "0.3"), "--feather goes with --layout"),
+        (("draw", "--seeds", "1", "--fill", "tile"), "--fill goes with --size"),
+        (("drag", "--seed", "1", "--points", "1,1:2,2", "--mask-weight", "3"), "--mask-weight goes with --mask"),
+        (("look", "rgb", "--psis", "1,0"), "--psis goes with truncation"),
+        (("look", "rgb", "--count", "2"), "--count goes with nearest"),
+        (("look", "truncation", "--truncation", "0.5"), "--truncation goes with noise, features, rgb and nearest"),
+        (("directions", "--latents", "a.npz"), "--latents goes with --labels"),
+        (("directions", *_BOUNDARY, "--count", "2"), "--count goes with --method sefa and pca"),
+        (("edit", "--directions", "d.npz", "--latents", "a.npz", "--truncation", "0.5"), "--class are for --seeds"),
+        (("look", "rgb", "--latents", "a.npz", "--truncation", "0.5@fine"), "--truncation and --class are for --seeds"),
+        (("look", "nearest", "--latents", "a.npz", "--among", "b.npz", "--class", "1"), "--class are for --seeds"),
+        (("drag", "--latents", "a.npz", "--points", "1,1:2,2", "--truncation", "0.5"), "--class are for --seeds"),
     ],
 )
 def test_unusable_arguments_end_with_2(arguments: tuple[str, ...], words: str) -> None:
@@ -491,7 +506,7 @@ def test_looking_into_latents_of_a_file(what: str, tmp_path: Path, G: Any) -> No
     mine = _with_noise(G, [1, 2])
     latents.save(tmp_path / "me.npz", mine)
     out = tmp_path / "a.png"
-    more = ("--latents", tmp_path / "me.npz", "--psis", "1,0", "--out", out)
+    more = ("--latents", tmp_path / "me.npz", "--out", out, *(("--psis", "1,0") if what == "truncation" else ()))
     _run("look", what, "--network", DATA / "sg2-skip.pkl", *more)
     assert np.array_equal(_cells(out, 28)[:, 0], list(latents.drawn(G, mine)))
     assert (_about(out)["seeds"], _about(out)["latents"]) == (None, "me.npz")

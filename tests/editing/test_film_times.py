@@ -206,7 +206,7 @@ def test_every_family_is_eased(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--seeds", "1", "--keys", "keys.csv"], "give one of --seeds, --latents and --keys"),
+        (["--seeds", "1", "--keys", "keys.csv"], "give one of --seeds, --latents, --keys and --key"),
         (["--seeds", "1", "--w-frames", "3", "--seconds", "20"], "--w-frames goes without"),
         (["--keys", "keys.csv", "--w-frames", "3"], "--w-frames goes without"),
         (["--seeds", "1", "--seconds", "1e30"], "a film has at most 10,000,000 frames"),

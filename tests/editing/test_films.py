@@ -490,8 +490,8 @@ def test_nothing_is_overwritten_without_force(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "--seeds, --latents and --keys"),
-        (["--seeds", "1", "--latents", "a.npz"], "--seeds, --latents and --keys"),
+        ([], "--seeds, --latents, --keys and --key"),
+        (["--seeds", "1", "--latents", "a.npz"], "--seeds, --latents, --keys and --key"),
         (["--latents", "a.npz", "--space", "z"], "are for --seeds"),
         (["--latents", "a.npz", "--truncation", "0.5"], "are for --seeds"),
         (["--seeds", "1", "--out", "film.avi"], "does not end in .mp4, .webm or .gif"),

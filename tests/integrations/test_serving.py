@@ -139,6 +139,7 @@ def test_wrong_requests_are_told_in_one_line(slow: Slow) -> None:
             ({"seed": -1}, "seed: Input should be greater than or equal to 0"),
             ({"seed": 2**32}, "seed: Input should be less than 4294967296"),
             ({"seed": "x"}, "seed: Input should be a valid integer, unable to parse string as an integer"),
+            ({"seed": 1, "psi": 0.7}, "psi: there is only seed, truncation, class and format"),
             ({"seed": 1, "truncation": "nan"}, "truncation: Input should be"),
             ({"seed": 1, "class": 3}, "there is no class 3: this network has no classes"),
             ({"seed": 1, "format": "gif"}, "format: Input should be 'png', 'jpeg' or 'webp'"),

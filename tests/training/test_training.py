@@ -565,6 +565,10 @@ def test_a_checkpoint_without_a_discriminator(tmp_path: Path) -> None:
         (("--config", "{recipe}", "--subset", "25"), "a subset of 25 pictures is wanted, and there are 24"),
         (("--config", "nowhere.toml"), "cannot read nowhere.toml: No such file"),
         (("--config", "{recipe}", "--set", "speed=3"), "config key speed is unknown to Settings"),
+        (("--config", "{recipe}", "--aug", "none", "--p", "0.3"), "--p, --target and --augpipe go with --aug"),
+        (("--config", "{recipe}", "--metrics-samples", "30"), "--metrics-samples goes with --metrics"),
+        (("--config", "{recipe}", "--set", "r1_gamma"), "'r1_gamma' is not NAME=VALUE"),
+        (("--config", "{recipe}", "--set", "r1_gama=3"), "r1_gama is unknown to Settings; did you mean r1_gamma?"),
         (("--config", "{recipe}", "--set", "r1_gamma=much"), "r1_gamma has the unknown value 'much'"),
         (("--config", "{recipe}", "--batch", "6"), "a batch of 6 cannot be shared by 1 process in groups of 4"),
         (("--config", "{recipe}", "--set", "augment_p=1.5"), "setting augment_p is 1.5; it must be from 0 to 1"),
@@ -585,7 +589,9 @@ def test_bad_requests_get_one_line(arguments: Any, message: str, photos: Path, t
     recipe = _recipe(tmp_path)
     given = [argument.format(recipe=recipe, data=DATA, photos=photos) for argument in arguments]
     common = ("--outdir", tmp_path / "run", "--cache", tmp_path / "cache")
-    output = train_command(photos, *common, *given, status=2 if "give" in message else 1)
+    output = train_command(
+        photos, *common, *given, status=2 if "give" in message or "NAME" in message or "goes" in message else 1
+    )
     assert message in output
     assert "Traceback" not in output
     assert not list((tmp_path / "run").glob("*"))

@@ -66,8 +66,9 @@ def _drawn(job: Job, shards: Sequence[int], workers: int) -> Iterator[Done]:
                     yield each.result()
                     running |= {pool.submit(_draw, shard) for shard in islice(waiting, 1)}
         finally:
+            processes = list((pool._processes or {}).values())  # which the pool forgets when it is shut down
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in list((pool._processes or {}).values()):
+            for process in processes:  # one that is still starting would miss what it shares with this one
                 process.terminate()
 
 
