@@ -39,7 +39,7 @@ def one_of(seeds: list[int] | None, latents: Path | None) -> Pictures:
 
 
 def refuse_for_latents(truncation: Asked, class_index: int | None) -> None:
-    """Raise UsageError for what would be done to seeds, where only a file's latents are drawn, which are as they are."""
+    """Raise UsageError for what is done to seeds, where all that is drawn are a file's latents."""
     if truncation or class_index is not None:
         raise click.UsageError("--truncation and --class are for --seeds")
 

@@ -51,6 +51,17 @@ class _Sheet:
     latents: Sequence[Latents] = ()
 
 
+_TRUNCATED = ("noise", "features", "rgb", "nearest")
+_HOMES = {
+    "psis": ("truncation",),
+    "count": ("nearest",),
+    "save_latents": ("truncation", "average"),
+    "truncation_psis": _TRUNCATED,
+    "truncation": _TRUNCATED,
+}
+"""What the parameters are for that others do nothing with."""
+
+
 @click.command(epilog=EXAMPLES, short_help="Look into a network: truncation, noise, features, nearest pictures.")
 @click.argument("what", type=click.Choice(["truncation", "noise", "features", "rgb", "nearest", "average"]))
 @options.NETWORK
@@ -104,16 +115,9 @@ def look(
     """
     if (what == "nearest") != (among is not None):
         raise click.UsageError("--among and nearest belong together")
-    if what != "truncation":
-        options.refuse_idle("truncation", "psis")
-    if what != "nearest":
-        options.refuse_idle("nearest", "count")
-    if what in ("truncation", "average"):
-        options.refuse_idle("noise, features, rgb and nearest", "truncation_psis", "truncation")
+    _refuse_idle(what)
     if latents and not isinstance(among, list):
         refuse_for_latents(truncation, class_index)
-    if save_latents and what not in ("truncation", "average"):
-        raise click.UsageError("--save-latents is for truncation and average")
     if what == "average" and (seeds or latents):
         raise click.UsageError("average is one picture: it takes no --seeds or --latents")
     seeds = seeds if seeds or latents else [0]
@@ -152,6 +156,12 @@ def look(
     if found.table:
         say(*columns(found.table))
     say(f"{len(found.rows)} × {len(found.rows[0])} pictures in {out}")
+
+
+def _refuse_idle(what: str) -> None:
+    for name, homes in _HOMES.items():
+        if what not in homes:
+            options.refuse_idle(" or ".join(homes), name)
 
 
 def _average(G: Generator) -> _Sheet:
