@@ -89,6 +89,6 @@ def _url(text: str) -> str | catalogue.Entry:
         return text
     entry = catalogue.find(text)
     if entry is None:
-        hint = catalogue.suggestion(text)
+        hint = catalogue.suggestion(text) if Path(text).name == text else ""  # a folder says that a file is meant
         raise ConvertError(f"{text}: no such file, and no network of that name in the catalogue{hint and '; ' + hint}")
     return entry

@@ -150,6 +150,7 @@ EARLY: list[tuple[list[str], int, str]] = [
     (["convert", "network.pkl", "-"], 2, "name a file, not -"),
     (["convert", "https://", "out.pt"], 1, "only https"),
     (["convert", "stylegan2-ffhq", "out.pt"], 1, "did you mean"),
+    (["convert", "nets/stylegan2-ffhq.pkl", "out.pt"], 1, "no network of that name in the catalogue\n"),
     (["convert", "progan-lsun-cat-256x256", "out.pt"], 1, "in a browser"),
     (["convert", "network.pkl", "out.pt", "--verify", "--json"], 2, "--json goes with --inspect"),
     (["generate", "--seeds", "1", "--network", _MISSING], 1, "missing.npz: no such file"),
