@@ -44,8 +44,8 @@ def make_folder(path: Path) -> None:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StyleGANError(f"cannot write to the folder {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise StyleGANError(f"cannot write to the folder {path}: {why(error)}") from error
 
 
 @contextmanager
@@ -76,7 +76,12 @@ def new_file(path: Path, force: bool = False) -> Iterator[IO[bytes]]:
     except FileExistsError as error:
         raise StyleGANError(f"{path} exists; use --force to replace it") from error
     except OSError as error:
-        raise StyleGANError(f"cannot write {path}: {error.strerror or error}") from error
+        raise StyleGANError(f"cannot write {path}: {why(error)}") from error
+
+
+def why(error: OSError | ValueError) -> str:
+    """Return why a file cannot be made; in what Python says of a name its versions differ."""
+    return getattr(error, "strerror", None) or (str(error) if isinstance(error, OSError) else "no file has such a name")
 
 
 @contextmanager
@@ -110,7 +115,7 @@ def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
             if path.parent not in folders:
                 _check_folder(path.parent)
         except (OSError, ValueError) as error:
-            raise StyleGANError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+            raise StyleGANError(f"cannot write {path}: {why(error)}") from error
         folders.add(path.parent)
 
 
@@ -148,10 +153,18 @@ class _Temporary:
             self.name = other.name
         if self.name is None:
             self._link(path)
-        elif force:
+            return
+        self._shut()  # Windows gives no open file another name
+        if force:
             self.name.replace(path)
-        else:
+            return
+        try:
             path.hardlink_to(self.name)
+        except FileExistsError:
+            raise
+        except OSError:  # FAT has no links: an empty file holds the name until this one takes it
+            path.touch(exist_ok=False)
+            self.name.replace(path)
 
     def _link(self, path: Path) -> None:
         # Only with a directory given does Python follow the link that /proc has for an open file.
@@ -159,9 +172,14 @@ class _Temporary:
 
     def close(self, keep: bool = False) -> None:
         """Close the file, and remove the name nobody asked for."""
-        os.close(self.descriptor)
+        self._shut()
         if self.name is not None and not keep:
             self.name.unlink(missing_ok=True)
+
+    def _shut(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
 
 
 def _nameless(path: Path) -> _Temporary | None:

@@ -213,8 +213,9 @@ def _labelled_folder(names: Iterable[PurePosixPath]) -> PurePosixPath | None:
 
 def _common_folder(names: Iterable[PurePosixPath]) -> PurePosixPath:
     """Return the folder that all pictures are in."""
-    folders = [name.parent for name in names if _is_picture(name)]
-    return PurePosixPath(os.path.commonpath(folders) if folders else "")
+    folders = {name.parent for name in names if _is_picture(name)}
+    first = next(iter(folders), PurePosixPath())
+    return next(top for top in (first, *first.parents) if all(each.is_relative_to(top) for each in folders))
 
 
 _File = TypeVar("_File")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import ntpath
 import os
 import shutil
 import subprocess
@@ -387,6 +388,16 @@ def test_names_of_every_spelling(tmp_path: Path) -> None:
     assert prepare(tmp_path / "b.zip", SIZE, tmp_path / "cache").classes.tolist() == CLASSES
     one = _official(tmp_path / "one.zip", {"labels": LABELS["labels"][:10]}, count=10)  # all in one folder
     assert prepare(one, SIZE, tmp_path / "cache").classes.tolist() == CLASSES[:10]
+
+
+def test_folders_of_zip_files_are_found_on_windows_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for label in ("cats", "dogs"):
+            archive.writestr(f"my/photos/{label}/1.png", _png())
+    with monkeypatch.context() as windows:
+        windows.setattr(os.path, "commonpath", ntpath.commonpath)
+        found = list(pictures(tmp_path / "a.zip"))
+    assert [picture.label for picture in found] == ["cats", "dogs"]
 
 
 @pytest.mark.parametrize("container", [_zipped, lambda folder: folder], ids=["zip", "folder"])
