@@ -98,6 +98,19 @@ def new_folder(path: Path) -> Iterator[None]:
         raise
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether there is such a file or folder.
+
+    Raises:
+        OSError: if that cannot be told, or no file can have that name, which `Path.exists` hides from Python 3.14 on.
+        ValueError: if a part of the name is no text for this system.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        path.stat()
+        return True
+    return False
+
+
 def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
     """Look whether files can be made, before the work that it takes; None is no file.
 
@@ -108,9 +121,9 @@ def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
     folders = set[Path]()
     for path in filter(None, paths):
         try:
-            if path.is_dir():
+            if is_there(path) and path.is_dir():
                 raise StyleGANError(f"{path} is a directory; name a file")
-            if os.access(path, os.F_OK) and not force:  # ValueError for what can be no name, which `exists` hides
+            if is_there(path) and not force:
                 raise StyleGANError(f"{path} exists; use --force to replace it")
             if path.parent not in folders:
                 _check_folder(path.parent)
@@ -121,7 +134,7 @@ def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
 
 def _check_folder(path: Path) -> None:
     """Raise OSError unless a folder, or the nearest one above it that there is, can be written to."""
-    there = next(each for each in (path, *path.parents) if each.exists())
+    there = next(filter(is_there, (path, *path.parents)))
     if not there.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     if not os.access(there, os.W_OK | os.X_OK):
