@@ -207,7 +207,7 @@ def plan(
 
 
 def _from_anywhere(network: str) -> str:
-    """Return the absolute path of a file, as others that draw may stand in another folder; URLs and names as they are."""
+    """Return the absolute path of a file, as others that draw may stand in another folder; a URL or name as it is."""
     with suppress(OSError):  # a URL may be longer than names can be
         return str(Path(network).absolute()) if Path(network).exists() else network
     return network
