@@ -9,10 +9,12 @@ import lzma
 import os
 import stat
 import struct
+import sys
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeVar
@@ -30,6 +32,11 @@ LIMIT = 1 << 30
 _CHUNK = 1 << 14
 """So little of an archive is unpacked at once that what says to be small and is not does no harm."""
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error)
+if sys.version_info >= (3, 14):  # which unpacks Zstandard too, if it was built to
+    with suppress(ImportError):
+        from compression.zstd import ZstdError
+
+        _BROKEN = (*_BROKEN, ZstdError)
 _DAMAGE = (*_BROKEN, RuntimeError, ValueError, ArithmeticError, EOFError)
 """What modules for archives raise for those that are broken, encrypted or packed in ways that they don't know."""
 

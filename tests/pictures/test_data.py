@@ -8,6 +8,7 @@ import ntpath
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -462,12 +463,15 @@ def _spoilt(path: Path, method: int, at: int, value: bytes) -> Path:
         (zipfile.ZIP_LZMA, 39, b"\xff" * 20),
         (zipfile.ZIP_BZIP2, 45, b"\xff" * 20),
         (zipfile.ZIP_DEFLATED, 40, b"\xff" * 20),
+        pytest.param(
+            93, 40, b"\xff" * 20, marks=pytest.mark.skipif(sys.version_info < (3, 14), reason="it unpacks none")
+        ),
         (zipfile.ZIP_STORED, 6, b"\1\0"),
         (zipfile.ZIP_STORED, 6, b"\0\x08"),
         (zipfile.ZIP_STORED, 8, b"\x62\0"),
         (zipfile.ZIP_STORED, 30, b"\xff"),
     ],
-    ids=["lzma", "bzip2", "deflate", "encrypted", "utf8 flag", "method", "name"],
+    ids=["lzma", "bzip2", "deflate", "zstandard", "encrypted", "utf8 flag", "method", "name"],
 )
 def test_spoilt_members_of_a_zip_are_told_or_skipped(method: int, at: int, value: bytes, tmp_path: Path) -> None:
     path = _spoilt(tmp_path / "a.zip", method, at, value)
