@@ -25,7 +25,8 @@ WAIT = 600
 """Seconds until a test gives up waiting."""
 _NOBODY = "127.0.0.1"
 _PREFERENCES = {
-    "network.proxy.type": 1,  # so that nothing reaches beyond this computer
+    "network.dns.native-is-localhost": True,  # so that nothing reaches beyond this computer
+    "network.proxy.type": 1,
     **{f"network.proxy.{scheme}": _NOBODY for scheme in ("http", "ssl")},
     **{f"network.proxy.{scheme}_port": 9 for scheme in ("http", "ssl")},
 }
