@@ -115,6 +115,7 @@ def test_a_shard_that_is_killed_while_it_is_written(undisturbed: tuple[Path, bul
     assert hashes(tmp_path / "set") == hashes(place)
 
 
+@pytest.mark.long
 def test_processes_end_with_their_driver(tmp_path: Path) -> None:
     bulk.begin(tmp_path / "set", planned(tmp_path, 400))
     driver = [sys.executable, "-c", _KILLER, str(tmp_path / "set"), "local", "1"]

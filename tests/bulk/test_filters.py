@@ -40,6 +40,7 @@ def test_the_best_share(tmp_path: Path) -> None:
     assert bulk.verify(tmp_path / "set", redraw=1.0).faults == ()
 
 
+@pytest.mark.long
 def test_sides_of_a_direction(tmp_path: Path) -> None:
     made(tmp_path / "beyond", planned(tmp_path, 8, filters=[bulk.Filter("side", 0.2, "pca:0")]))
     rows, rejected = rows_and_rejected(tmp_path / "beyond")

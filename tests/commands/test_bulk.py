@@ -144,6 +144,7 @@ def test_a_cluster_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monk
     assert said.output == "Error: no Ray cluster answers at 127.0.0.1:1: Connection refused\n"
 
 
+@pytest.mark.long
 def test_a_script_for_slurm_draws_all_shards_once(tmp_path: Path) -> None:
     words = ["--network", network_file(tmp_path), "--out", tmp_path / "set", "--count", 22, "--shard-size", 3]
     script = invoke(*words, "--engine", "slurm", "--workers", 2, "--device", "cpu").output

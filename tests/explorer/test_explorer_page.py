@@ -254,6 +254,7 @@ def test_an_address_that_says_nothing_usable(url: str, browser: Any, state: obje
         finished(page, "--seeds 0 ")
 
 
+@pytest.mark.long
 def test_more_than_the_server_takes_at_once_is_asked_for_bit_by_bit(url: str, browser: Any) -> None:
     moves = [{"directions": kind, "index": i, "strength": 0.1} for kind in ("pca", "sefa") for i in range(30)]
     counted = """window.sockets = 0;

@@ -176,6 +176,7 @@ def test_opsets(opset: int, tmp_path: Path) -> None:
     assert np.abs(session.run(["images"], arrays)[0] - _ours(G, arrays)).max() <= 1e-4
 
 
+@pytest.mark.long
 def test_weights_that_are_too_many_for_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx_model, "_LARGEST", 10_000)
     source, target = DATA / "pg-unfused.pkl", tmp_path / "net.onnx"
