@@ -35,7 +35,7 @@ from stylegan_torch.explorer.folder import PAGE, write_folder
 from stylegan_torch.explorer.runtime import VERSION, WASM, WEBGPU, RuntimeFilesError, runtime_files
 from tests import DATA
 from tests.tools.browser import downloaded, finished, visiting
-from tests.tools.other_browsers import Driven, firefox, webkit
+from tests.tools.other_browsers import Driven, firefox, shown, webkit
 from tests.tools.static import hosting
 
 SEEDS = range(4)
@@ -253,20 +253,6 @@ addEventListener('securitypolicyviolation', ({ blockedURI }) => note(`not allowe
 """
 
 
-def _shown(browser: Driven, *words: str) -> str:
-    """Wait as `finished` does."""
-    script = """(...words) => new Promise((shown) => {
-      const look = () => {
-        const text = document.querySelector('#commands')?.textContent ?? '';
-        const done = words.every((each) => text.includes(each)) && !document.querySelector('#download-png').disabled;
-        if (done) shown(text);
-        else setTimeout(look, 20);
-      };
-      look();
-    })"""
-    return str(browser.run(script, "stylegan draw", *words))
-
-
 def _picture(browser: Driven, side: int) -> np.ndarray[Any, Any]:
     """Return the pixels that are on the screen."""
     script = """() => {
@@ -294,13 +280,13 @@ def test_other_browsers_draw_the_same(start: Callable[[], AbstractContextManager
         browser.open(url)
         for seed, ours in draw(converter.load(checkpoints.DEMO).network("G_ema"), SEEDS, DrawSettings(0.7)):
             browser.run("(seed) => { location.hash = JSON.stringify({ seed }); }", seed)
-            _shown(browser, f"--seeds {seed} ")
+            shown(browser, f"--seeds {seed} ")
             assert np.abs(_picture(browser, ours.shape[0]) - ours).max() <= 1
         browser.drag("[data-field='Direction pca 0'] input[type=range]", (0.5, 0.5), (0.75, 0.5))
-        assert 2.5 < float(_shown(browser, "--move pca:0=").split("pca:0=")[1].split()[0]) < 3.5
+        assert 2.5 < float(shown(browser, "--move pca:0=").split("pca:0=")[1].split()[0]) < 3.5
         browser.press(".inner summary")
         browser.drag(".band", (0.5, 0.5), (0.5, 0.2), index=2)
-        assert 1.0 < float(_shown(browser, "@2").split("@2")[0].split()[-1]) < 1.3  # a slider that stands
+        assert 1.0 < float(shown(browser, "@2").split("@2")[0].split()[-1]) < 1.3  # a slider that stands
         browser.act(
             {"type": "key", "id": "keys", "actions": [{"type": each, "value": "k"} for each in ("keyDown", "keyUp")]}
         )

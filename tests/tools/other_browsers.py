@@ -211,3 +211,17 @@ def _listens(address: str) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+def shown(browser: Driven, *words: str) -> str:
+    """Wait until the page offers the files of what it shows and the command line has these words; returns that."""
+    script = """(...words) => new Promise((shown) => {
+      const look = () => {
+        const text = document.querySelector('#commands')?.textContent ?? '';
+        const done = words.every((each) => text.includes(each)) && !document.querySelector('#download-png').disabled;
+        if (done) shown(text);
+        else setTimeout(look, 20);
+      };
+      look();
+    })"""
+    return str(browser.run(script, "stylegan draw", *words))
