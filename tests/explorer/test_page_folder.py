@@ -245,6 +245,7 @@ def test_networks_of_all_kinds(
 
 
 _WATCH = """window.complaints = [];
+window.MediaRecorder = undefined; // which not every browser has
 const note = (line) => complaints.push(String(line));
 console.error = (...all) => note(all.join(' '));
 addEventListener('error', ({ message, target }) => note(message ?? target.outerHTML), true);
@@ -291,6 +292,8 @@ def test_other_browsers_draw_the_same(start: Callable[[], AbstractContextManager
             {"type": "key", "id": "keys", "actions": [{"type": each, "value": "k"} for each in ("keyDown", "keyUp")]}
         )
         assert [_presses_play(browser) for _ in range(4)] == ["Pause", "Play"] * 2
+        said = browser.run("() => document.querySelector('#film-line').textContent")
+        assert said == "This browser plays the film, and makes no file of it."
         assert browser.run("() => complaints") == []
 
 
