@@ -184,6 +184,7 @@ def test_networks_that_share_tensors_are_saved(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["pg-unfused", "sg1-cond", "sg2-resnet", "ada-cond", "sg3t_64"])
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0:RuntimeWarning")
 def test_torch_compile_finds_one_graph(name: str) -> None:
     G = converter.load(DATA / f"{name}.pkl").network("G_ema")
     z, c = torch.randn(2, G.z_dim), one_hot(G.c_dim, 2)

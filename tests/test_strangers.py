@@ -39,7 +39,8 @@ def test_versions_agree() -> None:
 
 
 def test_pre_commit_and_make_lint_have_the_same_ruff() -> None:
-    (repository,) = yaml.safe_load(_text(".pre-commit-config.yaml"))["repos"]
+    repositories = yaml.safe_load(_text(".pre-commit-config.yaml"))["repos"]
+    (repository,) = [each for each in repositories if "ruff" in each["repo"]]
     assert f"\nruff=={repository['rev'].removeprefix('v')}\n" in _text("constraints.txt")
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 from converter.errors import ConvertError
 from converter.sources import catalogue
 from converter.sources.hashes import sha256_of
+from stylegan_torch.files.atomic import is_there
+
+_WEB = ("http://", "https://")
 
 
 def check(src: str) -> None:
@@ -17,7 +20,7 @@ def check(src: str) -> None:
         ConvertError, DownloadError: as `locate` and `check_file` do.
     """
     place, _ = split(src)
-    if _exists(Path(place)):
+    if is_here(place):
         check_file(Path(place))
     else:
         catalogue.check_url(_url(place))
@@ -26,7 +29,7 @@ def check(src: str) -> None:
 def split(src: str | Path) -> tuple[str, str | None]:
     """Return file, URL or name, and what is named of an archive after a "!", as in "networks.zip!ffhq.pkl"."""
     place, _, member = str(src).partition("!")
-    return (place, member) if place and member and not _exists(Path(src)) else (str(src), None)
+    return (place, member) if place and member and not is_here(str(src)) else (str(src), None)
 
 
 def locate(src: str | Path, sha256: str | None = None) -> tuple[Path, str | None]:
@@ -44,7 +47,7 @@ def locate(src: str | Path, sha256: str | None = None) -> tuple[Path, str | None
         DownloadError: if the download fails, or gives another hash.
     """
     place, member = split(src)
-    if _exists(Path(place)):
+    if is_here(place):
         if sha256:
             check_hash(Path(place), sha256)
         return Path(place), member
@@ -76,16 +79,21 @@ def check_file(path: Path) -> None:
         raise ConvertError("cannot be read: Permission denied", path)
 
 
-def _exists(path: Path) -> bool:
+def is_here(text: str) -> bool:
+    """Tell whether a text names something here; URLs may be longer than names can be."""
+    if text.startswith(_WEB):
+        return False
     try:
-        return path.exists()
+        return is_there(Path(text))
+    except ValueError:
+        return False
     except OSError as error:
-        raise ConvertError(f"cannot read {path}: {error.strerror or error}") from error
+        raise ConvertError(f"cannot read {Path(text)}: {error.strerror or error}") from error
 
 
 def _url(text: str) -> str | catalogue.Entry:
     """Return a URL as it is, or the published network of a name."""
-    if text.startswith(("http://", "https://")):
+    if text.startswith(_WEB):
         return text
     entry = catalogue.find(text)
     if entry is None:

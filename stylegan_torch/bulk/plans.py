@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -185,8 +186,7 @@ def plan(
         StyleGANError: if a network cannot be read, or does not have what is asked for.
     """
     device = device or best_device()
-    # Others that draw may stand in another folder.
-    paths = [str(Path(path).absolute()) if Path(path).exists() else str(path) for path in networks]
+    paths = [_from_anywhere(str(path)) for path in networks]
     how = {name: settings[name] for name in _HOW if name in settings}
     painter = Painter(paths, device=device, **how)
     recipe = recipe or Recipe()
@@ -207,6 +207,13 @@ def plan(
                 check(each, painter).score(first)
         made = dataclasses.replace(made, filters=tuple(_calibrated(made, each, painter, calibrate) for each in filters))
     return Plan.of_json(made.to_json())  # as it will be read: 1 and 1.0 are the same
+
+
+def _from_anywhere(network: str) -> str:
+    """Return the absolute path of a file, as others that draw may stand in another folder; a URL or name as it is."""
+    with suppress(OSError):  # a URL may be longer than names can be
+        return str(Path(network).absolute()) if Path(network).exists() else network
+    return network
 
 
 def _classes(classes: Classes | Literal["balanced"], painter: Painter) -> Classes:

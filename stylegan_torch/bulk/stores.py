@@ -120,7 +120,7 @@ class LocalStore(Store):
     def put(self, name: str, source: Path) -> None:
         path = self.root / name
         with self._told(name):
-            with source.open("rb") as file:
+            with source.open("r+b") as file:  # Windows syncs only what can be written to
                 os.fsync(file.fileno())
             path.parent.mkdir(parents=True, exist_ok=True)
             source.replace(path)

@@ -336,7 +336,7 @@ def _plan(given: dict[str, Any]) -> Plan:
         recipe=recipe,
         classes=given["classes"],
         filters=_filters(given),
-        device=usable_device(given["device"]),
+        device=usable_device(given["device"], given["dtype"]),
         shard_size=given["shard_size"],
         layout=given["layout"],
         encoding=encoding,

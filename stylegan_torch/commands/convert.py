@@ -214,13 +214,14 @@ def main(
 
 def _tell(summary: Summary, src: str, dst: Path) -> None:
     from converter.describe import origin, table
+    from converter.sources.locate import is_here
 
     for note in summary.notes:
         say(f"Note: {one_line(note)}.", err=True)
     say(*table(summary))
     say(f"from  {origin(summary)}")
     say(f"to    {dst}, {dst.stat().st_size:,} bytes")
-    published = None if Path(src).exists() else catalogue.find(src)
+    published = None if is_here(src) else catalogue.find(src)
     if published:
         if not published.sha256 and not has_hashes():
             say("not verified: nobody published the hash of this file; --sha256 checks one that you trust")

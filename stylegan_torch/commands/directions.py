@@ -98,7 +98,7 @@ def directions(
 
 def _read_labels(path: Path) -> tuple[list[int], list[float]]:
     try:
-        with path.open(newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = [row for row in csv.reader(file) if row]
     except OSError as error:
         raise StyleGANError(f"cannot read {path}: {error.strerror or error}") from error

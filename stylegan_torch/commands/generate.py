@@ -104,7 +104,7 @@ def main(
         from stylegan_torch.drawing.draw import DrawSettings, draw, resolve, write_pictures
         from stylegan_torch.drawing.images import save_png, to_pil
         from stylegan_torch.drawing.sheets import Sheet
-    device = usable_device(device)
+    device = usable_device(device, dtype)
     checkpoint = read_networks(network, weights)
     G = checkpoint.network(weights, allow_nonfinite=allows_nonfinite())
     truncation.note(G)

@@ -131,14 +131,21 @@ def names_of(networks: Sequence[str]) -> list[str]:
     return names or [f"{name} ({i + 1})" for i, name in enumerate(short)]
 
 
-def usable_device(name: str | None) -> str:
-    """Return the device asked for, by default the best there is; BadParameter if it is not here."""
+def usable_device(name: str | None, dtype: str = "float32") -> str:
+    """Return the device asked for, by default the best there is.
+
+    Raises:
+        BadParameter: if it is not here, or does not compute in `dtype`.
+    """
     from stylegan_torch.drawing import devices
 
     try:
-        return devices.usable_device(name) if name else devices.best_device()
+        device = devices.usable_device(name) if name else devices.best_device()
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--device") from error
+    if dtype == "float64" and not devices.has_float64(device):
+        raise click.BadParameter(f"{device} has no float64; cpu has", param_hint="--device")
+    return device
 
 
 def note_no_class(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
+from torch import Tensor
 
 from stylegan_torch.fast.precision import card_float32
 
@@ -46,6 +47,16 @@ def exact_float32() -> AbstractContextManager[None]:
 def has_fast_form(device: str | torch.device) -> bool:
     """Tell whether pictures are drawn faster by the fast form; on Apple's GPUs that was never measured."""
     return torch.device(device).type in ("cpu", "cuda")
+
+
+def has_float64(device: str | torch.device) -> bool:
+    """Tell whether a device computes in float64; Apple's GPUs don't."""
+    return torch.device(device).type != "mps"
+
+
+def in_float64(x: Tensor) -> Tensor:
+    """Return numbers in float64, on the CPU if their device has none."""
+    return (x if has_float64(x.device) else x.cpu()).double()
 
 
 def hardware(device: str) -> str:

@@ -56,7 +56,7 @@ def on_rounding_edge(images: Tensor) -> Tensor:
     They lie within `EDGE` of where the value changes, by either rounding of `to_uint8`, so that two sound computations
     that add in different orders may differ by one there.
     """
-    x = images.double().permute(0, 2, 3, 1) * 127.5
+    x = images.cpu().double().permute(0, 2, 3, 1) * 127.5
     return (x - x.round()).abs() <= EDGE
 
 

@@ -109,7 +109,7 @@ def sefa(G: Generator, count: int = 10, *, layers: Sequence[int] = ()) -> Direct
         layers: rows of ws whose weights take part, and that the directions are meant for; empty = all.
     """
     require_w(G)
-    weights = style_weights(G, layers).detach().double().cpu()
+    weights = style_weights(G, layers).detach().cpu().double()
     _, values, vectors = torch.linalg.svd(weights, full_matrices=False)
     return _directions(G, vectors[:count].float(), values[:count].square().float(), layers, "sefa")
 

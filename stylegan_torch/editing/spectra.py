@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stylegan_torch.drawing.devices import in_float64
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.files.atomic import new_file
 from stylegan_torch.files.npz_record import Array, file_errors, read_npz, record_of, write_npz
@@ -87,7 +88,7 @@ def average_spectrum(
         SpectrumError: if there is no picture, a channel is the same everywhere, or mean or std are of other channels.
     """
     sums: _Sums | None = None
-    for images in batches:
+    for images in map(in_float64, batches):
         if sums is None:
             _refuse_others(images.shape[1], mean, std)
             sums = _Sums(images, beta)
@@ -95,7 +96,7 @@ def average_spectrum(
     if not sums:
         raise SpectrumError("there are no pictures")
     own_mean, own_std = sums.moments()
-    mean, std = own_mean if mean is None else mean.double(), own_std if std is None else std.double()
+    mean, std = own_mean if mean is None else in_float64(mean), own_std if std is None else in_float64(std)
     if not (std > 1e-9).all():
         raise SpectrumError("all pixels are the same: there is no spectrum")
     power = torch.fft.fftshift(sums.power(mean, std))
@@ -121,14 +122,13 @@ class _Sums:
         self.values, self.values_squared = (torch.zeros(channels, dtype=torch.float64) for _ in range(2))
         self.count = 0
 
-    def add(self, images: Tensor) -> None:
-        x = images.double()
+    def add(self, x: Tensor) -> None:
         spectra = torch.fft.fft2(x * self.window)
         self.squares += spectra.abs().square().sum(dim=0)
         self.spectra += spectra.sum(dim=0)
         self.values += x.mean(dim=(2, 3)).sum(dim=0).cpu()
         self.values_squared += x.square().mean(dim=(2, 3)).sum(dim=0).cpu()
-        self.count += len(images)
+        self.count += len(x)
 
     def moments(self) -> tuple[Tensor, Tensor]:
         mean = self.values / self.count

@@ -33,7 +33,7 @@ from stylegan_torch.editing.mixing import RANGES, layers_of
 from stylegan_torch.errors import StyleGANError
 from stylegan_torch.explorer.renderer import Renderer
 from stylegan_torch.explorer.studio import Studio
-from stylegan_torch.files.atomic import new_folder
+from stylegan_torch.files.atomic import new_folder, why
 from stylegan_torch.files.npz_record import Array
 from stylegan_torch.networks.interface import Generator
 from stylegan_torch.types import JsonObject
@@ -197,7 +197,7 @@ def refuse_folder(folder: Path, force: bool) -> None:
         if not force:
             raise StyleGANError(f"{folder} exists; use --force to replace it")
     except (OSError, ValueError) as error:
-        raise StyleGANError(f"cannot write {folder}: {getattr(error, 'strerror', None) or error}") from error
+        raise StyleGANError(f"cannot write {folder}: {why(error)}") from error
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes], force: bool = False) -> None:

@@ -14,6 +14,8 @@ import hashlib
 import hmac
 import ipaddress
 import re
+import secrets
+import time
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -33,6 +35,10 @@ _LONGEST, _SILENT = 10.0, 1.0
 """Seconds that this may take, and that nothing may come."""
 _BODY_LONGEST, _BODY_SILENT = 300.0, 30.0
 """Seconds that a body may take, and that nothing of it may come."""
+TICKET = "/ticket"
+"""Where a visitor gets a word with which to open one WebSocket; WebKit says no password there."""
+_TICKET_LASTS = 60.0
+"""Seconds."""
 _SAID = 100
 """Characters of a header that are said."""
 
@@ -63,7 +69,7 @@ def read_address(text: str) -> Address:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Reply:
     """A status and the line that goes with it."""
 
     status: int
@@ -98,7 +104,8 @@ class Guard:
         self._allowed = frozenset(allowed)
         self._shown_as = ("document", "iframe") if framed else ("document",)
         self._login = None if login is None else hashlib.sha256(login.encode()).digest()
-        self._paths = {path: most for path, most in routes.items() if not path.endswith("*")}
+        self._tickets: dict[str, float] = {}
+        self._paths = {TICKET: 0, **{path: most for path, most in routes.items() if not path.endswith("*")}}
         self._beginnings = {path[:-1]: most for path, most in routes.items() if path.endswith("*")}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -107,36 +114,38 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = _Headers(scope)
-        refusal = self._from_elsewhere(scope, headers) or self._stranger(headers)
+        refusal = self._from_elsewhere(scope, headers) or self._stranger(scope, headers)
         most = self._most(scope["path"])
         if not refusal and most is None:
-            refusal = Refusal(404, "there is nothing here")
+            refusal = Reply(404, "there is nothing here")
         if not refusal and headers.length > (most or 0):
             refusal = _too_long(most)
         if refusal:
             waits = scope["type"] == "websocket" or headers.first(b"expect")  # before anything is sent
-            await _refuse(refusal, scope, None if waits else receive, send)
+            await _reply(refusal, scope, None if waits else receive, send)
         elif scope["type"] == "websocket":
             await self._app(scope, receive, send)
+        elif scope["path"] == TICKET:
+            await _reply(Reply(200, self._ticket(), {"Cache-Control": "no-store"}), scope, receive, send)
         else:
             await self._measured(scope, receive, send, most or 0)
 
-    def _from_elsewhere(self, scope: Scope, headers: _Headers) -> Refusal | None:
+    def _from_elsewhere(self, scope: Scope, headers: _Headers) -> Reply | None:
         """Look at the names in a request: that of the page, and that of the site that it comes from."""
         hosts, origins = headers.all(b"host"), headers.all(b"origin")
         if len(hosts) != 1 or len(origins) > 1:
-            return Refusal(400, "a request has one Host, and one Origin at most")
+            return Reply(400, "a request has one Host, and one Origin at most")
         if not self._is_ours(scope, hosts[0], scope["scheme"]):
             host = one_line(hosts[0][:_SAID])
-            return Refusal(403, f"this page is not at {host!r}: if it should be, begin it with --allow-host")
+            return Reply(403, f"this page is not at {host!r}: if it should be, begin it with --allow-host")
         for origin in origins:
             scheme, _, name = origin.partition("://")
             if scheme not in ("http", "https") or not self._is_ours(scope, name, scheme):
-                return Refusal(403, f"nothing is taken from another site, {one_line(origin[:_SAID])!r}")
+                return Reply(403, f"nothing is taken from another site, {one_line(origin[:_SAID])!r}")
         # Without an Origin come links, which may lead here, and what a site embeds.
         site, use = headers.first(b"sec-fetch-site"), headers.first(b"sec-fetch-dest")
         if not origins and site in ("cross-site", "same-site") and use not in self._shown_as:
-            return Refusal(403, "nothing is shown within another site")
+            return Reply(403, "nothing is shown within another site")
         return None
 
     def _is_ours(self, scope: Scope, text: str, scheme: str) -> bool:
@@ -152,10 +161,23 @@ class Guard:
         anywhere = port in (80, 443, own_port) and Address(address.name) in self._allowed
         return anywhere or Address(address.name, port) in self._allowed
 
-    def _stranger(self, headers: _Headers) -> Refusal | None:
-        """Look for the password, in a time that doesn't depend on how much of it is right."""
+    def _ticket(self) -> str:
+        """Return a word that stands for the password once, soon; "" if there is none."""
+        if self._login is None:
+            return ""
+        now, word = time.monotonic(), secrets.token_urlsafe()
+        open_ = {each: until for each, until in self._tickets.items() if until > now}
+        self._tickets = {**open_, word: now + _TICKET_LASTS}
+        return word
+
+    def _stranger(self, scope: Scope, headers: _Headers) -> Reply | None:
+        """Look for the password, in a time that doesn't depend on how much of it is right, or for a ticket."""
         if self._login is None:
             return None
+        if scope["type"] == "websocket":
+            word = scope.get("query_string", b"").decode("latin-1")
+            if self._tickets.pop(word, 0.0) > time.monotonic():
+                return None
         scheme, _, given = headers.first(b"authorization").partition(" ")
         try:
             login = base64.b64decode(given.strip(), validate=True) if scheme.lower() == "basic" else b""
@@ -164,7 +186,7 @@ class Guard:
         if hmac.compare_digest(hashlib.sha256(login).digest(), self._login):
             return None
         challenge = {"WWW-Authenticate": 'Basic realm="StyleGAN explorer", charset="UTF-8"'}
-        return Refusal(401, "this page needs a user name and a password", challenge)
+        return Reply(401, "this page needs a user name and a password", challenge)
 
     def _most(self, path: str) -> int | None:
         """Return how many bytes a request for a path may have; None if there is nothing."""
@@ -176,7 +198,7 @@ class Guard:
         """Answer a request whose body is counted while it is read: it need not be as long as it says."""
         taken, held, begun, more = 0, 0, False, True
         until = asyncio.get_running_loop().time() + _BODY_LONGEST
-        refusal: Refusal | None = None
+        refusal: Reply | None = None
 
         async def received() -> Message:
             nonlocal taken, held, refusal, more
@@ -186,7 +208,7 @@ class Guard:
                 async with asyncio.timeout_at(min(until, asyncio.get_running_loop().time() + _BODY_SILENT)):
                     message = await receive()
             except TimeoutError:
-                refusal = Refusal(408, "what is sent takes too long")
+                refusal = Reply(408, "what is sent takes too long")
                 return {"type": "http.disconnect"}
             more = message.get("more_body", False)
             size = len(message.get("body", b""))
@@ -194,7 +216,7 @@ class Guard:
             if taken > most:
                 refusal = _too_long(most)
             elif size and self._held > self._at_once:
-                refusal = Refusal(503, "too much is being sent at once: try again in a moment")
+                refusal = Reply(503, "too much is being sent at once: try again in a moment")
             return {"type": "http.disconnect"} if refusal else message  # it is not read further
 
         async def sent(message: Message) -> None:
@@ -210,7 +232,7 @@ class Guard:
         finally:
             self._held -= held
         if refusal and not begun:
-            await _refuse(refusal, scope, receive if more else None, send)
+            await _reply(refusal, scope, receive if more else None, send)
 
 
 class _Headers:
@@ -242,8 +264,8 @@ def _names_of(here: str) -> Collection[str]:
     return (*_LOOPBACK_NAMES, str(own)) if own.is_loopback else (str(own),)
 
 
-def _too_long(most: int | None) -> Refusal:
-    return Refusal(413, f"at most {most or 0:,} bytes can be sent here")
+def _too_long(most: int | None) -> Reply:
+    return Reply(413, f"at most {most or 0:,} bytes can be sent here")
 
 
 async def _drain(rest: Receive) -> None:
@@ -254,16 +276,16 @@ async def _drain(rest: Receive) -> None:
             left, more = left - len(message.get("body", b"")), message.get("more_body", False)
 
 
-async def _refuse(refusal: Refusal, scope: Scope, rest: Receive | None, send: Send) -> None:
+async def _reply(reply: Reply, scope: Scope, rest: Receive | None, send: Send) -> None:
     """Answer a request; `rest` gives what is still to come of its body."""
     if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008, "reason": refusal.line})
+        await send({"type": "websocket.close", "code": 1008, "reason": reply.line})
         return
     if rest:
         with suppress(TimeoutError):
             await _drain(rest)
     about = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff", "Connection": "close"}
-    headers = [(name.encode(), value.encode()) for name, value in (about | dict(refusal.headers)).items()]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
-    body = b"" if scope["method"] == "HEAD" else f"{refusal.line}\n".encode()
+    headers = [(name.encode(), value.encode()) for name, value in (about | dict(reply.headers)).items()]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    body = b"" if scope["method"] == "HEAD" else f"{reply.line}\n".encode()
     await send({"type": "http.response.body", "body": body})

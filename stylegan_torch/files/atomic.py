@@ -44,8 +44,8 @@ def make_folder(path: Path) -> None:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StyleGANError(f"cannot write to the folder {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        raise StyleGANError(f"cannot write to the folder {path}: {why(error)}") from error
 
 
 @contextmanager
@@ -76,7 +76,12 @@ def new_file(path: Path, force: bool = False) -> Iterator[IO[bytes]]:
     except FileExistsError as error:
         raise StyleGANError(f"{path} exists; use --force to replace it") from error
     except OSError as error:
-        raise StyleGANError(f"cannot write {path}: {error.strerror or error}") from error
+        raise StyleGANError(f"cannot write {path}: {why(error)}") from error
+
+
+def why(error: OSError | ValueError) -> str:
+    """Return why a file cannot be made; in what Python says of a name its versions differ."""
+    return getattr(error, "strerror", None) or (str(error) if isinstance(error, OSError) else "no file has such a name")
 
 
 @contextmanager
@@ -93,6 +98,19 @@ def new_folder(path: Path) -> Iterator[None]:
         raise
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether there is such a file or folder.
+
+    Raises:
+        OSError: if that cannot be told, or no file can have that name, which `Path.exists` hides from Python 3.14 on.
+        ValueError: if a part of the name is no text for this system.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        path.stat()
+        return True
+    return False
+
+
 def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
     """Look whether files can be made, before the work that it takes; None is no file.
 
@@ -103,20 +121,20 @@ def refuse_existing(paths: Iterable[Path | None], force: bool) -> None:
     folders = set[Path]()
     for path in filter(None, paths):
         try:
-            if path.is_dir():
+            if is_there(path) and path.is_dir():
                 raise StyleGANError(f"{path} is a directory; name a file")
-            if os.access(path, os.F_OK) and not force:  # ValueError for what can be no name, which `exists` hides
+            if is_there(path) and not force:
                 raise StyleGANError(f"{path} exists; use --force to replace it")
             if path.parent not in folders:
                 _check_folder(path.parent)
         except (OSError, ValueError) as error:
-            raise StyleGANError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from error
+            raise StyleGANError(f"cannot write {path}: {why(error)}") from error
         folders.add(path.parent)
 
 
 def _check_folder(path: Path) -> None:
     """Raise OSError unless a folder, or the nearest one above it that there is, can be written to."""
-    there = next(each for each in (path, *path.parents) if each.exists())
+    there = next(filter(is_there, (path, *path.parents)))
     if not there.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
     if not os.access(there, os.W_OK | os.X_OK):
@@ -148,10 +166,18 @@ class _Temporary:
             self.name = other.name
         if self.name is None:
             self._link(path)
-        elif force:
+            return
+        self._shut()  # Windows gives no open file another name
+        if force:
             self.name.replace(path)
-        else:
+            return
+        try:
             path.hardlink_to(self.name)
+        except FileExistsError:
+            raise
+        except OSError:  # FAT has no links: an empty file holds the name until this one takes it
+            path.touch(exist_ok=False)
+            self.name.replace(path)
 
     def _link(self, path: Path) -> None:
         # Only with a directory given does Python follow the link that /proc has for an open file.
@@ -159,9 +185,14 @@ class _Temporary:
 
     def close(self, keep: bool = False) -> None:
         """Close the file, and remove the name nobody asked for."""
-        os.close(self.descriptor)
+        self._shut()
         if self.name is not None and not keep:
             self.name.unlink(missing_ok=True)
+
+    def _shut(self) -> None:
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
 
 
 def _nameless(path: Path) -> _Temporary | None:

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stylegan_torch.drawing.devices import exact_float32
+from stylegan_torch.drawing.devices import exact_float32, has_float64
 from stylegan_torch.drawing.draw import labels_of
 from stylegan_torch.drawing.seeds import latents_from_seeds
 from stylegan_torch.measuring.fidelity import MeasureError
@@ -128,7 +128,7 @@ def _images(G: Generator, source: Any, ws: Tensor, transforms: Tensor) -> Tensor
     source.transform = transforms.to(ws)
     with exact_float32():
         images = G.signed(G.synthesis(ws))
-    return images.cpu() if images.device.type == "mps" else images  # which has no float64
+    return images if has_float64(images.device) else images.cpu()
 
 
 def _difference(kind: str, upright: Tensor, moved: Tensor, move: tuple[float, float]) -> Tensor:

@@ -9,10 +9,12 @@ import lzma
 import os
 import stat
 import struct
+import sys
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeVar
@@ -30,6 +32,11 @@ LIMIT = 1 << 30
 _CHUNK = 1 << 14
 """So little of an archive is unpacked at once that what says to be small and is not does no harm."""
 _BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error)
+if sys.version_info >= (3, 14):  # which unpacks Zstandard too, if it was built to
+    with suppress(ImportError):
+        from compression.zstd import ZstdError
+
+        _BROKEN = (*_BROKEN, ZstdError)
 _DAMAGE = (*_BROKEN, RuntimeError, ValueError, ArithmeticError, EOFError)
 """What modules for archives raise for those that are broken, encrypted or packed in ways that they don't know."""
 
@@ -213,8 +220,9 @@ def _labelled_folder(names: Iterable[PurePosixPath]) -> PurePosixPath | None:
 
 def _common_folder(names: Iterable[PurePosixPath]) -> PurePosixPath:
     """Return the folder that all pictures are in."""
-    folders = [name.parent for name in names if _is_picture(name)]
-    return PurePosixPath(os.path.commonpath(folders) if folders else "")
+    folders = {name.parent for name in names if _is_picture(name)}
+    first = next(iter(folders), PurePosixPath())
+    return next(top for top in (first, *first.parents) if all(each.is_relative_to(top) for each in folders))
 
 
 _File = TypeVar("_File")

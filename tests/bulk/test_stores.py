@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +64,21 @@ def test_s3(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _S3, str(tmp_path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.stdout.strip().endswith("all as planned"), done.stderr[-2000:]
+
+
+def test_a_system_that_syncs_only_what_can_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Windows does."""
+    fcntl, sync = pytest.importorskip("fcntl"), os.fsync
+
+    def strict(descriptor: int) -> None:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode) and not fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_RDWR:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", strict)
+    store = LocalStore(tmp_path)
+    store.write("a/b", b"content")
+    assert store.read("a/b") == b"content"
 
 
 def test_what_killed_processes_left_goes(tmp_path: Path) -> None:

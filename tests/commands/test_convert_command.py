@@ -169,10 +169,12 @@ def server(tmp_path: Path) -> Iterator[str]:
 def test_url_is_downloaded_once(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STYLEGAN_TORCH_CACHE", str(tmp_path / "cache"))
     assert run(f"{server}/net.pkl.gz", tmp_path / "a.pt").exit_code == 0
+    signed = run(f"{server}/net.pkl.gz?signed={'f' * 300}", tmp_path / "signed.pt")  # longer than a file's name can be
+    assert signed.exit_code == 0, signed.output
     (tmp_path / "www" / "net.pkl.gz").unlink()
     assert run(f"{server}/net.pkl.gz", tmp_path / "b.pt").exit_code == 0
     assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
-    missing = run(f"{server}/other.pkl", tmp_path / "c.pt")
+    missing = run(f"{server}/other.pkl?signed={'f' * 300}", tmp_path / "c.pt")
     assert missing.exit_code == 1
     assert "404" in missing.stderr
     assert not (tmp_path / "c.pt").exists()

@@ -486,6 +486,8 @@ def test_boundary_command(tmp_path: Path) -> None:
     output = _run(*common, "--method", "boundary", "--labels", labels)
     assert output.splitlines()[0].split() == ["direction", "accuracy"]
     assert "--labels and --method boundary belong together" in _run(*common, "--method", "boundary", status=2)
+    labels.write_bytes(b"\xef\xbb\xbf0,high\n")  # spreadsheets write a mark first
+    assert "line 1: '0,high' is not a seed" in _run(*common, "--method", "boundary", "--labels", labels, status=1)
     labels.write_text("1,0\n2,happy\n")
     assert "labels.csv, line 2: '2,happy' is not a seed and a label" in _run(
         *common, "--method", "boundary", "--labels", labels, status=1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shlex
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +21,7 @@ from examples.faces.faces import draw_face, random_face
 from stylegan_torch.commands.main import main
 from tests import DATA, HOME
 from tests.tools.browser import downloaded, finished, visiting
+from tests.tools.other_browsers import Driven, firefox, shown, webkit
 from tests.tools.served import COMMAND, serving
 
 NETWORKS = ["--network", str(checkpoints.DEMO), "--network", str(DATA / "ada-cond.pkl")]
@@ -103,6 +105,17 @@ def test_the_picture_is_always_in_view(url: str, browser: Any, width: int, heigh
             middle = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
             assert page.evaluate("([x, y]) => document.elementFromPoint(x, y).id", middle) == "picture"
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("start", [firefox, webkit])
+def test_a_password_opens_the_page_in_other_browsers(
+    start: Callable[[], AbstractContextManager[Driven]], tmp_path: Path
+) -> None:
+    pytest.importorskip("websockets")
+    with start() as browser, serving(tmp_path, *COMMAND, "explore", "--auth", "me:word") as url:
+        browser.open(url.replace("//", "//me:word@"))
+        shown(browser, "--seeds 0 ")
 
 
 def test_every_control_changes_the_picture(page: Any) -> None:

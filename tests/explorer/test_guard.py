@@ -42,6 +42,8 @@ def ask(
     server: tuple[str, int] = ("127.0.0.1", 7860),
     kind: str = "http",
     at_once: int = 1000,
+    query: str = "",
+    guard: Guard | None = None,
     **about: Any,
 ) -> tuple[int | str, str]:
     """Return the status of an answer, of a websocket its kind, and what it says."""
@@ -49,6 +51,7 @@ def ask(
     encoded = [(name.encode(), value.encode("latin-1")) for name, value in pairs]
     scheme = {"http": "http", "websocket": "ws"}[kind]
     scope = {"type": kind, "scheme": scheme, "method": "POST", "path": path, "server": server, "headers": encoded}
+    scope["query_string"] = query.encode()
     parts = list(body)
     messages = [{"type": "http.request", "body": each, "more_body": each is not parts[-1]} for each in parts]
     sent: list[dict[str, Any]] = []
@@ -59,7 +62,7 @@ def ask(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    guard = Guard(Application(), routes=ROUTES, at_once=at_once, **about)
+    guard = guard or Guard(Application(), routes=ROUTES, at_once=at_once, **about)
     asyncio.run(guard(scope, receive, send))
     if kind == "websocket":
         return sent[0]["type"], sent[0].get("reason", "")
@@ -216,6 +219,23 @@ def test_a_password() -> None:
         assert ask(headers=headers, login=login) == (401, "this page needs a user name and a password\n")
         assert ask(headers=headers, login=login, path="/nothing")[0] == 401  # nobody learns what there is
     assert ask("evil.example:7860", _basic(login), login=login)[0] == 403
+
+
+def test_a_ticket_stands_for_the_password_of_one_websocket(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = Guard(Application(), routes=ROUTES, at_once=1000, login="me:word")
+    assert ask(guard=guard, path="/ticket")[0] == 401
+    ticket, other = (ask(headers=_basic("me:word"), guard=guard, path="/ticket")[1].strip() for _ in range(2))
+    assert len({ticket, other, ""}) == 3
+    assert ask(guard=guard, query=ticket)[0] == 401  # it opens nothing else
+    refused = ("websocket.close", "this page needs a user name and a password")
+    assert [ask(guard=guard, query=ticket, kind="websocket")[0] for _ in range(2)] == ["websocket.accept", refused[0]]
+    assert ask("evil.example:7860", guard=guard, query=other, kind="websocket")[0] == "websocket.close"
+    assert ask(guard=guard, query=other, kind="websocket")[0] == "websocket.accept"
+    monkeypatch.setattr("stylegan_torch.explorer.guard._TICKET_LASTS", -1.0)
+    late = ask(headers=_basic("me:word"), guard=guard, path="/ticket")[1].strip()
+    for word in (late, "", "x"):
+        assert ask(guard=guard, query=word, kind="websocket") == refused
+    assert ask(path="/ticket") == (200, "\n")  # without a password, none is needed
 
 
 def test_what_the_page_does_not_need_is_not_there() -> None:

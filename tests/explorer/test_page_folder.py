@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
 import shlex
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -34,6 +35,7 @@ from stylegan_torch.explorer.folder import PAGE, write_folder
 from stylegan_torch.explorer.runtime import VERSION, WASM, WEBGPU, RuntimeFilesError, runtime_files
 from tests import DATA
 from tests.tools.browser import downloaded, finished, visiting
+from tests.tools.other_browsers import Driven, firefox, shown, webkit
 from tests.tools.static import hosting
 
 SEEDS = range(4)
@@ -240,6 +242,59 @@ def test_networks_of_all_kinds(
             page.select_option("#class", str(class_index))
             finished(page, f"--class {class_index} ")
         _draws_as_pytorch_does(page, DATA / name, tmp_path, class_index)
+
+
+_WATCH = """window.complaints = [];
+window.MediaRecorder = undefined; // which not every browser has
+const note = (line) => complaints.push(String(line));
+console.error = (...all) => note(all.join(' '));
+addEventListener('error', ({ message, target }) => note(message ?? target.outerHTML), true);
+addEventListener('unhandledrejection', ({ reason }) => note(reason));
+addEventListener('securitypolicyviolation', ({ blockedURI }) => note(`not allowed: ${blockedURI}`));
+"""
+
+
+def _picture(browser: Driven, side: int) -> np.ndarray[Any, Any]:
+    """Return the pixels that are on the screen."""
+    script = """() => {
+      const { width, height } = document.querySelector('#picture');
+      const { data } = document.querySelector('#picture').getContext('2d').getImageData(0, 0, width, height);
+      return btoa(String.fromCharCode(...data));
+    }"""
+    pixels = np.frombuffer(base64.b64decode(browser.run(script)), np.uint8)
+    return pixels.reshape(side, side, 4)[..., :3].astype(int)
+
+
+def _presses_play(browser: Driven) -> str:
+    """Press the film's button, and return what it says then."""
+    browser.press(".player button")
+    return str(browser.run("() => document.querySelector('.player button').textContent"))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("start", [firefox, webkit])
+def test_other_browsers_draw_the_same(start: Callable[[], AbstractContextManager[Driven]], tmp_path: Path) -> None:
+    with start() as browser, _page(tmp_path / "page", checkpoints.DEMO, "--no-webgpu") as url:
+        index = tmp_path / "page" / "index.html"
+        index.write_text(index.read_text().replace("<title>", '<script src="watch.js"></script><title>'))
+        (index.parent / "watch.js").write_text(_WATCH)
+        browser.open(url)
+        for seed, ours in draw(converter.load(checkpoints.DEMO).network("G_ema"), SEEDS, DrawSettings(0.7)):
+            browser.run("(seed) => { location.hash = JSON.stringify({ seed }); }", seed)
+            shown(browser, f"--seeds {seed} ")
+            assert np.abs(_picture(browser, ours.shape[0]) - ours).max() <= 1
+        browser.drag("[data-field='Direction pca 0'] input[type=range]", (0.5, 0.5), (0.75, 0.5))
+        assert 2.5 < float(shown(browser, "--move pca:0=").split("pca:0=")[1].split()[0]) < 3.5
+        browser.press(".inner summary")
+        browser.drag(".band", (0.5, 0.5), (0.5, 0.2), index=2)
+        assert 1.0 < float(shown(browser, "@2").split("@2")[0].split()[-1]) < 1.3  # a slider that stands
+        browser.act(
+            {"type": "key", "id": "keys", "actions": [{"type": each, "value": "k"} for each in ("keyDown", "keyUp")]}
+        )
+        assert [_presses_play(browser) for _ in range(4)] == ["Pause", "Play"] * 2
+        said = browser.run("() => document.querySelector('#film-line').textContent")
+        assert said == "This browser plays the film, and makes no file of it."
+        assert browser.run("() => complaints") == []
 
 
 @contextmanager

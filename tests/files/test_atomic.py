@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,25 +16,44 @@ from stylegan_torch.files import atomic
 
 
 def _open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
+    return len(list(Path("/dev/fd").iterdir()))
 
 
-@pytest.fixture(params=["nameless", "named", "without O_TMPFILE", "without /proc"])
+def _is_open(path: Path) -> bool:
+    return any(each.readlink() == path for each in Path("/proc/self/fd").iterdir() if each.is_symlink())
+
+
+SYSTEMS = ("nameless", "named", "without O_TMPFILE", "without /proc", "Windows", "FAT")
+
+
+@pytest.fixture(params=SYSTEMS if sys.platform == "linux" else ["another"])
 def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A system that can make files without a name, or not."""
-    opened, exists = os.open, Path.exists
+    """A system that can make files without a name, or not; rename those that are open, or not; link them, or not."""
+    opened, exists, replace = os.open, Path.exists, Path.replace
 
     def refusing(path: str, flags: int, *rest: int) -> int:
         if flags & os.O_TMPFILE == os.O_TMPFILE:
             raise OSError(errno.EOPNOTSUPP, "not supported")
         return opened(path, flags, *rest)
 
-    if request.param == "named":
+    def closed(path: Path, target: Path) -> Path:
+        if _is_open(path):
+            raise PermissionError(errno.EACCES, "The process cannot access the file because it is being used")
+        return replace(path, target)
+
+    def unlinked(path: Path, target: Path) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    if request.param in ("named", "FAT"):
         monkeypatch.setattr(os, "open", refusing)
-    elif request.param == "without O_TMPFILE":
+    elif request.param in ("without O_TMPFILE", "Windows"):
         monkeypatch.delattr(os, "O_TMPFILE")
     elif request.param == "without /proc":
         monkeypatch.setattr(Path, "exists", lambda self: "/proc/" not in str(self) and exists(self))
+    if request.param == "Windows":
+        monkeypatch.setattr(Path, "replace", closed)
+    elif request.param == "FAT":
+        monkeypatch.setattr(Path, "hardlink_to", unlinked)
     return str(request.param)
 
 
@@ -139,7 +159,7 @@ NO_TARGETS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "a folder": (_folder, "x is a directory; name a file"),
     "a file": (_there, "x exists; use --force to replace it"),
     "below a file": (_below_a_file, "cannot write .*b: Not a directory"),
-    "a name with a zero": (lambda path: path.with_name("x\0y"), "cannot write .*: embedded null byte"),
+    "a name with a zero": (lambda path: path.with_name("x\0y"), "cannot write .*: no file has such a name"),
     "a long name": (lambda path: path.with_name("x" * 300), "cannot write .*x: File name too long"),
 }
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import ntpath
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -389,6 +391,16 @@ def test_names_of_every_spelling(tmp_path: Path) -> None:
     assert prepare(one, SIZE, tmp_path / "cache").classes.tolist() == CLASSES[:10]
 
 
+def test_folders_of_zip_files_are_found_on_windows_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for label in ("cats", "dogs"):
+            archive.writestr(f"my/photos/{label}/1.png", _png())
+    with monkeypatch.context() as windows:
+        windows.setattr(os.path, "commonpath", ntpath.commonpath)
+        found = list(pictures(tmp_path / "a.zip"))
+    assert [picture.label for picture in found] == ["cats", "dogs"]
+
+
 @pytest.mark.parametrize("container", [_zipped, lambda folder: folder], ids=["zip", "folder"])
 @pytest.mark.parametrize("count", [10, 30], ids=["one shard", "three"])
 def test_labels_are_found_in_the_folder_of_all_pictures(container: Any, count: int, tmp_path: Path) -> None:
@@ -451,12 +463,15 @@ def _spoilt(path: Path, method: int, at: int, value: bytes) -> Path:
         (zipfile.ZIP_LZMA, 39, b"\xff" * 20),
         (zipfile.ZIP_BZIP2, 45, b"\xff" * 20),
         (zipfile.ZIP_DEFLATED, 40, b"\xff" * 20),
+        pytest.param(
+            93, 40, b"\xff" * 20, marks=pytest.mark.skipif(sys.version_info < (3, 14), reason="it unpacks none")
+        ),
         (zipfile.ZIP_STORED, 6, b"\1\0"),
         (zipfile.ZIP_STORED, 6, b"\0\x08"),
         (zipfile.ZIP_STORED, 8, b"\x62\0"),
         (zipfile.ZIP_STORED, 30, b"\xff"),
     ],
-    ids=["lzma", "bzip2", "deflate", "encrypted", "utf8 flag", "method", "name"],
+    ids=["lzma", "bzip2", "deflate", "zstandard", "encrypted", "utf8 flag", "method", "name"],
 )
 def test_spoilt_members_of_a_zip_are_told_or_skipped(method: int, at: int, value: bytes, tmp_path: Path) -> None:
     path = _spoilt(tmp_path / "a.zip", method, at, value)

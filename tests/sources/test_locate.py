@@ -57,6 +57,14 @@ def test_names_that_no_file_can_have(name: str, words: str) -> None:
             find(name)
 
 
+def test_signed_urls_are_longer_than_names_can_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    url = f"https://example.com/a.pkl?signature={'f' * 300}"
+    monkeypatch.setattr(download, "download", lambda source, sha256: tmp_path)
+    locate.check(url)
+    assert locate.locate(url) == (tmp_path, None)
+    assert locate.split(f"{url}!b") == (url, "b")
+
+
 def test_unknown_names() -> None:
     with pytest.raises(
         ConvertError, match=r"^nothing-like-it: no such file, and no network of that name in the catalogue$"

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stylegan_torch.drawing.devices import in_float64
+
 Loop = Callable[[Tensor], Tensor]
 """From times [N], counted in turns (1 = once around), to latents [N, …], on the CPU."""
 
@@ -31,8 +33,8 @@ def slerp(a: Tensor, b: Tensor, t: Tensor | float) -> Tensor:
     Returns:
         Points [..., D] of a's dtype.
     """
-    t = torch.as_tensor(t, dtype=torch.float64)[..., None]
-    (u, length_a), (v, length_b) = _polar(a.double()), _polar(b.double())
+    t = (in_float64(t) if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float64))[..., None]
+    (u, length_a), (v, length_b) = _polar(in_float64(a)), _polar(in_float64(b))
     cosine = (u * v).sum(-1, keepdim=True)
     across, sine = _polar(_without(v, u))
     angle = torch.atan2(sine, cosine)
@@ -40,7 +42,7 @@ def slerp(a: Tensor, b: Tensor, t: Tensor | float) -> Tensor:
     axis = torch.nn.functional.one_hot(u.abs().argmin(-1), u.shape[-1]).double()
     across, _ = _polar(_without(torch.where(sine > 1e-12, across, axis), u))
     direction = (t * angle).cos() * u + (t * angle).sin() * across
-    return (torch.lerp(length_a, length_b, t) * direction).to(a.dtype)
+    return (torch.lerp(length_a, length_b, t) * direction).to(a)
 
 
 def _polar(x: Tensor) -> tuple[Tensor, Tensor]:

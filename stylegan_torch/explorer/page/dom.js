@@ -70,6 +70,11 @@ export function put(input, value) {
   if (said !== value && !(Number.isNaN(said) && document.activeElement === input)) input.value = value ?? '';
 }
 
+/** Put a text where it stands, unless it is there: in WebKit a press on what was changed under it is no click. */
+export function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 export const round = (value, digits = 2) => Number(value.toFixed(digits));
 
 /** Let the browser save a file. */

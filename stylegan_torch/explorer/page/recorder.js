@@ -35,12 +35,13 @@ export class Recorder {
     context.drawImage(canvas, 0, 0, this.#canvas.width, this.#canvas.height);
   }
 
-  /** End, and give the film. */
+  /** End, and give the film; null if the browser makes none after all. */
   async stop() {
     const ended = new Promise((resolve) => this.#recorder.addEventListener('stop', resolve));
     this.#recorder.stop();
     await ended;
     const type = this.#recorder.mimeType;
-    return { blob: new Blob(this.#parts, { type }), suffix: type.includes('mp4') ? '.mp4' : '.webm' };
+    const blob = new Blob(this.#parts, { type });
+    return blob.size ? { blob, suffix: type.includes('mp4') ? '.mp4' : '.webm' } : null;
   }
 }

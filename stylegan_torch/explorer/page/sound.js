@@ -5,6 +5,7 @@ const FALL = 0.85;
 /** Of a level, what is left in the next moment at least. */
 const BEAT = { over: 1.35, least: 0.25, apart: 250 };
 /** How much louder than usual the low sounds of a beat are, how loud at least, and milliseconds to the next. */
+const PRESSES = ['pointerup', 'keydown'];
 
 export class Sound {
   levels = { low: 0, middle: 0, high: 0, all: 0 };
@@ -14,10 +15,13 @@ export class Sound {
   #usual = 0;
   #last = 0;
   #end = () => {};
+  #wake = () => this.#context.resume();
 
   /** Hear the microphone. */
   static async microphone() {
-    const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false } });
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false, autoGainControl: false } }).catch((error) => {
+      throw new Error(error.name === 'NotAllowedError' ? 'The microphone is not allowed here.' : 'There is no microphone here.', { cause: error });
+    });
     const sound = new Sound();
     sound.#hear(sound.#context.createMediaStreamSource(stream), () => stream.getTracks().forEach((each) => each.stop()));
     return sound;
@@ -46,7 +50,13 @@ export class Sound {
     this.#bins = new Uint8Array(this.#analyser.frequencyBinCount);
     source.connect(this.#analyser);
     this.#end = end;
-    this.#context.resume();
+    this.#wake();
+    for (const each of PRESSES) addEventListener(each, this.#wake);
+  }
+
+  /** Whether the browser lets nothing be heard: some wait until the page is pressed. */
+  get sleeps() {
+    return this.#context.state !== 'running';
   }
 
   /** Listen now; returns whether a beat begins. */
@@ -67,6 +77,7 @@ export class Sound {
   }
 
   stop() {
+    for (const each of PRESSES) removeEventListener(each, this.#wake);
     this.#end();
     this.#context.close();
   }

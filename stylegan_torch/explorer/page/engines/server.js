@@ -45,7 +45,7 @@ export class ServerEngine extends EventTarget {
 
   constructor(base = new URL('.', document.baseURI)) {
     super();
-    this.base = base;
+    this.base = Object.assign(base, { username: '', password: '' }); // with which nothing can be fetched
     this.#connect();
   }
 
@@ -161,8 +161,10 @@ export class ServerEngine extends EventTarget {
     }
   }
 
-  #connect() {
+  /** Open the stream, by a ticket if there is a password: WebKit says that to no stream. */
+  async #connect() {
     const url = new URL('stream', this.base);
+    url.search = await fetch(new URL('ticket', this.base)).then((answer) => (answer.ok ? answer.text() : '')).then((word) => word.trim(), () => '');
     url.protocol = url.protocol.replace('http', 'ws');
     this.#socket = new WebSocket(url);
     this.#socket.binaryType = 'arraybuffer';
@@ -184,13 +186,13 @@ export class ServerEngine extends EventTarget {
   #say(message) {
     const text = JSON.stringify(message);
     if (bytesOf(text) > MESSAGE_BYTES) return false;
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(text);
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(text);
     return true;
   }
 
   /** Ask for the newest picture, once the one before is on the screen. */
   #next() {
-    if (this.#busy || this.#waiting === null || this.#socket.readyState !== WebSocket.OPEN) return;
+    if (this.#busy || this.#waiting === null || this.#socket?.readyState !== WebSocket.OPEN) return;
     const wish = this.#waiting;
     this.#waiting = null;
     this.#busy = true;

@@ -1,5 +1,5 @@
 /** Drag: points of the picture are pulled to where they shall be; what is painted may move, the rest is held. */
-import { byId, fold, make, round, save } from '../dom.js';
+import { byId, fold, make, round, save, say } from '../dom.js';
 import { compact, written } from '../state.js';
 import { maskOf } from './mask.js';
 
@@ -156,7 +156,7 @@ export function dragPart(studio, section) {
       return way;
     }));
     if (focused !== null) handles.querySelector(`[data-key="${focused}"]`)?.focus({ preventScroll: true });
-    start.textContent = running ? 'Stop' : 'Play';
+    say(start, running ? 'Stop' : 'Play');
     start.disabled = !pairs.length && !running;
     step.disabled = !pairs.length || running !== null;
     add.disabled = pairs.length >= MOST || running !== null;

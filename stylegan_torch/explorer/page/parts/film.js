@@ -1,5 +1,5 @@
 /** A film: key frames in a strip, the loop through them played, and made into a file. */
-import { fold, make, recall, refill, remember, round, save } from '../dom.js';
+import { fold, make, recall, refill, remember, round, save, say } from '../dom.js';
 import { canRecord, Recorder } from '../recorder.js';
 import { complete } from '../state.js';
 import { describe } from './stage.js';
@@ -43,7 +43,7 @@ export function filmPart(studio, section) {
   const copy = make('button', { className: 'quiet', hidden: true, onclick: () => studio.copy(commands.textContent, 'The command lines are copied.') }, 'Copy');
   const controls = make('div', { className: 'film-controls' },
     make('div', { className: 'line player' }, toggler, place, clock),
-    make('div', { className: 'fields' }, field('Easing', 'It goes', easing), field('Format', 'Format', format), field('Frames a second', 'Frames / s', fps)),
+    make('div', { className: 'fields' }, field('Easing', 'It goes', easing), ...(formats.length ? [field('Format', 'Format', format), field('Frames a second', 'Frames / s', fps)] : [])),
     make('div', { className: 'line' }, start, line), progress, commands, make('div', { className: 'line' }, make('span', { className: 'push' }), copy));
   fold(section, 'Film', 'key frames, in a loop', strip, controls);
 
@@ -109,10 +109,11 @@ export function filmPart(studio, section) {
   function show() {
     const at = Number(place.value) * total();
     clock.textContent = `${at.toFixed(1)} / ${round(total(), 1)} s`;
-    toggler.textContent = playing ? 'Pause' : 'Play';
-    start.textContent = running ? 'Stop' : 'Make the film';
+    say(toggler, playing ? 'Pause' : 'Play');
+    say(start, running ? 'Stop' : 'Make the film');
+    start.hidden = !formats.length;
     progress.hidden = !running;
-    line.textContent = said?.line ?? '';
+    line.textContent = said?.line ?? (formats.length ? '' : 'This browser plays the film, and makes no file of it.');
     commands.textContent = said?.commands ?? '';
     commands.hidden = copy.hidden = !said?.commands;
   }

@@ -1,5 +1,5 @@
 /** Live: the picture wanders by itself, follows a sound, and hears OSC. */
-import { fold, make, recall, remember, round } from '../dom.js';
+import { fold, make, recall, remember, round, say } from '../dom.js';
 import { Sound } from '../sound.js';
 import { hasDirection, moved, strengthOf } from '../state.js';
 import { slider } from './slider.js';
@@ -9,6 +9,8 @@ const WANDERED = 6;
 const PACES = [0.31, 0.23, 0.37, 0.19, 0.29, 0.41];
 /** In turns a second, at full speed. */
 const MOST = 6;
+const PATIENCE = 1000;
+/** Milliseconds without sound until that is told. */
 const BANDS = { low: 'Low', middle: 'Middle', high: 'High' };
 
 export function livePart(studio, section) {
@@ -39,7 +41,8 @@ export function livePart(studio, section) {
     amount(`How much ${text.toLowerCase()} sounds move it`, settings[name][2], (value) => change({ [name]: [...settings[name].slice(0, 2), value] }))));
   const all = make('div', { className: 'band-row' }, make('span', {}, 'All'), meters.all, make('span', { className: 'note' }, 'wanders faster'), amount('How much faster it wanders', settings.walk, (value) => change({ walk: value })));
   const beats = make('input', { type: 'checkbox', id: 'beats', checked: settings.beats, onchange: () => change({ beats: beats.checked }) });
-  const followed = make('div', { hidden: true }, ...bands, all,
+  const asleep = make('p', { className: 'note', role: 'status' });
+  const followed = make('div', { hidden: true }, asleep, ...bands, all,
     facts.noises.length > 1 ? make('div', { className: 'line' }, beats, make('label', { for: 'beats' }, 'new noise at every beat')) : null);
   const follow = make('input', { type: 'checkbox', id: 'osc', checked: true });
   const said = make('span', { className: 'note', id: 'osc-said' });
@@ -61,7 +64,7 @@ export function livePart(studio, section) {
       begin();
     } catch (error) {
       quiet();
-      studio.tell(error.name === 'NotAllowedError' ? 'The microphone is not allowed here.' : error.message, 'Sound');
+      studio.tell(error.message, 'Sound');
     }
   }
   function quiet(value = 'off') {
@@ -73,10 +76,12 @@ export function livePart(studio, section) {
   }
 
   let last = 0;
+  let awake = 0;
+  /** When it was last heard, or not waited for. */
   let running = 0;
   function begin() {
     if (running) return;
-    last = performance.now();
+    last = awake = performance.now();
     running = requestAnimationFrame(tick);
   }
   function tick(now) {
@@ -85,6 +90,8 @@ export function livePart(studio, section) {
       added = new Map(); // the picture stays as it is
       return;
     }
+    if (!sound?.sleeps) awake = now;
+    say(asleep, now - awake > PATIENCE ? 'Nothing is heard yet: press anywhere, if the browser waits for that.' : '');
     const beat = sound?.listen(now) ?? false;
     const levels = sound?.levels ?? { all: 0 };
     phase += Math.min(0.1, (now - last) / 1000) * (speed + Math.max(0, settings.walk) * levels.all * (sound ? 1 : 0));

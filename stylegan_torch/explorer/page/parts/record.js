@@ -39,7 +39,7 @@ export function recordPart(studio, section) {
     takes = [...takes, take];
     details.open = true;
     show();
-    studio.tell(`${take.name}: ${about(take)}. It is below, among the recordings.`, null, false);
+    studio.tell(`${take.name}: ${about(take)}. It is below${take.film ? '' : ', without a film: this browser makes none'}.`, null, false);
   }
   const toggle = () => (running ? stop() : start());
   function marked() {
