@@ -71,7 +71,7 @@ def sharpness(image: Image.Image) -> float:
         return 0.0
     # Whole numbers, whose sums float64 holds exactly: the same on every machine.
     laplacian = (x[:-2, 1:-1] + x[2:, 1:-1] + x[1:-1, :-2] + x[1:-1, 2:] - 4 * inner).astype(np.float64).ravel()
-    return float(laplacian @ laplacian) / inner.size - (float(laplacian.sum()) / inner.size) ** 2
+    return max(0.0, float(laplacian @ laplacian) / inner.size - (float(laplacian.sum()) / inner.size) ** 2)
 
 
 class _Best:

@@ -23,7 +23,7 @@ class OnnxEngine extends EventTarget {
   constructor(about, base) {
     super();
     this.#about = about;
-    this.again = `on a command line, to within ${about.off} of 255`;
+    this.again = `on a command line, nearly all values to within ${about.off} of 255`;
     this.#worker.onmessage = ({ data }) => this.#hear(data);
     this.#worker.onerror = (event) => this.#tell('problem', { field: null, line: event.message || 'This browser runs no module workers' });
     this.#worker.postMessage({ open: base.href, about });
