@@ -177,7 +177,11 @@ class _Temporary:
             raise
         except OSError:  # FAT has no links: an empty file holds the name until this one takes it
             path.touch(exist_ok=False)
-            self.name.replace(path)
+            try:
+                self.name.replace(path)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                raise
 
     def _link(self, path: Path) -> None:
         # Only with a directory given does Python follow the link that /proc has for an open file.
