@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylegan_torch.fast.folding import empty_map
+from stylegan_torch.fast.room import Room
 from stylegan_torch.fast.strips import Conv, run_rows
 from stylegan_torch.networks.stylegan3 import LayerSpec
 
@@ -48,20 +49,6 @@ def reducing(f: Tensor, down: int) -> Tensor:
     """Return a block's matrix [BLOCK, taken] of correlation and sub-sampling."""
     made, taken = torch.arange(BLOCK, device=f.device), torch.arange((BLOCK - 1) * down + len(f), device=f.device)
     return taps_at(f, taken - down * made[:, None])
-
-
-class Room:
-    """Memory that every strip uses anew: fresh memory costs page faults, which take longer than the arithmetic."""
-
-    def __init__(self) -> None:
-        self._kept: dict[str, Tensor] = {}
-
-    def take(self, name: str, *shape: int) -> Tensor:
-        """Return a tensor with anything in it, until the name is asked for again."""
-        size, kept = math.prod(shape), self._kept.get(name)
-        if kept is None or kept.numel() < size:
-            kept = self._kept[name] = torch.empty(size)
-        return kept[:size].view(shape)
 
 
 def banded(matrix: Tensor, x: Tensor, step: int, room: Room, name: str) -> Tensor:
@@ -100,7 +87,7 @@ class FilteredActivation(nn.Module):
     def forward(self, conv: Conv, x: Tensor) -> Tensor:
         """Map the convolution's input [N, I, H, W] to [N, O, H', W']."""
         spec, tall = self.spec, conv.out_height(x.shape[2])
-        result = empty_map(x, len(conv.weight), spec.after.size)
+        result = empty_map(x, conv.channels, spec.after.size)
         y, room = result.permute(0, 2, 3, 1), Room()
         u, end, largest = x.new_empty(len(x), 0, x.shape[3] + spec.kernel - 1, y.shape[3]), 0, 0.0
         rows = up_to(ROWS, math.lcm(BLOCK, spec.up))

@@ -12,12 +12,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from stylegan_torch.fast import winograd
+from stylegan_torch.fast.room import Room
 
 STRIP = 1 << 21
 """Values in a strip of a layer's result; about what stays in the second-level caches of two cores."""
@@ -45,8 +48,9 @@ def rows_of(y: Tensor, start: int, stop: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution; `weight` [O, I, k, k], `scale` [N, I, 1, 1] for its input.
+    """A convolution; `scale` [N, I, 1, 1] for its input.
 
+    weight: [O, I, k, k], or the matrices [36, I, O] that `winograd.transformed` makes of one with k = 3.
     padding: zeros around the input; None = as many as keep the size.
     """
 
@@ -55,10 +59,20 @@ class Conv:
     finish: Finish
     scale: Tensor | None = None
     padding: int | None = None
+    room: Room = field(default_factory=Room)
+
+    @property
+    def channels(self) -> int:
+        """The feature maps of the result."""
+        return self.weight.shape[2 if self._by_tiles else 0]
+
+    @property
+    def _by_tiles(self) -> bool:
+        return self.weight.ndim == 3
 
     def _pads(self) -> tuple[int, int]:
         """Return how many rows before a row it takes, and how many after."""
-        k = self.weight.shape[-1]
+        k = 3 if self._by_tiles else self.weight.shape[-1]
         before = k // 2 if self.padding is None else self.padding
         return before, k - 1 - before
 
@@ -75,6 +89,9 @@ class Conv:
     def run(self, x: Tensor, first: int, start: int, stop: int, height: int) -> Tensor:
         """Make rows `start` to `stop`."""
         (p, after), last = self._pads(), first + x.shape[2]
+        if self._by_tiles:
+            y = winograd.convolve(x, self.weight, self.scale, first - start + p, p, stop - start, self.room)
+            return self.finish(y if self.bias is None else y.add_(self.bias[:, None, None]), start)
         x = x if self.scale is None else x * self.scale
         if self.weight.shape[-1] == 1 and not p and in_pieces(x):  # PyTorch's convolution is slow here for one thread
             x = x[:, :, start - first : stop - first].permute(0, 2, 3, 1)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylegan_torch.fast import strips
+from stylegan_torch.fast import strips, winograd
 from stylegan_torch.fast.bands import FilteredActivation, taps_at
 from stylegan_torch.fast.choices import choices_for
 from stylegan_torch.fast.folding import (
@@ -21,6 +21,7 @@ from stylegan_torch.fast.folding import (
     empty_map,
     finisher,
     own,
+    takes_tiles,
 )
 from stylegan_torch.fast.strips import Conv, run
 from stylegan_torch.networks import stylegan3
@@ -61,7 +62,10 @@ class FilteredConv(DrawsOnly):
             energy = weight.square().sum(dim=(2, 3)).t().contiguous()
             weight = weight * scale
         self.register_buffer("energy", energy)
-        self.register_buffer("weight", weight.contiguous(memory_format=choices_for(weight, dtype).filtered))
+        height, width = (side + self.spec.kernel - 1 for side in self.spec.before.size)
+        self.in_tiles = takes_tiles(weight, (height, width), dtype)
+        laid_out = weight.contiguous(memory_format=choices_for(weight, dtype).filtered)
+        self.register_buffer("weight", winograd.transformed(weight) if self.in_tiles else laid_out)
         self.register_buffer("bias", own(layer.bias, dtype))
         if layer.up_filter is not None and layer.down_filter is not None:
             self._make_filters(layer.up_filter, layer.down_filter)
@@ -69,7 +73,7 @@ class FilteredConv(DrawsOnly):
     def _make_filters(self, up_filter: Tensor, down_filter: Tensor) -> None:
         # The gains of up-sampling and of the non-linearity, which is homogeneous, are the filter's. Filters are
         # symmetric, so it does not matter which way round they are.
-        up, channels = self.spec.up, len(self.weight)
+        up, channels = self.spec.up, len(self.bias)
         up_filter = up_filter * (up * 2.0**0.25)
         self.activation = FilteredActivation(self.spec, up_filter, down_filter, self.conv_clamp)
         kinds = up_filter.reshape(-1, up).flip(0).t()
@@ -119,7 +123,7 @@ class FilteredConv(DrawsOnly):
             styles = styles * torch.rsqrt(styles.square().mean())
             factor = torch.rsqrt(styles.square() @ self.energy + 1e-8)
         padding = self.spec.kernel - 1
-        if not strips.for_graphs() and len(styles) == 1:
+        if not strips.for_graphs() and not self.in_tiles and len(styles) == 1:
             scale = styles[0, None, :] if factor is None else factor[0, :, None] * styles[0, None, :]
             weight = (self.weight * scale[:, :, None, None]).to(self.dtype)
             return Conv(weight, self.bias, lambda y, start: y, padding=padding)
