@@ -89,47 +89,46 @@ class FilteredActivation(nn.Module):
         spec, tall = self.spec, conv.out_height(x.shape[2])
         result = empty_map(x, conv.channels, spec.after.size)
         y, room = result.permute(0, 2, 3, 1), Room()
-        u, end, largest = x.new_empty(len(x), 0, x.shape[3] + spec.kernel - 1, y.shape[3]), 0, 0.0
+        pitch = up_to(math.ceil(self._between(y.shape[2]) / spec.up) + self.reach, BLOCK)
+        left, right = max(self.left, 0), min(self.left + pitch, x.shape[3] + spec.kernel - 1)
+        u, begin, end, largest = x.new_empty(len(x), 0, pitch, y.shape[3]), 0, 0, 0.0
         rows = up_to(ROWS, math.lcm(BLOCK, spec.up))
         for start in range(0, y.shape[1], rows):
             stop = min(start + rows, y.shape[1])
             first = start * spec.down // spec.up + self.above
             last = first + up_to(self._between(up_to(stop - start, BLOCK)), spec.up * BLOCK) // spec.up + self.reach
             low, high = max(first, 0), min(last, tall)
-            u = u[:, max(low - (end - u.shape[1]), 0) :]
+            # One row more, for the windows at the end of the last.
+            given = room.take(f"u{start // rows % 2}", len(x), last - first + 1, pitch, y.shape[3])
+            for border in (given[:, : low - first], given[:, high - first :]):
+                border.zero_()
+            end = max(end, low)
+            given[:, low - first : end - first] = u[:, low - begin : end - begin]
             if end < high:
-                new = run_rows([conv], x, max(end, low), high).permute(0, 2, 3, 1)
-                largest = max(largest, -float(new.amin()), float(new.amax()))
-                size = (len(u), u.shape[1] + new.shape[1], *u.shape[2:])
-                u, end = torch.cat([u, new], dim=1, out=room.take(f"u{start // rows % 2}", *size)), high
+                new = run_rows([conv], x, end, high).permute(0, 2, 3, 1)
+                largest = max(largest, *(abs(float(edge)) for edge in new.aminmax()))
+                made = given[:, end - first : high - first]
+                made[:, :, left - self.left : right - self.left] = new[:, :, left:right]
+                for border in (made[:, :, : left - self.left], made[:, :, right - self.left :]):
+                    border.zero_()
+                end = high
+            u, begin = given, first
             # Nothing can reach the limit unless the convolution's results are large.
             limit = self.clamp if self.clamp is not None and largest * self.gain > self.clamp else None
-            for made, given in zip(y[:, start:stop], u, strict=True):
-                self._into(made, given, low - first, last - high, limit, room)
+            for made, samples in zip(y[:, start:stop], u, strict=True):
+                self._into(made, samples, limit, room)
         return result
 
     def _between(self, count: int) -> int:
         """Return how many samples of the non-linearity so many of the result take."""
         return (count - 1) * self.spec.down + self.taps
 
-    def _into(self, y: Tensor, u: Tensor, above: int, below: int, limit: float | None, room: Room) -> None:
-        """Fill in rows of the result from what is enlarged to them, between rows of zeros."""
+    def _into(self, y: Tensor, u: Tensor, limit: float | None, room: Room) -> None:
+        """Fill in rows of the result from what is enlarged to them."""
         rows, columns, channels = y.shape
-        pitch = up_to(math.ceil(self._between(columns) / self.spec.up) + self.reach, BLOCK)
-        left, right = max(self.left, 0), min(self.left + pitch, u.shape[1])
         parts = math.ceil(channels / MAPS)
         for made, part in zip(y.chunk(parts, dim=2), u.chunk(parts, dim=2), strict=True):
-            # One row more, for the windows at the end of the last.
-            grid = room.take("grid", above + len(u) + below + 1, pitch, part.shape[2])
-            for border in (
-                grid[:above],
-                grid[above + len(u) :],
-                grid[:, : left - self.left],
-                grid[:, right - self.left :],
-            ):
-                border.zero_()
-            grid[above : above + len(u), left - self.left : right - self.left] = part[:, left:right]
-            made.copy_(self._filtered(grid, limit, rows, room)[:, :columns])
+            made.copy_(self._filtered(part, limit, rows, room)[:, :columns])
 
     def _filtered(self, grid: Tensor, limit: float | None, rows: int, room: Room) -> Tensor:
         """Map samples [rows before, columns, maps] to [rows, columns, maps], with columns too many."""

@@ -53,17 +53,17 @@ def convolve(
         above: zero rows before the maps' first.
         padding: zero columns on either side.
     """
-    (N, I, H, W), O = x.shape, matrices.shape[2]
-    columns = W + 2 * padding - 2
+    (N, inputs, height, width), outputs = x.shape, matrices.shape[2]
+    columns = width + 2 * padding - 2
     tall, wide = -(-rows // TILE), -(-columns // TILE)
-    grid = room.take("grid", N, TILE * tall + 2, TILE * wide + 2, I)
-    inside = grid[:, above : above + H, padding : padding + W]
-    for border in (grid[:, :above], grid[:, above + H :], grid[:, :, :padding], grid[:, :, padding + W :]):
+    grid = room.take("grid", N, TILE * tall + 2, TILE * wide + 2, inputs)
+    inside = grid[:, above : above + height, padding : padding + width]
+    for border in (grid[:, :above], grid[:, above + height :], grid[:, :, :padding], grid[:, :, padding + width :]):
         border.zero_()
     samples = x.permute(0, 2, 3, 1)[:, : inside.shape[1]]
     inside.copy_(samples) if scale is None else torch.mul(samples, scale.permute(0, 2, 3, 1), out=inside)
-    y = x.new_empty(N, TILE * tall, TILE * wide, O)
-    count = max(VALUES // (N * wide * TAKEN**2 * max(I, O)), 1)
+    y = x.new_empty(N, TILE * tall, TILE * wide, outputs)
+    count = max(VALUES // (N * wide * TAKEN**2 * max(inputs, outputs)), 1)
     for first in range(0, tall, count):
         n = min(count, tall - first)
         _tiles(grid[:, TILE * first : TILE * (first + n) + 2], matrices, y[:, TILE * first : TILE * (first + n)], room)
@@ -72,17 +72,17 @@ def convolve(
 
 def _tiles(x: Tensor, matrices: Tensor, y: Tensor, room: Room) -> None:
     """Convolve whole tiles: x [N, 4n + 2, 4m + 2, I] to y [N, 4n, 4m, O]."""
-    (N, height, width, I), O = x.shape, y.shape[3]
+    (N, height, width, inputs), outputs = x.shape, y.shape[3]
     n, m = height // TILE, width // TILE
-    across = room.take("across", TAKEN, N, n, width, I)
+    across = room.take("across", TAKEN, N, n, width, inputs)
     _samples([x[:, k : k + height - 5 : TILE] for k in range(TAKEN)], across.unbind())
-    both = room.take("both", TAKEN, TAKEN, N, n, m, I)
+    both = room.take("both", TAKEN, TAKEN, N, n, m, inputs)
     _samples([across[:, :, :, k : k + width - 5 : TILE] for k in range(TAKEN)], both.unbind(1))
-    products = room.take("products", TAKEN**2, N * n * m, O)
-    torch.bmm(both.view(TAKEN**2, -1, I), matrices, out=products)
-    half = room.take("half", TILE, TAKEN, N, n, m, O)
-    _results(products.view(TAKEN, TAKEN, N, n, m, O).unbind(), half.unbind())
-    tiles = y.view(N, n, TILE, m, TILE, O).permute(2, 4, 0, 1, 3, 5)
+    products = room.take("products", TAKEN**2, N * n * m, outputs)
+    torch.bmm(both.view(TAKEN**2, -1, inputs), matrices, out=products)
+    half = room.take("half", TILE, TAKEN, N, n, m, outputs)
+    _results(products.view(TAKEN, TAKEN, N, n, m, outputs).unbind(), half.unbind())
+    tiles = y.view(N, n, TILE, m, TILE, outputs).permute(2, 4, 0, 1, 3, 5)
     _results(half.unbind(1), tiles.unbind(1))
 
 

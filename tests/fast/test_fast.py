@@ -20,7 +20,7 @@ import converter
 import stylegan_torch
 from stylegan_torch import fast
 from stylegan_torch.commands.generate import main
-from stylegan_torch.fast import bands, folding, strips
+from stylegan_torch.fast import bands, folding, room, strips
 from stylegan_torch.networks import layers, progan
 from stylegan_torch.networks.registry import build
 from tests import DATA
@@ -287,7 +287,7 @@ def test_band_matrices_enlarge_as_convolutions_do(up: int, reach: int, before: i
     generator = torch.Generator().manual_seed(up * 31 + reach)
     x, f = torch.randn(40, 3, generator=generator), torch.randn(up * reach, generator=generator)
     matrix, low = bands.enlarging(f, up, before)
-    found = bands.banded(matrix, F.pad(x, (0, 0, -low, 40)), bands.BLOCK, bands.Room(), "")
+    found = bands.banded(matrix, F.pad(x, (0, 0, -low, 40)), bands.BLOCK, room.Room(), "")
     full = F.conv_transpose1d(x.t()[:, None], f[None, None], stride=up)[:, 0]
     expected = F.pad(full, (before + 1 - len(f), 0)).t()
     count = min(len(found), len(expected))
@@ -299,7 +299,7 @@ def test_band_matrices_enlarge_as_convolutions_do(up: int, reach: int, before: i
 def test_band_matrices_reduce_as_convolutions_do(down: int, taps: int) -> None:
     generator = torch.Generator().manual_seed(down * 31 + taps)
     x, f = torch.randn(70, 3, generator=generator), torch.randn(taps, generator=generator)
-    found = bands.banded(bands.reducing(f, down), x, down * bands.BLOCK, bands.Room(), "")
+    found = bands.banded(bands.reducing(f, down), x, down * bands.BLOCK, room.Room(), "")
     expected = F.conv1d(x.t()[:, None], f[None, None], stride=down)[:, 0].t()
     assert len(found) > len(expected) - bands.BLOCK
     torch.testing.assert_close(found, expected[: len(found)], atol=1e-4, rtol=1e-4)

@@ -1,0 +1,70 @@
+"""Convolutions tile by tile are convolutions, in networks too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+import converter
+from stylegan_torch import fast
+from stylegan_torch.fast import folding, winograd
+from stylegan_torch.fast.strips import Conv, run, whole_batches
+from tests import DATA
+
+_sides = st.integers(1, 13)
+
+
+@given(
+    st.tuples(st.integers(1, 2), st.integers(1, 5), _sides, _sides),
+    st.integers(1, 5),
+    st.sampled_from([None, 2]),
+    st.integers(1, 15),
+    st.sampled_from([1, 1 << 20]),
+    st.booleans(),
+)
+def test_strips_are_those_of_a_convolution(
+    shape: tuple[int, int, int, int], outputs: int, padding: int | None, rows: int, values: int, scaled: bool
+) -> None:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(shape, generator=generator).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(outputs, shape[1], 3, 3, generator=generator)
+    bias = torch.randn(outputs, generator=generator)
+    scale = torch.randn(*shape[:2], 1, 1, generator=generator) if scaled else None
+    expected = F.conv2d(x if scale is None else x * scale, weight, bias, padding=padding or 1)
+    conv = Conv(winograd.transformed(weight), bias, lambda y, start: y.add_(start), scale, padding)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(winograd, "VALUES", values)
+        strips = [(start, strip) for start, _, strip in run([conv], x, rows)]
+    assert conv.channels == outputs
+    for start, strip in strips:
+        assert (strip - start - expected[:, :, start : start + rows]).abs().max() < 1e-4
+    assert sum(strip.shape[2] for _, strip in strips) == expected.shape[2]
+
+
+@pytest.mark.parametrize("name", ["pg", "sg1", "sg1-fused", "sg2-skip", "sg2-resnet", "ada-cond", "sg3t_64", "sg3r_64"])
+def test_networks_draw_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd, "suits", lambda inputs, outputs, size: True)
+    G: Any = converter.load(DATA / f"{name}.pkl").network("G_ema")
+    z, c = torch.randn(2, G.z_dim, generator=torch.Generator().manual_seed(1)), torch.zeros(2, G.c_dim)
+    images, drawn = G(z, c), fast.optimize(G)
+    assert (drawn(z, c) - images).abs().max() < 1e-4 * max(1.0, float(images.abs().max()))
+    tiled = [value for key, value in drawn.named_buffers() if key.endswith(("weight", "kernel")) and value.ndim == 3]
+    # StyleGAN3-R convolves pixel by pixel.
+    assert bool(tiled) == (name != "sg3r_64")
+
+
+def test_what_is_convolved_so() -> None:
+    """Wide kernels in float32 on a CPU, where they make more than a small map, and no others."""
+    kernel = torch.zeros(256, 256, 3, 3)
+    assert folding.takes_tiles(kernel, (32, 32), torch.float32)
+    assert not folding.takes_tiles(kernel, (16, 16), torch.float32)
+    assert not folding.takes_tiles(kernel, (32, 32), torch.bfloat16)
+    assert not folding.takes_tiles(kernel[:128], (32, 32), torch.float32)
+    assert not folding.takes_tiles(kernel[:, :, :1, :1], (32, 32), torch.float32)
+    with whole_batches():
+        assert not folding.takes_tiles(kernel, (32, 32), torch.float32)
