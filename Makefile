@@ -23,7 +23,7 @@ PROCESSORS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CP
 	ONEDNN_MAX_CPU_ISA=AVX512_CORE_AMX
 # Two that have no kernels in common, and the tests that hold pictures against what other programs drew.
 UNLIKE := ATEN_CPU_CAPABILITY=default,ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=avx2,ONEDNN_MAX_CPU_ISA=AVX2
-PARITY := networks/test_parity networks/test_stylegan3 fast/test_fast commands/test_generate \
+PARITY := networks/test_parity networks/test_stylegan3 fast/test_fast fast/test_winograd commands/test_generate \
 	forms/test_community forms/test_community_formulas forms/test_nonsquare forms/test_options forms/test_theano
 
 # What is tested with the lowest versions: all that needs no TensorFlow, page in a browser or newer PyTorch, and does not take long.

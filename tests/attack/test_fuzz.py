@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import HOME
+from tests.tools.long import cases
 
 
 def fuzz(folder: Path, *args: str, before: str = "") -> subprocess.CompletedProcess[str]:
@@ -33,7 +34,7 @@ FAILURES = {
 }
 
 
-@pytest.mark.parametrize("way", FAILURES)
+@pytest.mark.parametrize("way", cases(FAILURES, long=list(FAILURES)[2:]))
 def test_failures_are_noticed(way: str, tmp_path: Path) -> None:
     before = f"def way(path):\n    {way}\nfuzz.WAYS, fuzz.SECONDS = {{'way': (way, 1)}}, 1"
     done = fuzz(tmp_path / "failed", "--count", "2", "--files", "version1.pt", before=before)

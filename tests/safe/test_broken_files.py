@@ -30,6 +30,7 @@ from tests.tools.hostile import (
     write_tf,
     write_torch,
 )
+from tests.tools.long import cases
 from tests.tools.official import State, theano_networks, write_pickle, write_theano_pickle
 from tests.tools.official_torch import Module, write_persistence_pickle
 
@@ -65,7 +66,7 @@ def test_cut_off(kind: str, tmp_path: Path) -> None:
         refused(path)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", cases(KINDS, long=KINDS[1::2]))
 def test_flipped_bytes(kind: str, tmp_path: Path) -> None:
     """Where a file has no checksum a flip may go unseen, but then every network in it is whole."""
     content = write_sound(tmp_path, kind).read_bytes()

@@ -493,7 +493,7 @@ def test_killed_at_any_moment_it_goes_on_as_if_nothing_had_happened(photos: Path
         assert all(torch.equal(value, other[key]) for key, value in one.items()), role
 
 
-@pytest.mark.parametrize("number", [SIGINT, SIGTERM])
+@pytest.mark.parametrize("number", [SIGINT, pytest.param(SIGTERM, marks=pytest.mark.long)])
 def test_asked_to_stop_it_ends_the_step_and_writes_a_snapshot(number: Signals, photos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     start = ("--config", _recipe(tmp_path), "--outdir", folder, "--cache", tmp_path / "cache", "--kimg", 1000)
