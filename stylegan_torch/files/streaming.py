@@ -47,6 +47,7 @@ class Laying:
         self._mapped: dict[int, int] = {}
         self._pages = Pages()
         self._failed: BaseException | None = None
+        self._read = np.empty(_BLOCK, np.uint8)
 
     def blank(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return tensors for the first writing: blank ones for those that are `Made`."""
@@ -131,7 +132,8 @@ class Laying:
             file.seek(place)
             count = file.write(data[:_BLOCK])
             file.seek(place)
-            if file.read(count) != data[:count]:
+            read = self._read[: file.readinto(self._read[:count])]
+            if not np.array_equal(read, np.frombuffer(data[:count], np.uint8)):  # views compare byte by byte, slowly
                 raise OSError(errno.EIO, "what was written reads back otherwise; is the disk sound?")
             data, place = data[count:], place + count
 
