@@ -132,7 +132,7 @@ class Laying:
             file.seek(place)
             count = file.write(data[:_BLOCK])
             file.seek(place)
-            read = self._read[: file.readinto(self._read[:count])]
+            read = self._read[: file.readinto(self._read[:count].data)]
             if not np.array_equal(read, np.frombuffer(data[:count], np.uint8)):  # views compare byte by byte, slowly
                 raise OSError(errno.EIO, "what was written reads back otherwise; is the disk sound?")
             data, place = data[count:], place + count
