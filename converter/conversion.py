@@ -86,11 +86,11 @@ def convert(
     refuse_existing([dst], force)
     with opened(src, networks, assumed, sha256) as file:
         if dst.suffix == ".npz":
-            dump = file.original()
+            dump = file.original(file.expected)
             for network in walk(dump.networks):
                 try_import(network, dump.pages)  # what could not be read back is not written
             with new_file(dst, force) as target:
-                write_npz(target, dump)
+                write_npz(target, replace(dump, origin=file.origin))
             return _summarize(file)
         if format is None:
             ours = file.promised()

@@ -172,11 +172,15 @@ class OpenedFile:
             raise ConvertError("was converted; only the original pickle carries the program")
         return self.original()
 
-    def original(self) -> ForeignFile:
-        """Return the networks as the original has them; raises ConvertError if that is not known of one."""
+    def original(self, origin: dict[str, Any] | None = None) -> ForeignFile:
+        """Return the networks as the original has them; raises ConvertError if that is not known of one.
+
+        Args:
+            origin: what it is to say of its file; by default what is true, which may take until that is hashed.
+        """
         originals = {role: network.original() for role, network in self.networks.items()}
         pages = next((network.pages for network in self.networks.values()), Pages())
-        return ForeignFile(originals, self.origin, self.notes, pages)
+        return ForeignFile(originals, self.origin if origin is None else origin, self.notes, pages)
 
     def checkpoint(self) -> Checkpoint:
         """Return what a file of ours would hold of it."""
