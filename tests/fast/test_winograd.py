@@ -61,10 +61,10 @@ def test_networks_draw_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_is_convolved_so() -> None:
     """Wide kernels in float32 on a CPU, where they make more than a small map, and no others."""
     kernel = torch.zeros(256, 256, 3, 3)
-    assert folding.takes_tiles(kernel, (32, 32), torch.float32)
-    assert not folding.takes_tiles(kernel, (16, 16), torch.float32)
-    assert not folding.takes_tiles(kernel, (32, 32), torch.bfloat16)
-    assert not folding.takes_tiles(kernel[:128], (32, 32), torch.float32)
-    assert not folding.takes_tiles(kernel[:, :, :1, :1], (32, 32), torch.float32)
+    assert folding.takes_tiles(kernel, (64, 64), torch.float32)
+    assert not folding.takes_tiles(kernel, (32, 64), torch.float32)
+    assert not folding.takes_tiles(kernel, (64, 64), torch.bfloat16)
+    assert not folding.takes_tiles(kernel[:128], (64, 64), torch.float32)
+    assert not folding.takes_tiles(kernel[:, :, :1, :1], (64, 64), torch.float32)
     with whole_batches():
-        assert not folding.takes_tiles(kernel, (32, 32), torch.float32)
+        assert not folding.takes_tiles(kernel, (64, 64), torch.float32)
