@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylegan_torch.fast import strips, winograd
+from stylegan_torch.fast import strips
 from stylegan_torch.fast.choices import choices_for, laid_out
 from stylegan_torch.fast.precision import card_float32
 from stylegan_torch.fast.strips import Conv, Finish, NearestUpConv, Stage, run, strip_rows
@@ -195,17 +195,8 @@ def assemble(
     return y
 
 
-def takes_tiles(weight: Tensor, size: tuple[int, int], dtype: torch.dtype) -> bool:
-    """Tell whether a convolution to a map of that size by a kernel [O, I, k, k] is to be made tile by tile."""
-    outputs, inputs, k, _ = weight.shape
-    exact = k == 3 and dtype == torch.float32
-    return exact and strips.in_pieces(weight) and winograd.suits(inputs, outputs, size)
-
-
-def plain_kernel(weight: Tensor, stage: str, size: tuple[int, int], dtype: torch.dtype) -> Tensor:
-    """Return the kernel of the stage of a kernel [O, I, k, k] that makes a map of that size."""
-    if stage != "up" and takes_tiles(weight, size, dtype):
-        return winograd.transformed(weight)
+def plain_kernel(weight: Tensor, stage: str, dtype: torch.dtype) -> Tensor:
+    """Return the kernel, in the layout for convolutions, of the stage of a kernel [O, I, k, k]."""
     return laid_out((nearest_up_kernel(weight) if stage == "up" else weight).to(dtype))
 
 

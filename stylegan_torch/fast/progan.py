@@ -34,11 +34,11 @@ class PlainConv(nn.Module):
     kernel: Tensor
     bias: Tensor
 
-    def __init__(self, layer: progan.Layer, side: int, dtype: torch.dtype) -> None:
+    def __init__(self, layer: progan.Layer, dtype: torch.dtype) -> None:
         super().__init__()
         weight, bias = layer.scaled()
         # Not the plain form's tensor, so not of its name either.
-        self.register_buffer("kernel", plain_kernel(own(weight), layer.stage, (side, side), dtype))
+        self.register_buffer("kernel", plain_kernel(own(weight), layer.stage, dtype))
         self.register_buffer("bias", own(bias, dtype))
         self.kind, self.activation, self.eps, self.dtype = layer.stage, layer.activation, layer.eps, dtype
 
@@ -65,7 +65,7 @@ class ProGANBlock(progan.SynthesisBlock):
         self.side, self.dtype = side, dtype
         layer: Any
         for name, layer in block.named_children():
-            self.add_module(name, copy.deepcopy(layer) if name == "fc" else PlainConv(layer, side, dtype))
+            self.add_module(name, copy.deepcopy(layer) if name == "fc" else PlainConv(layer, dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map the features of the level below (at 4×4: the latents) to this level's."""

@@ -77,7 +77,7 @@ class StyledConv(DrawsOnly):
         else:
             weight = layer.weight.detach() * layer.weight_gain
             self.channels = len(weight) // (math.prod(size) if layer.stage == "dense" else 1)
-            kernel = weight.to(dtype) if layer.stage == "dense" else plain_kernel(weight, layer.stage, size, dtype)
+            kernel = weight.to(dtype) if layer.stage == "dense" else plain_kernel(weight, layer.stage, dtype)
             self.register_buffer("kernel", kernel)
         self.register_buffer("bias", None if layer.bias is None else own(layer.bias, dtype))
         if cfg.use_noise:

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from stylegan_torch.fast import winograd
 from stylegan_torch.fast.choices import choices_for, laid_out
 from stylegan_torch.fast.folding import (
     SMALL,
@@ -25,7 +24,6 @@ from stylegan_torch.fast.folding import (
     in_two_dimensions,
     is_watched,
     own,
-    takes_tiles,
 )
 from stylegan_torch.fast.strips import (
     Conv,
@@ -80,10 +78,9 @@ class ModulatedConv(DrawsOnly):
             weight = phase_kernel(weight, blur, self.before) if self.phases else weight.transpose(0, 1)
             self.register_buffer("blur", blur.expand(out_channels, 1, n, n).to(dtype).contiguous())
         small = weight.numel() <= size[0] * size[1] * (out_channels + in_channels / 4)
-        tiles = not self.enlarges and takes_tiles(weight, size, dtype)
-        self.scale_weights = small and not tiles and not for_graphs()
+        self.scale_weights = small and not for_graphs()
         weight = weight if self.scale_weights else weight.to(dtype)
-        self.register_buffer("weight", winograd.transformed(weight) if tiles else laid_out(weight, dtype))
+        self.register_buffer("weight", laid_out(weight, dtype))
         self.strength = 0.0
         if hasattr(layer, "noise_const"):
             self.register_buffer("noise_const", own(layer.noise_const))

@@ -21,7 +21,6 @@ from stylegan_torch.fast.folding import (
     empty_map,
     finisher,
     own,
-    takes_tiles,
 )
 from stylegan_torch.fast.strips import Conv, run
 from stylegan_torch.networks import stylegan3
@@ -62,8 +61,9 @@ class FilteredConv(DrawsOnly):
             energy = weight.square().sum(dim=(2, 3)).t().contiguous()
             weight = weight * scale
         self.register_buffer("energy", energy)
-        height, width = (side + self.spec.kernel - 1 for side in self.spec.before.size)
-        self.in_tiles = takes_tiles(weight, (height, width), dtype)
+        exact = self.spec.kernel == 3 and dtype == torch.float32 and strips.in_pieces(weight)
+        outputs, inputs, _, _ = weight.shape
+        self.in_tiles = exact and winograd.suits(outputs, inputs, self.spec.before.size)
         laid_out = weight.contiguous(memory_format=choices_for(weight, dtype).filtered)
         self.register_buffer("weight", winograd.transformed(weight) if self.in_tiles else laid_out)
         self.register_buffer("bias", own(layer.bias, dtype))
