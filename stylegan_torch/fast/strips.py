@@ -52,6 +52,7 @@ class Conv:
 
     weight: [O, I, k, k], or the matrices [36, I, O] that `winograd.transformed` makes of one with k = 3.
     padding: zeros around the input; None = as many as keep the size.
+    room: where the maps are, for those matrices.
     """
 
     weight: Tensor

@@ -22,6 +22,7 @@ from stylegan_torch.fast.folding import (
     finisher,
     own,
 )
+from stylegan_torch.fast.room import Room
 from stylegan_torch.fast.strips import Conv, run
 from stylegan_torch.networks import stylegan3
 from stylegan_torch.networks.layers import upfirdn2d
@@ -129,7 +130,8 @@ class FilteredConv(DrawsOnly):
             return Conv(weight, self.bias, lambda y, start: y, padding=padding)
         ends = None if factor is None else factor[:, :, None, None].to(self.dtype)
         finish = finisher("linear", scale=ends, bias=self.bias[:, None, None])
-        return Conv(self.weight.to(self.dtype), None, finish, styles[:, :, None, None].to(self.dtype), padding)
+        scale = styles[:, :, None, None].to(self.dtype)
+        return Conv(self.weight.to(self.dtype), None, finish, scale, padding, Room(w.device))
 
     def _multiplied(self, conv: Conv, x: Tensor) -> Tensor:
         u = next(run([conv], x, conv.out_height(x.shape[2])))[2]

@@ -60,6 +60,14 @@ def test_networks_draw_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> N
         assert _tiled(fast.optimize(G)) == 0
 
 
+def test_a_form_made_on_a_cpu_may_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device without numbers stands for a card: what lies elsewhere is refused there too."""
+    monkeypatch.setattr(winograd, "suits", lambda outputs, inputs, size: True)
+    G: Any = converter.load(DATA / "sg3t_64.pkl").network("G_ema")
+    moved = fast.optimize(G).to("meta")
+    assert moved(torch.zeros(1, G.z_dim, device="meta")).shape == (1, 3, 64, 64)
+
+
 def _tiled(G: Any) -> int:
     return sum(layer.weight.ndim == 3 for layer in G.synthesis.children() if isinstance(layer, FilteredConv))
 
