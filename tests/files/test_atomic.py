@@ -31,10 +31,10 @@ def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     """A system that can make files without a name, or not; rename those that are open, or not; link them, or not."""
     opened, exists, replace = os.open, Path.exists, Path.replace
 
-    def refusing(path: str, flags: int, *rest: int) -> int:
+    def refusing(path: str, flags: int, *rest: int, **more: int) -> int:
         if flags & os.O_TMPFILE == os.O_TMPFILE:
             raise OSError(errno.EOPNOTSUPP, "not supported")
-        return opened(path, flags, *rest)
+        return opened(path, flags, *rest, **more)
 
     def closed(path: Path, target: Path) -> Path:
         if _is_open(path):

@@ -386,9 +386,9 @@ class Clock:
 
 @pytest.mark.parametrize("etag", ["", '"v1"'])
 def test_a_download_has_an_end(server: Server, tmp_path: Path, etag: str) -> None:
-    big = DATA * 100
+    big = DATA * 1000  # some dozens of reads, however much Python takes at once
     server.replies = [whole(big, ETag=etag)] * 99
-    limits = Limits(seconds=360, window=1e9, clock=Clock(5))
+    limits = Limits(seconds=360, window=1e9, clock=Clock(10))
     fails(f"{server.url}/net.pkl", tmp_path, "not done after 0.1 hours; try again, or another network", limits=limits)
     assert len(server.asked) == 1
     assert files(tmp_path) == ({".part", ".part.validator"} if etag else set())
@@ -447,8 +447,10 @@ def test_endless_answers(server: Server, tmp_path: Path, case: str) -> None:
 
 
 def test_endless_answers_before_the_answer(server: Server, tmp_path: Path) -> None:
-    server.replies = [Reply(100, {}, endless=b"HTTP/1.1 100 Continue\r\nA: " + b"B" * 60000 + b"\r\n\r\n")]
-    fails(f"{server.url}/net.pkl", tmp_path, "sends over 16 MB that are no part of a file")
+    server.replies = [Reply(100, {}, endless=b"HTTP/1.1 100 Continue\r\nA: " + b"B" * 60000 + b"\r\n\r\n")] * 99
+    # Some versions of Python have a limit of their own.
+    words = "sends over 16 MB that are no part of a file|got more than 100 interim responses"
+    fails(f"{server.url}/net.pkl", tmp_path, words)
 
 
 def test_announced_too_large(server: Server, tmp_path: Path) -> None:
