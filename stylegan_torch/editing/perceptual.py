@@ -104,7 +104,7 @@ class ScriptDistance:
             data = path.read_bytes()
             jit: Any = torch.jit
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # the files people have are of this kind
+                warnings.filterwarnings("ignore", "`torch.jit")  # is deprecated, but the files people have are of it
                 self.network: Any = jit.load(io.BytesIO(data), map_location=device).eval()
         except OSError as error:
             raise DistanceError(f"cannot read {path}: {error.strerror or error}") from error

@@ -158,7 +158,7 @@ class Features(torch.nn.Module):
 def _script(path: Path) -> Path:
     scripting: Any = torch.jit
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", "`torch.jit")
         scripting.script(Features()).save(path)
     return path
 

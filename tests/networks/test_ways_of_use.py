@@ -27,7 +27,7 @@ def test_no_pictures(name: str) -> None:
 
 
 @pytest.mark.skipif(torch.__version__ < "2.6", reason="PyTorch 2.5 cannot trace a convolution's padding")
-@pytest.mark.filterwarnings("ignore:.*:torch.jit.TracerWarning", "ignore:.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*:torch.jit.TracerWarning", "ignore:`torch.jit")
 @pytest.mark.parametrize("name", NAMES[2:])
 def test_a_traced_network_takes_any_batch(name: str) -> None:
     G, z = _generator(name), torch.randn(3, 2, _generator(name).z_dim)
