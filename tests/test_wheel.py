@@ -93,7 +93,7 @@ def test_the_index_is_told_the_licence_and_the_pythons_that_were_tried(wheel: di
     metadata = message_from_bytes(next(text for name, text in wheel.items() if name.endswith("/METADATA")))
     assert metadata["License-Expression"] == "Apache-2.0"
     pythons = {each for each in metadata.get_all("Classifier", []) if each.startswith("Programming Language :: Python")}
-    tried = ["3.11", "3.12", "3.13"]
+    tried = ["3.11", "3.12", "3.13", "3.14"]
     assert pythons == {f"Programming Language :: Python :: {each}" for each in ("3", "3 :: Only", *tried)}
     assert metadata["Requires-Python"] == ">=3.11"
 
