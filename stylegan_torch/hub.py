@@ -177,13 +177,21 @@ class PretrainedNetworks(ModelHubMixin):
 
         Returns:
             The address of the commit.
+
+        Raises:
+            CheckpointError: if the Hub cannot be reached, or refuses.
         """
         api = HfApi(token=settings.get("token"))
-        repo_id = repo_id if "/" in repo_id else f"{api.whoami()['name']}/{repo_id}"
-        if api.file_exists(repo_id, _CARD, revision=settings.get("branch")):
-            settings["ignore_patterns"] = [*_patterns(settings.get("ignore_patterns")), _CARD]
-        about = {"repo_id": repo_id, **(model_card_kwargs or {})}
-        return super().push_to_hub(repo_id, model_card_kwargs=about, **settings)
+        try:
+            repo_id = repo_id if "/" in repo_id else f"{api.whoami()['name']}/{repo_id}"
+            if api.file_exists(repo_id, _CARD, revision=settings.get("branch")):
+                settings["ignore_patterns"] = [*_patterns(settings.get("ignore_patterns")), _CARD]
+            about = {"repo_id": repo_id, **(model_card_kwargs or {})}
+            return super().push_to_hub(repo_id, model_card_kwargs=about, **settings)
+        except StyleGANError:
+            raise
+        except Exception as error:  # each version of huggingface_hub has another library for requests
+            raise CheckpointError(f"cannot push to {repo_id}: {_said(error)}") from error
 
     def generate_model_card(self, *args: Any, **kwargs: Any) -> ModelCard:
         """Return the model card: which networks there are, how to load them, and under which terms."""

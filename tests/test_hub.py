@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import socket
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -275,6 +276,28 @@ def test_pictures_of_others_stay(tmp_path: Path) -> None:
     networks.save_pretrained(tmp_path)
     assert (tmp_path / "samples.png").read_bytes() == theirs
     assert "samples" not in (tmp_path / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("me/faces", "cannot push to me/faces: "),
+        ("me/faces/more", "cannot push to me/faces/more: Repo id must be"),
+        ("faces", "cannot push to faces: "),
+    ],
+)
+def test_a_push_that_fails_says_so_in_one_line(name: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as nobody:  # listens here
+        nobody.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{nobody.getsockname()[1]}"
+        monkeypatch.setattr("stylegan_torch.hub.HfApi", partial(huggingface_hub.HfApi, endpoint=endpoint))
+        networks = PretrainedNetworks(converter.load(DATA / "ada.pkl"))
+        with pytest.raises(CheckpointError) as caught:
+            networks.push_to_hub(name, token="hf_secret")
+    assert str(caught.value).startswith(line)
+    assert str(caught.value) != line
+    assert len(str(caught.value).splitlines()) == 1
+    assert "hf_secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("patterns", [None, "*.txt", ["*.txt"]])
