@@ -36,8 +36,8 @@ demo: $(VENV)/.installed
 	mkdir -p out/demo
 	$(BIN)/stylegan-convert checkpoints/demo/faces.pkl out/demo/faces.pt --force
 	$(BIN)/stylegan-generate --network out/demo/faces.pt --truncation 0.7 --seeds 0-50 --outdir out/demo/faces --grid out/demo/grid.png --force
-	$(BIN)/stylegan mix --network out/demo/faces.pt --rows 2,4,11 --cols 1,5,7,8,14 --styles 0-3 --truncation 0.7 --out out/demo/mix.png --force
-	$(BIN)/stylegan film --network out/demo/faces.pt --seeds 1,5,7,14 --seconds 4 --fps 20 --out out/demo/film.gif --force
+	$(BIN)/stylegan mix --network out/demo/faces.pt --rows 3,4,13 --cols 17,20,11,28,24 --styles 0-3 --truncation 0.7 --out out/demo/mix.png --force
+	$(BIN)/stylegan film --network out/demo/faces.pt --seeds 17,20,28,24 --seconds 4 --fps 20 --out out/demo/film.gif --force
 	@if command -v npm > /dev/null; then \
 		$(BIN)/stylegan page checkpoints/demo/faces.pkl out/demo/page --force; \
 	else echo "out/demo/page is not written: npm, which brings its runtime, is not here"; fi
@@ -76,17 +76,17 @@ docs: $(VENV)/.installed-all
 gallery: $(VENV)/.installed-all
 	rm -rf out/gallery
 	$(BIN)/stylegan-generate --truncation 0.7 --seeds 0-39 --columns 10 --grid $(GALLERY)/faces.png --outdir out/gallery --force
-	$(BIN)/stylegan mix --rows 2,4,11 --cols 1,5,7,8,14 --styles 0-3 --truncation 0.7 --out $(GALLERY)/mix.png --force
-	$(BIN)/stylegan draw --seeds 2,4,11,7,14,5,8,1 --layout columns --feather 0.15 --size 64x512 --fill tile --offset 0,0 --truncation 0.7 --out $(GALLERY)/layout.png --force
+	$(BIN)/stylegan mix --rows 3,4,13 --cols 17,20,11,28,24 --styles 0-3 --truncation 0.7 --out $(GALLERY)/mix.png --force
+	$(BIN)/stylegan draw --seeds 24,17,4,11,28,7,13,20 --layout columns --feather 0.15 --size 64x512 --fill tile --offset 0,0 --truncation 0.7 --out $(GALLERY)/layout.png --force
 	$(BIN)/stylegan directions --method pca --out out/gallery/pca.npz
 	$(BIN)/stylegan edit --directions out/gallery/pca.npz --index 0-4 --seeds 7 --truncation 0.7 --out $(GALLERY)/edit.png --force
 	$(BIN)/stylegan look truncation --seeds 0-2 --out $(GALLERY)/truncation.png --force
 	$(BIN)/stylegan-generate --truncation 0.3 --seeds 0-9 --columns 10 --grid $(GALLERY)/mean.png --outdir out/gallery --force
 	$(BIN)/stylegan centres --count 12 --out out/gallery/centres.npz --force
 	$(BIN)/stylegan-generate --truncation 0.3 --truncation-centres out/gallery/centres.npz --seeds 0-9 --columns 10 --grid $(GALLERY)/centres.png --outdir out/gallery --force
-	$(BIN)/stylegan film --seeds 0-11 --grid 6x1 --truncation 0.7 --seconds 4 --fps 12 --out $(GALLERY)/film.gif --force
+	$(BIN)/stylegan film --seeds 17,20,11,28,24,7,3,21,35,4,13,0 --grid 6x1 --truncation 0.7 --seconds 4 --fps 12 --out $(GALLERY)/film.gif --force
 	$(BIN)/stylegan drag --seed 1 --truncation 0.7 --learning-rate 0.005 --points 26,32:21,32 --film $(GALLERY)/drag.gif --out out/gallery/eye.png --force
-	$(BIN)/stylegan drag --seed 11 --truncation 0.7 --learning-rate 0.01 --points 32,11:32,6 --film $(GALLERY)/drag-hair.gif --out out/gallery/hair.png --force
+	$(BIN)/stylegan drag --seed 2 --truncation 0.7 --learning-rate 0.01 --points 32,11:32,6 --film $(GALLERY)/drag-hair.gif --out out/gallery/hair.png --force
 	$(BIN)/python -c "from examples.faces.faces import draw_face, random_face; draw_face(random_face(20001)).save('out/gallery/face.png')"
 	$(BIN)/stylegan project out/gallery/face.png --outdir out/gallery/projected --film $(GALLERY)/project.gif --force
 	$(BIN)/python -m examples.faces.tuning --faces 20001,20005,20003 --sheet $(GALLERY)/tune.png

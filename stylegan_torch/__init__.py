@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from stylegan_torch.files.checkpoint import load, save
     from stylegan_torch.networks.interface import Discriminator, Generator, StyleGenerator
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "CheckpointError",
     "Discriminator",
