@@ -188,7 +188,7 @@ class PretrainedNetworks(ModelHubMixin):
                 settings["ignore_patterns"] = [*_patterns(settings.get("ignore_patterns")), _CARD]
             about = {"repo_id": repo_id, **(model_card_kwargs or {})}
             return super().push_to_hub(repo_id, model_card_kwargs=about, **settings)
-        except StyleGANError:
+        except (StyleGANError, TypeError):  # ours, and settings that there are not
             raise
         except Exception as error:  # each version of huggingface_hub has another library for requests
             raise CheckpointError(f"cannot push to {repo_id}: {_said(error)}") from error

@@ -300,6 +300,12 @@ def test_a_push_that_fails_says_so_in_one_line(name: str, line: str, monkeypatch
     assert "hf_secret" not in str(caught.value)
 
 
+def test_a_setting_of_a_push_that_is_none_is_pythons_own_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stylegan_torch.hub.HfApi.file_exists", lambda *_, **__: False)
+    with pytest.raises(TypeError, match="colour"):
+        PretrainedNetworks(converter.load(DATA / "ada.pkl")).push_to_hub("me/faces", colour="red")
+
+
 @pytest.mark.parametrize("patterns", [None, "*.txt", ["*.txt"]])
 def test_push_to_hub_uploads_what_a_folder_holds(patterns: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     uploads: list[tuple[str, list[str]]] = []
