@@ -86,7 +86,7 @@ gallery: $(VENV)/.installed-all
 	$(BIN)/stylegan-generate --truncation 0.3 --truncation-centres out/gallery/centres.npz --seeds 0-9 --columns 10 --grid $(GALLERY)/centres.png --outdir out/gallery --force
 	$(BIN)/stylegan film --seeds 17,20,11,28,24,7,3,21,35,4,13,0 --grid 6x1 --truncation 0.7 --seconds 4 --fps 12 --out $(GALLERY)/film.gif --force
 	$(BIN)/stylegan drag --seed 1 --truncation 0.7 --learning-rate 0.005 --points 26,32:21,32 --film $(GALLERY)/drag.gif --out out/gallery/eye.png --force
-	$(BIN)/stylegan drag --seed 2 --truncation 0.7 --learning-rate 0.01 --points 32,11:32,6 --film $(GALLERY)/drag-hair.gif --out out/gallery/hair.png --force
+	$(BIN)/stylegan drag --seed 14 --truncation 0.7 --learning-rate 0.005 --points 32,13:32,8 --film $(GALLERY)/drag-hair.gif --out out/gallery/hair.png --force
 	$(BIN)/python -c "from examples.faces.faces import draw_face, random_face; draw_face(random_face(20001)).save('out/gallery/face.png')"
 	$(BIN)/stylegan project out/gallery/face.png --outdir out/gallery/projected --film $(GALLERY)/project.gif --force
 	$(BIN)/python -m examples.faces.tuning --faces 20001,20005,20003 --sheet $(GALLERY)/tune.png

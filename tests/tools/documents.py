@@ -243,7 +243,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "mine.pt": _network,
     "toons.pt": _network,
     "run/network-000500000.pt": _network,
-    "run/network-001000000.pt": _network,
+    "run/network-001500000.pt": _network,
     "out/photo.pt": _network,
     "ffhq.onnx": _onnx,
     "stylegan3.pt": _stylegan3,
@@ -276,7 +276,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "key.pem": _certificate,
     "faces": _run("stylegan bulk --count 8 --shard-size 4 --out OUT"),
 }
-BESIDE = {"keys.csv": ["me.npz"], "run": ["run/network-000500000.pt", "run/network-001000000.pt"]}
+BESIDE = {"keys.csv": ["me.npz"], "run": ["run/network-000500000.pt", "run/network-001500000.pt"]}
 """What else is there where a name is."""
 
 
