@@ -89,7 +89,7 @@ gallery: $(VENV)/.installed-all
 	$(BIN)/stylegan drag --seed 14 --truncation 0.7 --learning-rate 0.005 --points 32,13:32,8 --film $(GALLERY)/drag-hair.gif --out out/gallery/hair.png --force
 	$(BIN)/python -c "from examples.faces.faces import draw_face, random_face; draw_face(random_face(20001)).save('out/gallery/face.png')"
 	$(BIN)/stylegan project out/gallery/face.png --outdir out/gallery/projected --film $(GALLERY)/project.gif --force
-	$(BIN)/python -m examples.faces.tuning --faces 20001,20005,20003 --sheet $(GALLERY)/tune.png
+	$(BIN)/python -m examples.faces.tuning --faces 20002,20006,20007 --sheet $(GALLERY)/tune.png
 	$(BIN)/python -m examples.faces.faces out/gallery/negatives.zip --count 1500 --negative
 	$(BIN)/stylegan train out/gallery/negatives.zip --network checkpoints/demo/faces.pkl --outdir out/gallery/run --kimg 3 --set ema_kimg=0.2
 	$(BIN)/stylegan blend checkpoints/demo/faces.pkl out/gallery/run/network-*.pt --at 16 --out out/gallery/blended.pt
